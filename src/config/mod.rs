@@ -1,0 +1,164 @@
+//! What the user asked for.
+//!
+//! These are the values that the rest of the program works with: checked,
+//! complete, defaults filled in. Reading them from TOML is the business of the
+//! files beside this one.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::secret::Secret;
+use crate::updaters::placeholders::Needs;
+use crate::url::LanUrl;
+
+/// A whole configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// Time between two looks; at least a second.
+    pub interval: Duration,
+    /// Every source that some target uses, each once.
+    pub sources: Vec<Source>,
+    /// How TLS servers are checked.
+    pub tls: Tls,
+    /// Updaters. The targets of one group are brought up to date in one job.
+    pub groups: Vec<Group>,
+    /// What is kept up to date.
+    pub targets: Vec<Target>,
+    /// Where the state is kept; `None`: the platform's place.
+    pub state_file: Option<PathBuf>,
+    /// What the user should know about this configuration, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Where addresses come from.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Source {
+    /// A gateway, asked by UPnP.
+    Upnp(Gateway),
+    /// A gateway, asked by NAT-PMP; `None`: the default route's.
+    NatPmp(Option<IpAddr>),
+    /// This host's own addresses; `None`: of the default route's interface.
+    Interface(Option<String>),
+}
+
+/// Which gateway to ask.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Gateway {
+    /// The default route's, or the first that answers a search.
+    Any,
+    /// The one at this address.
+    At(IpAddr),
+    /// The one with this description; it is not searched for.
+    Description(LanUrl),
+}
+
+/// The `[tls]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tls {
+    /// The PEM text of `ca_file`.
+    pub extra_roots: Option<String>,
+    /// Whether Mozilla's roots are trusted.
+    pub builtin_roots: bool,
+}
+
+/// One thing that is kept up to date.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// Its label in logs and state.
+    pub name: String,
+    /// Which of [`Config::groups`] updates it.
+    pub group: usize,
+    /// Which entry of the group it is.
+    pub entry: usize,
+    /// Changes when anything in its section does, secrets included (SHA-256, hex).
+    pub fingerprint: String,
+    /// It is not sent without these.
+    pub required: Needs,
+    /// It is also sent again when one of these is new.
+    pub optional: Needs,
+    /// Sources of its IPv4 address, by preference, as indexes of [`Config::sources`].
+    pub ipv4: Vec<usize>,
+    /// Sources of its IPv6 address and prefix, likewise.
+    pub ipv6: Vec<usize>,
+    /// How many of them must give the same address; at least 1.
+    pub agree: usize,
+    /// Whether addresses outside global unicast space may be published.
+    pub allow_private: bool,
+    /// Its IPv6 address is the router's prefix with this host part.
+    pub ipv6_suffix: Option<Ipv6Addr>,
+    /// When to send an unchanged address again.
+    pub refresh: Option<Duration>,
+    /// Whether a required address that definitely does not exist is sent as an
+    /// empty text.
+    pub empty_when_absent: bool,
+    /// Whether it is also sent at every start.
+    pub at_start: bool,
+}
+
+/// An updater with what it needs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Group {
+    /// A `[cloudflare]` section; its records are the entries.
+    Cloudflare(Cloudflare),
+    /// A `[[urls]]` section; one entry.
+    Url(Url),
+    /// A `[[runs]]` section; one entry.
+    Run(Run),
+}
+
+/// A `[cloudflare]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cloudflare {
+    /// The API token.
+    pub api_token: Secret,
+    /// The zone's id; `None`: found from the records' names.
+    pub zone_id: Option<String>,
+    /// The API's base URL, without a slash at its end.
+    pub api_url: String,
+    /// The records.
+    pub records: Vec<CloudflareRecord>,
+}
+
+/// A `[[cloudflare.records]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CloudflareRecord {
+    /// `@`, relative or full, in ASCII (IDN already in punycode), lower case,
+    /// without a dot at its end.
+    pub name: String,
+    /// AAAA instead of A.
+    pub aaaa: bool,
+    /// Seconds; 1 means automatic. Sent only when given.
+    pub ttl: Option<u32>,
+    /// Sent only when given.
+    pub proxied: Option<bool>,
+    /// Sent only when given; it also says which of several records is ours.
+    pub comment: Option<String>,
+    /// Whether a missing record is created.
+    pub create: bool,
+}
+
+/// A `[[urls]]` section. Every text may hold placeholders.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Url {
+    /// In capitals.
+    pub method: &'static str,
+    /// http or https.
+    pub url: Secret,
+    /// Names and values.
+    pub headers: Vec<(String, Secret)>,
+    /// The body.
+    pub body: Option<Secret>,
+    /// First words of an accepted answer; `None`: any 2xx without a known
+    /// failure word.
+    pub expect: Option<Vec<String>>,
+}
+
+/// A `[[runs]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Run {
+    /// Program and arguments; arguments may hold placeholders.
+    pub cmd: Vec<String>,
+    /// When the process group is ended.
+    pub timeout: Duration,
+}

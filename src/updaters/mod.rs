@@ -1,0 +1,99 @@
+//! Where addresses go: one file for each kind of updater.
+//!
+//! An updater is pure: it turns wanted addresses and a server's replies into
+//! requests and outcomes. `web.rs` and `process.rs` perform what it asks for.
+
+pub mod placeholders;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::address::Addresses;
+
+/// How the attempt to bring one target up to date ended; what it means for the
+/// schedule.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The target holds the address; `changed` unless it already did.
+    Published {
+        /// Whether anything had to be changed for it.
+        changed: bool,
+    },
+    /// May work later.
+    Retry {
+        /// What happened and what to do about it, without the target's name.
+        why: String,
+        /// The earliest next attempt, by the server's wish or because only a
+        /// person can help; otherwise the back-off decides.
+        after: Option<Duration>,
+        /// Whether a server answered. If none did, the line may just have come
+        /// up, and a quick retry is harmless.
+        reached: bool,
+    },
+    /// Will not work until a person changes the configuration.
+    Blocked {
+        /// What happened and what to correct, without the target's name.
+        why: String,
+    },
+}
+
+/// One target's part of a job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Task {
+    /// Which entry of the group, counted from 0 as in the configuration.
+    pub entry: usize,
+    /// What it should hold.
+    pub addresses: Addresses,
+    /// What it held before, as far as known.
+    pub old: Addresses,
+}
+
+/// What an updater wants done next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this and call again with the reply.
+    Send(Request),
+    /// Finished: an outcome for every task, by its entry.
+    Done(Vec<(usize, Outcome)>),
+}
+
+/// An HTTP request to a provider. `Debug` shows neither query, headers nor body.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Request {
+    /// The method in capitals.
+    pub method: &'static str,
+    /// The absolute URL, http or https.
+    pub url: String,
+    /// Header fields besides those the HTTP library sets.
+    pub headers: Vec<(String, String)>,
+    /// The body, when there is one.
+    pub body: Option<String>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.url.split(['?', '#']).next().unwrap_or_default();
+        let shown = shown.rsplit_once('@').map_or(shown, |(_, host_and_path)| host_and_path);
+        f.debug_struct("Request").field("method", &self.method).field("url", &shown).finish_non_exhaustive()
+    }
+}
+
+/// A provider's answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long the server asks us to wait (RFC 9110, section 10.2.3).
+    pub retry_after: Option<Duration>,
+    /// The body, at most 64 KiB, bytes that are not UTF-8 replaced; cut when longer.
+    pub body: String,
+}
+
+/// Why there is no reply.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// What happened, for people; no secret in it.
+    pub why: String,
+    /// Whether the request may have arrived all the same.
+    pub maybe_done: bool,
+}

@@ -1,0 +1,326 @@
+//! URLs inside the LAN: plain HTTP towards an IP literal.
+//!
+//! RFC 3986 as far as UPnP needs it. Names are refused (they would need DNS, and
+//! open the door to rebinding), as are user info, fragments and every byte that
+//! could end a request line early. Provider URLs are none of this file's
+//! business; they go to the HTTP library as they are.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The longest URL accepted, in bytes; real gateways stay under 100.
+pub const MAX_URL: usize = 512;
+
+/// Ports that no gateway serves UPnP on and where a POST could do harm: mail,
+/// name and file services, printers, databases.
+const REFUSED_PORTS: &[u16] = &[
+    110, 111, 119, 135, 137, 138, 139, 143, 389, 445, 465, 513, 514, 515, 548, 563, 587, 631, 636, 873, 993,
+    995, 1433, 1521, 2049, 3306, 3389, 5432, 6379, 9100, 11211, 27017,
+];
+
+/// The lowest port accepted: below are mail, name and remote shell services.
+const LOWEST_PORT: u16 = 80;
+
+/// `http://ADDRESS:PORT/PATH?QUERY`, checked.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct LanUrl {
+    host: IpAddr,
+    port: u16,
+    path: String,
+}
+
+/// Why a text is no URL that we would follow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UrlError {
+    /// Longer than [`MAX_URL`], or empty.
+    Length,
+    /// Not `http://`.
+    Scheme,
+    /// A byte that is not printable ASCII.
+    Byte,
+    /// The host is no IP literal (names and user info included).
+    Host,
+    /// No port, or one that is not for UPnP.
+    Port,
+    /// It names another host than the document it stands in came from.
+    OtherHost,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length => write!(f, "expected 1 to {MAX_URL} bytes"),
+            Self::Scheme => f.write_str("expected http://"),
+            Self::Byte => f.write_str("only printable ASCII may stand in a URL"),
+            Self::Host => f.write_str("the host must be an IP address, as in http://192.168.1.1:5000/"),
+            Self::Port => f.write_str("the port is not one that gateways use"),
+            Self::OtherHost => f.write_str("it leads to another host"),
+        }
+    }
+}
+
+impl std::error::Error for UrlError {}
+
+impl LanUrl {
+    /// Reads an absolute URL.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        check_bytes(text)?;
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(UrlError::Scheme);
+        }
+        let rest = without_fragment(rest);
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).ok_or(UrlError::Host)?;
+        let (host, port) = parse_authority(authority)?;
+        let path = if path.starts_with('/') { remove_dot_segments(path) } else { format!("/{path}") };
+        Ok(Self { host, port, path })
+    }
+
+    /// A URL from its parts; `path` is resolved against `/`.
+    pub fn new(host: IpAddr, port: u16, path: &str) -> Result<Self, UrlError> {
+        Self { host, port: check_port(port)?, path: "/".to_owned() }.resolve(path)
+    }
+
+    /// Resolves what a description says against its base (RFC 3986, section
+    /// 5.2). The result leads to the same host, or is refused: a document must
+    /// not send us to a third one.
+    pub fn resolve(&self, reference: &str) -> Result<Self, UrlError> {
+        check_bytes(reference)?;
+        if reference.starts_with("//") {
+            return Err(UrlError::OtherHost);
+        }
+        if has_scheme(reference) {
+            let absolute = Self::parse(reference)?;
+            return if absolute.host == self.host { Ok(absolute) } else { Err(UrlError::OtherHost) };
+        }
+        let reference = without_fragment(reference);
+        let base = self.path.split('?').next().unwrap_or("/");
+        let path = if reference.starts_with('/') {
+            remove_dot_segments(reference)
+        } else if reference.starts_with('?') {
+            format!("{base}{reference}")
+        } else if reference.is_empty() {
+            self.path.clone()
+        } else {
+            let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+            remove_dot_segments(&format!("{folder}/{reference}"))
+        };
+        check_bytes(&path)?;
+        Ok(Self { path, ..self.clone() })
+    }
+
+    /// The same place on `host`: for answers that name a wrong address.
+    #[must_use]
+    pub fn at(&self, host: IpAddr) -> Self {
+        Self { host, ..self.clone() }
+    }
+
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> IpAddr {
+        self.host
+    }
+
+    /// Where to connect to.
+    #[must_use]
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+
+    /// Path and query, as they stand in a request line.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Host and port, as they stand in a `Host` header: without the default port.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let port = if self.port == 80 { String::new() } else { format!(":{}", self.port) };
+        match self.host {
+            IpAddr::V4(host) => format!("{host}{port}"),
+            IpAddr::V6(host) => format!("[{host}]{port}"),
+        }
+    }
+}
+
+impl fmt::Display for LanUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.socket(), self.path)
+    }
+}
+
+fn check_bytes(text: &str) -> Result<(), UrlError> {
+    if text.len() > MAX_URL || text.is_empty() {
+        return Err(UrlError::Length);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(UrlError::Byte);
+    }
+    Ok(())
+}
+
+fn without_fragment(text: &str) -> &str {
+    text.split('#').next().unwrap_or(text)
+}
+
+/// A colon before any of `/?#` ends a scheme (RFC 3986, section 4.2). Paths of
+/// Broadcom gateways hold colons too, but behind a slash.
+fn has_scheme(reference: &str) -> bool {
+    let end = reference.find([':', '/', '?', '#']).unwrap_or(reference.len());
+    reference.get(end..).is_some_and(|rest| rest.starts_with("://"))
+}
+
+fn parse_authority(authority: &str) -> Result<(IpAddr, u16), UrlError> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or(UrlError::Host)?;
+            (IpAddr::V6(host.parse::<Ipv6Addr>().map_err(|_| UrlError::Host)?), port)
+        }
+        None => {
+            let end = authority.find(':').unwrap_or(authority.len());
+            let (host, port) = authority.split_at_checked(end).ok_or(UrlError::Host)?;
+            (IpAddr::V4(host.parse::<Ipv4Addr>().map_err(|_| UrlError::Host)?), port)
+        }
+    };
+    // "http://host:/" is allowed by RFC 3986 and means the default port.
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => 80,
+        None => return Err(UrlError::Host),
+        Some("") => 80,
+        Some(digits) => parse_port(digits)?,
+    };
+    Ok((host, port))
+}
+
+fn parse_port(digits: &str) -> Result<u16, UrlError> {
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(UrlError::Port);
+    }
+    check_port(digits.parse().map_err(|_| UrlError::Port)?)
+}
+
+fn check_port(port: u16) -> Result<u16, UrlError> {
+    if port < LOWEST_PORT || REFUSED_PORTS.contains(&port) { Err(UrlError::Port) } else { Ok(port) }
+}
+
+/// RFC 3986, section 5.2.4, on the path; a query stays as it is.
+fn remove_dot_segments(path: &str) -> String {
+    let end = path.find('?').unwrap_or(path.len());
+    let (path, query) = path.split_at_checked(end).unwrap_or((path, ""));
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            "." if last => kept.push(""),
+            "." => {}
+            ".." => {
+                kept.pop();
+                if last {
+                    kept.push("");
+                }
+            }
+            other => kept.push(other),
+        }
+    }
+    format!("/{}{query}", kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> LanUrl {
+        LanUrl::parse(text).unwrap()
+    }
+
+    #[test]
+    fn urls_of_gateways_are_read() {
+        for (text, written) in [
+            ("http://192.168.1.1:5000/rootDesc.xml", "http://192.168.1.1:5000/rootDesc.xml"),
+            ("HTTP://192.168.1.1", "http://192.168.1.1:80/"),
+            ("http://192.168.1.1:/x", "http://192.168.1.1:80/x"),
+            ("http://192.168.1.1?a", "http://192.168.1.1:80/?a"),
+            ("http://[fe80::1]:5000/a#b", "http://[fe80::1]:5000/a"),
+            (
+                "http://192.168.0.1:5431/dyndev/uuid:0000e068-20a0",
+                "http://192.168.0.1:5431/dyndev/uuid:0000e068-20a0",
+            ),
+            ("http://192.168.0.1/a/../b/./c/..", "http://192.168.0.1:80/b/"),
+        ] {
+            assert_eq!(url(text).to_string(), written);
+        }
+        assert_eq!(url("http://192.168.1.1/").authority(), "192.168.1.1");
+        assert_eq!(url("http://[::1]:8080/").authority(), "[::1]:8080");
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_reason() {
+        let long = format!("http://1.2.3.4/{}", "a".repeat(MAX_URL));
+        for (text, error) in [
+            ("", UrlError::Length),
+            (long.as_str(), UrlError::Length),
+            ("https://192.168.1.1/", UrlError::Scheme),
+            ("example.com/file[/].html", UrlError::Scheme),
+            ("http://router/", UrlError::Host),
+            ("http://me@192.168.1.1/", UrlError::Host),
+            ("http://192.168.1/", UrlError::Host),
+            ("http://fe80::1:5000/", UrlError::Host),
+            ("http://[fe80::1%25eth0]:5000/", UrlError::Host),
+            ("http://[::1/", UrlError::Host),
+            ("http://[::1]5/", UrlError::Host),
+            ("http://192.168.1.1:0/", UrlError::Port),
+            ("http://192.168.1.1:+80/", UrlError::Port),
+            ("http://192.168.1.1:-80/", UrlError::Port),
+            ("http://192.168.1.1:65536/", UrlError::Port),
+            ("http://192.168.1.1:25/", UrlError::Port),
+            ("http://192.168.1.1:9100/", UrlError::Port),
+            ("http://192.168.1.1/a b", UrlError::Byte),
+            ("http://192.168.1.1/a\r\nX: y", UrlError::Byte),
+            ("http://192.168.1.1/ä", UrlError::Byte),
+        ] {
+            assert_eq!(LanUrl::parse(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn references_resolve_as_rfc_3986_says() {
+        // Section 5.4, as far as the scheme and host allow.
+        let base = url("http://1.2.3.4/b/c/d;p?q");
+        for (reference, path) in [
+            ("g", "/b/c/g"),
+            ("./g", "/b/c/g"),
+            ("g/", "/b/c/g/"),
+            ("/g", "/g"),
+            ("?y", "/b/c/d;p?y"),
+            ("g?y", "/b/c/g?y"),
+            ("#s", "/b/c/d;p?q"),
+            (";x", "/b/c/;x"),
+            (".", "/b/c/"),
+            ("..", "/b/"),
+            ("../g", "/b/g"),
+            ("../..", "/"),
+            ("../../../g", "/g"),
+            ("/./g", "/g"),
+            ("g/../h", "/b/c/h"),
+            ("g?y/../x", "/b/c/g?y/../x"),
+            ("uuid:1/WANIPConnection:1", "/b/c/uuid:1/WANIPConnection:1"),
+            ("/control?WANIPConnection", "/control?WANIPConnection"),
+        ] {
+            assert_eq!(base.resolve(reference).unwrap().path(), path, "{reference}");
+        }
+        assert_eq!(base.resolve("http://1.2.3.4:4444/x").unwrap().to_string(), "http://1.2.3.4:4444/x");
+    }
+
+    #[test]
+    fn a_reference_cannot_leave_the_host() {
+        let base = url("http://1.2.3.4:5000/a");
+        for reference in ["//5.6.7.8/", "http://5.6.7.8/", "//1.2.3.4/"] {
+            assert_eq!(base.resolve(reference), Err(UrlError::OtherHost), "{reference}");
+        }
+        assert_eq!(base.resolve("ftp://1.2.3.4/"), Err(UrlError::Scheme));
+        assert_eq!(base.resolve(""), Err(UrlError::Length));
+    }
+}
