@@ -4,6 +4,7 @@
 //! complete, defaults filled in. Reading them from TOML is the business of the
 //! files beside this one.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +41,21 @@ pub enum Source {
     NatPmp(Option<IpAddr>),
     /// This host's own addresses; `None`: of the default route's interface.
     Interface(Option<String>),
+}
+
+/// As it stands in the configuration.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upnp(Gateway::Any) => f.write_str("upnp"),
+            Self::Upnp(Gateway::At(address)) => write!(f, "upnp:{address}"),
+            Self::Upnp(Gateway::Description(url)) => write!(f, "upnp:{url}"),
+            Self::NatPmp(None) => f.write_str("natpmp"),
+            Self::NatPmp(Some(address)) => write!(f, "natpmp:{address}"),
+            Self::Interface(None) => f.write_str("interface"),
+            Self::Interface(Some(name)) => write!(f, "interface:{name}"),
+        }
+    }
 }
 
 /// Which gateway to ask.
