@@ -9,6 +9,7 @@ pub mod address;
 pub mod config;
 pub mod http;
 pub mod natpmp;
+pub mod netlink;
 pub mod secret;
 pub mod updaters;
 pub mod url;
