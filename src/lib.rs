@@ -10,6 +10,7 @@ pub mod config;
 pub mod http;
 pub mod natpmp;
 pub mod netlink;
+pub mod platform;
 pub mod secret;
 pub mod updaters;
 pub mod url;
