@@ -12,5 +12,6 @@ pub mod natpmp;
 pub mod netlink;
 pub mod platform;
 pub mod secret;
+pub mod sources;
 pub mod updaters;
 pub mod url;
