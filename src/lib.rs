@@ -13,5 +13,6 @@ pub mod netlink;
 pub mod platform;
 pub mod secret;
 pub mod sources;
+pub mod ssdp;
 pub mod updaters;
 pub mod url;
