@@ -20,9 +20,9 @@ pub const MAX_LOCATIONS: usize = 8;
 /// How many of them are for the gateway alone, when it is known.
 pub const RESERVED: usize = 4;
 
-/// The most places of one host that is not the known gateway; routers with
-/// several descriptions have three.
-pub const MAX_PER_HOST: usize = 4;
+/// The most places of one host that is not the known gateway. Routers name one,
+/// or one for each version of the standard; so one talker leaves room for others.
+pub const MAX_PER_HOST: usize = 2;
 
 /// Whose answers are wanted.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
