@@ -8,6 +8,7 @@
 pub mod address;
 pub mod config;
 pub mod http;
+pub mod process;
 pub mod secret;
 pub mod updaters;
 pub mod url;

@@ -3,7 +3,9 @@
 //! An updater is pure: it turns wanted addresses and a server's replies into
 //! requests and outcomes. `web.rs` and `process.rs` perform what it asks for.
 
+pub mod idn;
 pub mod placeholders;
+pub mod run;
 
 use std::fmt;
 use std::time::Duration;
