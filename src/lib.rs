@@ -12,3 +12,4 @@ pub mod process;
 pub mod secret;
 pub mod updaters;
 pub mod url;
+pub mod web;

@@ -87,7 +87,7 @@ pub struct Reply {
     pub status: u16,
     /// How long the server asks us to wait (RFC 9110, section 10.2.3).
     pub retry_after: Option<Duration>,
-    /// The body, at most 64 KiB, bytes that are not UTF-8 replaced; cut when longer.
+    /// The body, at most 1 MiB, bytes that are not UTF-8 replaced; cut when longer.
     pub body: String,
 }
 
