@@ -5,7 +5,9 @@
 
 pub mod idn;
 pub mod placeholders;
+pub mod quote;
 pub mod run;
+pub mod url;
 
 use std::fmt;
 use std::time::Duration;
