@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod cli;
 pub mod config;
 pub mod http;
+pub mod nearest;
 pub mod secret;
 pub mod updaters;
 pub mod url;

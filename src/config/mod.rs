@@ -4,6 +4,28 @@
 //! complete, defaults filled in. Reading them from TOML is the business of the
 //! files beside this one.
 
+mod builder;
+mod cloudflare;
+mod common;
+mod describe;
+mod files;
+mod fingerprint;
+mod load;
+mod names;
+mod problems;
+mod programs;
+mod provider_url;
+mod read;
+mod requests;
+mod section;
+mod sources;
+
+pub use files::ReadFile;
+pub use load::load;
+pub use problems::ConfigError;
+pub use read::parse;
+pub use sources::read_gateway;
+
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +39,8 @@ use crate::url::LanUrl;
 pub struct Config {
     /// Time between two looks; at least a second.
     pub interval: Duration,
+    /// Whether announcements of gateways and the kernel are listened for.
+    pub events: bool,
     /// Every source that some target uses, each once.
     pub sources: Vec<Source>,
     /// How TLS servers are checked.
@@ -56,6 +80,8 @@ pub enum Gateway {
 /// The `[tls]` section.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tls {
+    /// Where `extra_roots` came from.
+    pub ca_file: Option<PathBuf>,
     /// The PEM text of `ca_file`.
     pub extra_roots: Option<String>,
     /// Whether Mozilla's roots are trusted.
