@@ -122,28 +122,32 @@ pub const HELP: &str = "\
 Keeps DNS records at your router's public address, the moment it changes.
 
 Usage:
-  ddns-update-daemon [OPTIONS] CONFIG.toml           run until killed
-  ddns-update-daemon --once [OPTIONS] CONFIG.toml    look, bring every target up to date, exit
-  ddns-update-daemon --check CONFIG.toml             validate the configuration and print it
-                                                     with all defaults, secrets hidden
-  ddns-update-daemon discover [--json] [GATEWAY]     show which gateways are there and what they
-                                                     say; GATEWAY is an address or the URL of a
-                                                     device description
+  ddns-update-daemon [OPTIONS] CONFIG.toml
+      Run until killed.
+  ddns-update-daemon --once [OPTIONS] CONFIG.toml
+      Look, bring every target up to date, exit.
+  ddns-update-daemon --check CONFIG.toml
+      Validate the configuration; print it with all defaults, secrets hidden.
+  ddns-update-daemon discover [--json] [GATEWAY]
+      Show which gateways are there and what they say. GATEWAY is an address
+      or the URL of a device description.
   ddns-update-daemon --help | --version
 
 Options:
   -v, --verbose             log every look and answer
   -q, --quiet               log problems only
-      --dry-run             look and decide as usual, print what would be sent with secrets
-                            hidden, but send and store nothing
+      --dry-run             look and decide as usual, print what would be sent
+                            with secrets hidden, but send and store nothing
       --log-format FORMAT   text (default) or json
-      --                    what follows is no option
+      --json                discover: JSON instead of a table
   -h, --help                print this help
   -V, --version             print the version
+      --                    what follows is no option
 
 Exit status:
   0   done; with --once: every target is current
-  1   a target could not be brought up to date, no address was found, or (discover) no gateway
+  1   a target could not be brought up to date, no address was found,
+      or (discover) no gateway
   2   the command line or the configuration is wrong
 
 A configuration:
@@ -322,5 +326,105 @@ fn only(mut words: impl Iterator<Item = OsString>) -> Result<(), CliError> {
     match words.next() {
         Some(word) => Err(CliError::TooMany(word.to_string_lossy().into_owned())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(line: &str) -> Result<Call, String> {
+        parse(line.split_whitespace().map(OsString::from).collect()).map_err(|error| error.to_string())
+    }
+
+    fn work(config: &str, dry_run: bool) -> Work {
+        Work { config: config.into(), dry_run }
+    }
+
+    #[test]
+    fn calls_of_1_0_work_in_any_order() {
+        for (line, verbosity) in [
+            ("c.toml", Verbosity::Normal),
+            ("c.toml -v", Verbosity::Verbose),
+            ("-v c.toml", Verbosity::Verbose),
+            ("--verbose c.toml", Verbosity::Verbose),
+        ] {
+            let expected =
+                Call { command: Command::Run(work("c.toml", false)), verbosity, log_format: LogFormat::Text };
+            assert_eq!(call(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let address = Gateway::At([192, 0, 2, 1].into());
+        for (line, command) in [
+            ("--once c", Command::Once(work("c", false))),
+            ("c --dry-run --once -q", Command::Once(work("c", true))),
+            ("--dry-run c", Command::Run(work("c", true))),
+            ("--check c", Command::Check { config: "c".into() }),
+            ("-- --check", Command::Run(work("--check", false))),
+            ("--once -- discover", Command::Once(work("discover", false))),
+            ("status", Command::Run(work("status", false))),
+            ("-", Command::Run(work("-", false))),
+            ("discover", Command::Discover { json: false, gateway: None }),
+            ("--json discover 192.0.2.1", Command::Discover { json: true, gateway: Some(address) }),
+            ("--help --nonsense", Command::Help),
+            ("-h", Command::Help),
+            ("c -V", Command::Version),
+        ] {
+            assert_eq!(call(line).map(|call| call.command), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_log_format_is_read_in_both_spellings() {
+        for line in ["--log-format json c", "c --log-format=json"] {
+            assert_eq!(call(line).unwrap().log_format, LogFormat::Json, "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_calls_are_told_what_is_wrong() {
+        for (line, error) in [
+            ("", "which configuration file? expected its path; see --help"),
+            ("--once", "which configuration file? expected its path; see --help"),
+            ("a b", "one argument too many: \"b\"; see --help"),
+            ("--onec c", "unknown option \"--onec\": did you mean \"--once\"?; see --help"),
+            ("--dryrun c", "unknown option \"--dryrun\": did you mean \"--dry-run\"?; see --help"),
+            ("--frobnicate c", "unknown option \"--frobnicate\"; see --help"),
+            ("-x c", "unknown option \"-x\"; see --help"),
+            ("-v -q c", "--verbose and --quiet exclude each other; see --help"),
+            ("--check --once c", "--check and --once exclude each other; see --help"),
+            ("--check --dry-run c", "--check and --dry-run exclude each other; see --help"),
+            ("--json c", "--json and a configuration file exclude each other; see --help"),
+            ("discover --once", "discover and --once exclude each other; see --help"),
+            (
+                "discover router",
+                "discover \"router\": expected a gateway's IP address or the URL of its description; see --help",
+            ),
+            ("discover 192.0.2.1 x", "one argument too many: \"x\"; see --help"),
+            ("c --log-format", "--log-format: expected text or json behind it; see --help"),
+            ("c --log-format xml", "--log-format \"xml\": expected text or json; see --help"),
+        ] {
+            assert_eq!(call(line), Err(error.to_owned()), "{line}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_need_not_be_utf_8() {
+        use std::os::unix::ffi::OsStringExt;
+        let path = OsString::from_vec(b"caf\xe9.toml".to_vec());
+        let call = parse(vec!["-v".into(), path.clone()]).unwrap();
+        assert_eq!(call.command, Command::Run(Work { config: path.into(), dry_run: false }));
+    }
+
+    #[test]
+    fn the_help_names_every_option_and_fits_a_terminal() {
+        for option in OPTIONS {
+            assert!(HELP.contains(option), "{option}");
+        }
+        assert!(HELP.lines().all(|line| line.chars().count() <= 80));
     }
 }

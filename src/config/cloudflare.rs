@@ -72,14 +72,15 @@ fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {
 }
 
 fn read_zone(value: &Value<'_>, problems: &Problems<'_>) -> Option<String> {
-    let zone = value.text()?.trim();
+    let zone = value.hidden_text()?.trim();
     let expected = "expected a zone id as Cloudflare's overview page of the zone shows it, or none at all";
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if zone.is_empty() || zone.len() > 64 || !zone.bytes().all(allowed) {
-        return value.refuse(expected);
+        return value.refuse_hidden(expected);
     }
     if zone.len() != 32 || !zone.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        problems.warn(format!("zone_id = {zone:?} does not look like one: they have 32 hexadecimal digits"));
+        // Not shown: it might be the token, put in the wrong place.
+        problems.warn("zone_id does not look like one: they have 32 hexadecimal digits".to_owned());
     }
     Some(zone.to_owned())
 }

@@ -41,6 +41,19 @@ impl<'a> Files<'a> {
         }
     }
 
+    /// Like [`Self::read`]; but a value that looks like no path might be the
+    /// secret itself, put in the wrong place, and is not shown.
+    fn read_secret(&self, value: &Value<'_>) -> Option<String> {
+        let text = value.hidden_text()?;
+        if text.contains(['/', '\\', '.']) && !text.contains("://") {
+            return self.read(value).map(|(_, text)| text);
+        }
+        match (self.read)(&self.folder.join(text)) {
+            Ok(text) => Some(text),
+            Err(why) => value.refuse_hidden(&why),
+        }
+    }
+
     /// A text that stands in `key`, or in the file that `file_key` names.
     pub(super) fn text<'v>(
         &self,
@@ -52,10 +65,10 @@ impl<'a> Files<'a> {
             (Some(_), Some(file)) => file.refuse_key(&format!("{key:?} is given too; keep one of the two")),
             (Some(value), None) => Some(Found { text: value.hidden_text()?.to_owned(), value }),
             (None, Some(value)) => {
-                let (_, text) = self.read(&value)?;
+                let text = self.read_secret(&value)?;
                 let text = text.trim_end_matches(['\r', '\n']).to_owned();
                 if text.is_empty() {
-                    return value.refuse("this file is empty");
+                    return value.refuse_hidden("this file is empty");
                 }
                 Some(Found { text, value })
             }

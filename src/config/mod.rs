@@ -19,6 +19,7 @@ mod read;
 mod requests;
 mod section;
 mod sources;
+mod typos;
 
 pub use files::ReadFile;
 pub use load::load;

@@ -7,6 +7,9 @@ use std::path::Path;
 /// More are not shown: the first ones often cause the others.
 const MAX_SHOWN: usize = 10;
 
+/// Likewise; a file can hold thousands of the same mistake.
+const MAX_WARNINGS: usize = 50;
+
 /// Why a configuration is refused: one line for each problem, as
 /// `FILE:LINE:COLUMN: PROBLEM`. It never holds the value of a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -77,7 +80,10 @@ impl<'a> Problems<'a> {
     }
 
     pub(super) fn warn(&self, warning: String) {
-        self.warnings.borrow_mut().push(warning);
+        let mut warnings = self.warnings.borrow_mut();
+        if warnings.len() < MAX_WARNINGS && !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
     }
 
     /// The warnings, unless something was wrong.

@@ -9,6 +9,7 @@ use super::problems::Problems;
 use super::requests::from_prefix;
 use super::section::{Section, Value};
 use super::sources::Router;
+use super::typos::warn_of_typos;
 use super::{Group, Run};
 use crate::updaters::placeholders::{Needs, mentioned};
 
@@ -39,6 +40,7 @@ pub(super) fn read<'a>(
         }
         Some(cmd) => {
             let name = label.map_or_else(|| default_name(&cmd), str::to_owned);
+            warn_of_typos(&name, cmd.iter().map(String::as_str), problems);
             let draft = Draft { at_start, ..draft(name, &cmd, &common) };
             builder.add(&section, &common, draft);
             builder.groups.push(Group::Run(Run { cmd, timeout }));

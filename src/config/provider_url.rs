@@ -188,7 +188,7 @@ mod tests {
             ("https://{ipv4}/?a", "https://{ipv4}/?a"),
             ("https://a.example?q=a b\u{e4}\"", "https://a.example/?q=a%20b%C3%A4%22"),
             ("https://a.example/?p={ipv6_prefix}&x={y}", "https://a.example/?p={ipv6_prefix}&x={y}"),
-            ("https://b\u{fc}cher.example/", "https://xn--14/"),
+            ("https://b\u{fc}cher.example/", "https://xn--15/"),
             ("https://me@x.example:pw@a.example/", "https://me@x.example:pw@a.example/"),
         ] {
             assert_eq!(checked(text).as_deref(), Ok(normal), "{text}");

@@ -8,6 +8,7 @@ use super::problems::Problems;
 use super::provider_url::{Parts, check, holds_secret, names_secret};
 use super::section::{Section, Value};
 use super::sources::Router;
+use super::typos::warn_of_typos;
 use super::{Group, Url};
 use crate::nearest::nearest;
 use crate::secret::Secret;
@@ -44,6 +45,7 @@ pub(super) fn read<'a>(
         warn_of_plain_http(&name, &url, &headers, problems);
         let body = body.filter(|body| !body.is_empty()).map(Secret::new);
         let request = Url { method, url: Secret::new(url), headers, body, expect };
+        warn_of_typos(&name, request.texts(), problems);
         builder.add(&section, &common, draft(name, &request, &common));
         builder.groups.push(Group::Url(request));
     }

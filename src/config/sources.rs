@@ -126,6 +126,10 @@ fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Sou
         ("interface", Some(_)) => {
             value.refuse("expected an interface's name behind the colon, as in \"interface:eth0\"")
         }
+        // It might hold credentials.
+        _ if text.contains("://") => {
+            value.refuse_hidden("no such source; expected \"upnp\", \"natpmp\" or \"interface\"")
+        }
         (kind, _) => match nearest(kind, KINDS) {
             Some(meant) => value.refuse(&format!("no such source; did you mean {meant:?}?")),
             None => value.refuse("no such source; expected \"upnp\", \"natpmp\" or \"interface\""),
