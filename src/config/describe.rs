@@ -68,9 +68,10 @@ impl Config {
 
     fn write_common(&self, page: &mut Page, target: Option<&Target>) {
         let Some(target) = target else { return };
-        // Without a required address, an empty list is a family switched off;
-        // otherwise it is one that is not needed.
-        let any = target.required == Needs::default();
+        // An empty list is a family switched off for a target that takes what
+        // there is, and one without any use for the others.
+        let program = matches!(self.groups.get(target.group), Some(Group::Run(_)));
+        let any = program || target.required == Needs::default();
         for (key, indexes) in [("ipv4", &target.ipv4), ("ipv6", &target.ipv6)] {
             if any || !indexes.is_empty() {
                 let used = indexes.iter().filter_map(|index| self.sources.get(*index));

@@ -98,7 +98,9 @@ pub struct Target {
     pub group: usize,
     /// Which entry of the group it is.
     pub entry: usize,
-    /// Changes when anything in its section does, secrets included (SHA-256, hex).
+    /// Changes when what is sent, or where to, does in the configuration, secrets
+    /// included; not with its name, sources or schedule (SHA-256 in hex digits;
+    /// with `-2` and so on behind it when a target is configured repeatedly).
     pub fingerprint: String,
     /// It is not sent without these.
     pub required: Needs,

@@ -50,17 +50,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
     let state_file = top.take("state_file").and_then(|value| files.path(&value));
     let tls = top.take("tls").and_then(|value| value.section("[tls]"));
     let tls = tls.map_or_else(default_tls, |section| read_tls(section, files));
-    let mut builder = Builder::new(problems);
-    for section in top.take("cloudflare").map_or_else(Vec::new, |value| value.sections("[cloudflare]", true))
-    {
-        cloudflare::read(section, &common, &router, files, problems, &mut builder);
-    }
-    for section in top.take("urls").map_or_else(Vec::new, |value| value.sections("[[urls]]", false)) {
-        requests::read(section, &common, &router, files, problems, &mut builder);
-    }
-    for section in top.take("runs").map_or_else(Vec::new, |value| value.sections("[[runs]]", false)) {
-        programs::read(section, &common, &router, problems, &mut builder);
-    }
+    let builder = read_targets(&mut top, &common, &router, files, problems);
     top.finish();
     if builder.targets.is_empty() {
         problems.warn(
@@ -77,6 +67,27 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
         state_file,
         warnings: Vec::new(),
     }
+}
+
+fn read_targets<'a>(
+    top: &mut Section<'a>,
+    common: &Common<'a>,
+    router: &Router,
+    files: &Files<'_>,
+    problems: &'a Problems<'a>,
+) -> Builder<'a> {
+    let mut builder = Builder::new(problems);
+    for section in top.take("cloudflare").map_or_else(Vec::new, |value| value.sections("[cloudflare]", true))
+    {
+        cloudflare::read(section, common, router, files, problems, &mut builder);
+    }
+    for section in top.take("urls").map_or_else(Vec::new, |value| value.sections("[[urls]]", false)) {
+        requests::read(section, common, router, files, problems, &mut builder);
+    }
+    for section in top.take("runs").map_or_else(Vec::new, |value| value.sections("[[runs]]", false)) {
+        programs::read(section, common, router, problems, &mut builder);
+    }
+    builder
 }
 
 fn read_interval(value: &Value<'_>) -> Option<Duration> {
