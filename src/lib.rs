@@ -15,11 +15,13 @@
 )]
 
 pub mod address;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod http;
 pub mod log;
 pub mod natpmp;
+pub mod nearest;
 pub mod netlink;
 pub mod platform;
 pub mod process;

@@ -4,6 +4,29 @@
 //! complete, defaults filled in. Reading them from TOML is the business of the
 //! files beside this one.
 
+mod builder;
+mod cloudflare;
+mod common;
+mod describe;
+mod files;
+mod fingerprint;
+mod load;
+mod names;
+mod problems;
+mod programs;
+mod provider_url;
+mod read;
+mod requests;
+mod section;
+mod sources;
+mod typos;
+
+pub use files::ReadFile;
+pub use load::load;
+pub use problems::ConfigError;
+pub use read::parse;
+pub use sources::read_gateway;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
@@ -18,6 +41,8 @@ use crate::url::LanUrl;
 pub struct Config {
     /// Time between two looks; at least a second.
     pub interval: Duration,
+    /// Whether announcements of gateways and the kernel are listened for.
+    pub events: bool,
     /// Every source that some target uses, each once.
     pub sources: Vec<Source>,
     /// How TLS servers are checked.
@@ -72,6 +97,8 @@ pub enum Gateway {
 /// The `[tls]` section.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tls {
+    /// Where `extra_roots` came from.
+    pub ca_file: Option<PathBuf>,
     /// The PEM text of `ca_file`.
     pub extra_roots: Option<String>,
     /// Whether Mozilla's roots are trusted.
@@ -87,7 +114,9 @@ pub struct Target {
     pub group: usize,
     /// Which entry of the group it is.
     pub entry: usize,
-    /// Changes when anything in its section does, secrets included (SHA-256, hex).
+    /// Changes when what is sent, or where to, does in the configuration, secrets
+    /// included; not with its name, sources or schedule (SHA-256 in hex digits;
+    /// with `-2` and so on behind it when a target is configured repeatedly).
     pub fingerprint: String,
     /// It is not sent without these.
     pub required: Needs,
