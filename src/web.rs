@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     fn web(extra_roots: Option<&str>, builtin_roots: bool) -> Result<Web, WebError> {
-        Web::new(&config::Tls { extra_roots: extra_roots.map(str::to_owned), builtin_roots })
+        Web::new(&config::Tls { extra_roots: extra_roots.map(str::to_owned), builtin_roots, ca_file: None })
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn answering(answer: impl Into<String>) -> u16 {
 }
 
 fn web() -> Web {
-    Web::new(&Tls { extra_roots: None, builtin_roots: true }).unwrap()
+    Web::new(&Tls::default()).unwrap()
 }
 
 fn get(url: String) -> Request {
@@ -115,7 +115,7 @@ impl Authority {
     }
 
     fn web(&self, builtin_roots: bool) -> Web {
-        Web::new(&Tls { extra_roots: Some(self.pem.clone()), builtin_roots }).unwrap()
+        Web::new(&Tls { extra_roots: Some(self.pem.clone()), builtin_roots, ca_file: None }).unwrap()
     }
 
     fn server(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {

@@ -163,7 +163,7 @@ fn draft(account: &Cloudflare, record: &CloudflareRecord, common: &Common<'_>, e
 
 fn read_name(value: &Value<'_>) -> Option<String> {
     let text = value.line()?.trim();
-    match super::names::record_name(text) {
+    match super::names::ascii_name(text) {
         Ok(name) => Some(name),
         Err(problem) => value.refuse(&problem),
     }

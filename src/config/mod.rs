@@ -57,6 +57,22 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+/// What is in force where the file says nothing.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5 * 60),
+            events: true,
+            sources: Vec::new(),
+            tls: Tls::default(),
+            groups: Vec::new(),
+            targets: Vec::new(),
+            state_file: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// Where addresses come from.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Source {
@@ -103,6 +119,12 @@ pub struct Tls {
     pub extra_roots: Option<String>,
     /// Whether Mozilla's roots are trusted.
     pub builtin_roots: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { extra_roots: None, ca_file: None, builtin_roots: true }
+    }
 }
 
 /// One thing that is kept up to date.

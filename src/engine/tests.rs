@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::address::{Addresses, Finding, Prefix};
-use crate::config::{Config, Gateway, Group, Run, Source, Target, Tls};
+use crate::config::{Config, Gateway, Group, Run, Source, Target};
 use crate::updaters::placeholders::Needs;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,15 +42,7 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
 fn config(sources: Vec<Source>, targets: Vec<Target>) -> Config {
     let groups = targets.iter().map(|target| target.group).max().map_or(0, |last| last + 1);
     let run = Group::Run(Run { cmd: vec!["true".into()], timeout: SECOND });
-    Config {
-        interval: 300 * SECOND,
-        sources,
-        tls: Tls { extra_roots: None, builtin_roots: true },
-        groups: vec![run; groups],
-        targets,
-        state_file: None,
-        warnings: Vec::new(),
-    }
+    Config { interval: 300 * SECOND, sources, groups: vec![run; groups], targets, ..Config::default() }
 }
 
 fn upnp() -> Source {
