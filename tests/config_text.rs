@@ -201,7 +201,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a..b\", type = \"A\" }]",
-        "3:21: name = \"a..b\": this is no DNS name",
+        "3:21: name = \"a..b\": the name, or a part of it between two dots, is empty",
     ),
     (
         "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"\", type = \"A\" }]",
