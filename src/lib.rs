@@ -11,3 +11,4 @@ pub mod http;
 pub mod secret;
 pub mod updaters;
 pub mod url;
+pub mod xml;
