@@ -9,6 +9,7 @@ pub mod address;
 pub mod config;
 pub mod http;
 pub mod secret;
+pub mod soap;
 pub mod updaters;
 pub mod url;
 pub mod xml;
