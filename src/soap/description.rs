@@ -84,10 +84,8 @@ impl Service {
 
 /// What a gateway says of itself. Texts are as sent, up to
 /// [`MAX_TEXT`](crate::xml::MAX_TEXT) bytes, and empty where they are missing.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Description {
-    /// What relative URLs are resolved against: URLBase or the location.
-    pub base: LanUrl,
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Device {
     /// The type of the root device.
     pub root_type: String,
     /// Its name for people.
@@ -98,6 +96,15 @@ pub struct Description {
     pub model: String,
     /// Its unique name; not always a UUID.
     pub udn: String,
+}
+
+/// A device description.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Description {
+    /// What relative URLs are resolved against: URLBase or the location.
+    pub base: LanUrl,
+    /// The root device.
+    pub device: Device,
     /// The usable services in document order, at most [`MAX_SERVICES`].
     pub services: Vec<Service>,
 }
@@ -129,19 +136,21 @@ impl Description {
     pub fn parse(body: &[u8], location: &LanUrl) -> Result<Self, DescriptionError> {
         let root = Element::parse(body).map_err(DescriptionError::Xml)?;
         let device = root.child("device").ok_or(DescriptionError::NoDevice)?;
-        let text = |name| device.child(name).map(|child| child.text.clone()).unwrap_or_default();
         let base = base(&root, location);
         let elements = root.walk().filter(|element| element.name == "service");
         let services = elements.filter_map(|element| service(element, &base)).take(MAX_SERVICES).collect();
-        Ok(Self {
-            base,
-            root_type: text("deviceType"),
-            friendly_name: text("friendlyName"),
-            manufacturer: text("manufacturer"),
-            model: text("modelName"),
-            udn: text("UDN"),
-            services,
-        })
+        Ok(Self { base, device: names(device), services })
+    }
+}
+
+fn names(device: &Element) -> Device {
+    let text = |name| device.child(name).map(|child| child.text.clone()).unwrap_or_default();
+    Device {
+        root_type: text("deviceType"),
+        friendly_name: text("friendlyName"),
+        manufacturer: text("manufacturer"),
+        model: text("modelName"),
+        udn: text("UDN"),
     }
 }
 
@@ -227,9 +236,10 @@ mod tests {
              <friendlyName>Box</friendlyName><manufacturer>Acme</manufacturer><modelName>7</modelName>\
              <UDN>uuid:1:2</UDN></device>",
         );
-        assert_eq!(description.friendly_name, "Box");
-        assert_eq!((description.manufacturer.as_str(), description.model.as_str()), ("Acme", "7"));
-        assert_eq!((description.udn.as_str(), description.root_type.as_str()), ("uuid:1:2", ""));
+        let device = &description.device;
+        assert_eq!(device.friendly_name, "Box");
+        assert_eq!((device.manufacturer.as_str(), device.model.as_str()), ("Acme", "7"));
+        assert_eq!((device.udn.as_str(), device.root_type.as_str()), ("uuid:1:2", ""));
         assert_eq!(description.services, []);
     }
 

@@ -8,6 +8,7 @@
 pub mod actions;
 pub mod description;
 pub mod envelope;
+pub mod survey;
 
 /// The most characters of a gateway's own words that we print.
 const MAX_QUOTE: usize = 80;
