@@ -6,6 +6,7 @@
 //! events and control of anything are no part of it.
 
 pub mod actions;
+pub mod client;
 pub mod description;
 pub mod envelope;
 pub mod survey;
