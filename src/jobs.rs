@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use crate::config::{self, Config, Group, Run, Tls};
 use crate::process;
@@ -10,11 +9,7 @@ use crate::updaters::cloudflare::Cloudflare;
 use crate::updaters::run;
 use crate::updaters::url::Url;
 use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
-use crate::web::Web;
-
-/// The time for one request and its answer: a server whose name server was away
-/// has been seen to take 12 s to say so.
-const REQUEST: Duration = Duration::from_secs(30);
+use crate::web::{self, Session, Web};
 
 /// The updater of a group, with what it remembers between jobs.
 pub enum Updater {
@@ -38,7 +33,7 @@ impl Updater {
     }
 
     /// Does the job, which takes as long as it takes: a request ends by
-    /// [`REQUEST`], a program by its own timeout, and both are few.
+    /// [`web::TIMEOUT`], a program by its own timeout, and both are few.
     pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
         match self {
             Self::Cloudflare(cloudflare) => {
@@ -61,10 +56,12 @@ impl Updater {
 type Answer = Option<Result<Reply, Failure>>;
 
 fn converse(mut next: impl FnMut(Answer) -> Step, connection: &Connection) -> Vec<(usize, Outcome)> {
+    // Connections are kept for the length of a job only: the next one is days away.
+    let mut session = None;
     let mut answer = None;
     loop {
         match next(answer) {
-            Step::Send(request) => answer = Some(connection.send(&request)),
+            Step::Send(request) => answer = Some(connection.send(&mut session, &request)),
             Step::Done(outcomes) => return outcomes,
         }
     }
@@ -88,10 +85,10 @@ impl Connection {
         Self { tls: config.tls.clone(), web: Arc::default() }
     }
 
-    fn send(&self, request: &Request) -> Result<Reply, Failure> {
+    fn send(&self, session: &mut Option<Session>, request: &Request) -> Result<Reply, Failure> {
         let web = self.web.get_or_init(|| Web::new(&self.tls).map_err(|error| error.to_string()));
         match web {
-            Ok(web) => web.send(request, REQUEST),
+            Ok(web) => session.get_or_insert_with(|| web.session()).send(request, web::TIMEOUT),
             Err(why) => Err(Failure { why: why.clone(), maybe_done: false }),
         }
     }
