@@ -8,10 +8,13 @@
 //! `FAULTS_BINARY=path` tests another build of the program.
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+#![allow(clippy::string_slice, reason = "the documents that are cut here are our own")]
 
 #[path = "faults/lan.rs"]
 mod lan;
-#[path = "faults/rows.rs"]
+#[path = "faults/plays.rs"]
+mod plays;
+#[path = "faults/rows/mod.rs"]
 mod rows;
 #[path = "faults/run.rs"]
 mod run;

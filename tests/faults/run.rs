@@ -322,9 +322,9 @@ pub(crate) fn run(row: &Row) -> Verdict {
         stage.placeholder = "{ipv6}";
     }
     if row.expect == Expect::Works {
-        play_variants(row, &mut stage)
+        play_variants(row, &mut stage);
     } else {
-        play_faults(row, &mut stage)
+        play_faults(row, &mut stage);
     }
     judge_row(row, &mut stage);
     stage.finish()

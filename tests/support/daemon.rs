@@ -83,6 +83,12 @@ impl Daemon {
         self.child.try_wait().unwrap().map(|status| status.to_string())
     }
 
+    /// Kills it and waits for its end.
+    pub(crate) fn stop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+
     /// The most memory it ever had resident, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
@@ -93,8 +99,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _already_gone = self.child.kill();
-        let _status = self.child.wait();
+        self.stop();
     }
 }
 

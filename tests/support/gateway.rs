@@ -238,8 +238,9 @@ fn envelope(inner: &str) -> String {
 
 /// A successful answer to `action`.
 pub(crate) fn response(service: &str, action: &str, arguments: &[(&str, &str)]) -> String {
-    let arguments: String =
+    let arguments: Vec<String> =
         arguments.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
+    let arguments = arguments.concat();
     envelope(&format!("<u:{action}Response xmlns:u=\"{service}\">{arguments}</u:{action}Response>"))
 }
 

@@ -46,10 +46,13 @@ impl Exchange {
     }
 }
 
+/// Changes the record of the connection at hand.
+type Record<'a> = dyn Fn(&dyn Fn(&mut Exchange)) + 'a;
+
 /// The answering side of a connection.
 pub(crate) struct Wire<'a> {
     stream: &'a TcpStream,
-    record: &'a dyn Fn(&dyn Fn(&mut Exchange)),
+    record: &'a Record<'a>,
 }
 
 impl Wire<'_> {
@@ -98,32 +101,36 @@ pub(crate) struct Server {
     address: SocketAddr,
     exchanges: Arc<Mutex<Vec<Exchange>>>,
     stop: Arc<AtomicBool>,
+    resetting: Arc<AtomicBool>,
     acceptor: Option<thread::JoinHandle<()>>,
 }
 
 impl Server {
     /// Listens at `address`, port 0 for any.
     pub(crate) fn start(address: SocketAddr, script: Script) -> Self {
-        Self::listen(address, move |stream, record| {
+        let resetting = Arc::new(AtomicBool::new(false));
+        let reset = Arc::clone(&resetting);
+        Self::listen(address, resetting, move |stream, record| {
+            if reset.load(Ordering::SeqCst) {
+                stream.peek(&mut [0])?;
+                record(&|exchange| exchange.faulty = true);
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
             let request = read_request(stream)?;
             record(&|exchange| exchange.request = request.clone());
             script(&request, &mut Wire { stream, record })
         })
     }
 
-    /// Resets every connection as soon as a request has come (a close with
-    /// unread bytes makes the kernel send RST).
-    pub(crate) fn resetting(address: SocketAddr) -> Self {
-        Self::listen(address, |stream, record| {
-            stream.peek(&mut [0])?;
-            record(&|exchange| exchange.faulty = true);
-            Err(io::ErrorKind::ConnectionReset.into())
-        })
+    /// From now on (or no longer) every connection is reset as soon as a request
+    /// comes: a close with unread bytes makes the kernel send RST.
+    pub(crate) fn set_resetting(&self, on: bool) {
+        self.resetting.store(on, Ordering::SeqCst);
     }
 
-    fn listen<F>(address: SocketAddr, serve: F) -> Self
+    fn listen<F>(address: SocketAddr, resetting: Arc<AtomicBool>, serve: F) -> Self
     where
-        F: Fn(&TcpStream, &dyn Fn(&dyn Fn(&mut Exchange))) -> io::Result<()> + Send + Sync + 'static,
+        F: Fn(&TcpStream, &Record<'_>) -> io::Result<()> + Send + Sync + 'static,
     {
         let listener =
             TcpListener::bind(address).unwrap_or_else(|e| panic!("cannot listen at {address}: {e}"));
@@ -140,7 +147,7 @@ impl Server {
                 thread::spawn(move || converse(&stream, &log, &*serve));
             }
         });
-        Self { address, exchanges, stop, acceptor: Some(acceptor) }
+        Self { address, exchanges, stop, resetting, acceptor: Some(acceptor) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -171,7 +178,7 @@ impl Drop for Server {
 fn converse(
     stream: &TcpStream,
     log: &Mutex<Vec<Exchange>>,
-    serve: &dyn Fn(&TcpStream, &dyn Fn(&dyn Fn(&mut Exchange))) -> io::Result<()>,
+    serve: &dyn Fn(&TcpStream, &Record<'_>) -> io::Result<()>,
 ) {
     let index = {
         let mut log = log.lock().unwrap();
