@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::support::daemon::{Daemon, Folder, MEMORY_LIMIT_KIB, Recorder, noting_program};
+use crate::support::daemon::{Daemon, Folder, Recorder, memory_limit_kib, noting_program};
 use crate::support::gateway::{Gateway, Place, Play, Plays};
 use crate::support::wait_for;
 use crate::support::wire::Server;
@@ -272,8 +272,9 @@ impl Stage {
 
     fn judge_memory(&mut self, peak: u64) {
         self.verdict.memory = peak;
-        if !(1..=MEMORY_LIMIT_KIB).contains(&peak) {
-            self.verdict.problem(format!("VmHWM is {peak} KiB, expected 1 to {MEMORY_LIMIT_KIB}"));
+        let limit = memory_limit_kib();
+        if !(1..=limit).contains(&peak) {
+            self.verdict.problem(format!("VmHWM is {peak} KiB, expected 1 to {limit}"));
         }
     }
 
