@@ -1,0 +1,3 @@
+//! Where addresses come from.
+
+pub mod interface;
