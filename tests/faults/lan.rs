@@ -53,7 +53,7 @@ enum Fault {
 
 /// Name, fault, and whether the gateway must be found in spite of it.
 const ROWS: [(&str, Fault, bool); 9] = [
-    ("LOCATION at another host", Fault::OtherHost, false),
+    ("LOCATION at another host", Fault::OtherHost, true),
     ("LOCATION at a name", Fault::Name, false),
     ("LOCATION with a bad port", Fault::BadPort, false),
     ("1,000 answerers", Fault::Crowd, true),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::support::daemon::{Daemon, Folder, Recorder, memory_limit_kib, noting_program};
 use crate::support::gateway::{Gateway, Place, Play, Plays};
 use crate::support::wait_for;
-use crate::support::wire::Server;
+use crate::support::wire::{Exchange, Server};
 
 /// Minutes, and what they are.
 pub(crate) const INTERVAL: &str = "0.02";
@@ -252,13 +252,8 @@ impl Stage {
             }
         }
         self.judge_sent();
-        let looks = exchanges.first().map(|first| self.gateway.looks(first.started)).unwrap_or_default();
-        let longest = looks.iter().map(|(start, end)| end.saturating_duration_since(*start)).max();
-        self.verdict.longest = longest.unwrap_or_default();
-        if self.verdict.longest > LONGEST_LOOK {
-            self.verdict.problem(format!("a look took {} ms", self.verdict.longest.as_millis()));
-        }
         let log = self.folder.read("log");
+        self.judge_time(&log, &exchanges);
         if log.contains("panicked") {
             self.verdict.problem("the daemon panicked");
         }
@@ -268,6 +263,20 @@ impl Stage {
             eprintln!("--- {}: {}\n{}", self.verdict.name, self.verdict.problems.join("; "), tail.join("\n"));
         }
         self.verdict
+    }
+
+    /// The daemon says how long each look took; the gateway saw how long it
+    /// stayed on the line.
+    fn judge_time(&mut self, log: &str, exchanges: &[Exchange]) {
+        let looks: Vec<Duration> = log.lines().filter_map(look_time).collect();
+        let lines = exchanges.iter().map(|exchange| exchange.end() - exchange.started);
+        self.verdict.longest = looks.iter().copied().chain(lines).max().unwrap_or_default();
+        if self.verdict.longest > LONGEST_LOOK {
+            self.verdict.problem(format!("a look took {} ms", self.verdict.longest.as_millis()));
+        }
+        if looks.is_empty() {
+            self.verdict.problem("the log tells of no look");
+        }
     }
 
     fn judge_memory(&mut self, peak: u64) {
@@ -290,6 +299,12 @@ impl Stage {
         }
         self.verdict.sent = sent;
     }
+}
+
+/// The time in a log line on a look, as in `upnp: IPv4 11.22.33.44 (3 ms)`.
+fn look_time(line: &str) -> Option<Duration> {
+    let (_, rest) = line.strip_prefix("upnp")?.rsplit_once('(')?;
+    Some(Duration::from_millis(rest.strip_suffix(" ms)")?.parse().ok()?))
 }
 
 /// The word that a line holds twice, or the whole line.

@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -61,7 +63,15 @@ impl Daemon {
     /// Starts it behind `launcher` (such as `ip netns exec NAME`), which must
     /// replace itself by the program. Standard error goes to `log` in `folder`.
     pub(crate) fn start(launcher: &[String], folder: &Folder, config: &str) -> Self {
-        fs::write(folder.path("config.toml"), config).unwrap();
+        // Only ours to read, as a file with secrets should be.
+        let _none_yet = fs::remove_file(folder.path("config.toml"));
+        let mut file = File::options()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(folder.path("config.toml"))
+            .unwrap();
+        file.write_all(config.as_bytes()).unwrap();
         let log = File::options().create(true).append(true).open(folder.path("log")).unwrap();
         let program = std::env::var("FAULTS_BINARY")
             .unwrap_or_else(|_| env!("CARGO_BIN_EXE_ddns-update-daemon").to_owned());

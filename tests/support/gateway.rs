@@ -21,8 +21,8 @@ pub(crate) const GET_IPV4: &str = "GetExternalIPAddress";
 /// AVM's action for the gateway's own IPv6 address.
 pub(crate) const GET_IPV6: &str = "X_AVM_DE_GetExternalIPv6Address";
 
-/// Requests closer together than this belong to one look. The daemon's pauses
-/// between looks are at least a second.
+/// Requests closer together than this count as one look: rather one too few than
+/// one too many.
 const ONE_LOOK: Duration = Duration::from_millis(400);
 
 /// What the gateway was asked, and what it would say when healthy.

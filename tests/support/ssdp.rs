@@ -12,8 +12,8 @@ const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
 /// The target that our gateways answer to.
 const TARGET: &str = "urn:schemas-upnp-org:device:InternetGatewayDevice:1";
 
-/// Searches closer together than this belong to one look: a look repeats them
-/// within half a second, and the pause between looks is at least a second.
+/// Searches closer together than this count as one look: a look repeats them, and
+/// rather one too few than one too many.
 const ONE_LOOK: Duration = Duration::from_millis(900);
 
 /// One datagram of an answer.
