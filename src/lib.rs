@@ -17,8 +17,11 @@
 pub mod address;
 pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod discover;
 pub mod engine;
 pub mod http;
+pub mod jobs;
 pub mod log;
 pub mod natpmp;
 pub mod nearest;

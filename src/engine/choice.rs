@@ -135,6 +135,8 @@ pub struct SourceStatus {
     pub seen_in: Option<u64>,
     /// When to look again before the next round.
     pub look_at: Option<Duration>,
+    /// Its last look was no use.
+    pub failed: bool,
     /// Looks in a row that were no use.
     pub misses: u32,
     /// Its failure has been reported.
@@ -152,6 +154,7 @@ impl SourceStatus {
             looking: false,
             seen_in: None,
             look_at: None,
+            failed: false,
             misses: 0,
             in_trouble: false,
             voices: Default::default(),

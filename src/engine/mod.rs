@@ -197,7 +197,8 @@ impl Engine {
         source.looking = false;
         source.seen_in = Some(self.round);
         source.look_at = None;
-        let failed = source.hear(seen, self.round);
+        source.failed = source.hear(seen, self.round);
+        source.misses = if source.failed { source.misses.saturating_add(1) } else { 0 };
         if let Some(gateway) = gateway {
             self.state.gateways.insert(source.label.clone(), gateway);
         }
@@ -206,8 +207,9 @@ impl Engine {
         if !spoken.is_empty() {
             self.state.spoken.insert(source.label.clone(), spoken);
         }
-        let unresolved = failed && self.targets.iter().any(|target| target.misses(&self.sources, index));
-        self.note_trouble(now, index, unresolved);
+        for index in 0..self.sources.len() {
+            self.note_trouble(now, index);
+        }
         for target in &mut self.targets {
             if let Some(report) = target.complaint(&self.sources) {
                 self.actions.push_back(Action::Report(report));
@@ -215,16 +217,18 @@ impl Engine {
         }
     }
 
-    /// Looks again soon at a source that fails, and says so once.
-    fn note_trouble(&mut self, now: Now, index: usize, unresolved: bool) {
+    /// Looks again soon at a source whose failure leaves somebody without an
+    /// address, and says so once.
+    fn note_trouble(&mut self, now: Now, index: usize) {
+        let missed = self.targets.iter().any(|target| target.misses(&self.sources, index));
         let Some(source) = self.sources.get_mut(index) else { return };
-        if unresolved {
-            source.misses = source.misses.saturating_add(1);
+        let trouble = source.failed && missed;
+        if !trouble {
+            source.look_at = None;
+        } else if !source.looking && source.look_at.is_none() {
             source.look_at = Some(now.elapsed.saturating_add(look_again(source.misses, self.interval)));
-        } else {
-            source.misses = 0;
         }
-        if let Some(report) = report::trouble(source, unresolved) {
+        if let Some(report) = report::trouble(source, trouble) {
             self.actions.push_back(Action::Report(report));
         }
     }
