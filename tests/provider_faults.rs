@@ -42,6 +42,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(45);
 /// Part of every secret in the configuration.
 const SENTINEL: &str = "S3ntinel";
 
+/// The pace of those who send a byte at a time.
+const PACE: Duration = Duration::from_millis(100);
+
 const MEGABYTE: usize = 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -109,7 +112,22 @@ fn rows(trap: &Server) -> Vec<Row> {
     let wait = format!("Retry-After: {}\r\n", RETRY_AFTER.as_secs());
     let faults: Vec<(&str, Outcome, Fault)> = vec![
         ("never answering", Recovers, play(|_, wire| wire.hold())),
-        ("slow-loris", Recovers, play(|_, wire| wire.drip(&[b'H'; 1000], Duration::from_millis(100)))),
+        (
+            "slow-loris",
+            Recovers,
+            play(|_, wire| {
+                wire.send(b"HTTP/1.1 200 OK\r\nX-Header: ")?;
+                wire.drip(&[b'a'; 1000], PACE)
+            }),
+        ),
+        (
+            "slow body",
+            Recovers,
+            play(|_, wire| {
+                wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")?;
+                wire.drip(&[b' '; 1000], PACE)
+            }),
+        ),
         ("reset", Recovers, Fault::Reset),
         ("closed without a byte", Recovers, play(|_, _| Ok(()))),
         ("garbage", Recovers, play(|_, wire| wire.send(&(0..=255).cycle().take(5000).collect::<Vec<u8>>()))),
