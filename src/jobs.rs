@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use crate::config::{self, Config, Group, Run, Tls};
+use crate::config::{Config, Group, Run, Tls, hidden_url};
 use crate::process;
 use crate::updaters::cloudflare::Cloudflare;
-use crate::updaters::run;
 use crate::updaters::url::Url;
 use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
+use crate::updaters::{placeholders, run};
 use crate::web::{self, Session, Web};
 
 /// The updater of a group, with what it remembers between jobs.
@@ -96,10 +96,17 @@ impl Connection {
 
 /// What the job would do, for `--dry-run`; secrets stay hidden.
 #[must_use]
-pub fn describe(group: &Group) -> String {
+pub fn describe(group: &Group, task: &Task) -> String {
     match group {
-        Group::Cloudflare(cloudflare) => format!("a record at {}", cloudflare.api_url),
-        Group::Url(config::Url { method, .. }) => format!("a {method} request"),
-        Group::Run(run) => format!("the program {:?}", run.cmd.first().map_or("", String::as_str)),
+        Group::Cloudflare(cloudflare) => {
+            format!("set the record to {} at {}", task.addresses, cloudflare.api_url)
+        }
+        Group::Url(url) => {
+            let shown = placeholders::fill(&hidden_url(url.url.reveal()), &task.addresses);
+            format!("send {} {shown}", url.method)
+        }
+        Group::Run(run) => {
+            format!("run {:?} with {}", run.cmd.first().map_or("", String::as_str), task.addresses)
+        }
     }
 }
