@@ -46,13 +46,13 @@ fn the_daemon_outlives_every_fault_of_a_gateway() {
             jobs.push_back((jobs.len(), Box::new(move || lan::run(name))));
         }
     } else {
-        println!("LEFT OUT, they need root for network namespaces: {names:?}");
+        support::show(&format!("LEFT OUT, they need root for network namespaces: {names:?}"));
         assert!(env::var_os("CI").is_none() || names.is_empty(), "CI must run all rows, as root");
     }
     let verdicts = perform(jobs);
     let table: Vec<String> = verdicts.iter().map(Verdict::line).collect();
     let table = format!("{HEADING}\n{}\n", table.join("\n"));
-    println!("{table}");
+    support::show(&table);
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("faults-table.md");
     fs::write(file, &table).unwrap();
     let failed: Vec<&str> =

@@ -42,6 +42,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(45);
 /// Part of every secret in the configuration.
 const SENTINEL: &str = "S3ntinel";
 
+const URL_BODY: &str = "body = \"S3ntinelbody {ipv4}\"\n";
+
 /// The pace of those who send a byte at a time.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -70,6 +72,8 @@ enum Outcome {
 struct Row {
     name: String,
     kind: Kind,
+    /// Of a URL target.
+    method: &'static str,
     outcome: Outcome,
     fault: Fault,
     /// Only requests that change something are answered faultily.
@@ -90,7 +94,8 @@ fn play(send: impl Fn(&Request, &mut Wire<'_>) -> io::Result<()> + Send + Sync +
 fn quoting(status: &'static str, fields: &str, start: &'static str) -> Fault {
     let fields = fields.to_owned();
     play(move |request, wire| {
-        let body = format!("{start} {} {} {}", request.path, request.head, request.body);
+        let secret = request.field("Authorization");
+        let body = format!("{start} {secret} {} {} {}", request.body, request.path, request.head);
         wire.reply(status, &fields, body.as_bytes())
     })
 }
@@ -170,11 +175,15 @@ fn rows(trap: &Server) -> Vec<Row> {
         let row = |kind, what: &str, only_changes| Row {
             name: format!("{name} ({what})"),
             kind,
+            method: if what.contains("GET") { "get" } else { "post" },
             outcome: if rests(kind) { Outcome::Rests } else { outcome },
             fault: fault.clone(),
             only_changes,
         };
         rows.push(row(Kind::Url, "URL", false));
+        if name.starts_with("redirect") {
+            rows.push(row(Kind::Url, "URL by GET", false));
+        }
         if name != "badauth with 200" {
             rows.push(row(Kind::Cloudflare, "Cloudflare", false));
             rows.push(row(Kind::Cloudflare, "Cloudflare, at the change", true));
@@ -198,7 +207,7 @@ fn a_faulty_provider_harms_nobody_else() {
     });
     let lines: Vec<String> = verdicts.iter().map(Verdict::line).collect();
     let table = format!("{HEADING}\n{}\n", lines.join("\n"));
-    println!("{table}");
+    support::show(&table);
     fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("provider-faults-table.md"), table)
         .unwrap();
     assert!(trap.exchanges().is_empty(), "a redirect to another host was followed");
@@ -523,10 +532,12 @@ fn config(
     let place = provider.server.address();
     let target = match row.kind {
         Kind::Url => format!(
-            "[[urls]]\nmethod = \"post\"\n\
+            "[[urls]]\nmethod = \"{}\"\n\
              url = \"http://{place}/{SENTINEL}path/update?token={SENTINEL}query{end}&ip={{ipv4}}\"\n\
              headers = {{ Authorization = \"Bearer {SENTINEL}header\" }}\n\
-             body = \"{SENTINEL}body {{ipv4}}\"\nexpect = [\"good\", \"nochg\"]\n"
+             {}expect = [\"good\", \"nochg\"]\n",
+            row.method,
+            if row.method == "get" { "" } else { URL_BODY },
         ),
         Kind::Cloudflare => format!(
             "[cloudflare]\napi_token = \"{SENTINEL}token-0123456789abcdefghijkl{end}\"\n\

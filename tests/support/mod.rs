@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod ssdp;
 pub(crate) mod wire;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at while waiting for it.
@@ -21,4 +22,9 @@ pub(crate) fn wait_for<T>(limit: Duration, mut condition: impl FnMut() -> Option
         }
         std::thread::sleep(TICK);
     }
+}
+
+/// Shows `text` even when the test passes and its output is captured.
+pub(crate) fn show(text: &str) {
+    writeln!(std::io::stderr(), "{text}").unwrap();
 }
