@@ -259,7 +259,9 @@ fn now(headers: &HeaderMap) -> u64 {
 
 /// What of a URL may be shown.
 fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let Some((_, rest)) = url.split_once("://") else {
+        return "the request";
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
@@ -285,5 +287,6 @@ mod tests {
     fn only_the_host_is_shown() {
         assert_eq!(host("https://me:pw@ddns.example:8443/token?x=y@z"), "ddns.example:8443");
         assert_eq!(host("https://ddns.example?token"), "ddns.example");
+        assert_eq!(host("token"), "the request");
     }
 }

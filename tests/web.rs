@@ -172,6 +172,32 @@ fn a_ca_file_is_trusted_beside_or_instead_of_the_built_in_roots() {
 }
 
 #[test]
+fn an_exchange_over_tls_fits_a_small_stack() {
+    let ca = Authority::new();
+    let port = serve_tls(ca.server("localhost", |_| {}));
+    let job = move || fetch_tls(&ca.web(true), "localhost", port);
+    let job = thread::Builder::new().stack_size(256 * 1024).spawn(job).unwrap();
+    assert_eq!(job.join().unwrap().as_deref(), Ok("good"));
+}
+
+#[test]
+fn what_cannot_be_sent_is_told_without_its_secret() {
+    let headers = vec![("X-Token".to_owned(), "s3cret\r\nX: y".to_owned())];
+    for request in [
+        Request { headers, ..get("http://127.0.0.1:9/".into()) },
+        get("http://127.0.0.1:9/a b?s3cret".into()),
+        get("s3cret".into()),
+    ] {
+        let failed = web().send(&request, PATIENT).unwrap_err();
+        assert!(
+            !failed.maybe_done && failed.why.ends_with("the URL or a header is not valid"),
+            "{}",
+            failed.why
+        );
+    }
+}
+
+#[test]
 fn tls_1_2_still_works() {
     let ca = Authority::new();
     let port = serve_tls(ca.server_with("localhost", |_| {}, &[&rustls::version::TLS12]));

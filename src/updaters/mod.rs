@@ -3,6 +3,7 @@
 //! An updater is pure: it turns wanted addresses and a server's replies into
 //! requests and outcomes. `web.rs` and `process.rs` perform what it asks for.
 
+pub mod cloudflare;
 pub mod idn;
 pub mod placeholders;
 pub mod quote;
