@@ -1,3 +1,123 @@
-//! The command line.
+//! The command line: read, wire, run.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use ddns_update_daemon::cli::{self, Call, Command, LogFormat, Verbosity, Work};
+use ddns_update_daemon::config::{self, Config, Gateway};
+use ddns_update_daemon::daemon::{self, Mode};
+use ddns_update_daemon::discover;
+use ddns_update_daemon::engine::Level;
+use ddns_update_daemon::log::{Format, Log};
+use ddns_update_daemon::store::{self, Store};
+
+/// A target could not be brought up to date, or there is no gateway.
+const FAILED: u8 = 1;
+/// The command line or the configuration is wrong.
+const WRONG: u8 = 2;
+
+fn main() -> ExitCode {
+    die_of_panics();
+    match cli::parse(std::env::args_os().skip(1).collect()) {
+        Ok(call) => perform(call),
+        Err(error) => complain(&error.to_string()),
+    }
+}
+
+fn perform(call: Call) -> ExitCode {
+    let log = open_log(&call);
+    match call.command {
+        Command::Help => print(cli::HELP),
+        Command::Version => print(&format!("{}\n", cli::VERSION)),
+        Command::Check { config } => check(&config, log),
+        Command::Discover { json, gateway } => discover_gateways(json, gateway.as_ref()),
+        Command::Run(work) => run(&work, false, log),
+        Command::Once(work) => run(&work, true, log),
+    }
+}
+
+fn open_log(call: &Call) -> Log {
+    let level = match call.verbosity {
+        Verbosity::Quiet => Level::Warning,
+        Verbosity::Normal => Level::Info,
+        Verbosity::Verbose => Level::Debug,
+    };
+    let format = match call.log_format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    Log::new(level, format)
+}
+
+fn run(work: &Work, once: bool, log: Log) -> ExitCode {
+    let config = match load(&work.config, log) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    // As 1.0 did: said by a warning of the configuration.
+    if config.targets.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let path = config.state_file.clone();
+    let path = path.unwrap_or_else(|| store::default_path(&work.config, |name| std::env::var_os(name)));
+    let mode = Mode { once, dry_run: work.dry_run };
+    let current = daemon::run(&config, Store::new(path), mode, log);
+    if current { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+fn check(path: &Path, log: Log) -> ExitCode {
+    match load(path, log) {
+        Ok(config) => print(&config.describe()),
+        Err(exit) => exit,
+    }
+}
+
+fn load(path: &Path, log: Log) -> Result<Config, ExitCode> {
+    let config = config::load(path).map_err(|error| complain(&error.to_string()))?;
+    for warning in &config.warnings {
+        log.say(Level::Warning, warning.as_str());
+    }
+    Ok(config)
+}
+
+fn discover_gateways(json: bool, gateway: Option<&Gateway>) -> ExitCode {
+    let found = match discover::discover(gateway) {
+        Ok(found) => found,
+        Err(why) => return complain(&why),
+    };
+    let text = if json { discover::to_json(&found) } else { discover::to_text(&found) };
+    let exit = print(&text);
+    if !found.is_empty() {
+        return exit;
+    }
+    eprintln!(
+        "error: no gateway answered; is UPnP switched on in the router? A host firewall may drop the answers: \
+         try its address, discover 192.168.1.1"
+    );
+    ExitCode::from(FAILED)
+}
+
+/// A reader that closes the pipe early has read what it wanted.
+fn print(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn complain(text: &str) -> ExitCode {
+    for line in text.lines() {
+        eprintln!("error: {line}");
+    }
+    ExitCode::from(WRONG)
+}
+
+/// A panic in any thread ends the process, so that no half-dead daemon lives on;
+/// the supervisor starts it again, and the state makes that harmless.
+fn die_of_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}

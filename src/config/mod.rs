@@ -4,6 +4,30 @@
 //! complete, defaults filled in. Reading them from TOML is the business of the
 //! files beside this one.
 
+mod builder;
+mod cloudflare;
+mod common;
+mod describe;
+mod files;
+mod fingerprint;
+mod load;
+mod names;
+mod problems;
+mod programs;
+mod provider_url;
+mod read;
+mod requests;
+mod section;
+mod sources;
+mod typos;
+
+pub use files::ReadFile;
+pub use load::load;
+pub use problems::ConfigError;
+pub use read::parse;
+pub use sources::read_gateway;
+
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +41,8 @@ use crate::url::LanUrl;
 pub struct Config {
     /// Time between two looks; at least a second.
     pub interval: Duration,
+    /// Whether announcements of gateways and the kernel are listened for.
+    pub events: bool,
     /// Every source that some target uses, each once.
     pub sources: Vec<Source>,
     /// How TLS servers are checked.
@@ -31,6 +57,22 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+/// What is in force where the file says nothing.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5 * 60),
+            events: true,
+            sources: Vec::new(),
+            tls: Tls::default(),
+            groups: Vec::new(),
+            targets: Vec::new(),
+            state_file: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// Where addresses come from.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Source {
@@ -40,6 +82,21 @@ pub enum Source {
     NatPmp(Option<IpAddr>),
     /// This host's own addresses; `None`: of the default route's interface.
     Interface(Option<String>),
+}
+
+/// As it stands in the configuration.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upnp(Gateway::Any) => f.write_str("upnp"),
+            Self::Upnp(Gateway::At(address)) => write!(f, "upnp:{address}"),
+            Self::Upnp(Gateway::Description(url)) => write!(f, "upnp:{url}"),
+            Self::NatPmp(None) => f.write_str("natpmp"),
+            Self::NatPmp(Some(address)) => write!(f, "natpmp:{address}"),
+            Self::Interface(None) => f.write_str("interface"),
+            Self::Interface(Some(name)) => write!(f, "interface:{name}"),
+        }
+    }
 }
 
 /// Which gateway to ask.
@@ -56,10 +113,18 @@ pub enum Gateway {
 /// The `[tls]` section.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tls {
+    /// Where `extra_roots` came from.
+    pub ca_file: Option<PathBuf>,
     /// The PEM text of `ca_file`.
     pub extra_roots: Option<String>,
     /// Whether Mozilla's roots are trusted.
     pub builtin_roots: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { extra_roots: None, ca_file: None, builtin_roots: true }
+    }
 }
 
 /// One thing that is kept up to date.
@@ -71,7 +136,9 @@ pub struct Target {
     pub group: usize,
     /// Which entry of the group it is.
     pub entry: usize,
-    /// Changes when anything in its section does, secrets included (SHA-256, hex).
+    /// Changes when what is sent, or where to, does in the configuration, secrets
+    /// included; not with its name, sources or schedule (SHA-256 in hex digits;
+    /// with `-2` and so on behind it when a target is configured repeatedly).
     pub fingerprint: String,
     /// It is not sent without these.
     pub required: Needs,

@@ -3,7 +3,12 @@
 //! An updater is pure: it turns wanted addresses and a server's replies into
 //! requests and outcomes. `web.rs` and `process.rs` perform what it asks for.
 
+pub mod cloudflare;
+pub mod idn;
 pub mod placeholders;
+pub mod quote;
+pub mod run;
+pub mod url;
 
 use std::fmt;
 use std::time::Duration;
@@ -85,7 +90,7 @@ pub struct Reply {
     pub status: u16,
     /// How long the server asks us to wait (RFC 9110, section 10.2.3).
     pub retry_after: Option<Duration>,
-    /// The body, at most 64 KiB, bytes that are not UTF-8 replaced; cut when longer.
+    /// The body, at most 1 MiB, bytes that are not UTF-8 replaced; cut when longer.
     pub body: String,
 }
 

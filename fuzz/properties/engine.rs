@@ -1,0 +1,204 @@
+//! The engine's invariants under every sequence of events.
+//!
+//! The input is a script: each byte is an event, with the following bytes as its
+//! arguments. A model beside the engine knows what sources vouch for and what
+//! each target accepted.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ddns_update_daemon::address::{Finding, Observation};
+use ddns_update_daemon::config::{Config, Gateway, Group, Run, Source, Target};
+use ddns_update_daemon::engine::{Action, Engine, Event, MAX_JOBS, Now};
+use ddns_update_daemon::state::State;
+use ddns_update_daemon::updaters::placeholders::Needs;
+use ddns_update_daemon::updaters::{Outcome, Task};
+
+const TARGETS: usize = 3;
+const INTERVAL: Duration = Duration::from_secs(60);
+
+struct World {
+    config: Config,
+    engine: Engine,
+    now: Now,
+    /// What each source said last, while it stands.
+    vouched: [Option<Ipv4Addr>; 2],
+    looking: BTreeSet<usize>,
+    jobs: Vec<(usize, Vec<Task>)>,
+    saved: String,
+    blocked: BTreeSet<usize>,
+    not_before: [Duration; TARGETS],
+    attempts: [Vec<Duration>; TARGETS],
+}
+
+fn config() -> Config {
+    let target = |index: usize| Target {
+        name: format!("t{index}"),
+        group: index,
+        entry: 0,
+        fingerprint: format!("f{index}"),
+        required: Needs { ipv4: true, ..Needs::default() },
+        optional: Needs::default(),
+        ipv4: if index == 0 { vec![0] } else { vec![0, 1] },
+        ipv6: Vec::new(),
+        agree: if index == 2 { 2 } else { 1 },
+        allow_private: false,
+        ipv6_suffix: None,
+        refresh: None,
+        empty_when_absent: false,
+        at_start: false,
+    };
+    let run = Group::Run(Run { cmd: vec!["true".into()], timeout: Duration::from_secs(1) });
+    Config {
+        interval: INTERVAL,
+        sources: vec![Source::Upnp(Gateway::Any), Source::Interface(None)],
+        groups: vec![run; TARGETS],
+        targets: (0..TARGETS).map(target).collect(),
+        ..Config::default()
+    }
+}
+
+/// Runs the script and checks the invariants after every event.
+pub(super) fn engine(data: &[u8]) {
+    let config = config();
+    let mut world = World {
+        engine: Engine::new(&config, State::default(), 1),
+        config,
+        now: Now { elapsed: Duration::ZERO, unix: Some(1_790_000_000) },
+        vouched: [None; 2],
+        looking: BTreeSet::new(),
+        jobs: Vec::new(),
+        saved: State::default().write(),
+        blocked: BTreeSet::new(),
+        not_before: [Duration::ZERO; TARGETS],
+        attempts: Default::default(),
+    };
+    world.handle(Event::Tick);
+    let mut script = data.iter().copied();
+    while let Some(byte) = script.next() {
+        let argument = script.next().unwrap_or(0);
+        world.step(byte, argument);
+    }
+    world.check_rates();
+}
+
+impl World {
+    fn step(&mut self, byte: u8, argument: u8) {
+        match byte % 6 {
+            0 | 1 => self.observe(argument),
+            2 | 3 => self.finish(argument),
+            4 => self.pass(argument),
+            _ => self.restart(argument),
+        }
+    }
+
+    /// The oldest look ends.
+    fn observe(&mut self, argument: u8) {
+        let Some(source) = self.looking.pop_first() else { return };
+        let finding = match argument % 8 {
+            0..4 => Finding::Known(Ipv4Addr::new(11, 22, 33, argument % 4)),
+            4 => Finding::Known(Ipv4Addr::new(100, 64, 0, 1)),
+            5 => Finding::Absent("none".into()),
+            _ => Finding::Unknown("unknown".into()),
+        };
+        self.vouched[source] = finding.known();
+        let observation = Observation { ipv4: finding, ..Observation::unknown("no") };
+        self.handle(Event::Observed { source, observation, gateway: None });
+    }
+
+    /// The oldest job ends.
+    fn finish(&mut self, argument: u8) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let (group, tasks) = self.jobs.remove(0);
+        let outcome = match argument % 6 {
+            0..3 => Outcome::Published { changed: true },
+            3 => Outcome::Retry { why: "later".into(), after: None, reached: argument > 100 },
+            4 => Outcome::Retry {
+                why: "wait".into(),
+                after: Some(Duration::from_secs(u64::from(argument))),
+                reached: true,
+            },
+            _ => Outcome::Blocked { why: "no".into() },
+        };
+        if let Outcome::Retry { after, .. } = &outcome {
+            self.not_before[group] = self.now.elapsed + after.unwrap_or(Duration::from_millis(1));
+        }
+        if matches!(outcome, Outcome::Blocked { .. }) {
+            self.blocked.insert(group);
+        }
+        let outcomes = if argument == 255 { Vec::new() } else { vec![(tasks[0].entry, outcome)] };
+        self.handle(Event::Finished { group, outcomes, took: Duration::ZERO });
+    }
+
+    fn pass(&mut self, argument: u8) {
+        let until = self.engine.deadline(self.now);
+        let step = match argument % 4 {
+            0..3 => until.saturating_sub(self.now.elapsed),
+            _ => Duration::from_secs(u64::from(argument) * 10),
+        };
+        self.now.elapsed += step;
+        self.now.unix = self.now.unix.map(|unix| unix + step.as_secs());
+        self.handle(Event::Tick);
+    }
+
+    /// Killed and started again, perhaps with nothing but the state file.
+    fn restart(&mut self, argument: u8) {
+        if argument % 8 != 0 {
+            return;
+        }
+        let (state, damaged) = State::parse(&self.saved);
+        assert_eq!(damaged, 0);
+        self.engine = Engine::new(&self.config, state, 1);
+        self.now.elapsed = Duration::ZERO;
+        self.vouched = [None; 2];
+        self.looking.clear();
+        self.jobs.clear();
+        self.not_before = [Duration::ZERO; TARGETS];
+        self.attempts = Default::default();
+        self.handle(Event::Tick);
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.engine.handle(self.now, event);
+        while let Some(action) = self.engine.action() {
+            match action {
+                Action::Look { source } => assert!(self.looking.insert(source), "two looks at once"),
+                Action::Save(text) => self.saved = text,
+                Action::Report(_) => {}
+                Action::Publish { group, tasks } => self.publish(group, tasks),
+            }
+        }
+        assert!(self.jobs.len() <= MAX_JOBS);
+        let deadline = self.engine.deadline(self.now);
+        assert!(deadline > self.now.elapsed, "a deadline in the past is a busy loop");
+        assert!(deadline <= self.now.elapsed + INTERVAL, "a poll is never forgotten");
+    }
+
+    fn publish(&mut self, group: usize, tasks: Vec<Task>) {
+        assert!(self.jobs.iter().all(|(other, _)| *other != group), "two jobs for one target");
+        assert!(!self.blocked.contains(&group), "a blocked target is silent");
+        assert!(self.now.elapsed >= self.not_before[group], "a failure postpones");
+        assert_eq!(tasks.len(), 1);
+        let address = tasks[0].addresses.ipv4.expect("never empty");
+        assert_eq!(address.octets()[0], 11, "never what must not be published");
+        let voices = self.vouched.iter().filter(|vouched| **vouched == Some(address)).count();
+        assert!(voices >= if group == 2 { 2 } else { 1 }, "nobody vouches for it");
+        assert!(self.saved.contains(&format!("trying={address}")), "the attempt was not marked first");
+        self.attempts[group].push(self.now.elapsed);
+        self.jobs.push((group, tasks));
+    }
+
+    /// Never more than the burst and the steady rate allow, in any hour.
+    fn check_rates(&self) {
+        for attempts in &self.attempts {
+            for (index, start) in attempts.iter().enumerate() {
+                let end = *start + Duration::from_secs(3600);
+                let within = attempts.iter().skip(index).take_while(|at| **at < end).count();
+                assert!(within <= 61, "{within} attempts in an hour");
+            }
+        }
+    }
+}

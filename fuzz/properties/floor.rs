@@ -1,0 +1,89 @@
+//! Properties of the formats that several protocols share.
+
+use ddns_update_daemon::http::{Head, MAX_FIELDS, MAX_HEAD, ResponseReader};
+use ddns_update_daemon::state::State;
+use ddns_update_daemon::url::{LanUrl, MAX_URL};
+
+/// A head is bounded, its rest is the tail of the input, and a field that `one`
+/// gives occurs exactly once.
+pub(super) fn http_head(data: &[u8]) {
+    let Ok((head, rest)) = Head::parse(data) else { return };
+    assert!(data.ends_with(rest));
+    assert!(data.len() - rest.len() <= MAX_HEAD);
+    for name in ["LOCATION", "ST", "Content-Length", ""] {
+        assert!(head.all(name).count() <= MAX_FIELDS);
+        assert_eq!(head.one(name).is_some(), head.all(name).count() == 1);
+    }
+    if let Some(status) = head.status() {
+        assert!(status < 1000 && head.start.starts_with("HTTP/1."));
+    }
+}
+
+/// However a response is cut into pieces, it reads the same; its body keeps the
+/// limit and never holds more than was sent.
+pub(super) fn http_response(data: &[u8]) {
+    let [cut, data @ ..] = data else { return };
+    let limit = 300;
+    let whole = read(&[data], limit);
+    let at = usize::from(*cut).min(data.len());
+    let (first, second) = data.split_at(at);
+    let parts = read(&[first, second], limit);
+    match (&whole, &parts) {
+        (Ok(whole), Ok(parts)) => assert_eq!(whole, parts),
+        // An error may show itself in another order, but not turn into success.
+        (Err(_), Err(_)) => {}
+        _ => panic!("cut at {at}: {whole:?} but {parts:?}"),
+    }
+    if let Ok(response) = whole {
+        assert!(response.body.len() <= limit && response.body.len() <= data.len());
+        assert!(response.status >= 200);
+    }
+}
+
+fn read(
+    parts: &[&[u8]],
+    limit: usize,
+) -> Result<ddns_update_daemon::http::Response, ddns_update_daemon::http::HttpError> {
+    let mut reader = ResponseReader::new(limit);
+    for part in parts {
+        if let Some(response) = reader.push(part)? {
+            return Ok(response);
+        }
+    }
+    reader.finish()
+}
+
+/// What is accepted is written and read again unchanged, resolving stays on the
+/// host, and nothing that could split a request line comes through.
+pub(super) fn lan_url(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (base, reference) = text.split_once('\n').unwrap_or((text, "x"));
+    let Ok(base) = LanUrl::parse(base) else { return };
+    check_url(&base);
+    if let Ok(resolved) = base.resolve(reference) {
+        assert_eq!(resolved.host(), base.host());
+        check_url(&resolved);
+    }
+}
+
+fn check_url(url: &LanUrl) {
+    assert!(url.path().starts_with('/') && url.path().len() <= MAX_URL + 1);
+    assert!(url.path().bytes().all(|byte| byte.is_ascii_graphic()));
+    assert!(url.socket().port() >= 80);
+    let written = url.to_string();
+    // The default port is written out, so a URL at the limit may outgrow it.
+    if written.len() <= MAX_URL {
+        assert_eq!(LanUrl::parse(&written).as_ref(), Ok(url));
+    }
+}
+
+/// What a state file says survives being written and read, whatever else stood
+/// in the file.
+pub(super) fn state(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (state, _) = State::parse(&text);
+    let written = state.write();
+    let (again, damaged) = State::parse(&written);
+    assert_eq!(damaged, 0);
+    assert_eq!(again.write(), written);
+}

@@ -1,0 +1,176 @@
+//! Collecting targets: unique names, fingerprints and sources.
+
+use std::collections::HashMap;
+
+use super::common::Common;
+use super::problems::Problems;
+use super::section::Section;
+use super::sources::MAX_SOURCES;
+use super::{Group, Source, Target};
+use crate::address::Family;
+use crate::updaters::placeholders::Needs;
+
+/// More than any network has; state and memory stay small.
+const MAX_TARGETS: usize = 10_000;
+
+/// Longer names are cut: they stand in every log line.
+const MAX_NAME: usize = 100;
+
+/// What is special about one target.
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) entry: usize,
+    pub(super) fingerprint: String,
+    pub(super) required: Needs,
+    pub(super) optional: Needs,
+    pub(super) at_start: bool,
+}
+
+/// A configuration's targets as far as they are read.
+pub(super) struct Builder<'a> {
+    problems: &'a Problems<'a>,
+    pub(super) groups: Vec<Group>,
+    pub(super) targets: Vec<Target>,
+    pub(super) sources: Vec<Source>,
+    names: HashMap<String, usize>,
+    fingerprints: HashMap<String, usize>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(problems: &'a Problems<'a>) -> Self {
+        Self {
+            problems,
+            groups: Vec::new(),
+            targets: Vec::new(),
+            sources: Vec::new(),
+            names: HashMap::new(),
+            fingerprints: HashMap::new(),
+        }
+    }
+
+    /// Adds a target of the group that is pushed next; `section` is where
+    /// problems with it are noted.
+    pub(super) fn add(&mut self, section: &Section<'_>, common: &Common<'_>, mut draft: Draft) {
+        if self.targets.len() >= MAX_TARGETS {
+            section.refuse(&format!("expected at most {MAX_TARGETS} records, urls and runs"));
+            return;
+        }
+        draft.name = self.unique_name(&draft.name);
+        check_families(section, common, &mut draft);
+        self.check_agree(section, common, &draft);
+        let needed = draft.required.or(draft.optional);
+        let ipv4 = self.indexes(section, if needed.ipv4 { &common.ipv4 } else { &[] });
+        let ipv6 = needed.ipv6 || needed.ipv6_prefix;
+        let ipv6 = self.indexes(section, if ipv6 { &common.ipv6 } else { &[] });
+        let fingerprint = self.unique_fingerprint(&draft);
+        self.targets.push(Target {
+            name: draft.name,
+            group: self.groups.len(),
+            entry: draft.entry,
+            fingerprint,
+            required: draft.required,
+            optional: draft.optional,
+            ipv4,
+            ipv6,
+            agree: common.agree,
+            allow_private: common.allow_private,
+            ipv6_suffix: common.ipv6_suffix,
+            refresh: common.refresh,
+            empty_when_absent: common.empty_when_absent,
+            at_start: draft.at_start,
+        });
+    }
+
+    fn indexes(&mut self, section: &Section<'_>, list: &[Source]) -> Vec<usize> {
+        let mut indexes = Vec::new();
+        for source in list {
+            let known = self.sources.iter().position(|known| known == source);
+            indexes.push(known.unwrap_or(self.sources.len()));
+            if known.is_none() && self.sources.len() >= MAX_SOURCES {
+                section.refuse(&format!("expected at most {MAX_SOURCES} different sources in all"));
+                return Vec::new();
+            }
+            if known.is_none() {
+                self.sources.push(source.clone());
+            }
+        }
+        indexes
+    }
+
+    fn check_agree(&self, section: &Section<'_>, common: &Common<'_>, draft: &Draft) {
+        for (family, required, optional) in families(draft) {
+            let listed = common.list(family).len();
+            if listed == 0 || common.agree <= listed {
+                continue;
+            }
+            let problem = match listed {
+                1 => format!("expected 1: there is only one {family} source"),
+                _ => format!("expected 1 to {listed}: there are {listed} {family} sources"),
+            };
+            match common.agree_at {
+                Some(value) if required => value.refuse(&problem).unwrap_or(()),
+                // Never without its place, as the default suits every list.
+                None if required => section.refuse(&problem),
+                _ if optional => {
+                    let Draft { name, .. } = draft;
+                    let agree = common.agree;
+                    self.problems.warn(format!(
+                        "{name}: its {family} address stays unknown: agree = {agree}, but {listed} listed"
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn unique_name(&mut self, wanted: &str) -> String {
+        let wanted: String = wanted.chars().take(MAX_NAME).collect();
+        let mut name = wanted.clone();
+        while self.names.contains_key(&name) {
+            let count = self.names.entry(wanted.clone()).or_insert(1);
+            *count = count.saturating_add(1);
+            name = format!("{wanted} ({count})");
+        }
+        self.names.insert(name.clone(), 1);
+        name
+    }
+
+    fn unique_fingerprint(&mut self, draft: &Draft) -> String {
+        let count = self.fingerprints.entry(draft.fingerprint.clone()).or_insert(0);
+        *count = count.saturating_add(1);
+        if *count == 1 {
+            return draft.fingerprint.clone();
+        }
+        self.problems.warn(format!("{}: this target is configured {count} times", draft.name));
+        format!("{}-{count}", draft.fingerprint)
+    }
+}
+
+fn families(draft: &Draft) -> [(Family, bool, bool); 2] {
+    let (required, optional) = (draft.required, draft.optional);
+    [
+        (Family::V4, required.ipv4, optional.ipv4),
+        (Family::V6, required.ipv6 || required.ipv6_prefix, optional.ipv6 || optional.ipv6_prefix),
+    ]
+}
+
+/// Refuses a target that can never be sent, and forgets optional families that
+/// are switched off.
+fn check_families(section: &Section<'_>, common: &Common<'_>, draft: &mut Draft) {
+    for (family, required, _) in families(draft) {
+        if common.list(family).is_empty() && required {
+            let key = if family == Family::V4 { "ipv4" } else { "ipv6" };
+            section.refuse(&format!("it needs {family}, which {key} = [] switches off"));
+        }
+    }
+    if common.ipv4.is_empty() {
+        draft.optional.ipv4 = false;
+    }
+    if common.ipv6.is_empty() {
+        draft.optional.ipv6 = false;
+        draft.optional.ipv6_prefix = false;
+    }
+    if draft.required.or(draft.optional) == Needs::default() {
+        section.refuse("ipv4 = [] and ipv6 = [] leave nothing to send");
+    }
+}

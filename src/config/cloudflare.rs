@@ -1,0 +1,193 @@
+//! `[cloudflare]` and `[[cloudflare.records]]`.
+
+use super::builder::{Builder, Draft};
+use super::common::Common;
+use super::files::{Files, is_placeholder};
+use super::fingerprint::Fingerprint;
+use super::problems::Problems;
+use super::provider_url::Parts;
+use super::section::{Section, Value};
+use super::sources::Router;
+use super::{Cloudflare, CloudflareRecord, Group};
+use crate::secret::Secret;
+use crate::updaters::placeholders::Needs;
+
+const API_URL: &str = "https://api.cloudflare.com/client/v4";
+
+/// Cloudflare's own limit is 500 at most, less on cheaper plans.
+const MAX_COMMENT: usize = 500;
+
+const RECORDS: &str = "[[cloudflare.records]]";
+
+/// Reads one section with its records.
+pub(super) fn read<'a>(
+    mut section: Section<'a>,
+    common: &Common<'a>,
+    router: &Router,
+    files: &Files<'_>,
+    problems: &Problems<'_>,
+    builder: &mut Builder<'a>,
+) {
+    let mut common = common.clone();
+    take_common(&mut common, &mut section, router);
+    let token = read_token(&mut section, files);
+    let zone_id = section.take("zone_id").and_then(|value| read_zone(&value, problems));
+    let api_url = section.take("api_url").map_or_else(|| Some(API_URL.to_owned()), |url| read_api_url(&url));
+    let account = Cloudflare {
+        api_token: Secret::new(token.unwrap_or_default()),
+        zone_id,
+        api_url: api_url.unwrap_or_default(),
+        records: Vec::new(),
+    };
+    let sections = section.take("records").map_or_else(Vec::new, |value| value.sections(RECORDS, false));
+    section.finish();
+    let mut records = Vec::new();
+    for section in sections {
+        records.extend(read_record(section, &common, router, &account, records.len(), builder));
+    }
+    builder.groups.push(Group::Cloudflare(Cloudflare { records, ..account }));
+}
+
+fn take_common<'a>(common: &mut Common<'a>, section: &mut Section<'a>, router: &Router) {
+    if let Some(value) = section.take("when_absent") {
+        value.refuse::<()>("a DNS record cannot be empty; leave this key out");
+    }
+    common.take(section, router);
+}
+
+fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {
+    let inline = section.has("api_token");
+    let found = files.require(section, "api_token", "api_token_file")?;
+    let token = found.text.trim();
+    if is_placeholder(token) {
+        return found.value.refuse_hidden("expected an API token; this is only a placeholder for one");
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return found.value.refuse_hidden("expected an API token without blanks and special characters");
+    }
+    if inline {
+        files.saw_inline_secret();
+    }
+    Some(token.to_owned())
+}
+
+fn read_zone(value: &Value<'_>, problems: &Problems<'_>) -> Option<String> {
+    let zone = value.hidden_text()?.trim();
+    let expected = "expected a zone id as Cloudflare's overview page of the zone shows it, or none at all";
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if zone.is_empty() || zone.len() > 64 || !zone.bytes().all(allowed) {
+        return value.refuse_hidden(expected);
+    }
+    if zone.len() != 32 || !zone.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        // Not shown: it might be the token, put in the wrong place.
+        problems.warn("zone_id does not look like one: they have 32 hexadecimal digits".to_owned());
+    }
+    Some(zone.to_owned())
+}
+
+fn read_api_url(value: &Value<'_>) -> Option<String> {
+    let text = value.hidden_text()?.trim();
+    let url = match super::provider_url::check(text, super::names::ascii_name) {
+        Ok(url) => url,
+        Err(problem) => return value.refuse_hidden(&problem),
+    };
+    let Ok(parts) = Parts::split(&url) else { return value.refuse_hidden("expected a URL") };
+    if parts.user.is_some() || parts.query.is_some() || url.contains('{') {
+        return value.refuse_hidden("expected a URL without credentials, query and placeholders");
+    }
+    if !parts.https && !parts.is_loopback() {
+        return value.refuse_hidden("expected https://, as the API token must not travel unencrypted");
+    }
+    Some(url.trim_end_matches('/').to_owned())
+}
+
+fn read_record<'a>(
+    mut section: Section<'a>,
+    common: &Common<'a>,
+    router: &Router,
+    account: &Cloudflare,
+    entry: usize,
+    builder: &mut Builder<'a>,
+) -> Option<CloudflareRecord> {
+    let own_suffix = section.has("ipv6_suffix");
+    let mut common = common.clone();
+    take_common(&mut common, &mut section, router);
+    let name = section.require("name").and_then(|value| read_name(&value));
+    let aaaa = section.require("type").and_then(|value| read_type(&value));
+    let ttl = section.take("ttl").and_then(|value| read_ttl(&value));
+    let proxied = section.take("proxied").and_then(|value| value.flag());
+    let comment = section.take("comment").and_then(|value| read_comment(&value));
+    let create = section.take("create").and_then(|value| value.flag()).unwrap_or(true);
+    let record =
+        name.zip(aaaa).map(|(name, aaaa)| CloudflareRecord { name, aaaa, ttl, proxied, comment, create });
+    if let Some(record) = &record {
+        if !record.aaaa {
+            common.ipv6_suffix = None;
+            if own_suffix {
+                section.refuse("ipv6_suffix belongs to records of type AAAA");
+            }
+        }
+        builder.add(&section, &common, draft(account, record, &common, entry));
+    }
+    section.finish();
+    record
+}
+
+fn draft(account: &Cloudflare, record: &CloudflareRecord, common: &Common<'_>, entry: usize) -> Draft {
+    let kind = if record.aaaa { "AAAA" } else { "A" };
+    let suffix = common.ipv6_suffix;
+    Draft {
+        name: format!("{kind} {}", record.name),
+        entry,
+        fingerprint: Fingerprint::new("cloudflare")
+            .text(account.api_token.reveal())
+            .maybe(account.zone_id.as_deref())
+            .text(&account.api_url)
+            .text(&record.name)
+            .text(kind)
+            .maybe(record.ttl)
+            .maybe(record.proxied)
+            .maybe(record.comment.as_deref())
+            .flag(record.create)
+            .maybe(suffix)
+            .finish(),
+        required: Needs {
+            ipv4: !record.aaaa,
+            ipv6: record.aaaa && suffix.is_none(),
+            ipv6_prefix: record.aaaa && suffix.is_some(),
+        },
+        optional: Needs::default(),
+        at_start: false,
+    }
+}
+
+fn read_name(value: &Value<'_>) -> Option<String> {
+    let text = value.line()?.trim();
+    match super::names::ascii_name(text) {
+        Ok(name) => Some(name),
+        Err(problem) => value.refuse(&problem),
+    }
+}
+
+fn read_type(value: &Value<'_>) -> Option<bool> {
+    match value.text()? {
+        "A" => Some(false),
+        "AAAA" => Some(true),
+        "a" | "aaaa" => value.refuse("expected \"A\" or \"AAAA\", in capitals"),
+        _ => value.refuse("expected \"A\" (IPv4) or \"AAAA\" (IPv6)"),
+    }
+}
+
+fn read_ttl(value: &Value<'_>) -> Option<u32> {
+    let expected = "expected 30 to 86400 seconds, or 1 for automatic";
+    let ttl = value.integer(1..=86_400, expected)?;
+    if (2..30).contains(&ttl) { value.refuse(expected) } else { Some(ttl) }
+}
+
+fn read_comment(value: &Value<'_>) -> Option<String> {
+    let comment = value.line()?;
+    if comment.chars().count() > MAX_COMMENT {
+        return value.refuse(&format!("expected at most {MAX_COMMENT} characters"));
+    }
+    Some(comment.to_owned())
+}

@@ -1,0 +1,169 @@
+//! The effective configuration as text, for `--check`. It is TOML, and with the
+//! hidden values put back it reads as the same configuration.
+
+use std::collections::HashMap;
+use std::fmt::{Display, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use super::provider_url::{hide, hide_in_argument};
+use super::{Cloudflare, CloudflareRecord, Config, Group, Run, Target, Url, sources};
+use crate::updaters::placeholders::Needs;
+
+/// Stands for every hidden value; refused as a value itself where one is needed.
+const HIDDEN: &str = "<hidden>";
+
+impl Config {
+    /// The effective configuration as TOML. Tokens, header values, bodies, and
+    /// credentials and query values of URLs are hidden; paths of URLs are not.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut page = Page(String::new());
+        page.entry("interval", minutes(self.interval));
+        page.entry("events", self.events);
+        page.maybe("state_file", self.state_file.as_deref().map(path));
+        page.header("[tls]");
+        page.maybe("ca_file", self.tls.ca_file.as_deref().map(path));
+        page.entry("builtin_roots", self.tls.builtin_roots);
+        let targets: HashMap<_, _> =
+            self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
+        for (index, group) in self.groups.iter().enumerate() {
+            let target = |entry: usize| targets.get(&(index, entry)).copied();
+            match group {
+                Group::Cloudflare(account) => self.write_account(&mut page, account, target),
+                Group::Url(request) => {
+                    page.header("[[urls]]");
+                    page.maybe("name", target(0).map(|target| quoted(&target.name)));
+                    page.request(request);
+                    self.write_common(&mut page, target(0));
+                }
+                Group::Run(run) => {
+                    page.header("[[runs]]");
+                    page.maybe("name", target(0).map(|target| quoted(&target.name)));
+                    page.program(run);
+                    page.maybe("at_start", target(0).map(|target| target.at_start));
+                    self.write_common(&mut page, target(0));
+                }
+            }
+        }
+        page.0
+    }
+
+    fn write_account<'a>(
+        &self,
+        page: &mut Page,
+        account: &Cloudflare,
+        target: impl Fn(usize) -> Option<&'a Target>,
+    ) {
+        page.header("[[cloudflare]]");
+        page.entry("api_token", quoted(HIDDEN));
+        page.maybe("zone_id", account.zone_id.as_deref().map(quoted));
+        page.entry("api_url", quoted(&account.api_url));
+        for (entry, record) in account.records.iter().enumerate() {
+            page.header("[[cloudflare.records]]");
+            page.record(record);
+            self.write_common(page, target(entry));
+        }
+    }
+
+    fn write_common(&self, page: &mut Page, target: Option<&Target>) {
+        let Some(target) = target else { return };
+        // An empty list is a family switched off for a target that takes what
+        // there is, and one without any use for the others.
+        let program = matches!(self.groups.get(target.group), Some(Group::Run(_)));
+        let any = program || target.required == Needs::default();
+        for (key, indexes) in [("ipv4", &target.ipv4), ("ipv6", &target.ipv6)] {
+            if any || !indexes.is_empty() {
+                let used = indexes.iter().filter_map(|index| self.sources.get(*index));
+                page.entry(key, list(used.map(sources::write)));
+            }
+        }
+        page.entry("agree", target.agree);
+        page.entry("allow_private", target.allow_private);
+        page.maybe("ipv6_suffix", target.ipv6_suffix.map(|suffix| quoted(&suffix.to_string())));
+        page.maybe("refresh", target.refresh.map(days));
+        page.maybe("when_absent", target.empty_when_absent.then(|| quoted("empty")));
+    }
+}
+
+/// Lines of TOML.
+struct Page(String);
+
+impl Page {
+    fn header(&mut self, header: &str) {
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(self.0, "\n{header}");
+    }
+
+    fn entry(&mut self, key: &str, value: impl Display) {
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn maybe(&mut self, key: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.entry(key, value);
+        }
+    }
+
+    fn record(&mut self, record: &CloudflareRecord) {
+        self.entry("name", quoted(&record.name));
+        self.entry("type", quoted(if record.aaaa { "AAAA" } else { "A" }));
+        self.maybe("ttl", record.ttl);
+        self.maybe("proxied", record.proxied);
+        self.maybe("comment", record.comment.as_deref().map(quoted));
+        self.entry("create", record.create);
+    }
+
+    fn request(&mut self, request: &Url) {
+        self.entry("method", quoted(&request.method.to_ascii_lowercase()));
+        self.entry("url", quoted(&hide(request.url.reveal(), HIDDEN)));
+        if !request.headers.is_empty() {
+            let headers = request.headers.iter();
+            let headers: Vec<String> =
+                headers.map(|(name, _)| format!("{} = {}", quoted(name), quoted(HIDDEN))).collect();
+            self.entry("headers", format!("{{ {} }}", headers.join(", ")));
+        }
+        self.maybe("body", request.body.as_ref().map(|_| quoted(HIDDEN)));
+        self.maybe("expect", request.expect.as_ref().map(|words| list(words.iter().cloned())));
+    }
+
+    fn program(&mut self, run: &Run) {
+        self.entry("cmd", list(run.cmd.iter().map(|argument| hide_in_argument(argument, HIDDEN))));
+        self.entry("timeout", run.timeout.as_secs());
+    }
+}
+
+fn minutes(interval: Duration) -> f64 {
+    interval.as_secs_f64() / 60.0
+}
+
+fn days(refresh: Duration) -> f64 {
+    refresh.as_secs_f64() / 86_400.0
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.display().to_string())
+}
+
+fn list(texts: impl Iterator<Item = String>) -> String {
+    let texts: Vec<String> = texts.map(|text| quoted(&text)).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

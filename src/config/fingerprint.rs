@@ -1,0 +1,77 @@
+//! Fingerprints: whether a section of the configuration is still the one that
+//! a state was stored for.
+
+use std::fmt::Write;
+
+use ring::digest::{Context, SHA256};
+
+/// A growing fingerprint. Every field is written with its length, so that no
+/// two sections encode alike. Secrets go in; they cannot be read back, and a
+/// random token cannot be guessed from it.
+pub(super) struct Fingerprint(Context);
+
+impl Fingerprint {
+    /// Begins one; `kind` keeps different kinds of sections apart.
+    pub(super) fn new(kind: &str) -> Self {
+        Self(Context::new(&SHA256)).text(kind)
+    }
+
+    pub(super) fn text(mut self, text: &str) -> Self {
+        // A length in decimals ends with its colon, as in netstrings.
+        self.0.update(format!("{}:", text.len()).as_bytes());
+        self.0.update(text.as_bytes());
+        self
+    }
+
+    pub(super) fn flag(self, flag: bool) -> Self {
+        self.text(if flag { "yes" } else { "no" })
+    }
+
+    /// `None` differs from an empty text.
+    pub(super) fn maybe<T: ToString>(self, value: Option<T>) -> Self {
+        match value {
+            Some(value) => self.flag(true).text(&value.to_string()),
+            None => self.flag(false),
+        }
+    }
+
+    pub(super) fn list<'a>(self, texts: impl ExactSizeIterator<Item = &'a str>) -> Self {
+        let started = self.text(&texts.len().to_string());
+        texts.fold(started, Self::text)
+    }
+
+    /// The hash in hexadecimal digits.
+    pub(super) fn finish(self) -> String {
+        self.0.finish().as_ref().iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_do_not_run_into_each_other() {
+        let of = |texts: &[&str]| Fingerprint::new("x").list(texts.iter().copied()).finish();
+        let all = [
+            of(&[]),
+            of(&[""]),
+            of(&["", ""]),
+            of(&["a", "b"]),
+            of(&["ab"]),
+            of(&["ab", ""]),
+            of(&["a1:b"]),
+            Fingerprint::new("x").maybe(Some("")).finish(),
+            Fingerprint::new("x").maybe(None::<&str>).finish(),
+            Fingerprint::new("y").maybe(None::<&str>).finish(),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert_eq!(one.len(), 64);
+            assert!(!all[..index].contains(one), "{index}");
+        }
+    }
+}

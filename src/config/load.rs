@@ -1,0 +1,72 @@
+//! Reading the configuration's files. The only file here that does I/O.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use super::problems::ConfigError;
+use super::{Config, read};
+
+/// No configuration, certificate bundle or secret is longer, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Reads and checks the configuration at `path`, and the files that it names.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let bytes = read_bytes(path).map_err(|why| ConfigError::whole(path, why))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        ConfigError::at(path, &text, offset, "not UTF-8 text; save the file as UTF-8".to_owned())
+    })?;
+    let (mut config, inline_secret) = read::parse_noting_secrets(&text, path, &read_text)?;
+    if inline_secret && is_readable_by_all(path) {
+        config.warnings.push(format!(
+            "every user of this machine can read {}, which holds secrets: chmod o-r, or move them to a file",
+            path.display()
+        ));
+    }
+    Ok(config)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let text = String::from_utf8(read_bytes(path)?);
+    text.map_err(|_| "this file is not UTF-8 text".to_owned())
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    // Before it is opened: opening a FIFO waits for whoever writes to it.
+    let kind = fs::metadata(path).map_err(|error| explain(&error))?;
+    if kind.is_dir() {
+        return Err("this is a folder; expected a file".to_owned());
+    }
+    if !kind.is_file() {
+        return Err("this is a device, pipe or socket; expected a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| explain(&error))?;
+    let read = file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|error| explain(&error))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return Err("this file is larger than 1 MiB".to_owned());
+    }
+    Ok(bytes)
+}
+
+fn explain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+#[cfg(unix)]
+fn is_readable_by_all(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|kind| kind.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_readable_by_all(_: &Path) -> bool {
+    false
+}

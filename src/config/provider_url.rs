@@ -1,0 +1,236 @@
+//! URLs of providers: http or https, well-formed, in the form that the HTTP
+//! library accepts. Requests are made of them elsewhere.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::address::{Addresses, Prefix};
+use crate::updaters::placeholders;
+
+/// What a URL consists of. The texts are as they stand in it.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Parts<'a> {
+    pub(super) https: bool,
+    pub(super) user: Option<&'a str>,
+    pub(super) host: &'a str,
+    pub(super) port: Option<&'a str>,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes an absolute URL apart; a fragment is dropped.
+    pub(super) fn split(url: &'a str) -> Result<Self, &'static str> {
+        let (scheme, rest) = url.split_once("://").ok_or("expected a URL: https://...")?;
+        let https = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err("expected https:// or http:// at its beginning"),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (rest, query) = match rest.split_once('?') {
+            Some((rest, query)) => (rest, Some(query)),
+            None => (rest, None),
+        };
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let (user, place) = match authority.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
+            None => (None, authority),
+        };
+        let (host, port) = split_port(place);
+        Ok(Self { https, user, host, port, path, query })
+    }
+
+    /// Whether the host is this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    fn check_host(&self) -> Result<(), &'static str> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let valid = match self.host.strip_prefix('[') {
+            Some(host) => host.strip_suffix(']').is_some_and(|host| host.parse::<Ipv6Addr>().is_ok()),
+            // As long as a name can be (RFC 1035, section 2.3.4).
+            None => !self.host.is_empty() && self.host.len() <= 253 && self.host.bytes().all(allowed),
+        };
+        if valid { Ok(()) } else { Err("the host is neither a name nor an address") }
+    }
+
+    fn check_port(&self) -> Result<(), &'static str> {
+        let digits = self.port.filter(|port| !port.is_empty()).unwrap_or("443");
+        let valid = digits.bytes().all(|byte| byte.is_ascii_digit())
+            && digits.parse::<u16>().is_ok_and(|port| port > 0);
+        if valid { Ok(()) } else { Err("expected a port from 1 to 65535") }
+    }
+
+    fn write(&self, host: &str, user: Option<&str>, query: Option<&str>) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+        let port = self.port.filter(|port| !port.is_empty());
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let path = if self.path.is_empty() { "/" } else { self.path };
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{scheme}://{user}{host}{port}{path}{query}")
+    }
+}
+
+fn split_port(place: &str) -> (&str, Option<&str>) {
+    match place.rsplit_once(':') {
+        // The last colon of an IPv6 address stands before its bracket.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (place, None),
+    }
+}
+
+/// Checks a URL that may hold placeholders. The result has its host in ASCII
+/// and everything percent-encoded that may not stand in a request line.
+pub(super) fn check(
+    text: &str,
+    ascii_name: impl Fn(&str) -> Result<String, String>,
+) -> Result<String, String> {
+    let text = text.trim();
+    if text.chars().any(char::is_control) {
+        return Err("no line breaks or control characters may stand in a URL".to_owned());
+    }
+    let parts = Parts::split(text)?;
+    let host = if parts.host.is_ascii() { parts.host.to_owned() } else { ascii_name(parts.host)? };
+    let encoded = encode(&parts.write(&host, parts.user, parts.query));
+    let filled = placeholders::fill(&encoded, &sample());
+    let filled = Parts::split(&filled)?;
+    filled.check_host()?;
+    filled.check_port()?;
+    Ok(encoded)
+}
+
+/// Any addresses: what stands between well-formed and not is only their form.
+fn sample() -> Addresses {
+    let ipv6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    Addresses { ipv4: Some([192, 0, 2, 1].into()), ipv6: Some(ipv6), ipv6_prefix: Prefix::new(ipv6, 56) }
+}
+
+fn encode(url: &str) -> String {
+    url.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_graphic() && !b"\"<>`".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+/// A checked URL with credentials and query values replaced by `mark`. Query
+/// keys, and values that are a placeholder, are kept.
+pub(super) fn hide(url: &str, mark: &str) -> String {
+    let Ok(parts) = Parts::split(url) else { return mark.to_owned() };
+    let query = parts.query.map(|query| {
+        let pieces: Vec<String> = query.split('&').map(|piece| hide_piece(piece, mark)).collect();
+        pieces.join("&")
+    });
+    parts.write(parts.host, parts.user.map(|_| mark), query.as_deref())
+}
+
+fn hide_piece(piece: &str, mark: &str) -> String {
+    let (key, value) = match piece.split_once('=') {
+        Some((key, value)) => (Some(key), value),
+        None => (None, piece),
+    };
+    let harmless = matches!(value, "" | "{ipv4}" | "{ipv6}" | "{ipv6_prefix}");
+    let value = if harmless { value } else { mark };
+    key.map_or_else(|| value.to_owned(), |key| format!("{key}={value}"))
+}
+
+/// Whether a URL seems to hold a secret: credentials, or a query key that
+/// promises one.
+pub(super) fn holds_secret(url: &str) -> bool {
+    let Ok(parts) = Parts::split(url) else { return false };
+    let keys = parts.query.unwrap_or_default().split('&').filter_map(|piece| piece.split_once('='));
+    parts.user.is_some() || keys.into_iter().any(|(key, value)| !value.is_empty() && names_secret(key))
+}
+
+/// Whether a key or header is usually the name of a secret.
+pub(super) fn names_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "token", "key", "secret", "auth", "cookie", "pw"].iter().any(|word| name.contains(word))
+}
+
+/// Hides the URLs in a program's argument; other arguments are shown.
+pub(super) fn hide_in_argument(argument: &str, mark: &str) -> String {
+    let Some(scheme) = argument.find("https://").or_else(|| argument.find("http://")) else {
+        return argument.to_owned();
+    };
+    let (before, url) = argument.split_at_checked(scheme).unwrap_or((argument, ""));
+    if url.contains(char::is_whitespace) {
+        return format!("{before}{mark}");
+    }
+    format!("{before}{}", hide(url, mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> Result<String, String> {
+        check(text, |name| Ok(format!("xn--{}", name.len())))
+    }
+
+    #[test]
+    fn good_urls_are_normalised() {
+        for (text, normal) in [
+            ("https://a.example", "https://a.example/"),
+            (" HTTP://a.example:/x#frag ", "http://a.example/x"),
+            ("https://u:p@a.example:8443/x?ip={ipv4}", "https://u:p@a.example:8443/x?ip={ipv4}"),
+            ("https://[2001:db8::1]:1/", "https://[2001:db8::1]:1/"),
+            ("https://[{ipv6}]/", "https://[{ipv6}]/"),
+            ("https://{ipv4}/?a", "https://{ipv4}/?a"),
+            ("https://a.example?q=a b\u{e4}\"", "https://a.example/?q=a%20b%C3%A4%22"),
+            ("https://a.example/?p={ipv6_prefix}&x={y}", "https://a.example/?p={ipv6_prefix}&x={y}"),
+            ("https://b\u{fc}cher.example/", "https://xn--15/"),
+            ("https://me@x.example:pw@a.example/", "https://me@x.example:pw@a.example/"),
+        ] {
+            assert_eq!(checked(text).as_deref(), Ok(normal), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_urls_are_refused() {
+        for (text, problem) in [
+            ("", "expected a URL: https://..."),
+            ("a.example/x", "expected a URL: https://..."),
+            ("ftp://a.example/", "expected https:// or http:// at its beginning"),
+            ("https://", "the host is neither a name nor an address"),
+            ("https:///x", "the host is neither a name nor an address"),
+            ("https://a b/", "the host is neither a name nor an address"),
+            ("https://{ipv6}/", "the host is neither a name nor an address"),
+            ("https://[::1/", "the host is neither a name nor an address"),
+            ("https://a.example:x/", "expected a port from 1 to 65535"),
+            ("https://a.example:0/", "expected a port from 1 to 65535"),
+            ("https://a.example:65536/", "expected a port from 1 to 65535"),
+            ("https://a.example/\r\nX: y", "no line breaks or control characters may stand in a URL"),
+        ] {
+            assert_eq!(checked(text), Err(problem.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_in_urls_are_hidden() {
+        for (url, shown) in [
+            ("https://u:p@a.example/n?h=x&ip={ipv4}&e=", "https://#@a.example/n?h=#&ip={ipv4}&e="),
+            ("https://a.example/?token", "https://a.example/?#"),
+            ("https://a.example", "https://a.example/"),
+            ("not a url", "#"),
+        ] {
+            assert_eq!(hide(url, "#"), shown);
+        }
+        assert_eq!(
+            hide_in_argument("--url=https://u:p@a.example/?k=v", "#"),
+            "--url=https://#@a.example/?k=#"
+        );
+        assert_eq!(hide_in_argument("curl 'https://u:p@a.example/?k=v' -s", "#"), "curl '#");
+        assert_eq!(hide_in_argument("{ipv4}", "#"), "{ipv4}");
+        assert!(holds_secret("https://a.example/?API_KEY=1") && !holds_secret("https://a.example/?key="));
+    }
+}

@@ -1,0 +1,133 @@
+//! From the text of a configuration file to a [`Config`]. No I/O of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::builder::Builder;
+use super::common::{Common, MAX_DAYS};
+use super::files::{Files, ReadFile};
+use super::problems::{ConfigError, Problems};
+use super::section::{Section, Value};
+use super::sources::Router;
+use super::{Config, Tls, cloudflare, programs, requests};
+
+/// Minutes.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// Reads the configuration `text`. The name of its `file` stands in errors,
+/// and its folder is where relative paths start; `read_file` gives the texts
+/// of the files that it names (certificates and secrets), or says why not.
+pub fn parse(text: &str, file: &Path, read_file: &ReadFile<'_>) -> Result<Config, ConfigError> {
+    parse_noting_secrets(text, file, read_file).map(|(config, _)| config)
+}
+
+/// The same, and whether a secret stands in the text itself.
+pub(super) fn parse_noting_secrets(
+    text: &str,
+    file: &Path,
+    read_file: &ReadFile<'_>,
+) -> Result<(Config, bool), ConfigError> {
+    let table = DeTable::parse(text).map_err(|error| {
+        // Its message names what was expected; it holds nothing of the text.
+        let offset = error.span().map_or(text.len(), |span| span.start);
+        ConfigError::at(file, text, offset, format!("not TOML: {}", error.message()))
+    })?;
+    let problems = Problems::new(file, text);
+    let files = Files::beside(file, read_file);
+    let config = read(Section::new("", 0, table.get_ref(), &problems), &files, &problems);
+    let warnings = problems.finish()?;
+    Ok((Config { warnings, ..config }, files.holds_inline_secret()))
+}
+
+fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>) -> Config {
+    let interval = top.take("interval").and_then(|value| read_interval(&value));
+    let router = top.take("router_ip").and_then(|value| Router::read(&value)).unwrap_or(Router::Any);
+    let mut common = Common::defaults(&router);
+    common.take_top(&mut top, &router);
+    let events = top.take("events").and_then(|value| value.flag()).unwrap_or(true);
+    let state_file = top.take("state_file").and_then(|value| files.path(&value));
+    let tls = top.take("tls").and_then(|value| value.section("[tls]"));
+    let tls = tls.map_or_else(default_tls, |section| read_tls(section, files));
+    let builder = read_targets(&mut top, &common, &router, files, problems);
+    top.finish();
+    if builder.targets.is_empty() {
+        problems.warn(
+            "nothing to update: there is no [[cloudflare.records]], [[urls]] or [[runs]] section".into(),
+        );
+    }
+    Config {
+        interval: interval.unwrap_or(DEFAULT_INTERVAL),
+        events,
+        sources: builder.sources,
+        tls,
+        groups: builder.groups,
+        targets: builder.targets,
+        state_file,
+        warnings: Vec::new(),
+    }
+}
+
+fn read_targets<'a>(
+    top: &mut Section<'a>,
+    common: &Common<'a>,
+    router: &Router,
+    files: &Files<'_>,
+    problems: &'a Problems<'a>,
+) -> Builder<'a> {
+    let mut builder = Builder::new(problems);
+    for section in top.take("cloudflare").map_or_else(Vec::new, |value| value.sections("[cloudflare]", true))
+    {
+        cloudflare::read(section, common, router, files, problems, &mut builder);
+    }
+    for section in top.take("urls").map_or_else(Vec::new, |value| value.sections("[[urls]]", false)) {
+        requests::read(section, common, router, files, problems, &mut builder);
+    }
+    for section in top.take("runs").map_or_else(Vec::new, |value| value.sections("[[runs]]", false)) {
+        programs::read(section, common, router, problems, &mut builder);
+    }
+    builder
+}
+
+fn read_interval(value: &Value<'_>) -> Option<Duration> {
+    let minutes = value.number()?;
+    let most = f64::from(MAX_DAYS) * 24.0 * 60.0;
+    if minutes > most {
+        return value.refuse(&format!("expected at most {MAX_DAYS} days ({most} minutes)"));
+    }
+    // Whole milliseconds: what is written out reads back as the same.
+    let rounded = Duration::try_from_secs_f64(minutes * 60.0 + 0.000_5).unwrap_or_default();
+    let interval = rounded.saturating_sub(Duration::from_nanos((rounded.subsec_nanos() % 1_000_000).into()));
+    if interval < Duration::from_secs(1) {
+        return value.refuse("expected at least 1 second (0.0167 minutes)");
+    }
+    Some(interval)
+}
+
+fn default_tls() -> Tls {
+    Tls { ca_file: None, extra_roots: None, builtin_roots: true }
+}
+
+fn read_tls(mut section: Section<'_>, files: &Files<'_>) -> Tls {
+    let ca_file = section.take("ca_file");
+    let found = ca_file.and_then(|value| read_certificates(&value, files));
+    let builtin = section.take("builtin_roots");
+    let builtin_roots = builtin.and_then(|value| value.flag()).unwrap_or(true);
+    if let Some(value) = builtin.filter(|_| !builtin_roots && ca_file.is_none()) {
+        value.refuse::<()>("without ca_file, no server could be trusted");
+    }
+    section.finish();
+    let (ca_file, extra_roots) = found.unzip();
+    Tls { ca_file, extra_roots, builtin_roots }
+}
+
+fn read_certificates(value: &Value<'_>, files: &Files<'_>) -> Option<(PathBuf, String)> {
+    let (path, text) = files.read(value)?;
+    let begins = text.find("-----BEGIN CERTIFICATE-----");
+    let ends = text.find("-----END CERTIFICATE-----");
+    match begins.zip(ends) {
+        Some((begins, ends)) if begins < ends => Some((path, text)),
+        _ => value.refuse("expected certificates in PEM form (-----BEGIN CERTIFICATE-----) in this file"),
+    }
+}

@@ -1,0 +1,244 @@
+//! Reading a TOML table key by key: each key is taken with the type it must
+//! have, and whatever is left at the end is refused.
+//!
+//! Only this file and `read.rs` know the toml library.
+
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problems::Problems;
+use crate::nearest::nearest;
+
+/// Longer values and keys are cut when they are shown.
+const MAX_SHOWN: usize = 60;
+
+/// A table, and what has been asked of it so far.
+pub(super) struct Section<'a> {
+    what: &'static str,
+    at: usize,
+    left: Vec<Value<'a>>,
+    known: Vec<&'static str>,
+    problems: &'a Problems<'a>,
+}
+
+/// A value, with its key and place for errors.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'a> {
+    key: &'a str,
+    key_at: usize,
+    at: usize,
+    held: &'a DeValue<'a>,
+    problems: &'a Problems<'a>,
+}
+
+impl<'a> Section<'a> {
+    /// `what` names it in errors (`[tls]`); it is empty for the whole file.
+    pub(super) fn new(
+        what: &'static str,
+        at: usize,
+        table: &'a DeTable<'a>,
+        problems: &'a Problems<'a>,
+    ) -> Self {
+        let mut left: Vec<Value<'a>> = table
+            .iter()
+            .map(|(key, value)| Value {
+                key: key.get_ref(),
+                key_at: key.span().start,
+                at: value.span().start,
+                held: value.get_ref(),
+                problems,
+            })
+            .collect();
+        left.sort_by_key(|value| value.key_at);
+        Self { what, at, left, known: Vec::new(), problems }
+    }
+
+    /// Takes a key out.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        let index = self.left.iter().position(|value| value.key == key)?;
+        Some(self.left.remove(index))
+    }
+
+    /// Whether a key is there and was not taken.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.left.iter().any(|value| value.key == key)
+    }
+
+    /// Takes a key that must be there.
+    pub(super) fn require(&mut self, key: &'static str) -> Option<Value<'a>> {
+        let found = self.take(key);
+        if found.is_none() {
+            self.refuse(&format!("{key} is missing"));
+        }
+        found
+    }
+
+    /// Takes everything: for tables whose keys are the user's.
+    pub(super) fn take_all(self) -> Vec<Value<'a>> {
+        self.left
+    }
+
+    /// Notes a problem with the section as a whole.
+    pub(super) fn refuse(&self, problem: &str) {
+        self.problems.add(self.at, format!("{}: {problem}", self.what));
+    }
+
+    /// Refuses the keys that nobody took.
+    pub(super) fn finish(self) {
+        for value in &self.left {
+            let key = cut(value.key);
+            let advice = match nearest(value.key, self.known.iter().copied()) {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None => format!("expected {}", self.known.join(", ")),
+            };
+            let place = match self.what {
+                "" => String::new(),
+                what => format!(" in {what}"),
+            };
+            self.problems.add(value.key_at, format!("unknown key {key:?}{place}: {advice}"));
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn key(&self) -> &'a str {
+        self.key
+    }
+
+    /// Notes a problem, showing the value. Not for secrets.
+    pub(super) fn refuse<T>(&self, problem: &str) -> Option<T> {
+        self.problems.add(self.at, format!("{} = {}: {problem}", cut(self.key), shown(self.held)));
+        None
+    }
+
+    /// Notes a problem without showing the value.
+    pub(super) fn refuse_hidden<T>(&self, problem: &str) -> Option<T> {
+        self.problems.add(self.at, format!("{}: {problem}", cut(self.key)));
+        None
+    }
+
+    /// Notes a problem with the key.
+    pub(super) fn refuse_key<T>(&self, problem: &str) -> Option<T> {
+        self.problems.add(self.key_at, format!("{:?}: {problem}", cut(self.key)));
+        None
+    }
+
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.held.as_str().or_else(|| self.refuse("expected text in quotes"))
+    }
+
+    /// A text that must not be shown.
+    pub(super) fn hidden_text(&self) -> Option<&'a str> {
+        self.held
+            .as_str()
+            .or_else(|| self.refuse_hidden(&format!("expected text in quotes, found {}", kind(self.held))))
+    }
+
+    /// A text without control characters and not empty.
+    pub(super) fn line(&self) -> Option<&'a str> {
+        let text = self.text()?;
+        if text.is_empty() {
+            return self.refuse("expected some text");
+        }
+        if text.chars().any(char::is_control) {
+            return self.refuse("expected no line breaks or control characters");
+        }
+        Some(text)
+    }
+
+    pub(super) fn flag(&self) -> Option<bool> {
+        self.held.as_bool().or_else(|| self.refuse("expected true or false"))
+    }
+
+    /// A whole number in `range`; `expected` says what it means.
+    pub(super) fn integer(&self, range: RangeInclusive<u32>, expected: &str) -> Option<u32> {
+        let number = self.held.as_integer();
+        let number = number.and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
+        number.filter(|number| range.contains(number)).or_else(|| self.refuse(expected))
+    }
+
+    /// A number, whole or not, that is finite.
+    pub(super) fn number(&self) -> Option<f64> {
+        let number = match self.held {
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+            // Through text: every number that a schedule can use is exact.
+            DeValue::Integer(number) => {
+                let number = i64::from_str_radix(number.as_str(), number.radix());
+                number.ok().and_then(|number| number.to_string().parse().ok())
+            }
+            _ => None,
+        };
+        number.filter(|number: &f64| number.is_finite()).or_else(|| self.refuse("expected a number"))
+    }
+
+    /// The entries of a list; each bears the list's key.
+    pub(super) fn list(&self) -> Option<Vec<Self>> {
+        let Some(array) = self.held.as_array() else {
+            return self.refuse("expected a list: [\"...\", \"...\"]");
+        };
+        Some(array.iter().map(|value| self.entry(value)).collect())
+    }
+
+    fn entry(&self, value: &'a Spanned<DeValue<'a>>) -> Self {
+        Self { at: value.span().start, held: value.get_ref(), ..*self }
+    }
+
+    /// A table.
+    pub(super) fn section(&self, what: &'static str) -> Option<Section<'a>> {
+        match self.held {
+            DeValue::Table(table) => Some(Section::new(what, self.at, table, self.problems)),
+            other => self.refuse_hidden(&format!("expected a section, found {}", kind(other))),
+        }
+    }
+
+    /// `[[what]]`; with `single`, also `[what]`.
+    pub(super) fn sections(&self, what: &'static str, single: bool) -> Vec<Section<'a>> {
+        match self.held {
+            DeValue::Table(_) if single => self.section(what).into_iter().collect(),
+            DeValue::Array(array) => {
+                array.iter().filter_map(|value| self.entry(value).section(what)).collect()
+            }
+            other => {
+                self.refuse_hidden::<()>(&format!("expected {what} sections, found {}", kind(other)));
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a single section",
+    }
+}
+
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{:?}", cut(text)),
+        DeValue::Integer(number) => cut(&number.to_string()),
+        DeValue::Float(number) => cut(&number.to_string()),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(date) => date.to_string(),
+        // What is in them might be secret.
+        DeValue::Array(_) => "[...]".to_owned(),
+        DeValue::Table(_) => "{...}".to_owned(),
+    }
+}
+
+fn cut(text: &str) -> String {
+    let mut kept: String = text.chars().take(MAX_SHOWN).collect();
+    if kept.len() < text.len() {
+        kept.push_str("...");
+    }
+    kept
+}

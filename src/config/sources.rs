@@ -1,0 +1,178 @@
+//! `router_ip` and the lists of sources, `ipv4` and `ipv6`.
+
+use std::net::IpAddr;
+
+use super::section::Value;
+use super::{Gateway, Source};
+use crate::address::Family;
+use crate::nearest::nearest;
+use crate::url::LanUrl;
+
+/// More in one configuration would be asked for ever.
+pub(super) const MAX_SOURCES: usize = 64;
+
+const KINDS: [&str; 3] = ["upnp", "natpmp", "interface"];
+
+/// What `router_ip` says.
+#[derive(Clone)]
+pub(super) enum Router {
+    /// Nothing: the default route's gateway.
+    Any,
+    /// Watch this host instead of a gateway.
+    ThisHost,
+    At(IpAddr),
+    Description(LanUrl),
+}
+
+impl Router {
+    pub(super) fn read(value: &Value<'_>) -> Option<Self> {
+        let text = value.text()?.trim();
+        if text.is_empty() {
+            return Some(Self::Any);
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            let address = address.to_canonical();
+            return match usable(address) {
+                _ if address.is_loopback() => Some(Self::ThisHost),
+                Ok(()) => Some(Self::At(address)),
+                Err(problem) => value.refuse(problem),
+            };
+        }
+        if text.contains("://") {
+            return match LanUrl::parse(text) {
+                Ok(url) => Some(Self::Description(url)),
+                Err(error) => value.refuse_hidden(&format!("this is no gateway's URL: {error}")),
+            };
+        }
+        value.refuse(
+            "expected the router's IP address (\"192.168.1.1\"), a loopback address to watch this host, \
+             or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
+        )
+    }
+
+    /// The sources of a family for which none are listed.
+    pub(super) fn default_sources(&self, family: Family) -> Vec<Source> {
+        if matches!(self, Self::ThisHost) {
+            return vec![Source::Interface(None)];
+        }
+        match (family, self.natpmp()) {
+            (Family::V4, Some(natpmp)) => vec![Source::Upnp(self.upnp()), natpmp],
+            (Family::V4, None) => vec![Source::Upnp(self.upnp())],
+            (Family::V6, _) => vec![Source::Upnp(self.upnp()), Source::Interface(None)],
+        }
+    }
+
+    fn upnp(&self) -> Gateway {
+        match self {
+            Self::Any | Self::ThisHost => Gateway::Any,
+            Self::At(address) => Gateway::At(*address),
+            Self::Description(url) => Gateway::Description(url.clone()),
+        }
+    }
+
+    /// NAT-PMP speaks IPv4 only: a router pinned by its IPv6 address has none.
+    fn natpmp(&self) -> Option<Source> {
+        match self {
+            Self::Any | Self::ThisHost => Some(Source::NatPmp(None)),
+            Self::At(address) => address.is_ipv4().then_some(Source::NatPmp(Some(*address))),
+            Self::Description(url) => url.host().is_ipv4().then(|| Source::NatPmp(Some(url.host()))),
+        }
+    }
+}
+
+/// Reads a list of sources; an empty one switches the family off.
+pub(super) fn read_list(value: &Value<'_>, family: Family, router: &Router) -> Option<Vec<Source>> {
+    let entries = value.list()?;
+    if entries.len() > MAX_SOURCES {
+        return value.refuse(&format!("expected at most {MAX_SOURCES} sources"));
+    }
+    let mut sources = Vec::new();
+    for entry in entries {
+        let source = read_source(&entry, family, router)?;
+        if sources.contains(&source) {
+            return entry.refuse("this source is listed twice");
+        }
+        sources.push(source);
+    }
+    Some(sources)
+}
+
+fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Source> {
+    let text = value.text()?;
+    let (kind, place) = match text.split_once(':') {
+        Some((kind, place)) => (kind, Some(place)),
+        None => (text, None),
+    };
+    match (kind, place) {
+        ("natpmp", _) if family == Family::V6 => {
+            value.refuse("NAT-PMP knows no IPv6; expected \"upnp\" or \"interface\"")
+        }
+        ("upnp", None) => Some(Source::Upnp(router.upnp())),
+        ("upnp", Some(place)) => read_gateway(place)
+            .map_or_else(|problem| value.refuse_hidden(&problem), |gateway| Some(Source::Upnp(gateway))),
+        ("natpmp", None) => router.natpmp().or_else(|| {
+            value
+                .refuse("router_ip is an IPv6 address, and NAT-PMP needs an IPv4 one: \"natpmp:192.168.1.1\"")
+        }),
+        ("natpmp", Some(place)) => match place.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(address) if address.is_ipv4() && usable(address).is_ok() => {
+                Some(Source::NatPmp(Some(address)))
+            }
+            _ => value
+                .refuse("expected a gateway's IPv4 address behind the colon, as in \"natpmp:192.168.1.1\""),
+        },
+        ("interface", None) => Some(Source::Interface(None)),
+        ("interface", Some(name)) if is_interface(name) => Some(Source::Interface(Some(name.to_owned()))),
+        ("interface", Some(_)) => {
+            value.refuse("expected an interface's name behind the colon, as in \"interface:eth0\"")
+        }
+        // It might hold credentials.
+        _ if text.contains("://") => {
+            value.refuse_hidden("no such source; expected \"upnp\", \"natpmp\" or \"interface\"")
+        }
+        (kind, _) => match nearest(kind, KINDS) {
+            Some(meant) => value.refuse(&format!("no such source; did you mean {meant:?}?")),
+            None => value.refuse("no such source; expected \"upnp\", \"natpmp\" or \"interface\""),
+        },
+    }
+}
+
+/// Reads which gateway to ask: an address or the URL of a description.
+pub fn read_gateway(text: &str) -> Result<Gateway, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        let address = address.to_canonical();
+        return usable(address).map(|()| Gateway::At(address)).map_err(str::to_owned);
+    }
+    if text.contains("://") {
+        let url = LanUrl::parse(text);
+        return url.map(Gateway::Description).map_err(|error| format!("this is no gateway's URL: {error}"));
+    }
+    Err("expected a gateway's IP address or the URL of its description".to_owned())
+}
+
+fn usable(address: IpAddr) -> Result<(), &'static str> {
+    let broadcast = address == IpAddr::from([255, 255, 255, 255]);
+    if address.is_unspecified() || address.is_multicast() || broadcast {
+        return Err("no router can have this address");
+    }
+    Ok(())
+}
+
+/// Names as the kernel allows them (and longer: other systems have long ones).
+fn is_interface(name: &str) -> bool {
+    let bad = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '"';
+    !name.is_empty() && name.len() <= 255 && !name.contains(bad)
+}
+
+/// A source as it stands in a configuration.
+pub(super) fn write(source: &Source) -> String {
+    match source {
+        Source::Upnp(Gateway::Any) => "upnp".to_owned(),
+        Source::Upnp(Gateway::At(address)) => format!("upnp:{address}"),
+        Source::Upnp(Gateway::Description(url)) => format!("upnp:{url}"),
+        Source::NatPmp(None) => "natpmp".to_owned(),
+        Source::NatPmp(Some(address)) => format!("natpmp:{address}"),
+        Source::Interface(None) => "interface".to_owned(),
+        Source::Interface(Some(name)) => format!("interface:{name}"),
+    }
+}

@@ -1,0 +1,312 @@
+//! What to do next: (time, event) to actions; pure.
+//!
+//! ```text
+//!            Tick, Observed, Finished
+//!                      |
+//!   rounds of looks -> choice of an address -> due targets -> jobs
+//!                      |
+//!            Look, Save, Publish, Report
+//! ```
+//!
+//! After every event the engine is drained: `action` until `None`; then nothing
+//! is to be done before `deadline`. The invariants:
+//!
+//! - at most one job in flight for a group, and so for a target; the newest
+//!   wanted address follows it
+//! - never publish an address that no source currently vouches for
+//! - "unknown" changes nothing; absence preserves records
+//! - a failure schedules that target strictly later and touches no other
+//! - a blocked target is silent until its configuration section changes
+//! - restarts with an unchanged address publish nothing
+//! - attempts at a target are bounded by its retry policy, whatever happens
+
+pub mod choice;
+mod report;
+mod target;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::address::Observation;
+use crate::config::Config;
+use crate::retry::{Random, look_again};
+use crate::state::State;
+use crate::updaters::{Outcome, Task};
+use crate::url::LanUrl;
+use choice::{Choice, Kind, SourceStatus};
+pub use report::{Level, Report};
+use target::TargetStatus;
+
+/// Most jobs in flight, so that ten thousand targets cost no threads.
+pub const MAX_JOBS: usize = 16;
+
+/// The time of an event.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Time since the start of the program; never goes back.
+    pub elapsed: Duration,
+    /// Seconds of the Unix epoch; `None` while the clock has not been set
+    /// (routers without a battery start in 1970).
+    pub unix: Option<u64>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The deadline has passed.
+    Tick,
+    /// A look at a source has ended.
+    Observed {
+        /// Index into [`Config::sources`].
+        source: usize,
+        /// What it found.
+        observation: Observation,
+        /// The description of the gateway that answered.
+        gateway: Option<LanUrl>,
+    },
+    /// A job has ended.
+    Finished {
+        /// Index into [`Config::groups`].
+        group: usize,
+        /// What became of each entry.
+        outcomes: Vec<(usize, Outcome)>,
+        /// How long it took.
+        took: Duration,
+    },
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Look at this source (index into [`Config::sources`]).
+    Look {
+        /// The source.
+        source: usize,
+    },
+    /// Store this text, durably, before the next action.
+    Save(String),
+    /// Bring entries of a group up to date.
+    Publish {
+        /// Index into [`Config::groups`].
+        group: usize,
+        /// The entries and their addresses.
+        tasks: Vec<Task>,
+    },
+    /// Tell the user.
+    Report(Report),
+}
+
+/// The decisions of the daemon.
+pub struct Engine {
+    interval: Duration,
+    sources: Vec<SourceStatus>,
+    targets: Vec<TargetStatus>,
+    /// For each group its targets, by entry, and whether a job is in flight.
+    groups: Vec<(Vec<usize>, bool)>,
+    state: State,
+    random: Random,
+    actions: VecDeque<Action>,
+    round: u64,
+    next_round: Duration,
+}
+
+impl Engine {
+    /// An engine that has yet to look for the first time. `seed` is for jitter.
+    #[must_use]
+    pub fn new(config: &Config, state: State, seed: u64) -> Self {
+        let mut sources: Vec<_> = config.sources.iter().map(SourceStatus::new).collect();
+        for source in &mut sources {
+            let spoken = state.spoken.get(&source.label);
+            for kind in Kind::ALL {
+                if spoken.is_some_and(|kinds| kinds.iter().any(|id| id == kind.id())) {
+                    source.has_spoken(kind);
+                }
+            }
+        }
+        let targets: Vec<_> = config.targets.iter().map(|t| TargetStatus::new(t, &state)).collect();
+        let mut groups: Vec<_> = config.groups.iter().map(|_| (Vec::new(), false)).collect();
+        for (index, target) in config.targets.iter().enumerate() {
+            if let Some((members, _)) = groups.get_mut(target.group) {
+                members.push(index);
+            }
+        }
+        Self {
+            interval: config.interval,
+            sources,
+            targets,
+            groups,
+            state: State { targets: std::collections::BTreeMap::new(), ..state },
+            random: Random::new(seed),
+            actions: VecDeque::new(),
+            round: 0,
+            next_round: Duration::ZERO,
+        }
+    }
+
+    /// The next thing to do; `None` when there is nothing before [`Self::deadline`].
+    pub fn action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Event::Tick`] is due, in time since the start of the program.
+    #[must_use]
+    pub fn deadline(&self, now: Now) -> Duration {
+        let looks = self.sources.iter().filter(|s| !s.looking).filter_map(|s| s.look_at);
+        let targets = self.groups.iter().filter(|(_, busy)| !busy).flat_map(|(members, _)| members);
+        let targets = targets
+            .filter_map(|index| self.targets.get(*index))
+            .filter_map(|target| target.due_at(&self.sources, now));
+        // A target that is due and waits for a free job waits for an event.
+        let targets = targets.filter(|at| *at > now.elapsed);
+        looks.chain(targets).fold(self.next_round, Duration::min)
+    }
+
+    /// Takes an event; the actions that follow are to be drained.
+    pub fn handle(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Tick => {}
+            Event::Observed { source, observation, gateway } => {
+                self.observed(now, source, &observation, gateway);
+            }
+            Event::Finished { group, outcomes, took } => self.finished(now, group, &outcomes, took),
+        }
+        if now.elapsed >= self.next_round {
+            self.round = self.round.saturating_add(1);
+            self.next_round = now.elapsed.saturating_add(self.interval);
+        }
+        self.start_looks(now);
+        self.start_jobs(now);
+    }
+
+    /// Whether nothing is under way and nothing is due: the end of `--once`.
+    #[must_use]
+    pub fn is_settled(&self, now: Now) -> bool {
+        self.round > 0
+            && !self.sources.iter().any(|source| source.looking)
+            && !self.groups.iter().any(|(_, busy)| *busy)
+            && !self.targets.iter().any(|t| t.due_at(&self.sources, now).is_some_and(|at| at <= now.elapsed))
+    }
+
+    /// The targets that do not hold what they should, with the reason.
+    pub fn behind(&self, now: Now) -> impl Iterator<Item = (&str, String)> {
+        self.targets.iter().filter_map(move |target| target.behind(&self.sources, now))
+    }
+
+    fn observed(&mut self, now: Now, index: usize, seen: &Observation, gateway: Option<LanUrl>) {
+        let Some(source) = self.sources.get_mut(index) else { return };
+        source.looking = false;
+        source.seen_in = Some(self.round);
+        source.look_at = None;
+        source.failed = source.hear(seen, self.round);
+        source.misses = if source.failed { source.misses.saturating_add(1) } else { 0 };
+        if let Some(gateway) = gateway {
+            self.state.gateways.insert(source.label.clone(), gateway);
+        }
+        let spoken: Vec<String> =
+            Kind::ALL.iter().filter(|k| source.voice(**k).spoken).map(|k| k.id().to_owned()).collect();
+        if !spoken.is_empty() {
+            self.state.spoken.insert(source.label.clone(), spoken);
+        }
+        for index in 0..self.sources.len() {
+            self.note_trouble(now, index);
+        }
+        for target in &mut self.targets {
+            if let Some(report) = target.complaint(&self.sources) {
+                self.actions.push_back(Action::Report(report));
+            }
+        }
+    }
+
+    /// Looks again soon at a source whose failure leaves somebody without an
+    /// address, and says so once.
+    fn note_trouble(&mut self, now: Now, index: usize) {
+        let missed = self.targets.iter().any(|target| target.misses(&self.sources, index));
+        let Some(source) = self.sources.get_mut(index) else { return };
+        let trouble = source.failed && missed;
+        if !trouble {
+            source.look_at = None;
+        } else if !source.looking && source.look_at.is_none() {
+            source.look_at = Some(now.elapsed.saturating_add(look_again(source.misses, self.interval)));
+        }
+        if let Some(report) = report::trouble(source, trouble) {
+            self.actions.push_back(Action::Report(report));
+        }
+    }
+
+    fn start_looks(&mut self, now: Now) {
+        let mut wanted = vec![false; self.sources.len()];
+        for index in self.targets.iter().flat_map(|target| target.sources(&self.sources)) {
+            if let Some(wanted) = wanted.get_mut(index) {
+                *wanted = true;
+            }
+        }
+        for ((index, source), wanted) in self.sources.iter_mut().enumerate().zip(wanted) {
+            if !wanted {
+                source.look_at = None;
+            }
+            let this_round = source.seen_in == Some(self.round);
+            let again = source.look_at.is_some_and(|at| at <= now.elapsed);
+            if wanted && !source.looking && (!this_round || again) {
+                source.looking = true;
+                source.look_at = None;
+                self.actions.push_back(Action::Look { source: index });
+            }
+        }
+    }
+
+    fn start_jobs(&mut self, now: Now) {
+        for group in 0..self.groups.len() {
+            let busy = self.groups.iter().filter(|(_, busy)| *busy).count();
+            if busy >= MAX_JOBS {
+                return;
+            }
+            self.start_job(now, group);
+        }
+    }
+
+    fn start_job(&mut self, now: Now, group: usize) {
+        let Some((members, busy)) = self.groups.get_mut(group) else { return };
+        if *busy {
+            return;
+        }
+        let mut tasks = Vec::new();
+        for index in members.iter() {
+            if let Some(task) = self.targets.get_mut(*index).and_then(|t| t.start(&self.sources, now)) {
+                tasks.push(task);
+            }
+        }
+        if !tasks.is_empty() {
+            *busy = true;
+            self.save();
+            self.actions.push_back(Action::Publish { group, tasks });
+        }
+    }
+
+    fn finished(&mut self, now: Now, group: usize, outcomes: &[(usize, Outcome)], took: Duration) {
+        let Some((members, busy)) = self.groups.get_mut(group) else { return };
+        *busy = false;
+        for index in members.iter() {
+            let Some(target) = self.targets.get_mut(*index) else { continue };
+            let outcome = outcomes.iter().find(|(entry, _)| *entry == target.entry()).map(|(_, o)| o);
+            if let Some(report) = target.finish(outcome, now, took, &mut self.random) {
+                self.actions.push_back(Action::Report(report));
+            }
+        }
+        self.save();
+    }
+
+    fn save(&mut self) {
+        let mut state = self.state.clone();
+        state.targets = self.targets.iter().filter_map(TargetStatus::remember).collect();
+        self.actions.push_back(Action::Save(state.write()));
+    }
+
+    /// What the sources say of `kind` to the target with this index.
+    #[must_use]
+    pub fn choice(&self, target: usize, kind: Kind) -> Option<Choice> {
+        Some(self.targets.get(target)?.choice(&self.sources, kind))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! One target: what it should hold, what it holds, and when to try; pure.
+
+use std::time::Duration;
+
+use super::Now;
+use super::choice::{Choice, Kind, SourceStatus, Value, choose, needed, refusal};
+use super::report::{Level, Report};
+use crate::address::Addresses;
+use crate::config::Target;
+use crate::retry::{Allowance, Backoff, Random};
+use crate::state::{Accepted, State, TargetState};
+use crate::updaters::placeholders::Needs;
+use crate::updaters::{Outcome, Task};
+
+/// A target and where it stands.
+pub(super) struct TargetStatus {
+    config: Target,
+    state: TargetState,
+    backoff: Backoff,
+    allowance: Allowance,
+    not_before: Duration,
+    in_flight: Option<Wanted>,
+    /// It is to be sent at this start whatever it holds.
+    owed: bool,
+    /// Why it waits has been reported.
+    complained: bool,
+    /// The last failure, until it is mended.
+    failure: Option<String>,
+}
+
+/// What a target should hold now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Wanted {
+    addresses: Addresses,
+    /// Which kinds it speaks of; the others stay as they are.
+    covers: Needs,
+}
+
+/// Why there is nothing to send.
+enum Waiting {
+    /// A first answer is on its way.
+    Pending,
+    /// The sources cannot say; what they said of it is reported elsewhere.
+    Unknown(String),
+    /// The answer is no use to this target, and somebody should know.
+    Useless(String),
+}
+
+impl TargetStatus {
+    pub(super) fn new(config: &Target, state: &State) -> Self {
+        let remembered = state.targets.get(&config.fingerprint).cloned().unwrap_or_default();
+        Self {
+            state: TargetState { name: config.name.clone(), ..remembered },
+            owed: config.at_start,
+            config: config.clone(),
+            backoff: Backoff::default(),
+            allowance: Allowance::default(),
+            not_before: Duration::ZERO,
+            in_flight: None,
+            complained: false,
+            failure: None,
+        }
+    }
+
+    pub(super) fn entry(&self) -> usize {
+        self.config.entry
+    }
+
+    /// Its line in the state file, once there is something to remember.
+    pub(super) fn remember(&self) -> Option<(String, TargetState)> {
+        let empty =
+            self.state.accepted.is_none() && self.state.trying.is_none() && self.state.blocked.is_none();
+        (!empty).then(|| (self.config.fingerprint.clone(), self.state.clone()))
+    }
+
+    /// The sources it needs looked at.
+    pub(super) fn sources<'a>(&'a self, sources: &'a [SourceStatus]) -> impl Iterator<Item = usize> + 'a {
+        self.kinds().flat_map(|kind| needed(sources, self.preferred(kind), kind, self.config.agree))
+    }
+
+    /// Whether it uses the source with this index for something nobody can tell.
+    pub(super) fn misses(&self, sources: &[SourceStatus], source: usize) -> bool {
+        self.kinds().any(|kind| {
+            self.preferred(kind).contains(&source) && matches!(self.choice(sources, kind), Choice::Unknown(_))
+        })
+    }
+
+    pub(super) fn choice(&self, sources: &[SourceStatus], kind: Kind) -> Choice {
+        choose(sources, self.preferred(kind), kind, self.config.agree)
+    }
+
+    fn preferred(&self, kind: Kind) -> &[usize] {
+        if kind == Kind::Ipv4 { &self.config.ipv4 } else { &self.config.ipv6 }
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+        let needs = self.config.required.or(self.config.optional);
+        Kind::ALL.into_iter().filter(move |kind| has(needs, *kind))
+    }
+
+    /// When it is to be sent; `None` when it holds what it should, or must not be.
+    pub(super) fn due_at(&self, sources: &[SourceStatus], now: Now) -> Option<Duration> {
+        if self.state.blocked.is_some() || self.in_flight.is_some() {
+            return None;
+        }
+        let wanted = self.wanted(sources).ok()?;
+        self.is_stale(&wanted, now).then(|| {
+            let mut allowance = self.allowance;
+            allowance.next(now.elapsed).max(self.not_before)
+        })
+    }
+
+    /// Starts an attempt when one is due.
+    pub(super) fn start(&mut self, sources: &[SourceStatus], now: Now) -> Option<Task> {
+        if self.due_at(sources, now)? > now.elapsed {
+            return None;
+        }
+        let wanted = self.wanted(sources).ok()?;
+        self.allowance.next(now.elapsed);
+        self.allowance.take();
+        self.in_flight = Some(wanted);
+        self.state.trying = Some(wanted.addresses);
+        let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
+        Some(Task { entry: self.config.entry, addresses: wanted.addresses, old })
+    }
+
+    /// Takes the outcome of an attempt. `None`: the updater forgot it, which
+    /// counts as a failure.
+    pub(super) fn finish(
+        &mut self,
+        outcome: Option<&Outcome>,
+        now: Now,
+        took: Duration,
+        random: &mut Random,
+    ) -> Option<Report> {
+        let wanted = self.in_flight.take()?;
+        match outcome {
+            Some(Outcome::Published { changed }) => Some(self.published(wanted, *changed, now, took)),
+            Some(Outcome::Blocked { why }) => {
+                self.state.blocked = Some(why.clone());
+                self.failure = Some(why.clone());
+                let text =
+                    format!("blocked: {why}; nothing is sent until its section of the configuration changes");
+                Some(Report::new(Level::Error, &self.config.name, text))
+            }
+            Some(Outcome::Retry { why, after, reached }) => {
+                let wait = self.backoff.failed(*reached, *after, random);
+                Some(self.failed(why, wait, now))
+            }
+            None => {
+                let wait = self.backoff.failed(true, None, random);
+                Some(self.failed("the updater gave no outcome", wait, now))
+            }
+        }
+    }
+
+    fn failed(&mut self, why: &str, wait: Duration, now: Now) -> Report {
+        self.not_before = now.elapsed.saturating_add(wait);
+        self.failure = Some(why.to_owned());
+        let text = format!("{why}; next try in {}", rough(wait));
+        Report::new(Level::Warning, &self.config.name, text)
+    }
+
+    fn published(&mut self, wanted: Wanted, changed: bool, now: Now, took: Duration) -> Report {
+        let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
+        let addresses = merge(old, wanted);
+        self.state.accepted = Some(Accepted { addresses, at: now.unix });
+        self.state.trying = None;
+        self.backoff = Backoff::default();
+        self.not_before = now.elapsed;
+        self.owed = false;
+        self.failure = None;
+        let text = match (changed, old.is_empty()) {
+            (true, true) => format!("set to {addresses}"),
+            (true, false) => format!("{old} -> {addresses}"),
+            (false, _) => format!("already {addresses}"),
+        };
+        let change = Some((old, addresses));
+        Report { change, took: Some(took), ..Report::new(Level::Info, &self.config.name, text) }
+    }
+
+    /// Whether what it holds is not what it should, or is not certain.
+    fn is_stale(&self, wanted: &Wanted, now: Now) -> bool {
+        let Some(accepted) = &self.state.accepted else { return true };
+        let differs = merge(accepted.addresses, *wanted) != accepted.addresses;
+        differs || self.state.trying.is_some() || self.owed || self.refresh_is_due(accepted, now)
+    }
+
+    /// A clock that is not set, or was not when the address was accepted,
+    /// postpones the refresh.
+    fn refresh_is_due(&self, accepted: &Accepted, now: Now) -> bool {
+        match (self.config.refresh, accepted.at, now.unix) {
+            (Some(every), Some(at), Some(unix)) => unix.saturating_sub(at) >= every.as_secs(),
+            _ => false,
+        }
+    }
+
+    /// Its name and the reason, when it does not hold what it should.
+    pub(super) fn behind(&self, sources: &[SourceStatus], now: Now) -> Option<(&str, String)> {
+        let reason = match (&self.state.blocked, &self.failure, self.wanted(sources)) {
+            (Some(why), _, _) => format!("blocked: {why}"),
+            (_, Some(why), _) => why.clone(),
+            (_, _, Err(Waiting::Unknown(why) | Waiting::Useless(why))) => why,
+            (_, _, Err(Waiting::Pending)) => "its sources have not answered".to_owned(),
+            (_, _, Ok(wanted)) if self.is_stale(&wanted, now) => "not sent".to_owned(),
+            (_, _, Ok(_)) => return None,
+        };
+        Some((&self.config.name, reason))
+    }
+
+    /// The line that says why it waits, once for every time of waiting.
+    pub(super) fn complaint(&mut self, sources: &[SourceStatus]) -> Option<Report> {
+        let (level, why) = match self.wanted(sources) {
+            Ok(_) => {
+                self.complained = false;
+                return None;
+            }
+            Err(Waiting::Pending) => return None,
+            // Its source has said so already.
+            Err(Waiting::Unknown(_)) if self.kinds().any(|k| self.in_trouble(sources, k)) => return None,
+            Err(Waiting::Unknown(why) | Waiting::Useless(why)) => (Level::Warning, why),
+        };
+        if std::mem::replace(&mut self.complained, true) {
+            return None;
+        }
+        Some(Report::new(level, &self.config.name, format!("not updated: {why}")))
+    }
+
+    fn in_trouble(&self, sources: &[SourceStatus], kind: Kind) -> bool {
+        self.preferred(kind).iter().any(|index| sources.get(*index).is_some_and(|source| source.in_trouble))
+    }
+
+    fn wanted(&self, sources: &[SourceStatus]) -> Result<Wanted, Waiting> {
+        let mut wanted = Wanted { addresses: Addresses::default(), covers: Needs::default() };
+        for kind in self.kinds() {
+            let required = has(self.config.required, kind);
+            match self.choice(sources, kind) {
+                Choice::Known(value, source) => match self.publishable(value) {
+                    Ok(value) => wanted.put(value, self.config.ipv6_suffix),
+                    Err(why) if required => {
+                        let label = sources.get(source).map_or("", |source| source.label.as_str());
+                        return Err(Waiting::Useless(format!("{label}: {why}")));
+                    }
+                    Err(_) => {}
+                },
+                Choice::Pending => return Err(Waiting::Pending),
+                Choice::Absent(_) if required && self.config.empty_when_absent => wanted.cover(kind),
+                Choice::Absent(why) if required => return Err(Waiting::Useless(absent(kind, &why))),
+                Choice::Unknown(why) if required => return Err(Waiting::Unknown(unknown(kind, &why))),
+                Choice::Absent(_) | Choice::Unknown(_) => {}
+            }
+        }
+        if wanted.addresses.is_empty() {
+            return Err(Waiting::Unknown("no address is known".to_owned()));
+        }
+        Ok(wanted)
+    }
+
+    fn publishable(&self, value: Value) -> Result<Value, String> {
+        let address = match (value, self.config.ipv6_suffix) {
+            (Value::Prefix(prefix), Some(suffix)) => prefix.host(suffix).into(),
+            _ => value.address(),
+        };
+        match refusal(address, self.config.allow_private) {
+            None => Ok(value),
+            Some(why) => Err(format!("the address {address} is not publicly reachable: {why}")),
+        }
+    }
+}
+
+impl Wanted {
+    fn put(&mut self, value: Value, suffix: Option<std::net::Ipv6Addr>) {
+        match value {
+            Value::Ipv4(address) => {
+                self.addresses.ipv4 = Some(address);
+                self.cover(Kind::Ipv4);
+            }
+            Value::Ipv6(address) => {
+                self.addresses.ipv6 = Some(address);
+                self.cover(Kind::Ipv6);
+            }
+            Value::Prefix(prefix) => {
+                self.addresses.ipv6_prefix = Some(prefix);
+                self.cover(Kind::Prefix);
+                if let Some(suffix) = suffix {
+                    self.put(Value::Ipv6(prefix.host(suffix)), None);
+                }
+            }
+        }
+    }
+
+    fn cover(&mut self, kind: Kind) {
+        match kind {
+            Kind::Ipv4 => self.covers.ipv4 = true,
+            Kind::Ipv6 => self.covers.ipv6 = true,
+            Kind::Prefix => self.covers.ipv6_prefix = true,
+        }
+    }
+}
+
+/// What a target holds once it has taken `wanted`.
+fn merge(old: Addresses, wanted: Wanted) -> Addresses {
+    let Wanted { addresses: new, covers } = wanted;
+    Addresses {
+        ipv4: if covers.ipv4 { new.ipv4 } else { old.ipv4 },
+        ipv6: if covers.ipv6 { new.ipv6 } else { old.ipv6 },
+        ipv6_prefix: if covers.ipv6_prefix { new.ipv6_prefix } else { old.ipv6_prefix },
+    }
+}
+
+fn has(needs: Needs, kind: Kind) -> bool {
+    match kind {
+        Kind::Ipv4 => needs.ipv4,
+        Kind::Ipv6 => needs.ipv6,
+        Kind::Prefix => needs.ipv6_prefix,
+    }
+}
+
+fn absent(kind: Kind, why: &str) -> String {
+    format!("it needs an {}, and there is none: {why}", kind.words())
+}
+
+fn unknown(kind: Kind, why: &str) -> String {
+    format!("it needs an {}, which is not known: {why}", kind.words())
+}
+
+/// A wait as people say it.
+fn rough(wait: Duration) -> String {
+    match wait.as_secs() {
+        0 => format!("{} ms", wait.as_millis()),
+        seconds @ 1..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
+}

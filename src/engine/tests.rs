@@ -1,0 +1,506 @@
+//! The engine's invariants, with time as a value.
+
+use super::*;
+use crate::address::{Addresses, Finding, Prefix};
+use crate::config::{Config, Gateway, Group, Run, Source, Target};
+use crate::updaters::placeholders::Needs;
+
+const SECOND: Duration = Duration::from_secs(1);
+const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
+const IPV6: Needs = Needs { ipv4: false, ipv6: true, ipv6_prefix: false };
+const NONE: Needs = Needs { ipv4: false, ipv6: false, ipv6_prefix: false };
+
+/// An engine, a clock that only the test moves, and everything it was told to do.
+struct Bench {
+    engine: Engine,
+    now: Now,
+    looks: Vec<usize>,
+    jobs: Vec<(usize, Vec<Task>)>,
+    reports: Vec<Report>,
+    saved: State,
+}
+
+fn target(name: &str, group: usize, required: Needs) -> Target {
+    Target {
+        name: name.into(),
+        group,
+        entry: 0,
+        fingerprint: name.into(),
+        required,
+        optional: NONE,
+        ipv4: vec![0],
+        ipv6: vec![0],
+        agree: 1,
+        allow_private: false,
+        ipv6_suffix: None,
+        refresh: None,
+        empty_when_absent: false,
+        at_start: false,
+    }
+}
+
+fn config(sources: Vec<Source>, targets: Vec<Target>) -> Config {
+    let groups = targets.iter().map(|target| target.group).max().map_or(0, |last| last + 1);
+    let run = Group::Run(Run { cmd: vec!["true".into()], timeout: SECOND });
+    Config { interval: 300 * SECOND, sources, groups: vec![run; groups], targets, ..Config::default() }
+}
+
+fn upnp() -> Source {
+    Source::Upnp(Gateway::Any)
+}
+
+fn interface() -> Source {
+    Source::Interface(None)
+}
+
+fn seen(ipv4: &str) -> Observation {
+    Observation { ipv4: Finding::Known(ipv4.parse().unwrap()), ..Observation::unknown("not asked") }
+}
+
+fn seen6(ipv6: &str) -> Observation {
+    Observation { ipv6: Finding::Known(ipv6.parse().unwrap()), ..Observation::unknown("not asked") }
+}
+
+fn published() -> Outcome {
+    Outcome::Published { changed: true }
+}
+
+fn retry() -> Outcome {
+    Outcome::Retry { why: "status 500".into(), after: None, reached: true }
+}
+
+fn blocked() -> Outcome {
+    Outcome::Blocked { why: "status 401".into() }
+}
+
+impl Bench {
+    fn new(config: &Config, state: State) -> Self {
+        let now = Now { elapsed: Duration::ZERO, unix: Some(1_790_000_000) };
+        let engine = Engine::new(config, state, 1);
+        let mut bench = Self {
+            engine,
+            now,
+            looks: Vec::new(),
+            jobs: Vec::new(),
+            reports: Vec::new(),
+            saved: State::default(),
+        };
+        bench.handle(Event::Tick);
+        bench
+    }
+
+    fn simple(targets: usize) -> Self {
+        let targets = (0..targets).map(|index| target(&format!("t{index}"), index, IPV4)).collect();
+        Self::new(&config(vec![upnp()], targets), State::default())
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.engine.handle(self.now, event);
+        while let Some(action) = self.engine.action() {
+            match action {
+                Action::Look { source } => self.looks.push(source),
+                Action::Publish { group, tasks } => self.jobs.push((group, tasks)),
+                Action::Save(text) => {
+                    let (state, damaged) = State::parse(&text);
+                    assert_eq!(damaged, 0);
+                    self.saved = state;
+                }
+                Action::Report(report) => self.reports.push(report),
+            }
+        }
+    }
+
+    fn observe(&mut self, source: usize, observation: Observation) {
+        assert!(self.looks.contains(&source), "source {source} was not asked");
+        self.looks.retain(|look| *look != source);
+        self.handle(Event::Observed { source, observation, gateway: None });
+    }
+
+    fn finish(&mut self, group: usize, outcome: Outcome) {
+        let entries: Vec<_> = {
+            let at = self.jobs.iter().position(|(g, _)| *g == group).expect("a job in flight");
+            self.jobs.remove(at).1.iter().map(|task| (task.entry, outcome.clone())).collect()
+        };
+        self.handle(Event::Finished { group, outcomes: entries, took: SECOND });
+    }
+
+    /// Moves to the next deadline.
+    fn tick(&mut self) -> Duration {
+        let at = self.engine.deadline(self.now);
+        assert!(at > self.now.elapsed, "a deadline in the past is a busy loop");
+        self.pass(at - self.now.elapsed);
+        at
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.elapsed += time;
+        self.now.unix = self.now.unix.map(|unix| unix + time.as_secs());
+        self.handle(Event::Tick);
+    }
+
+    fn sent(&self, group: usize) -> Option<Addresses> {
+        self.jobs.iter().find(|(g, _)| *g == group).map(|(_, tasks)| tasks[0].addresses)
+    }
+
+    fn sent_ipv4(&self, group: usize) -> Option<String> {
+        self.sent(group)?.ipv4.map(|address| address.to_string())
+    }
+}
+
+#[test]
+fn an_address_goes_from_a_look_to_every_target() {
+    let mut bench = Bench::simple(2);
+    assert_eq!(bench.looks, [0]);
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!((bench.sent_ipv4(0), bench.sent_ipv4(1)), (Some("1.1.1.1".into()), Some("1.1.1.1".into())));
+    bench.finish(0, published());
+    bench.finish(1, published());
+    assert_eq!(bench.engine.behind(bench.now).count(), 0);
+    assert_eq!(bench.tick(), 300 * SECOND);
+    assert_eq!(bench.looks, [0]);
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty(), "an unchanged address is not sent");
+}
+
+#[test]
+fn unknown_and_absent_change_nothing() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    let absent = Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") };
+    for observation in [Observation::unknown("timed out"), absent] {
+        bench.tick();
+        bench.observe(0, observation);
+        assert!(bench.jobs.is_empty());
+    }
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty(), "the record still holds it");
+}
+
+#[test]
+fn what_must_not_be_published_is_refused_with_its_reason() {
+    let mut bench = Bench::simple(1);
+    for address in ["100.72.3.9", "192.168.1.1", "0.0.0.0", "127.0.0.1", "224.0.0.1", "203.0.113.1"] {
+        bench.observe(0, seen(address));
+        assert!(bench.jobs.is_empty(), "{address}");
+        bench.pass(300 * SECOND);
+    }
+    let lines: Vec<_> = bench.reports.iter().map(|report| report.text.as_str()).collect();
+    assert_eq!(
+        lines,
+        ["not updated: upnp: the address 100.72.3.9 is not publicly reachable: carrier-grade NAT (RFC 6598)"]
+    );
+}
+
+#[test]
+fn a_private_target_takes_private_addresses_but_never_loopback() {
+    let private = Target { allow_private: true, ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![private]), State::default());
+    bench.observe(0, seen("127.0.0.1"));
+    assert!(bench.jobs.is_empty());
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("192.168.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("192.168.1.1".into()));
+}
+
+#[test]
+fn one_failing_target_does_not_hold_the_other() {
+    let mut bench = Bench::simple(2);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, retry());
+    bench.finish(1, published());
+    let at = bench.tick();
+    assert!((30 * SECOND..=38 * SECOND).contains(&at), "{at:?}");
+    assert_eq!(bench.jobs.iter().map(|(group, _)| *group).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn the_newest_address_follows_the_job_in_flight() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    for address in ["2.2.2.2", "3.3.3.3"] {
+        bench.pass(300 * SECOND);
+        bench.observe(0, seen(address));
+    }
+    assert_eq!(bench.jobs.len(), 1, "at most one job in flight");
+    bench.finish(0, published());
+    assert_eq!(bench.sent_ipv4(0), Some("3.3.3.3".into()));
+}
+
+#[test]
+fn a_lost_answer_makes_the_target_uncertain() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    bench.finish(0, retry());
+    bench.pass(10 * SECOND);
+    bench.pass(290 * SECOND);
+    // The retry is under way or due; back to the first address.
+    if !bench.jobs.is_empty() {
+        bench.finish(0, retry());
+    }
+    bench.observe(0, seen("1.1.1.1"));
+    bench.pass(7200 * SECOND);
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()), "2.2.2.2 may have arrived");
+}
+
+#[test]
+fn restarts_with_an_unchanged_address_send_nothing() {
+    let targets = vec![target("t0", 0, IPV4)];
+    let mut bench = Bench::new(&config(vec![upnp()], targets.clone()), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    for _ in 0..5 {
+        let saved = bench.saved.clone();
+        bench = Bench::new(&config(vec![upnp()], targets.clone()), saved.clone());
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty());
+        bench.saved = saved;
+    }
+}
+
+#[test]
+fn a_kill_during_a_job_repeats_it() {
+    let targets = vec![target("t0", 0, IPV4)];
+    let mut bench = Bench::new(&config(vec![upnp()], targets.clone()), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    // Killed here; the address returns before the next start.
+    let mut bench = Bench::new(&config(vec![upnp()], targets), bench.saved.clone());
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+}
+
+#[test]
+fn a_blocked_target_is_silent_until_its_section_changes() {
+    let targets = vec![target("t0", 0, IPV4)];
+    let mut bench = Bench::new(&config(vec![upnp()], targets.clone()), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, blocked());
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    assert!(bench.jobs.is_empty());
+    let saved = bench.saved.clone();
+    let mut bench = Bench::new(&config(vec![upnp()], targets), saved.clone());
+    bench.observe(0, seen("2.2.2.2"));
+    assert!(bench.jobs.is_empty(), "across restarts too");
+    assert_eq!(bench.engine.behind(bench.now).count(), 1);
+    let changed = Target { fingerprint: "other".into(), ..target("t0", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![changed]), saved);
+    bench.observe(0, seen("2.2.2.2"));
+    assert_eq!(bench.jobs.len(), 1);
+}
+
+#[test]
+fn a_source_that_never_answered_gives_way_at_once() {
+    let both = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
+    assert_eq!(bench.looks, [0]);
+    bench.observe(0, Observation::unknown("no gateway"));
+    assert_eq!(bench.looks, [1]);
+    bench.observe(1, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+}
+
+#[test]
+fn a_source_that_has_answered_keeps_its_place_for_three_polls() {
+    let both = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    let mut polls = 0;
+    while !bench.looks.contains(&1) {
+        bench.tick();
+        if bench.looks.contains(&0) {
+            bench.observe(0, Observation::unknown("timed out"));
+        }
+        polls = bench.now.elapsed.as_secs() / 300;
+        assert!(polls < 9);
+    }
+    assert_eq!(polls, 3);
+    bench.observe(1, seen("2.2.2.2"));
+    assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+    bench.finish(0, published());
+    bench.tick();
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()), "it takes its place back");
+}
+
+#[test]
+fn definitely_none_passes_only_to_another_kind_of_source() {
+    let all = Target { ipv4: vec![0, 1, 2], ..target("t", 0, IPV4) };
+    let sources = vec![upnp(), Source::NatPmp(None), interface()];
+    let mut bench = Bench::new(&config(sources, vec![all]), State::default());
+    bench.observe(0, Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") });
+    assert_eq!(bench.looks, [2], "the same gateway does not overrule itself");
+    bench.observe(2, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+}
+
+#[test]
+fn several_sources_must_agree_where_the_user_says_so() {
+    let both = Target { ipv4: vec![0, 1], agree: 2, ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty());
+    bench.observe(1, seen("2.2.2.2"));
+    assert!(bench.jobs.is_empty());
+    assert!(bench.reports.iter().any(|report| report.text.contains("fewer than 2 sources agree")));
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    bench.looks.clear();
+    assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+}
+
+#[test]
+fn a_failing_source_is_looked_at_again_within_seconds() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, Observation::unknown("timed out"));
+    let mut times = Vec::new();
+    for _ in 0..6 {
+        times.push(bench.tick().as_secs());
+        bench.observe(0, Observation::unknown("timed out"));
+    }
+    assert_eq!(times, [1, 3, 7, 12, 17, 22]);
+    bench.tick();
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+    let levels: Vec<_> = bench.reports.iter().map(|report| report.level).collect();
+    assert_eq!(levels, [Level::Warning, Level::Info], "one line at the start of trouble, one at its end");
+}
+
+#[test]
+fn a_target_with_both_families_waits_for_both() {
+    let both = Target { required: IPV4.or(IPV6), ipv6: vec![1], ..target("t", 0, NONE) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty());
+    bench.observe(1, seen6("2a00::1"));
+    let sent = bench.sent(0).unwrap();
+    assert!(sent.ipv4.is_some() && sent.ipv6.is_some());
+}
+
+#[test]
+fn a_missing_family_is_sent_empty_only_on_demand() {
+    let absent = Observation { ipv6: Finding::Absent("no IPv6".into()), ..seen("1.1.1.1") };
+    let needs = IPV4.or(IPV6);
+    for (empty_when_absent, jobs) in [(false, 0), (true, 1)] {
+        let target = Target { required: needs, empty_when_absent, ..target("t", 0, NONE) };
+        let mut bench = Bench::new(&config(vec![upnp()], vec![target]), State::default());
+        bench.observe(0, absent.clone());
+        assert_eq!(bench.jobs.len(), jobs);
+    }
+    let target = Target { required: needs, empty_when_absent: true, ..target("t", 0, NONE) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![target]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty(), "unknown is not absent");
+}
+
+#[test]
+fn an_optional_family_is_sent_when_known_and_never_taken_back() {
+    let target = Target { required: NONE, optional: IPV4.or(IPV6), ipv6: vec![1], ..target("t", 0, NONE) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![target]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty(), "the other source is still being asked");
+    bench.observe(1, seen6("2a00::1"));
+    bench.finish(0, published());
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.observe(1, Observation::unknown("gone"));
+    assert!(bench.jobs.is_empty());
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    bench.observe(1, Observation::unknown("gone"));
+    let sent = bench.sent(0).unwrap();
+    assert_eq!((sent.ipv4, sent.ipv6), (Some([2, 2, 2, 2].into()), None), "only what a source vouches for");
+}
+
+#[test]
+fn a_prefix_and_a_suffix_make_the_address() {
+    let needs = Needs { ipv6_prefix: true, ..NONE };
+    let suffix = Some("::5".parse().unwrap());
+    let target = Target { required: needs, ipv6_suffix: suffix, ..target("t", 0, NONE) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![target]), State::default());
+    let prefix = Prefix::new("2a00:1:2:3::".parse().unwrap(), 56).unwrap();
+    bench.observe(0, Observation { ipv6_prefix: Finding::Known(prefix), ..Observation::unknown("no") });
+    assert_eq!(bench.sent(0).unwrap().ipv6, Some("2a00:1:2::5".parse().unwrap()));
+}
+
+#[test]
+fn records_of_a_group_go_in_one_job() {
+    let targets = (0..3).map(|n| Target { entry: n, ..target(&format!("t{n}"), 0, IPV4) }).collect();
+    let mut bench = Bench::new(&config(vec![upnp()], targets), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.jobs.len(), 1);
+    assert_eq!(bench.jobs[0].1.len(), 3);
+    bench.jobs.clear();
+    let outcomes = vec![(0, published()), (1, retry())];
+    bench.handle(Event::Finished { group: 0, outcomes, took: SECOND });
+    assert_eq!(bench.engine.behind(bench.now).count(), 2, "an entry without outcome has failed");
+    bench.pass(60 * SECOND);
+    assert_eq!(bench.jobs[0].1.iter().map(|task| task.entry).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn at_most_sixteen_jobs_run_at_once() {
+    let mut bench = Bench::simple(40);
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.jobs.len(), MAX_JOBS);
+    assert!(bench.engine.deadline(bench.now) > bench.now.elapsed, "no busy loop while jobs run");
+    for done in 0..40 {
+        let group = bench.jobs[0].0;
+        bench.finish(group, published());
+        assert!(bench.jobs.len() <= MAX_JOBS, "{done}");
+    }
+    assert_eq!(bench.engine.behind(bench.now).count(), 0);
+}
+
+#[test]
+fn a_refresh_is_postponed_while_the_clock_is_not_set() {
+    let target = Target { refresh: Some(86_400 * 25 * SECOND), ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![target]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    bench.now.unix = None;
+    bench.pass(86_400 * 30 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty());
+    bench.now.unix = Some(1_790_000_000 + 86_400 * 30);
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.jobs.len(), 1);
+}
+
+#[test]
+fn at_start_sends_once_at_every_start() {
+    let targets = vec![Target { at_start: true, ..target("t", 0, IPV4) }];
+    let mut saved = State::default();
+    for _ in 0..2 {
+        let mut bench = Bench::new(&config(vec![upnp()], targets.clone()), saved);
+        bench.observe(0, seen("1.1.1.1"));
+        bench.finish(0, published());
+        bench.pass(300 * SECOND);
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty());
+        saved = bench.saved;
+    }
+}
+
+#[test]
+fn an_idle_daemon_sleeps_until_the_next_poll() {
+    let mut bench = Bench::simple(3);
+    bench.observe(0, seen("1.1.1.1"));
+    for group in 0..3 {
+        bench.finish(group, published());
+    }
+    for _ in 0..100 {
+        let before = bench.now.elapsed;
+        assert_eq!(bench.tick() - before, 300 * SECOND);
+        bench.observe(0, seen("1.1.1.1"));
+    }
+}

@@ -1,0 +1,108 @@
+//! One publishing job: the conversation between a pure updater and the world.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::config::{self, Config, Group, Run, Tls};
+use crate::process;
+use crate::updaters::cloudflare::Cloudflare;
+use crate::updaters::run;
+use crate::updaters::url::Url;
+use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
+use crate::web::Web;
+
+/// The time for one request and its answer: a server whose name server was away
+/// has been seen to take 12 s to say so.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// The updater of a group, with what it remembers between jobs.
+pub enum Updater {
+    /// Records at Cloudflare.
+    Cloudflare(Box<Cloudflare>),
+    /// A request of the user's own.
+    Url(Box<Url>),
+    /// A program.
+    Run(Run),
+}
+
+impl Updater {
+    /// The updater for `group`.
+    #[must_use]
+    pub fn new(group: &Group) -> Self {
+        match group {
+            Group::Cloudflare(config) => Self::Cloudflare(Box::new(Cloudflare::new(config.clone()))),
+            Group::Url(config) => Self::Url(Box::new(Url::new(config.clone()))),
+            Group::Run(config) => Self::Run(config.clone()),
+        }
+    }
+
+    /// Does the job, which takes as long as it takes: a request ends by
+    /// [`REQUEST`], a program by its own timeout, and both are few.
+    pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
+        match self {
+            Self::Cloudflare(cloudflare) => {
+                cloudflare.start(tasks);
+                converse(|reply| cloudflare.next(reply), connection)
+            }
+            // A group of this kind has one entry.
+            Self::Url(url) => tasks
+                .into_iter()
+                .flat_map(|task| {
+                    url.start(task);
+                    converse(|reply| url.next(reply), connection)
+                })
+                .collect(),
+            Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
+        }
+    }
+}
+
+type Answer = Option<Result<Reply, Failure>>;
+
+fn converse(mut next: impl FnMut(Answer) -> Step, connection: &Connection) -> Vec<(usize, Outcome)> {
+    let mut answer = None;
+    loop {
+        match next(answer) {
+            Step::Send(request) => answer = Some(connection.send(&request)),
+            Step::Done(outcomes) => return outcomes,
+        }
+    }
+}
+
+fn run_program(config: &Run, task: &Task) -> Outcome {
+    run::judge(process::run(&run::plan(config, task), config.timeout))
+}
+
+/// The way to web servers, shared by all jobs; TLS is set up at its first use.
+#[derive(Clone)]
+pub struct Connection {
+    tls: Tls,
+    web: Arc<OnceLock<Result<Web, String>>>,
+}
+
+impl Connection {
+    /// For the servers that `config` trusts.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { tls: config.tls.clone(), web: Arc::default() }
+    }
+
+    fn send(&self, request: &Request) -> Result<Reply, Failure> {
+        let web = self.web.get_or_init(|| Web::new(&self.tls).map_err(|error| error.to_string()));
+        match web {
+            Ok(web) => web.send(request, REQUEST),
+            Err(why) => Err(Failure { why: why.clone(), maybe_done: false }),
+        }
+    }
+}
+
+/// What the job would do, for `--dry-run`; secrets stay hidden.
+#[must_use]
+pub fn describe(group: &Group) -> String {
+    match group {
+        Group::Cloudflare(cloudflare) => format!("a record at {}", cloudflare.api_url),
+        Group::Url(config::Url { method, .. }) => format!("a {method} request"),
+        Group::Run(run) => format!("the program {:?}", run.cmd.first().map_or("", String::as_str)),
+    }
+}

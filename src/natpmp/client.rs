@@ -1,0 +1,114 @@
+//! Asks a gateway for its external address over UDP: RFC 6886, section 3.1.
+//!
+//! The socket is connected, so the kernel drops what others send and reports a
+//! closed port at once.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use super::message::{self, ExternalAddress, MessageError};
+
+/// How long to wait after each send. The RFC goes on to 64 s; we ask again at
+/// the next look.
+const WAITS: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// The most datagrams read in an exchange that needs one.
+const MAX_DATAGRAMS: u8 = 64;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum NatPmpError {
+    /// Nothing came in time.
+    Silent,
+    /// The gateway said that nobody listens there.
+    Closed,
+    /// What came was no answer.
+    Message(MessageError),
+    /// The network refused.
+    Network(io::Error),
+}
+
+impl fmt::Display for NatPmpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("no answer to NAT-PMP; the gateway may not speak it"),
+            Self::Closed => f.write_str("the gateway does not speak NAT-PMP"),
+            Self::Message(error) => write!(f, "NAT-PMP: {error}"),
+            Self::Network(error) => write!(f, "NAT-PMP: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for NatPmpError {}
+
+impl From<io::Error> for NatPmpError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Windows reports a closed port as a reset.
+            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Self::Closed,
+            _ => Self::Network(error),
+        }
+    }
+}
+
+/// Asks `gateway`, up to four times, until the deadline. A refusal by the
+/// gateway is an answer too: see [`ExternalAddress::finding`].
+pub fn external_address(gateway: IpAddr, deadline: Instant) -> Result<ExternalAddress, NatPmpError> {
+    let any = match gateway {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect((gateway, message::PORT))?;
+    let mut budget = MAX_DATAGRAMS;
+    let mut failure = NatPmpError::Silent;
+    for wait in WAITS {
+        let now = Instant::now();
+        if now >= deadline {
+            break;
+        }
+        socket.send(&message::REQUEST)?;
+        let until = now.checked_add(wait).map_or(deadline, |until| until.min(deadline));
+        match receive(&socket, until, &mut budget) {
+            Err(NatPmpError::Silent) => {}
+            // What is no answer may be a stray one; ours may still come. But a
+            // gateway that names another version will not change its mind.
+            Err(NatPmpError::Message(error)) if !matches!(error, MessageError::Version { .. }) => {
+                failure = NatPmpError::Message(error);
+            }
+            ended => return ended,
+        }
+    }
+    Err(failure)
+}
+
+/// The first answer until then; of other datagrams, the last is reported.
+fn receive(socket: &UdpSocket, until: Instant, budget: &mut u8) -> Result<ExternalAddress, NatPmpError> {
+    let mut failure = NatPmpError::Silent;
+    let mut buffer = [0; message::MAX_DATAGRAM.saturating_add(1)];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || *budget == 0 {
+            return Err(failure);
+        }
+        socket.set_read_timeout(Some(left))?;
+        let length = match socket.recv(&mut buffer) {
+            Ok(length) => length,
+            Err(error) if is_pause(&error) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        *budget = budget.saturating_sub(1);
+        match ExternalAddress::parse(buffer.get(..length).unwrap_or_default()) {
+            Ok(answer) => return Ok(answer),
+            Err(error @ MessageError::Version { .. }) => return Err(NatPmpError::Message(error)),
+            Err(error) => failure = NatPmpError::Message(error),
+        }
+    }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}

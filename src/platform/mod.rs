@@ -1,0 +1,96 @@
+//! What this host knows about its own network: default routes and addresses.
+//!
+//! The only place with one file for each operating system. Nothing here sends
+//! a packet: routes and addresses come from the kernel, and connecting a UDP
+//! socket only makes it choose a route.
+
+pub mod routes;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use linux as system;
+#[cfg(not(target_os = "linux"))]
+use other as system;
+
+/// The way to the internet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DefaultRoute {
+    /// The gateway; a point-to-point line has none.
+    pub gateway: Option<IpAddr>,
+    /// The interface's name.
+    pub interface: String,
+}
+
+/// An address of this host, and the interface that bears it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags, as the kernel gives them")]
+pub struct InterfaceAddress {
+    /// The interface's name; empty where the system does not tell it.
+    pub interface: String,
+    /// The interface's number; 0 where the system does not tell it.
+    pub index: u32,
+    /// The address.
+    pub address: IpAddr,
+    /// How many bits of it are the network's.
+    pub prefix_length: u8,
+    /// Made by privacy extensions: it changes every day.
+    pub temporary: bool,
+    /// Not yet, or not successfully, checked for being in use elsewhere.
+    pub tentative: bool,
+    /// No longer to be used for anything new.
+    pub deprecated: bool,
+    /// How long it stays; `None`: for ever.
+    pub valid: Option<Duration>,
+    /// How long it may be used for something new; `None`: for ever.
+    pub preferred: Option<Duration>,
+    /// Whether the interface is switched on.
+    pub up: bool,
+    /// Whether it is the loopback interface.
+    pub loopback: bool,
+    /// Whether it can carry multicast.
+    pub multicast: bool,
+}
+
+/// The IPv4 default route, where the system tells it and has one.
+#[must_use]
+pub fn default_route() -> Option<DefaultRoute> {
+    system::default_route()
+}
+
+/// The interface of the IPv6 default route, where the system tells it and has
+/// one.
+#[must_use]
+pub fn default_interface_v6() -> Option<String> {
+    system::default_interface_v6()
+}
+
+/// This host's addresses. Linux tells them all; elsewhere these are at most the
+/// two that the system would use towards the internet, with nothing known
+/// about their interfaces.
+pub fn addresses() -> io::Result<Vec<InterfaceAddress>> {
+    system::addresses()
+}
+
+/// The address that this host would use towards `destination`; `None` without
+/// a route.
+#[must_use]
+pub fn source_towards(destination: IpAddr) -> Option<IpAddr> {
+    // Discard: a port that nobody takes for something else.
+    const PORT: u16 = 9;
+    let any = match destination {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(SocketAddr::new(destination, PORT)).ok()?;
+    let source = socket.local_addr().ok()?.ip();
+    (!source.is_unspecified()).then_some(source)
+}

@@ -1,0 +1,44 @@
+//! Every other system, with what std has: the addresses that it would use
+//! towards the internet. IPv6 addresses found so may be temporary ones.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{DefaultRoute, InterfaceAddress, source_towards};
+
+/// Addresses in the internet, as far as routing goes; nothing is sent there.
+const DESTINATIONS: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+
+/// Not told: gateways are found by multicast.
+pub(super) fn default_route() -> Option<DefaultRoute> {
+    None
+}
+
+/// Not told.
+pub(super) fn default_interface_v6() -> Option<String> {
+    None
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as on other systems")]
+pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
+    Ok(DESTINATIONS.into_iter().filter_map(source_towards).map(bare).collect())
+}
+
+fn bare(address: IpAddr) -> InterfaceAddress {
+    InterfaceAddress {
+        interface: String::new(),
+        index: 0,
+        address,
+        // Not told; 64 is what IPv6 networks have.
+        prefix_length: if address.is_ipv4() { 32 } else { 64 },
+        temporary: false,
+        tentative: false,
+        deprecated: false,
+        valid: None,
+        preferred: None,
+        up: true,
+        loopback: address.is_loopback(),
+        multicast: true,
+    }
+}

@@ -1,0 +1,222 @@
+//! When to try again; pure.
+//!
+//! Towards a provider the wait doubles from half a minute to an hour, so that
+//! even a target which fails for ever costs it little more than one request an
+//! hour. Only while no server could be reached at all do a few quick tries come
+//! first: right after a reconnect the route is often not back for some 100 ms.
+//! Towards the gateway, which is in the same house, the wait stays at seconds.
+
+use std::time::Duration;
+
+/// Waits after attempts that reached nobody, before the ordinary back-off.
+const QUICK: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(8)];
+
+/// The first ordinary wait.
+const FIRST: Duration = Duration::from_secs(30);
+
+/// The longest ordinary wait.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// The longest wait that a server may impose: past it, a typo of theirs would
+/// silence us for good.
+const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
+
+/// Looks at a source that fails: soon at first, since a reconnect takes seconds.
+const LOOK_AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// How often a failing source is looked at for the first [`EAGER_LOOKS`] times:
+/// a gateway that reboots is seen within this time of being up.
+const LOOK_EAGERLY: Duration = Duration::from_secs(5);
+
+/// About ten minutes of eager looks; longer outages do not end by themselves.
+const EAGER_LOOKS: u32 = 120;
+
+/// How often a source is looked at that has been failing for long.
+const LOOK_PATIENTLY: Duration = Duration::from_secs(30);
+
+/// A small generator for jitter (SplitMix64). The core takes its seed from
+/// outside, so a run can be repeated.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// Starts from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// `time`, or up to a quarter more: many daemons must not knock together.
+    pub fn spread(&mut self, time: Duration) -> Duration {
+        let part = u32::try_from(self.next_u64() % 256).unwrap_or(0);
+        time.saturating_add(time.checked_div(4 * 256).unwrap_or_default().saturating_mul(part))
+    }
+}
+
+/// How long a target waits after its failures in a row.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Backoff {
+    quick: u32,
+    ordinary: u32,
+}
+
+impl Backoff {
+    /// The wait after one more failure. `reached`: a server answered. `wish`: the
+    /// server's own wish, honoured whenever it is longer.
+    pub fn failed(&mut self, reached: bool, wish: Option<Duration>, random: &mut Random) -> Duration {
+        let own = if reached { None } else { self.quick_wait() };
+        let own = own.unwrap_or_else(|| self.ordinary_wait(random));
+        wish.map_or(own, |wish| own.max(wish.min(LONGEST_WISH)))
+    }
+
+    fn quick_wait(&mut self) -> Option<Duration> {
+        let wait = QUICK.get(usize::try_from(self.quick).ok()?).copied();
+        self.quick = self.quick.saturating_add(1);
+        wait
+    }
+
+    fn ordinary_wait(&mut self, random: &mut Random) -> Duration {
+        // 2^7 half minutes are past the hour.
+        let factor = 1_u32.checked_shl(self.ordinary.min(7)).unwrap_or(u32::MAX);
+        self.ordinary = self.ordinary.saturating_add(1);
+        random.spread(FIRST.saturating_mul(factor)).min(LONGEST)
+    }
+}
+
+/// How many attempts a target gets at once after a quiet time.
+const BURST: u32 = 30;
+
+/// How long it takes to earn one more: in the long run, 30 attempts an hour.
+const EARN: Duration = Duration::from_secs(120);
+
+/// Bounds the attempts at one target whatever happens in the LAN: an address
+/// that flaps (or a liar who makes it flap) must not get the user banned.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    left: u32,
+    counted: Duration,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { left: BURST, counted: Duration::ZERO }
+    }
+}
+
+impl Allowance {
+    /// When the next attempt may start: `now`, or later.
+    pub fn next(&mut self, now: Duration) -> Duration {
+        while self.left < BURST && now.saturating_sub(self.counted) >= EARN {
+            self.left = self.left.saturating_add(1);
+            self.counted = self.counted.saturating_add(EARN);
+        }
+        if self.left == BURST {
+            self.counted = now;
+        }
+        if self.left > 0 { now } else { self.counted.saturating_add(EARN) }
+    }
+
+    /// Counts an attempt.
+    pub fn take(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+}
+
+/// How long to wait before a source is looked at again that has failed `misses`
+/// times in a row; never longer than the interval.
+#[must_use]
+pub fn look_again(misses: u32, interval: Duration) -> Duration {
+    let index = usize::try_from(misses.saturating_sub(1)).unwrap_or(usize::MAX);
+    let calm = if misses > EAGER_LOOKS { LOOK_PATIENTLY } else { LOOK_EAGERLY };
+    LOOK_AGAIN.get(index).copied().unwrap_or(calm).min(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_to_an_hour() {
+        let (mut backoff, mut random) = (Backoff::default(), Random::new(1));
+        let waits: Vec<u64> = (0..12).map(|_| backoff.failed(true, None, &mut random).as_secs()).collect();
+        for (index, wait) in waits.iter().enumerate() {
+            let base = (30 << index.min(7)).min(3600);
+            assert!((base..=(base + base / 4).min(3600)).contains(wait), "{index}: {wait}");
+        }
+    }
+
+    #[test]
+    fn unreached_servers_get_three_quick_tries_in_all() {
+        let (mut backoff, mut random) = (Backoff::default(), Random::new(1));
+        for quick in QUICK {
+            assert_eq!(backoff.failed(false, None, &mut random), quick);
+        }
+        assert!(backoff.failed(false, None, &mut random) >= FIRST);
+        assert!(backoff.failed(true, None, &mut random) >= FIRST * 2);
+    }
+
+    #[test]
+    fn a_wish_only_lengthens_and_is_bounded() {
+        let (mut backoff, mut random) = (Backoff::default(), Random::new(1));
+        assert!(backoff.failed(true, Some(Duration::ZERO), &mut random) >= FIRST);
+        assert_eq!(backoff.failed(true, Some(Duration::from_secs(9999)), &mut random).as_secs(), 9999);
+        assert_eq!(backoff.failed(true, Some(Duration::MAX), &mut random), LONGEST_WISH);
+    }
+
+    #[test]
+    fn no_sequence_of_failures_knocks_more_than_a_few_times_an_hour() {
+        for seed in 0..50 {
+            let mut random = Random::new(seed);
+            let (mut backoff, mut time, mut tries) = (Backoff::default(), Duration::ZERO, 0);
+            while time < Duration::from_secs(3600) {
+                let reached = random.next_u64() % 2 == 0;
+                time += backoff.failed(reached, None, &mut random);
+                tries += 1;
+            }
+            assert!(tries <= 10, "{tries} tries in the first hour");
+        }
+    }
+
+    #[test]
+    fn a_flapping_address_is_slowed_down() {
+        let (mut allowance, mut now, mut attempts) = (Allowance::default(), Duration::ZERO, 0);
+        while now < Duration::from_secs(3600) {
+            let at = allowance.next(now);
+            if at <= now {
+                allowance.take();
+                attempts += 1;
+            }
+            now += Duration::from_secs(1);
+        }
+        assert!((BURST..=BURST + 30).contains(&attempts), "{attempts}");
+        assert_eq!(allowance.next(now + Duration::from_secs(86_400)), now + Duration::from_secs(86_400));
+        assert_eq!(allowance.left, BURST);
+    }
+
+    #[test]
+    fn looks_repeat_within_seconds_and_never_slower_than_the_interval() {
+        let interval = Duration::from_secs(300);
+        let waits: Vec<u64> =
+            [1, 2, 3, 4, 5, 120, 121].iter().map(|m| look_again(*m, interval).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 5, 5, 5, 30]);
+        assert_eq!(look_again(9, Duration::from_secs(1)), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn jitter_adds_at_most_a_quarter() {
+        let mut random = Random::new(7);
+        for _ in 0..1000 {
+            let spread = random.spread(Duration::from_secs(100));
+            assert!((100..=125).contains(&spread.as_secs()));
+        }
+    }
+}

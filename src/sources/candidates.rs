@@ -1,0 +1,185 @@
+//! Descriptions that may be the gateway's: each is asked as it comes, and the
+//! first that is usable ends the search.
+//!
+//! Descriptions at one address and port are asked one after the other, since
+//! many gateways serve one client at a time; those at different ones side by
+//! side, so that a mute one holds up nobody.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::address::{Finding, Scope, scope};
+use crate::platform;
+use crate::soap::client;
+use crate::soap::survey::{Report, Survey, Thoroughness, Wanted};
+use crate::ssdp::search::{self, Answers, Search};
+use crate::url::LanUrl;
+
+/// Reading a description and asking a few services needs little.
+const STACK: usize = 128 * 1024;
+
+/// How long to wait for a better answer once a gateway has told something that
+/// cannot be published: another connection or another device may tell more.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// How often answers to the search are looked at while a description is read.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// The time for one description with all its services.
+const CANDIDATE_TIME: Duration = Duration::from_millis(2500);
+
+type Verdict = (LanUrl, Result<Report, String>);
+
+/// The candidates of one search.
+pub(super) struct Candidates {
+    wanted: Wanted,
+    deadline: Instant,
+    answers: Option<Answers>,
+    queues: HashMap<SocketAddr, Sender<LanUrl>>,
+    verdict_sender: Sender<Verdict>,
+    verdicts: Receiver<Verdict>,
+    asked: Vec<LanUrl>,
+    judged: usize,
+    best: Option<(LanUrl, Report)>,
+    failure: Option<String>,
+}
+
+impl Candidates {
+    /// None yet; all is over at the deadline.
+    pub(super) fn new(wanted: Wanted, deadline: Instant) -> Self {
+        let (verdict_sender, verdicts) = mpsc::channel();
+        Self {
+            wanted,
+            deadline,
+            answers: None,
+            queues: HashMap::new(),
+            verdict_sender,
+            verdicts,
+            asked: Vec::new(),
+            judged: 0,
+            best: None,
+            failure: None,
+        }
+    }
+
+    /// Asks this description without waiting for the search.
+    pub(super) fn try_first(&mut self, location: LanUrl) {
+        self.ask(location);
+    }
+
+    /// Searches as well. Only answers of `gateway` count, when it is known.
+    pub(super) fn search(&mut self, gateway: Option<IpAddr>) -> Result<(), &'static str> {
+        let gateway = match gateway {
+            Some(IpAddr::V6(_)) => {
+                return Err("a router cannot be searched for by its IPv6 address: \
+                     set router_ip to its IPv4 address or to the URL of its description");
+            }
+            Some(IpAddr::V4(gateway)) => Some(gateway),
+            None => None,
+        };
+        let addresses = platform::addresses().unwrap_or_default();
+        let search = Search::new(gateway, gateway.is_some(), &addresses);
+        self.answers = Some(search::start(search, self.deadline));
+        Ok(())
+    }
+
+    /// The first usable gateway, or the best there is when the time is up.
+    pub(super) fn best(mut self) -> Result<(LanUrl, Report), String> {
+        while Instant::now() < self.deadline && !self.is_over() {
+            if self.judged < self.asked.len() {
+                self.await_verdict();
+            } else {
+                self.await_answer(self.deadline);
+            }
+        }
+        let silence = "no router answered the search; is UPnP switched on in it? router_ip may name it";
+        self.best.ok_or_else(|| self.failure.unwrap_or_else(|| silence.to_owned()))
+    }
+
+    fn is_over(&self) -> bool {
+        let usable = self.best.as_ref().is_some_and(|(_, found)| is_usable(found));
+        usable || (self.judged == self.asked.len() && self.answers.is_none())
+    }
+
+    fn await_verdict(&mut self) {
+        if let Ok(verdict) = self.verdicts.recv_timeout(SLICE) {
+            self.judge(verdict);
+        }
+        self.await_answer(Instant::now());
+    }
+
+    fn await_answer(&mut self, until: Instant) {
+        match self.answers.as_mut().map(|answers| answers.next(until)) {
+            Some(Some(answer)) => self.ask(answer.location),
+            // It ended before its time: nobody is left to answer.
+            Some(None) if Instant::now() < until => self.answers = None,
+            Some(None) | None => {}
+        }
+    }
+
+    fn ask(&mut self, location: LanUrl) {
+        if self.asked.contains(&location) {
+            return;
+        }
+        self.asked.push(location.clone());
+        let (wanted, deadline, verdicts) = (self.wanted, self.deadline, self.verdict_sender.clone());
+        let queue =
+            self.queues.entry(location.socket()).or_insert_with(|| worker(wanted, deadline, verdicts));
+        // A worker that could not be started leaves its candidates unjudged.
+        let _ = queue.send(location);
+    }
+
+    fn judge(&mut self, (location, result): Verdict) {
+        self.judged = self.judged.saturating_add(1);
+        match result {
+            Ok(found) if found.chosen.is_some() => {
+                let better = self.best.as_ref().is_none_or(|(_, best)| rank(&found) > rank(best));
+                if self.best.is_none() {
+                    let grace = Instant::now().checked_add(GRACE).unwrap_or(self.deadline);
+                    self.deadline = self.deadline.min(grace);
+                }
+                if better {
+                    self.best = Some((location, found));
+                }
+            }
+            Ok(_) => self.failure = Some(format!("{location} describes no internet connection")),
+            Err(why) => self.failure = Some(format!("{location}: {why}")),
+        }
+    }
+}
+
+/// Asks the descriptions at one address and port, in the order they come.
+fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sender<LanUrl> {
+    let (queue, locations) = mpsc::channel::<LanUrl>();
+    let work = move || {
+        for location in locations {
+            let until = Instant::now().checked_add(CANDIDATE_TIME).unwrap_or(deadline).min(deadline);
+            let survey = Survey::of_description(location.clone(), wanted, Thoroughness::UntilGlobal);
+            let surveyed = client::run(survey, until, CANDIDATE_TIME);
+            let result = surveyed.result.map_err(|error| error.to_string());
+            if verdicts.send((location, result)).is_err() {
+                return;
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("candidate".to_owned()).stack_size(STACK);
+    drop(thread.spawn(work));
+    queue
+}
+
+/// Nothing better can come: it told an address that can be published.
+fn is_usable(found: &Report) -> bool {
+    rank(found) == 3
+}
+
+fn rank(found: &Report) -> u8 {
+    match found.observation.ipv4 {
+        Finding::Known(address) if scope(address.into()) == Scope::Global => 3,
+        Finding::Known(_) => 2,
+        Finding::Absent(_) => 1,
+        Finding::Unknown(_) => 0,
+    }
+}

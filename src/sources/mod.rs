@@ -1,0 +1,88 @@
+//! Where addresses come from: one file for each kind of source.
+//!
+//! A source is a thin shell with a memory: `look` asks once, within
+//! [`LOOK_TIME`], and says what it found. It decides nothing about publishing.
+
+mod candidates;
+pub mod interface;
+pub mod natpmp;
+pub mod upnp;
+
+use std::time::{Duration, Instant};
+
+use crate::address::{Addresses, Observation};
+use crate::config::{Config, Source};
+use crate::state::State;
+use crate::url::LanUrl;
+
+/// The longest look. A gateway in the house answers within a second or is not
+/// well; the daemon looks again soon.
+pub const LOOK_TIME: Duration = Duration::from_millis(4500);
+
+/// What a look found.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The addresses.
+    pub observation: Observation,
+    /// The description of the gateway that told them, to be asked first next time.
+    pub gateway: Option<LanUrl>,
+}
+
+/// A source of any kind.
+pub struct Looker {
+    label: String,
+    kind: LookerKind,
+}
+
+enum LookerKind {
+    Upnp(Box<upnp::Upnp>),
+    NatPmp(natpmp::NatPmp),
+    Interface(interface::Interface),
+}
+
+impl Looker {
+    /// The source with this index in [`Config::sources`], with what the state
+    /// remembers for it.
+    #[must_use]
+    pub fn new(config: &Config, index: usize, state: &State) -> Option<Self> {
+        let source = config.sources.get(index)?;
+        let label = source.to_string();
+        let kind = match source {
+            Source::Upnp(gateway) => {
+                let ipv6 = config.targets.iter().any(|target| target.ipv6.contains(&index));
+                let remembered = state.gateways.get(&label).cloned();
+                LookerKind::Upnp(Box::new(upnp::Upnp::new(gateway.clone(), ipv6, remembered)))
+            }
+            Source::NatPmp(gateway) => LookerKind::NatPmp(natpmp::NatPmp::new(*gateway)),
+            Source::Interface(name) => {
+                let held = held(config, index, state);
+                LookerKind::Interface(interface::Interface::new(name.clone(), held))
+            }
+        };
+        Some(Self { label, kind })
+    }
+
+    /// Its name in the log.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Asks once.
+    pub fn look(&mut self) -> Look {
+        let deadline = Instant::now().checked_add(LOOK_TIME).unwrap_or_else(Instant::now);
+        match &mut self.kind {
+            LookerKind::Upnp(upnp) => upnp.look(deadline),
+            LookerKind::NatPmp(natpmp) => Look { observation: natpmp.look(deadline), gateway: None },
+            LookerKind::Interface(interface) => Look { observation: interface.look(), gateway: None },
+        }
+    }
+}
+
+/// What a target of this source holds, so that the choice among several
+/// addresses of an interface survives a restart.
+fn held(config: &Config, index: usize, state: &State) -> Addresses {
+    let uses = config.targets.iter().filter(|t| t.ipv4.contains(&index) || t.ipv6.contains(&index));
+    let mut held = uses.filter_map(|target| state.targets.get(&target.fingerprint)?.accepted);
+    held.next().map(|accepted| accepted.addresses).unwrap_or_default()
+}

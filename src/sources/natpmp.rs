@@ -1,0 +1,33 @@
+//! The IPv4 address as the gateway tells it by NAT-PMP (RFC 6886, section 3.2).
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use crate::address::{Finding, Observation};
+use crate::{natpmp, platform};
+
+/// A gateway that is asked by NAT-PMP.
+pub struct NatPmp {
+    gateway: Option<IpAddr>,
+}
+
+impl NatPmp {
+    /// The gateway at this address; `None`: the default route's.
+    #[must_use]
+    pub fn new(gateway: Option<IpAddr>) -> Self {
+        Self { gateway }
+    }
+
+    /// Asks once.
+    pub fn look(&mut self, deadline: Instant) -> Observation {
+        let gateway = self.gateway.or_else(|| platform::default_route()?.gateway);
+        let Some(gateway) = gateway else {
+            return Observation::unknown("no default gateway is known; write natpmp:ADDRESS");
+        };
+        let ipv4 = match natpmp::client::external_address(gateway, deadline) {
+            Ok(answer) => answer.finding(),
+            Err(error) => Finding::Unknown(format!("gateway {gateway}: {error}")),
+        };
+        Observation { ipv4, ..Observation::unknown("NAT-PMP tells no IPv6 address") }
+    }
+}

@@ -1,0 +1,193 @@
+//! The address as the gateway tells it by UPnP.
+//!
+//! The gateway that is known is asked first: by NAT-PMP whether anything has
+//! changed (two datagrams), else by one SOAP call. Only when that fails is it
+//! searched for. NAT-PMP can only confirm: whatever else it says, SOAP decides,
+//! and every [`SOAP_EVERY`]th look asks by SOAP in any case, since the NAT-PMP of
+//! some gateways lags behind.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::Look;
+use super::candidates::Candidates;
+use crate::address::{Finding, Observation, Scope, scope};
+use crate::config::Gateway;
+use crate::soap::client;
+use crate::soap::description::Service;
+use crate::soap::survey::{Report, Survey, Thoroughness, Wanted};
+use crate::url::LanUrl;
+use crate::{natpmp, platform};
+
+/// At least every so many looks the address is asked for by SOAP.
+const SOAP_EVERY: u32 = 4;
+
+/// How long NAT-PMP may take to confirm: it answers within a millisecond, and
+/// SOAP waits behind it.
+const CONFIRM_TIME: Duration = Duration::from_millis(300);
+
+/// How long a known gateway may take before it is searched for anew, so that
+/// both fit into one look.
+const KNOWN_TIME: Duration = Duration::from_secs(2);
+
+/// A gateway that is asked by UPnP.
+pub struct Upnp {
+    gateway: Gateway,
+    wanted: Wanted,
+    remembered: Option<LanUrl>,
+    known: Option<Known>,
+}
+
+/// What is known of the gateway that answered last.
+struct Known {
+    location: LanUrl,
+    service: Service,
+    found: Observation,
+    /// It said that it has no IPv6 actions, so they are not asked for again.
+    asks_ipv6: bool,
+    natpmp: Confirmation,
+}
+
+/// What NAT-PMP is good for at this gateway.
+#[derive(Default)]
+struct Confirmation {
+    /// It does not speak NAT-PMP, or has told something stale.
+    useless: bool,
+    /// Looks since the last SOAP call.
+    looks: u32,
+}
+
+impl Upnp {
+    /// The gateway that the configuration means. `ipv6`: somebody wants its IPv6
+    /// address or prefix. `remembered`: the description that worked last.
+    #[must_use]
+    pub fn new(gateway: Gateway, ipv6: bool, remembered: Option<LanUrl>) -> Self {
+        Self { gateway, wanted: Wanted { ipv4: true, ipv6 }, remembered, known: None }
+    }
+
+    /// Asks once.
+    pub fn look(&mut self, deadline: Instant) -> Look {
+        let expected = self.expected_host();
+        self.forget_another(expected);
+        match self.ask_known(deadline) {
+            Some(look) => look,
+            None => self.search(expected, deadline),
+        }
+    }
+
+    /// Whose answers count; `None` when the system does not tell a default route.
+    fn expected_host(&self) -> Option<IpAddr> {
+        match &self.gateway {
+            Gateway::At(address) => Some(*address),
+            Gateway::Description(url) => Some(url.host()),
+            Gateway::Any => platform::default_route().and_then(|route| route.gateway),
+        }
+    }
+
+    /// What another network's gateway said says nothing about this one.
+    fn forget_another(&mut self, expected: Option<IpAddr>) {
+        let is_other = |url: &LanUrl| expected.is_some_and(|host| host != url.host());
+        if self.known.as_ref().is_some_and(|known| is_other(&known.location)) {
+            self.known = None;
+        }
+        if self.remembered.as_ref().is_some_and(is_other) {
+            self.remembered = None;
+        }
+    }
+
+    /// Asks the gateway that answered last; `None` when it has to be searched for.
+    fn ask_known(&mut self, deadline: Instant) -> Option<Look> {
+        let known = self.known.as_mut()?;
+        if known.is_confirmed() {
+            return Some(known.look());
+        }
+        let deadline = deadline.min(Instant::now().checked_add(KNOWN_TIME)?);
+        let wanted = Wanted { ipv6: self.wanted.ipv6 && known.asks_ipv6, ..self.wanted };
+        let survey = Survey::of_service(known.service.clone(), wanted);
+        let answer = client::run(survey, deadline, KNOWN_TIME).result.ok()?;
+        if known.settles(&answer.observation) {
+            known.take(answer.observation);
+            return Some(known.look());
+        }
+        // The connection in use may have changed, for example to the second line.
+        let location = known.location.clone();
+        let survey = Survey::of_description(location.clone(), self.wanted, Thoroughness::UntilGlobal);
+        let found = client::run(survey, deadline, KNOWN_TIME).result.ok()?;
+        found.chosen.is_some().then(|| self.adopt(location, found))
+    }
+
+    fn search(&mut self, expected: Option<IpAddr>, deadline: Instant) -> Look {
+        let last = self.known.take().map(|known| known.location);
+        let mut candidates = Candidates::new(self.wanted, deadline);
+        match &self.gateway {
+            Gateway::Description(url) => candidates.try_first(url.clone()),
+            Gateway::At(_) | Gateway::Any => {
+                if let Some(location) = last.or_else(|| self.remembered.clone()) {
+                    candidates.try_first(location);
+                }
+                if let Err(why) = candidates.search(expected) {
+                    return Look { observation: Observation::unknown(why), gateway: None };
+                }
+            }
+        }
+        match candidates.best() {
+            Ok((location, found)) => self.adopt(location, found),
+            Err(why) => Look { observation: Observation::unknown(&why), gateway: None },
+        }
+    }
+
+    fn adopt(&mut self, location: LanUrl, found: Report) -> Look {
+        self.remembered = Some(location.clone());
+        let observation = found.observation.clone();
+        self.known = found.chosen().cloned().map(|service| Known {
+            location: location.clone(),
+            service,
+            found: found.observation,
+            asks_ipv6: self.wanted.ipv6 && found.ipv6_offered,
+            natpmp: Confirmation::default(),
+        });
+        Look { observation, gateway: Some(location) }
+    }
+}
+
+impl Known {
+    fn look(&self) -> Look {
+        Look { observation: self.found.clone(), gateway: Some(self.location.clone()) }
+    }
+
+    /// Whether NAT-PMP says that the IPv4 address is still the same one, and
+    /// that is all we want to know this time.
+    fn is_confirmed(&mut self) -> bool {
+        let Finding::Known(address) = self.found.ipv4 else { return false };
+        let due = self.natpmp.looks.saturating_add(1) >= SOAP_EVERY;
+        if self.natpmp.useless || self.asks_ipv6 || due {
+            return false;
+        }
+        let deadline = Instant::now().checked_add(CONFIRM_TIME).unwrap_or_else(Instant::now);
+        let answer = natpmp::client::external_address(self.location.host(), deadline);
+        self.natpmp.useless = answer.is_err();
+        let confirmed = answer.is_ok_and(|answer| answer.finding() == Finding::Known(address));
+        self.natpmp.looks = if confirmed { self.natpmp.looks.saturating_add(1) } else { 0 };
+        confirmed
+    }
+
+    /// Whether this answer stands by itself: an address that can be published, or
+    /// the one that the whole survey came to.
+    fn settles(&self, answer: &Observation) -> bool {
+        match answer.ipv4 {
+            Finding::Known(address) => {
+                scope(address.into()) == Scope::Global || answer.ipv4 == self.found.ipv4
+            }
+            Finding::Absent(_) | Finding::Unknown(_) => false,
+        }
+    }
+
+    fn take(&mut self, answer: Observation) {
+        // NAT-PMP has confirmed a moment ago what is no longer so: it lags.
+        if self.natpmp.looks > 0 && answer.ipv4 != self.found.ipv4 {
+            self.natpmp.useless = true;
+        }
+        self.natpmp.looks = 0;
+        self.found = answer;
+    }
+}

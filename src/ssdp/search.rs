@@ -1,0 +1,308 @@
+//! Searches for gateways from every interface at once.
+//!
+//! Each interface has a socket bound to its address (on Linux, multicast then
+//! leaves there) and a short-lived thread. The sockets stay unconnected: answers
+//! come from the devices, from any port. IPv4 only.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::message::{self, Answer, Way};
+use super::sieve::{Senders, Sieve};
+use crate::address::{self, Scope};
+use crate::platform::{self, InterfaceAddress};
+
+/// The most interfaces searched from; routers have a dozen.
+pub const MAX_INTERFACES: usize = 16;
+
+/// What UDA 1.1 asks for. Less fails behind some bridges, more leaves the site.
+const TTL: u32 = 2;
+
+/// How soon a thread notices that nobody waits for its answers any more.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Rest after an error, so that a failing socket does not keep the CPU busy.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A thread needs little: its buffers are on the heap.
+const STACK: usize = 128 * 1024;
+
+/// Whom to search for, and from where.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Search {
+    /// Whose answers are wanted. A known gateway is also asked directly.
+    pub senders: Senders,
+    /// The addresses of the interfaces to search from; without any, the system
+    /// chooses one.
+    pub interfaces: Vec<Ipv4Addr>,
+}
+
+impl Search {
+    /// A search from every interface that can reach a LAN: up, able to
+    /// multicast, with a private address. Towards the internet nothing is sent.
+    #[must_use]
+    pub fn new(gateway: Option<Ipv4Addr>, only_gateway: bool, addresses: &[InterfaceAddress]) -> Self {
+        let mut search =
+            Self { senders: Senders { gateway, only_gateway, subnets: Vec::new() }, interfaces: Vec::new() };
+        let mut seen = Vec::new();
+        for entry in addresses.iter().filter(|entry| entry.up && !entry.loopback && entry.multicast) {
+            let IpAddr::V4(address) = entry.address else { continue };
+            if !matches!(address::scope(entry.address), Scope::Local(_)) {
+                continue;
+            }
+            // Where the system does not tell the interface, the network is
+            // not known either.
+            if entry.index == 0 {
+                search.interfaces.push(address);
+                continue;
+            }
+            search.senders.subnets.push((address, entry.prefix_length));
+            if !seen.contains(&entry.index) && seen.len() < MAX_INTERFACES {
+                seen.push(entry.index);
+                search.interfaces.push(address);
+            }
+        }
+        search
+    }
+}
+
+/// What a search finds, as it comes. Dropping it ends the search.
+#[derive(Debug)]
+pub struct Answers {
+    receiver: Receiver<Answer>,
+    sieve: Sieve,
+    /// The threads look whether this is still there.
+    _open: Arc<()>,
+}
+
+impl Answers {
+    /// The next answer with a new location; `None` at `until` or when the
+    /// search has ended.
+    pub fn next(&mut self, until: Instant) -> Option<Answer> {
+        loop {
+            let wait = until.saturating_duration_since(Instant::now());
+            let answer = self.receiver.recv_timeout(wait).ok()?;
+            if self.sieve.pass(&answer) {
+                return Some(answer);
+            }
+        }
+    }
+}
+
+/// Begins a search that ends at the deadline.
+#[must_use]
+pub fn start(search: Search, deadline: Instant) -> Answers {
+    let (sender, receiver) = mpsc::channel();
+    let open = Arc::new(());
+    for face in faces(&search) {
+        let worker = Worker {
+            face,
+            sieve: Sieve::new(search.senders.clone()),
+            deadline,
+            sender: sender.clone(),
+            open: Arc::downgrade(&open),
+        };
+        // Where a thread or socket cannot be had, the others search.
+        let thread = thread::Builder::new().name("ssdp".to_owned()).stack_size(STACK);
+        drop(thread.spawn(move || worker.run()));
+    }
+    Answers { receiver, sieve: Sieve::new(search.senders), _open: open }
+}
+
+/// A place to search from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Face {
+    address: Ipv4Addr,
+    unicast: Option<SocketAddrV4>,
+    multicast: bool,
+}
+
+impl Face {
+    fn destination(&self, way: Way) -> Option<SocketAddrV4> {
+        match way {
+            Way::Unicast => self.unicast,
+            Way::Multicast => self.multicast.then_some(message::GROUP),
+        }
+    }
+}
+
+fn faces(search: &Search) -> Vec<Face> {
+    let gateway = search.senders.gateway.map(|gateway| SocketAddrV4::new(gateway, message::PORT));
+    let towards = gateway.and_then(|gateway| match platform::source_towards(IpAddr::V4(*gateway.ip())) {
+        Some(IpAddr::V4(source)) => Some(source),
+        _ => None,
+    });
+    plan(&search.interfaces, gateway, towards)
+}
+
+/// The gateway is asked directly from the interface that leads to it, be it
+/// among the others or not; if that is not known, from all.
+fn plan(interfaces: &[Ipv4Addr], gateway: Option<SocketAddrV4>, towards: Option<Ipv4Addr>) -> Vec<Face> {
+    let leads = |address| towards.is_none_or(|towards| towards == address);
+    let mut faces: Vec<Face> = interfaces
+        .iter()
+        .take(MAX_INTERFACES)
+        .map(|&address| Face { address, unicast: gateway.filter(|_| leads(address)), multicast: true })
+        .collect();
+    if faces.is_empty() {
+        faces.push(Face { address: Ipv4Addr::UNSPECIFIED, unicast: gateway, multicast: true });
+    } else if let Some(address) = towards.filter(|towards| !interfaces.contains(towards)) {
+        faces.push(Face { address, unicast: gateway, multicast: false });
+    }
+    faces
+}
+
+/// Searches from one place.
+struct Worker {
+    face: Face,
+    sieve: Sieve,
+    deadline: Instant,
+    sender: Sender<Answer>,
+    open: Weak<()>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        // An address that vanished meanwhile: the others search.
+        drop(self.search());
+    }
+
+    fn search(&mut self) -> io::Result<()> {
+        let socket = UdpSocket::bind((self.face.address, 0))?;
+        socket.set_multicast_ttl_v4(TTL)?;
+        let started = Instant::now();
+        let mut steps = message::schedule().into_iter().peekable();
+        let mut buffer = vec![0; message::MAX_DATAGRAM.saturating_add(1)];
+        loop {
+            while let Some(step) = steps.next_if(|step| step.after <= started.elapsed()) {
+                self.send(&socket, step);
+            }
+            let now = Instant::now();
+            if now >= self.deadline || self.open.strong_count() == 0 {
+                return Ok(());
+            }
+            let left = self.deadline.saturating_duration_since(now).min(SLICE);
+            let next = steps.peek().map_or(SLICE, |step| step.after.saturating_sub(started.elapsed()));
+            self.receive(&socket, &mut buffer, started, left.min(next).max(Duration::from_millis(1)))?;
+        }
+    }
+
+    /// One send may fail (a firewall, no route) while another succeeds.
+    fn send(&self, socket: &UdpSocket, step: message::Step) {
+        if let Some(destination) = self.face.destination(step.way) {
+            let request = message::search_request(step.target, destination);
+            drop(socket.send_to(request.as_bytes(), destination));
+        }
+    }
+
+    /// Waits for one datagram and passes it on if it is worth it.
+    fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        buffer: &mut [u8],
+        started: Instant,
+        wait: Duration,
+    ) -> io::Result<()> {
+        socket.set_read_timeout(Some(wait))?;
+        let (length, sender) = match socket.recv_from(buffer) {
+            Ok((length, sender)) => (length, sender.ip()),
+            Err(error) => {
+                if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+                    thread::sleep(PAUSE);
+                }
+                return Ok(());
+            }
+        };
+        if !self.sieve.admit(sender, started.elapsed()) {
+            return Ok(());
+        }
+        let datagram = buffer.get(..length).unwrap_or_default();
+        if let Ok(answer) = Answer::parse(datagram, sender) {
+            if self.sieve.pass(&answer) {
+                // Fails when nobody waits any more; the loop sees that itself.
+                drop(self.sender.send(answer));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(192, 168, last, 2)
+    }
+
+    fn entry(index: u32, address: &str) -> InterfaceAddress {
+        InterfaceAddress {
+            interface: format!("eth{index}"),
+            index,
+            address: address.parse().unwrap(),
+            prefix_length: 24,
+            temporary: false,
+            tentative: false,
+            deprecated: false,
+            valid: None,
+            preferred: None,
+            up: true,
+            loopback: false,
+            multicast: true,
+        }
+    }
+
+    #[test]
+    fn a_search_leaves_by_private_interfaces_once_each() {
+        let down = InterfaceAddress { up: false, ..entry(7, "10.7.0.1") };
+        let tunnel = InterfaceAddress { multicast: false, ..entry(8, "10.8.0.1") };
+        let lo = InterfaceAddress { loopback: true, ..entry(1, "127.0.0.1") };
+        let addresses = [
+            entry(2, "192.168.1.2"),
+            entry(2, "192.168.7.2"),
+            entry(2, "fe80::1"),
+            entry(3, "10.0.0.2"),
+            entry(4, "8.8.8.8"),
+            entry(5, "169.254.1.1"),
+            down,
+            tunnel,
+            lo,
+        ];
+        let search = Search::new(None, false, &addresses);
+        assert_eq!(search.interfaces, [Ipv4Addr::new(192, 168, 1, 2), Ipv4Addr::new(10, 0, 0, 2)]);
+        assert_eq!(search.senders.subnets.len(), 3);
+        let many: Vec<_> = (1..100).map(|n| entry(n, &format!("10.0.{n}.1"))).collect();
+        assert_eq!(Search::new(None, false, &many).interfaces.len(), MAX_INTERFACES);
+    }
+
+    #[test]
+    fn where_networks_are_unknown_every_private_sender_is_heard() {
+        let search = Search::new(None, false, &[entry(0, "192.168.1.2")]);
+        assert_eq!(search.interfaces, [Ipv4Addr::new(192, 168, 1, 2)]);
+        assert!(search.senders.admit(IpAddr::from([192, 168, 1, 1])));
+    }
+
+    #[test]
+    fn the_gateway_is_asked_from_the_interface_that_leads_to_it() {
+        let gateway = Some(SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 1), 1900));
+        let unicast = |faces: &[Face]| faces.iter().map(|face| face.unicast.is_some()).collect::<Vec<_>>();
+        assert_eq!(unicast(&plan(&[ip(1), ip(2)], gateway, Some(ip(2)))), [false, true]);
+        assert_eq!(unicast(&plan(&[ip(1), ip(2)], gateway, None)), [true, true]);
+        assert_eq!(unicast(&plan(&[ip(1), ip(2)], None, None)), [false, false]);
+        let elsewhere = plan(&[ip(1)], gateway, Some(ip(9)));
+        assert_eq!(unicast(&elsewhere), [false, true]);
+        assert_eq!(elsewhere.last().map(|face| face.multicast), Some(false));
+    }
+
+    #[test]
+    fn without_interfaces_the_system_chooses() {
+        let face = Face { address: Ipv4Addr::UNSPECIFIED, unicast: None, multicast: true };
+        assert_eq!(plan(&[], None, None), [face]);
+        let gateway = Some(SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 1), 1900));
+        assert_eq!(plan(&[], gateway, Some(ip(1))).len(), 1);
+    }
+}

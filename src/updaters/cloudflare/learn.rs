@@ -1,0 +1,241 @@
+//! Learning: what a reply, or its absence, means for the job.
+
+use std::collections::{HashSet, VecDeque};
+use std::mem;
+
+use super::api::{Kind, Page, Record, Refusal, Zone};
+use super::{Call, Cloudflare, Item, Key, LIMITED, List, MAX_FAULTS, MAX_PAGES, PERSON, retry};
+use crate::updaters::{Failure, Outcome, Reply};
+
+impl Cloudflare {
+    pub(super) fn absorb(&mut self, call: &Call, reply: Result<Reply, Failure>) {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(failure) => return self.lost(call, failure),
+        };
+        self.job.replies = self.job.replies.saturating_add(1);
+        let read = match call {
+            Call::FindZone(name) => self.api.read_zones(&reply).map(|page| self.found_zones(name, page)),
+            Call::ListZones(page) => self.api.read_zones(&reply).map(|zones| self.listed_zones(*page, zones)),
+            Call::Find(key) => self.api.read_records(&reply).map(|page| self.found_records(key, page)),
+            Call::List(zone, page) => {
+                self.api.read_records(&reply).map(|records| self.listed_records(zone, *page, records))
+            }
+            Call::Change(key, _) | Call::Create(key) => {
+                self.api.read_changed(&reply).map(|record| self.changed(&key.0, record))
+            }
+        };
+        if let Err(refusal) = read {
+            self.refused(call, refusal);
+        }
+    }
+
+    fn found_zones(&mut self, name: &str, page: Page<Zone>) {
+        let mut zones: Vec<Zone> = page.entries.into_iter().filter(|zone| zone.name == name).collect();
+        match (zones.len(), zones.pop()) {
+            (1, Some(zone)) => self.zones.push(zone),
+            (0, _) | (_, None) => {
+                self.no_zones.insert(name.to_owned());
+            }
+            (count, _) => {
+                let why =
+                    format!("the token reads {count} active zones {name:?}; set zone_id to the right one");
+                self.finish(retry(why, Some(PERSON)));
+            }
+        }
+    }
+
+    fn listed_zones(&mut self, page: usize, zones: Page<Zone>) {
+        let ours = self.config.zone_id.as_ref();
+        if let Some(zone) = zones.entries.into_iter().find(|zone| Some(&zone.id) == ours) {
+            self.zones.push(zone);
+        } else if zones.last || page >= MAX_PAGES {
+            self.job.nameless =
+                Some("the token may not read the name of the zone with this zone_id".to_owned());
+        } else {
+            self.job.zones_page = page.saturating_add(1);
+        }
+    }
+
+    /// More than a page of one name cannot be; a server that leaves our filter
+    /// unheeded is asked for everything, once.
+    fn found_records(&mut self, key: &Key, page: Page<Record>) {
+        self.add_records(&key.0, page.entries);
+        if page.last || self.job.lists.contains_key(&key.0) {
+            self.job.looked_up.insert(key.clone());
+        } else {
+            self.job.lists.insert(key.0.clone(), List::Next(1));
+        }
+    }
+
+    fn listed_records(&mut self, zone: &str, page: usize, records: Page<Record>) {
+        self.add_records(zone, records.entries);
+        let state = match records.last {
+            true => List::Complete,
+            false if page >= MAX_PAGES => List::TooLong,
+            false => List::Next(page.saturating_add(1)),
+        };
+        self.job.lists.insert(zone.to_owned(), state);
+    }
+
+    /// Each once: a list shifts when someone deletes a record meanwhile.
+    fn add_records(&mut self, zone: &str, new: Vec<Record>) {
+        let records = self.job.records.entry(zone.to_owned()).or_default();
+        let known: HashSet<String> = records.iter().map(|record| record.id.clone()).collect();
+        records.extend(new.into_iter().filter(|record| !known.contains(&record.id)));
+    }
+
+    /// The record is as the reply shows it, for the sake of others of its name.
+    fn changed(&mut self, zone: &str, shown: Option<Record>) {
+        if let Some(shown) = shown {
+            let other = |item: &Item| shown.content.parse() != Ok(item.address);
+            if self.job.items.front().is_some_and(other) {
+                let why = "Cloudflare accepted the change, but shows another address".to_owned();
+                return self.finish(retry(why, Some(PERSON)));
+            }
+            let records = self.job.records.entry(zone.to_owned()).or_default();
+            records.retain(|record| record.id != shown.id);
+            records.push(shown);
+        }
+        self.finish(Outcome::Published { changed: true });
+    }
+
+    /// No reply: the others would wait for theirs in vain, too.
+    fn lost(&mut self, call: &Call, Failure { why, maybe_done }: Failure) {
+        let reached = self.job.replies > 0;
+        let outcome = |why| Outcome::Retry { why, after: None, reached };
+        if maybe_done && matches!(call, Call::Change(..) | Call::Create(_)) {
+            self.finish(outcome(format!("could not confirm: {why}")));
+        }
+        self.finish_all(&outcome(why));
+    }
+
+    fn refused(&mut self, call: &Call, refusal: Refusal) {
+        let Refusal { kind, said, wait } = refusal;
+        match kind {
+            Kind::Token => self.finish_all(&Outcome::Blocked {
+                why: format!("Cloudflare refused the API token ({said}); correct it and restart"),
+            }),
+            Kind::Denied => self.denied(call, &said),
+            Kind::Limited => {
+                let why = format!("Cloudflare asks for fewer requests ({said})");
+                self.finish_all(&retry(why, Some(wait.unwrap_or(LIMITED))));
+            }
+            Kind::Fault => self.fault(&retry(format!("Cloudflare has a fault ({said})"), wait)),
+            Kind::Gone | Kind::BadId => self.gone(call, &said),
+            Kind::Exists => {
+                self.look_again(call, retry(format!("another record is in the way ({said})"), Some(PERSON)));
+            }
+            Kind::Conflict => {
+                let why = format!(
+                    "another record, perhaps a CNAME, owns the name ({said}); delete it at Cloudflare"
+                );
+                self.finish(retry(why, Some(PERSON)));
+            }
+            Kind::Setting => self.finish(Outcome::Blocked {
+                why: format!("Cloudflare refused ttl, proxied or comment ({said}); correct it and restart"),
+            }),
+            Kind::Other => {
+                self.finish(retry(format!("Cloudflare refused the request ({said})"), Some(PERSON)));
+            }
+        }
+    }
+
+    /// One record's fault is its own, three are the server's.
+    fn fault(&mut self, outcome: &Outcome) {
+        self.job.faults = self.job.faults.saturating_add(1);
+        if self.job.faults >= MAX_FAULTS {
+            self.finish_all(outcome);
+        } else {
+            self.finish(outcome.clone());
+        }
+    }
+
+    fn denied(&mut self, call: &Call, said: &str) {
+        let zone = match call {
+            Call::ListZones(_) => {
+                self.job.nameless = Some(format!("the token may not read the zone's name ({said})"));
+                return;
+            }
+            Call::FindZone(_) => {
+                let why = format!(
+                    "Cloudflare refused to show the zones ({said}): the API token is wrong or expired, or lacks the \
+                     permission Zone:Read; correct it or set zone_id, and restart"
+                );
+                return self.finish_all(&Outcome::Blocked { why });
+            }
+            Call::List(zone, _)
+            | Call::Find((zone, ..))
+            | Call::Change((zone, ..), _)
+            | Call::Create((zone, ..)) => zone,
+        };
+        let why = format!(
+            "Cloudflare refused access to the zone's records ({said}): the API token is wrong or expired, or lacks \
+             the permission DNS:Edit for this zone; correct it and restart"
+        );
+        self.finish_zone(zone, &Outcome::Blocked { why });
+    }
+
+    fn gone(&mut self, call: &Call, said: &str) {
+        let zone = match call {
+            Call::Change(..) => {
+                let why = format!("the record disappears as soon as it is found ({said})");
+                return self.look_again(call, retry(why, None));
+            }
+            Call::FindZone(_) | Call::ListZones(_) => {
+                let why = format!("Cloudflare knows no list of zones ({said}); check api_url");
+                return self.finish_all(&retry(why, Some(PERSON)));
+            }
+            Call::List(zone, _) | Call::Find((zone, ..)) | Call::Create((zone, ..)) => zone,
+        };
+        if self.config.zone_id.is_some() {
+            let why = format!("Cloudflare knows no zone with this zone_id ({said}); correct it and restart");
+            return self.finish_all(&Outcome::Blocked { why });
+        }
+        // A zone that moved to another account has a new id.
+        self.zones.retain(|known| known.id != *zone);
+        self.look_again(
+            call,
+            retry(format!("the zone disappears as soon as it is found ({said})"), Some(PERSON)),
+        );
+    }
+
+    /// Forgets the records of the item in front, once; then `otherwise`.
+    fn look_again(&mut self, call: &Call, otherwise: Outcome) {
+        if let Call::Change((zone, name, aaaa), _)
+        | Call::Create((zone, name, aaaa))
+        | Call::Find((zone, name, aaaa)) = call
+        {
+            if let Some(records) = self.job.records.get_mut(zone) {
+                records.retain(|record| record.name != *name || record.aaaa != *aaaa);
+            }
+            self.job.looked_up.remove(&(zone.clone(), name.clone(), *aaaa));
+        }
+        match self.job.items.front_mut() {
+            Some(item) if !item.again => item.again = true,
+            _ => self.finish(otherwise),
+        }
+    }
+
+    pub(super) fn finish(&mut self, outcome: Outcome) {
+        if let Some(item) = self.job.items.pop_front() {
+            self.job.outcomes.push((item.entry, outcome));
+        }
+    }
+
+    pub(super) fn finish_all(&mut self, outcome: &Outcome) {
+        while !self.job.items.is_empty() {
+            self.finish(outcome.clone());
+        }
+    }
+
+    /// The item in front and all others of its zone.
+    fn finish_zone(&mut self, zone: &str, outcome: &Outcome) {
+        self.finish(outcome.clone());
+        let items = mem::take(&mut self.job.items);
+        let (ended, left): (VecDeque<_>, VecDeque<_>) =
+            items.into_iter().partition(|item| self.belongs(item, zone));
+        self.job.outcomes.extend(ended.into_iter().map(|item| (item.entry, outcome.clone())));
+        self.job.items = left;
+    }
+}

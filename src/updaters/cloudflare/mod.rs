@@ -1,0 +1,196 @@
+//! Cloudflare: which requests bring its records up to date.
+//!
+//! A job is driven by what is known. For the record in front, [`Cloudflare::plan`]
+//! looks at that and names the one request still missing, or the outcome;
+//! `absorb` adds what a reply tells. A change costs a look-up and a PATCH, and
+//! nothing is sent when the record already holds the address. The look-up is
+//! by name and never skipped: it shows what people did in the meantime, and a
+//! remembered record id would not. Zones are remembered between jobs.
+//!
+//! Left out: deleting, other types than A and AAAA, the batch call (its place
+//! is `plan`, which would then plan for a whole zone).
+
+mod api;
+mod choice;
+mod learn;
+mod plan;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::mem;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use self::api::{Api, Record, Zone};
+use super::{Failure, Outcome, Reply, Request, Step, Task};
+use crate::config::{self, CloudflareRecord};
+
+/// After what only a person can mend at Cloudflare.
+const PERSON: Duration = Duration::from_secs(30 * 60);
+/// After 429 without `Retry-After`: the API blocks for so long.
+const LIMITED: Duration = Duration::from_secs(5 * 60);
+/// Half of what a user may send in five minutes, all programs together.
+const MAX_REQUESTS: usize = 600;
+/// With more records than this to look up, the whole zone is listed once.
+const FEW: usize = 3;
+/// Pages of a list; beyond, each record is looked up by its name.
+const MAX_PAGES: usize = 100;
+/// Faults of the server in one job, before it is left in peace.
+const MAX_FAULTS: usize = 3;
+
+/// One `[cloudflare]` section at work.
+#[derive(Debug)]
+pub struct Cloudflare {
+    config: config::Cloudflare,
+    api: Api,
+    /// Zones found so far, kept between jobs.
+    zones: Vec<Zone>,
+    /// Names that are no zones, kept until something goes wrong: a record that
+    /// is missed may have moved into a new zone.
+    no_zones: HashSet<String>,
+    job: Job,
+}
+
+/// What a job has to do and has learnt.
+#[derive(Debug, Default)]
+struct Job {
+    items: VecDeque<Item>,
+    outcomes: Vec<(usize, Outcome)>,
+    asked: Option<Call>,
+    requests: usize,
+    replies: usize,
+    faults: usize,
+    /// The next page of the list of zones, in search of `zone_id`'s name.
+    zones_page: usize,
+    /// Why `zone_id`'s name cannot be learnt.
+    nameless: Option<String>,
+    /// Records by zone id.
+    records: HashMap<String, Vec<Record>>,
+    /// What was looked up by name.
+    looked_up: HashSet<Key>,
+    lists: HashMap<String, List>,
+}
+
+/// Zone id, name, AAAA.
+type Key = (String, String, bool);
+
+/// How far the list of a zone's records is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum List {
+    Next(usize),
+    Complete,
+    TooLong,
+}
+
+/// One record to bring up to date.
+#[derive(Clone, Debug)]
+struct Item {
+    entry: usize,
+    record: CloudflareRecord,
+    address: IpAddr,
+    /// Whether it was already looked up again after a surprise.
+    again: bool,
+}
+
+/// A request, in our terms.
+#[derive(Clone, Debug)]
+enum Call {
+    FindZone(String),
+    ListZones(usize),
+    Find(Key),
+    List(String, usize),
+    Change(Key, String),
+    Create(Key),
+}
+
+impl Cloudflare {
+    /// An updater that knows nothing yet.
+    #[must_use]
+    pub fn new(config: config::Cloudflare) -> Self {
+        let api = Api { url: config.api_url.clone(), token: config.api_token.clone() };
+        Self { config, api, zones: Vec::new(), no_zones: HashSet::new(), job: Job::default() }
+    }
+
+    /// Begins a job and forgets an unfinished one.
+    pub fn start(&mut self, tasks: Vec<Task>) {
+        self.job = Job { zones_page: 1, ..Job::default() };
+        for task in tasks {
+            match self.item(&task) {
+                Ok(item) => self.job.items.push_back(item),
+                Err(why) => self.job.outcomes.push((task.entry, retry(why, None))),
+            }
+        }
+    }
+
+    fn item(&self, task: &Task) -> Result<Item, String> {
+        let record =
+            self.config.records.get(task.entry).ok_or("there is no such record in the configuration")?;
+        let address = if record.aaaa {
+            task.addresses.ipv6.map(IpAddr::V6)
+        } else {
+            task.addresses.ipv4.map(IpAddr::V4)
+        };
+        let address = address.ok_or("there is no address for it")?;
+        Ok(Item { entry: task.entry, record: record.clone(), address, again: false })
+    }
+
+    /// The next request; call it with `None` first, then with each reply.
+    pub fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
+        if let (Some(call), Some(reply)) = (self.job.asked.take(), reply) {
+            self.absorb(&call, reply);
+        }
+        loop {
+            let Some(item) = self.job.items.front() else {
+                return Step::Done(self.end());
+            };
+            match self.plan(item) {
+                Err(outcome) => self.finish(outcome),
+                Ok(_) if self.job.requests >= MAX_REQUESTS => {
+                    self.finish_all(&retry(
+                        "too many requests in one go; the rest follows".to_owned(),
+                        Some(LIMITED),
+                    ));
+                }
+                Ok(call) => {
+                    self.job.requests = self.job.requests.saturating_add(1);
+                    let request = self.request(item, &call);
+                    self.job.asked = Some(call);
+                    return Step::Send(request);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) -> Vec<(usize, Outcome)> {
+        let outcomes = mem::take(&mut self.job).outcomes;
+        if outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Published { .. })) {
+            self.no_zones.clear();
+        }
+        outcomes
+    }
+
+    fn request(&self, item: &Item, call: &Call) -> Request {
+        match call {
+            Call::FindZone(name) => self.api.zones_named(name),
+            Call::ListZones(page) => self.api.zones(*page),
+            Call::Find((zone, name, aaaa)) => self.api.records_named(zone, name, *aaaa),
+            Call::List(zone, page) => self.api.records(zone, *page),
+            Call::Change((zone, name, _), id) => {
+                self.api.change(zone, id, api::wanted(&item.record, name, item.address))
+            }
+            Call::Create((zone, name, _)) => {
+                self.api.create(zone, api::wanted(&item.record, name, item.address))
+            }
+        }
+    }
+}
+
+fn is_within(name: &str, zone: &str) -> bool {
+    name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+fn retry(why: String, after: Option<Duration>) -> Outcome {
+    Outcome::Retry { why, after, reached: true }
+}
+
+#[cfg(test)]
+mod tests;

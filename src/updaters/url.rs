@@ -1,0 +1,396 @@
+//! A request of the user's own making, and what its answer means.
+//!
+//! Most services that such URLs lead to speak dyndns2 or a cousin of it
+//! (`help.dyn.com/remote-access-api/return-codes`), so its failure words count
+//! even where the status says 200. Words are compared whole and as documented:
+//! "good" in an HTML page is no success. Left out: regular expressions.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::quote::quoted;
+use super::{Failure, Outcome, Reply, Request, Step, Task, placeholders};
+use crate::config;
+
+/// After what only a person can mend, on the other side; also what dyndns2
+/// asks for after `dnserr` and `911`.
+const PERSON: Duration = Duration::from_secs(30 * 60);
+/// After 429 without `Retry-After`.
+const LIMITED: Duration = Duration::from_secs(5 * 60);
+/// The longest wait that `w<n>h` may ask for.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Lines of an answer that are looked at: one for each host name.
+const MAX_LINES: usize = 20;
+
+/// One `[[urls]]` section at work.
+#[derive(Debug)]
+pub struct Url {
+    config: config::Url,
+    task: Option<Task>,
+}
+
+impl Url {
+    /// An updater that has nothing to do yet.
+    #[must_use]
+    pub fn new(config: config::Url) -> Self {
+        Self { config, task: None }
+    }
+
+    /// Begins a job; [`Url::next`] says what to send.
+    pub fn start(&mut self, task: Task) {
+        self.task = Some(task);
+    }
+
+    /// The first call of a job gives the request, the second takes its reply.
+    pub fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
+        match (self.task, reply) {
+            (None, _) => Step::Done(Vec::new()),
+            (Some(task), None) => Step::Send(request(&self.config, &task)),
+            (Some(task), Some(reply)) => {
+                self.task = None;
+                Step::Done(vec![(task.entry, judge(&self.config, &task, reply))])
+            }
+        }
+    }
+}
+
+/// The request for `task`, placeholders filled in. The colons of an IPv6
+/// address may stand in a query as they are (RFC 3986, section 3.4).
+#[must_use]
+pub fn request(url: &config::Url, task: &Task) -> Request {
+    let fill = |text: &str| placeholders::fill(text, &task.addresses);
+    Request {
+        method: url.method,
+        url: fill(url.url.reveal()),
+        headers: url.headers.iter().map(|(name, value)| (name.clone(), fill(value.reveal()))).collect(),
+        body: url.body.as_ref().map(|body| fill(body.reveal())),
+    }
+}
+
+/// What the reply to [`request`] means for `task`.
+#[must_use]
+pub fn judge(url: &config::Url, task: &Task, reply: Result<Reply, Failure>) -> Outcome {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(Failure { why, maybe_done }) => {
+            let why = if maybe_done { format!("could not confirm: {why}") } else { why };
+            return Outcome::Retry { why, after: None, reached: false };
+        }
+    };
+    let said = || {
+        format!("status {}, {}", reply.status, quoted(&reply.body, secrets(url).iter().map(String::as_str)))
+    };
+    if reply.status == 429 {
+        let after = Some(reply.retry_after.unwrap_or(LIMITED));
+        return retry(format!("the service asks for fewer requests ({})", said()), after);
+    }
+    let success = (200..=299).contains(&reply.status);
+    let word = reply.body.split_ascii_whitespace().next().unwrap_or_default();
+    let expected = url.expect.as_ref().map(|words| words.iter().any(|expected| expected == word));
+    if success && expected == Some(true) {
+        return Outcome::Published { changed: word != "nochg" };
+    }
+    if let Some(outcome) = dyndns2(&reply.body, task.addresses.ipv4, &said) {
+        return outcome;
+    }
+    match expected {
+        _ if !success => by_status(&reply, &said()),
+        Some(_) => retry(format!("an answer that expect does not list ({})", said()), reply.retry_after),
+        None => Outcome::Published { changed: word != "nochg" },
+    }
+}
+
+fn by_status(reply: &Reply, said: &str) -> Outcome {
+    match reply.status {
+        401 | 403 => {
+            blocked(format!("the service refused the credentials ({said}); correct them and restart"))
+        }
+        300..=399 => retry(
+            format!("the URL redirects elsewhere, which is not followed ({said}); use its new address"),
+            Some(PERSON),
+        ),
+        400..=499 => retry(format!("the service refused the request ({said}); check the URL"), Some(PERSON)),
+        _ => retry(format!("the service has a fault ({said})"), reply.retry_after),
+    }
+}
+
+/// The failure that the answer's lines tell, if its first word is one of
+/// dyndns2; with several host names one line may fail while others do not.
+fn dyndns2(body: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Option<Outcome> {
+    let mut lines = body.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_LINES).peekable();
+    let begins = lines.peek()?.split_ascii_whitespace().next()?;
+    if !matches!(begins, "good" | "nochg") {
+        return line(lines.peek()?, sent, said);
+    }
+    lines.find_map(|text| line(text, sent, said))
+}
+
+/// `None`: this line tells no failure.
+fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Option<Outcome> {
+    let mut words = text.split_ascii_whitespace();
+    let word = words.next()?;
+    let (what, todo) = match word {
+        "good" => {
+            let ignored = words.next() == Some("127.0.0.1") && sent != Some(Ipv4Addr::LOCALHOST);
+            if !ignored {
+                return None;
+            }
+            ("the service ignored the request, as it does with clients that break its rules", "ask it why")
+        }
+        "dnserr" => {
+            return Some(retry(format!("the service has a fault in its DNS ({})", said()), Some(PERSON)));
+        }
+        "911" | "servererror" => {
+            return Some(retry(
+                format!("the service has a fault or is being maintained ({})", said()),
+                Some(PERSON),
+            ));
+        }
+        "badauth" => ("the service refused the credentials", "correct them and restart"),
+        "!donator" => ("the service wants this feature to be paid for", "drop it from the URL or pay"),
+        "!active" => ("the service says that the name is not active", "activate it there and restart"),
+        "!yours" => ("the name belongs to another user", "correct it and restart"),
+        "notfqdn" => ("the service wants a full host name", "correct it and restart"),
+        "nohost" => ("the service does not know the name", "correct it and restart"),
+        "numhost" => ("too many names in one request", "write a section for each and restart"),
+        "abuse" => ("the service has blocked the name", "unblock it there and restart"),
+        "badagent" => {
+            ("the service refuses this program or the method", "check method and headers and restart")
+        }
+        "badsys" => ("the service refuses a parameter", "check the URL and restart"),
+        // DuckDNS says no more than this.
+        "KO" => ("the service refused the token or the name", "correct them and restart"),
+        other => {
+            return wait(other)
+                .map(|time| retry(format!("the service asks us to wait ({})", said()), Some(time)));
+        }
+    };
+    Some(blocked(format!("{what} ({}); {todo}", said())))
+}
+
+/// `w60s`, `w5m`, `w1h`.
+fn wait(word: &str) -> Option<Duration> {
+    let rest = word.strip_prefix('w')?;
+    let (digits, unit) = rest.split_at_checked(rest.len().checked_sub(1)?)?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let unit: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        _ => return None,
+    };
+    let seconds = digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit);
+    Some(Duration::from_secs(seconds).min(MAX_WAIT))
+}
+
+/// What a server might say back to us: whatever stands in the URL behind its
+/// host, in a header or in the body, as written and with `%40` as `@`. The
+/// addresses are no secrets.
+fn secrets(url: &config::Url) -> Vec<String> {
+    let text = url.url.reveal();
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let (authority, path) =
+        rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len())).unwrap_or((rest, ""));
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    let body = url.body.as_ref().map_or("", |body| body.reveal());
+    let headers = url.headers.iter().map(|(_, value)| value.reveal());
+    let texts = [user, path, body].into_iter().chain(headers);
+    let pieces = texts.flat_map(|text| text.split(|c: char| c.is_whitespace() || "/?&=:;#,\"{}".contains(c)));
+    pieces
+        .filter(|piece| !["ipv4", "ipv6", "ipv6_prefix"].contains(piece))
+        .flat_map(|piece| [piece.to_owned(), percent_decoded(piece)])
+        .collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let code = behind.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let decoded = code.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(decoded.unwrap_or(*first));
+        rest = behind.get(if decoded.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn retry(why: String, after: Option<Duration>) -> Outcome {
+    Outcome::Retry { why, after, reached: true }
+}
+
+fn blocked(why: String) -> Outcome {
+    Outcome::Blocked { why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Addresses;
+    use crate::secret::Secret;
+
+    fn url(expect: Option<&[&str]>) -> config::Url {
+        config::Url {
+            method: "GET",
+            url: Secret::new(
+                "https://me:passw0rd@ddns.example/u/pathsecret?token=hunter%4022&ip={ipv4},{ipv6}".into(),
+            ),
+            headers: vec![("Authorization".into(), Secret::new("Bearer bearer-{ipv4} t0ken".into()))],
+            body: Some(Secret::new("pw=bodysecret&ip={ipv4}".into())),
+            expect: expect.map(|words| words.iter().map(|&word| word.to_owned()).collect()),
+        }
+    }
+
+    fn task() -> Task {
+        let addresses = Addresses {
+            ipv4: Some([192, 0, 2, 1].into()),
+            ipv6: Some("2001:db8::1".parse().unwrap()),
+            ipv6_prefix: None,
+        };
+        Task { entry: 0, addresses, old: Addresses::default() }
+    }
+
+    fn answer(status: u16, body: &str) -> Reply {
+        Reply { status, retry_after: None, body: body.to_owned() }
+    }
+
+    fn judged(status: u16, body: &str) -> Outcome {
+        judge(&url(None), &task(), Ok(answer(status, body)))
+    }
+
+    #[test]
+    fn a_job_is_one_request() {
+        let mut url = Url::new(url(None));
+        url.start(task());
+        let Step::Send(request) = url.next(None) else { panic!("no request") };
+        assert_eq!(
+            request.url,
+            "https://me:passw0rd@ddns.example/u/pathsecret?token=hunter%4022&ip=192.0.2.1,2001:db8::1"
+        );
+        assert_eq!(
+            request.headers,
+            [("Authorization".to_owned(), "Bearer bearer-192.0.2.1 t0ken".to_owned())]
+        );
+        assert_eq!(request.body.as_deref(), Some("pw=bodysecret&ip=192.0.2.1"));
+        let Step::Done(outcomes) = url.next(Some(Ok(answer(200, "good 192.0.2.1")))) else {
+            panic!("not done")
+        };
+        assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
+        assert!(matches!(url.next(None), Step::Done(outcomes) if outcomes.is_empty()));
+    }
+
+    #[test]
+    fn success_is_a_2xx_without_a_failure_word() {
+        for body in ["good 192.0.2.1", "OK", "", "<html>badauth", "Good", "abuses", "good 127.0.0.10"] {
+            assert_eq!(judged(200, body), Outcome::Published { changed: true }, "{body}");
+        }
+        assert_eq!(judged(204, ""), Outcome::Published { changed: true });
+        assert_eq!(judged(200, "nochg 192.0.2.1\r\n"), Outcome::Published { changed: false });
+    }
+
+    #[test]
+    fn every_dyndns2_failure_has_its_meaning() {
+        for word in [
+            "badauth",
+            "!donator",
+            "!active",
+            "!yours",
+            "notfqdn",
+            "nohost",
+            "numhost",
+            "abuse",
+            "badagent",
+            "badsys",
+            "KO",
+            "good 127.0.0.1",
+            "good 192.0.2.1\nnohost",
+            "nochg\r\n\r\n!yours",
+        ] {
+            for status in [200, 401, 403, 500] {
+                assert!(matches!(judged(status, word), Outcome::Blocked { .. }), "{status} {word}");
+            }
+        }
+        for (word, seconds) in [
+            ("dnserr", 1800),
+            ("911", 1800),
+            ("servererror", 1800),
+            ("w30s", 30),
+            ("w5m", 300),
+            ("w2h", 7200),
+            ("w99999999999999999999h", 86400),
+        ] {
+            let outcome = judged(200, word);
+            let wait = Some(Duration::from_secs(seconds));
+            assert!(
+                matches!(outcome, Outcome::Retry { after, reached: true, .. } if after == wait),
+                "{outcome:?}"
+            );
+        }
+        for word in ["w", "wh", "w-1h", "well", "w5d"] {
+            assert_eq!(judged(200, word), Outcome::Published { changed: true }, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_status_outside_2xx_is_a_failure() {
+        for (status, blocks, wait) in [
+            (401, true, None),
+            (403, true, None),
+            (302, false, Some(PERSON)),
+            (400, false, Some(PERSON)),
+            (404, false, Some(PERSON)),
+            (410, false, Some(PERSON)),
+            (429, false, Some(LIMITED)),
+            (500, false, None),
+            (503, false, None),
+        ] {
+            match judged(status, "good 192.0.2.1") {
+                Outcome::Blocked { .. } => assert!(blocks, "{status}"),
+                Outcome::Retry { after, reached, .. } => {
+                    assert_eq!((after, reached, blocks), (wait, true, false));
+                }
+                Outcome::Published { .. } => panic!("{status} is no success"),
+            }
+        }
+        let busy = Reply { status: 503, retry_after: Some(Duration::from_secs(9)), body: String::new() };
+        let outcome = judge(&url(None), &task(), Ok(busy));
+        assert!(matches!(outcome, Outcome::Retry { after: Some(wait), .. } if wait.as_secs() == 9));
+    }
+
+    #[test]
+    fn expected_words_are_the_only_success() {
+        let judged =
+            |status, body| judge(&url(Some(&["OK", "nochg", "KO"])), &task(), Ok(answer(status, body)));
+        assert_eq!(judged(200, " OK\nmore"), Outcome::Published { changed: true });
+        assert_eq!(judged(200, "nochg 192.0.2.1"), Outcome::Published { changed: false });
+        assert_eq!(judged(200, "KO"), Outcome::Published { changed: true });
+        for body in ["ok", "OKAY", "", "good"] {
+            assert!(matches!(judged(200, body), Outcome::Retry { after: None, .. }), "{body}");
+        }
+        assert!(matches!(judged(200, "badauth"), Outcome::Blocked { .. }));
+        assert!(matches!(judged(500, "OK"), Outcome::Retry { .. }));
+    }
+
+    #[test]
+    fn a_lost_answer_is_not_called_a_failure() {
+        let lost =
+            |maybe_done| judge(&url(None), &task(), Err(Failure { why: "x: timed out".into(), maybe_done }));
+        let retry = |why: &str| Outcome::Retry { why: why.into(), after: None, reached: false };
+        assert_eq!(lost(false), retry("x: timed out"));
+        assert_eq!(lost(true), retry("could not confirm: x: timed out"));
+    }
+
+    #[test]
+    fn no_secret_comes_back_in_an_outcome() {
+        let echo = "bad t0ken, hunter@22, hunter%4022, bearer-1, bodysecret, pathsecret, passw0rd";
+        for status in [302, 401, 404, 429, 500] {
+            let told = format!("{:?}", judged(status, echo));
+            for secret in ["t0ken", "hunter", "bearer", "bodysecret", "pathsecret", "passw0rd"] {
+                assert!(!told.contains(secret), "{told}");
+            }
+        }
+        let told = format!("{:?}", judged(500, "no route to 192.0.2.1"));
+        assert!(told.contains("192.0.2.1"), "addresses are no secrets: {told}");
+    }
+}

@@ -1,0 +1,289 @@
+//! Requests to providers over HTTP and HTTPS.
+//!
+//! One exchange has one absolute deadline, from the name's look-up to the last
+//! byte, and caps for head and body. A status is an answer, whatever it says. A
+//! redirect never leads to another host or away from TLS. Left out: cookies,
+//! compression, proxies, HTTP/2.
+//!
+//! This folder is the only place that knows ureq and rustls. ureq starts no
+//! thread here; a name (not an address) in a URL takes one short-lived thread.
+
+mod explain;
+pub mod fields;
+mod wire;
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustls::client::Resumption;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use ureq::config::AutoHeaderValue;
+use ureq::http::{self, HeaderMap};
+use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::{Agent, AsSendBody, Body, Error};
+
+use crate::config;
+use crate::updaters::{Failure, Reply, Request};
+
+/// The time for one exchange (`updaters.md`, rule 5: a slow name server behind
+/// a provider took 12 s).
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+/// What is read of a body: a page of 100 Cloudflare records with all their
+/// fields takes 100 KiB.
+pub const MAX_BODY: usize = 1024 * 1024;
+/// The longest head of an answer; policies and cookies fill some kilobytes.
+const MAX_HEAD: usize = 16 * 1024;
+/// Must hold a head with room for more, or reading would seem to stall.
+const BUFFER: usize = 2 * MAX_HEAD;
+/// A body is taken in steps of this size, so that small ones stay small.
+const CHUNK: u64 = 16 * 1024;
+/// Redirects that are followed: a slash, TLS, a new path.
+const MAX_REDIRECTS: usize = 3;
+/// TLS sessions that are remembered; a configuration knows few servers.
+const MAX_SESSIONS: usize = 16;
+/// Says who asks, as the terms of use of many services want it.
+const USER_AGENT: &str =
+    concat!("ddns-update-daemon/", env!("CARGO_PKG_VERSION"), " (+", env!("CARGO_PKG_REPOSITORY"), ")");
+
+/// Why the `[tls]` section cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum WebError {
+    /// The CA file holds no certificate in PEM form.
+    NoCertificate,
+    /// A certificate of the CA file is damaged, counted from 1.
+    BadCertificate(usize),
+    /// Neither built-in roots nor a CA file.
+    NoRoots,
+    /// TLS cannot be set up at all, for this reason.
+    Tls(String),
+}
+
+impl fmt::Display for WebError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCertificate => {
+                f.write_str("ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
+            }
+            Self::BadCertificate(number) => write!(f, "certificate {number} of ca_file is damaged"),
+            Self::NoRoots => f.write_str("builtin_roots = false needs a ca_file"),
+            Self::Tls(why) => write!(f, "TLS cannot be set up: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for WebError {}
+
+/// The trust in servers; cheap to clone, to be made once.
+#[derive(Clone)]
+pub struct Web {
+    tls: Arc<ClientConfig>,
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Web")
+    }
+}
+
+impl Web {
+    /// Prepares TLS as the configuration says.
+    pub fn new(tls: &config::Tls) -> Result<Self, WebError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| WebError::Tls(error.to_string()))?
+            .with_root_certificates(roots(tls)?)
+            .with_no_client_auth();
+        tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        Ok(Self { tls: Arc::new(tls) })
+    }
+
+    /// Connections for one job: they are used again by its later requests and
+    /// closed when it is dropped.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        let sent = Arc::new(AtomicBool::new(false));
+        let wires = wire::Wires { tls: Arc::clone(&self.tls), sent: Arc::clone(&sent) };
+        let settings = Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(USER_AGENT)
+            .accept_encoding(AutoHeaderValue::None)
+            .max_response_header_size(MAX_HEAD)
+            .input_buffer_size(BUFFER)
+            .output_buffer_size(BUFFER)
+            .max_idle_connections(1)
+            .build();
+        Session {
+            agent: Agent::with_parts(settings, TcpConnector::default().chain(wires), wire::Names),
+            sent,
+        }
+    }
+
+    /// [`Session::send`] with connections of its own.
+    pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
+        self.session().send(request, timeout)
+    }
+}
+
+/// One store for Mozilla's roots and the user's.
+fn roots(tls: &config::Tls) -> Result<RootCertStore, WebError> {
+    let mut roots = RootCertStore::empty();
+    if tls.builtin_roots {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    if let Some(pem) = &tls.extra_roots {
+        let before = roots.len();
+        for (certificate, number) in CertificateDer::pem_slice_iter(pem.as_bytes()).zip(1..) {
+            let certificate = certificate.map_err(|_| WebError::BadCertificate(number))?;
+            roots.add(certificate).map_err(|_| WebError::BadCertificate(number))?;
+        }
+        if roots.len() == before {
+            return Err(WebError::NoCertificate);
+        }
+    }
+    if roots.is_empty() { Err(WebError::NoRoots) } else { Ok(roots) }
+}
+
+/// The connections of one job.
+pub struct Session {
+    agent: Agent,
+    /// Whether a byte of the latest request has left.
+    sent: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session")
+    }
+}
+
+impl Session {
+    /// Sends `request` and reads the answer, all within `timeout`.
+    pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
+        let began = Instant::now();
+        let mut url = request.url.clone();
+        let mut redirects = 0..MAX_REDIRECTS;
+        loop {
+            let failure = |error: &Error| Failure {
+                why: format!("{}: {}", host(&url), explain::explain(error, timeout)),
+                maybe_done: self.sent.load(Ordering::Relaxed),
+            };
+            let left = timeout.saturating_sub(began.elapsed());
+            let response = self.exchange(request, &url, left).map_err(|error| failure(&error))?;
+            let next = follow(request, &url, &response).filter(|_| redirects.next().is_some());
+            match next {
+                Some(next) => url = next,
+                None => return reply(response).map_err(|error| failure(&error)),
+            }
+        }
+    }
+
+    fn exchange(
+        &self,
+        request: &Request,
+        url: &str,
+        timeout: Duration,
+    ) -> Result<http::Response<Body>, Error> {
+        self.sent.store(false, Ordering::Relaxed);
+        let mut builder = http::Request::builder().method(request.method).uri(url);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        // Servers want a length of these, even of nothing.
+        let needs_length = matches!(request.method, "POST" | "PUT" | "PATCH");
+        match request.body.as_deref().or(needs_length.then_some("")) {
+            Some(body) => self.run(builder.body(body)?, timeout),
+            None => self.run(builder.body(())?, timeout),
+        }
+    }
+
+    fn run(
+        &self,
+        request: http::Request<impl AsSendBody>,
+        timeout: Duration,
+    ) -> Result<http::Response<Body>, Error> {
+        let request = self.agent.configure_request(request).timeout_global(Some(timeout)).build();
+        self.agent.run(request)
+    }
+}
+
+/// Where to ask instead, if the answer is a redirect that we follow.
+fn follow<T>(request: &Request, url: &str, response: &http::Response<T>) -> Option<String> {
+    let again = matches!(request.method, "GET" | "HEAD");
+    if !again || !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    fields::redirect(url, field(response.headers(), "location")?)
+}
+
+fn reply(mut response: http::Response<Body>) -> Result<Reply, Error> {
+    let status = response.status().as_u16();
+    let retry_after = field(response.headers(), "retry-after")
+        .and_then(|text| fields::retry_after(text, now(response.headers())));
+    let mut body = Vec::new();
+    let mut reader = response.body_mut().as_reader();
+    loop {
+        let room = MAX_BODY.saturating_sub(body.len());
+        let step = u64::try_from(room).unwrap_or(CHUNK).min(CHUNK);
+        if reader.by_ref().take(step).read_to_end(&mut body).map_err(unwrapped)? == 0 {
+            break;
+        }
+    }
+    Ok(Reply { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// ureq wraps its own errors to get them through `Read`, and unwraps them here.
+fn unwrapped(error: io::Error) -> Error {
+    Error::from(error)
+}
+
+fn field<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The server's own clock if it tells, since a router's may stand in 1970.
+fn now(headers: &HeaderMap) -> u64 {
+    field(headers, "date")
+        .and_then(fields::date)
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+/// What of a URL may be shown.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn web(extra_roots: Option<&str>, builtin_roots: bool) -> Result<Web, WebError> {
+        Web::new(&config::Tls { extra_roots: extra_roots.map(str::to_owned), builtin_roots, ca_file: None })
+    }
+
+    #[test]
+    fn the_tls_section_is_checked() {
+        assert!(web(None, true).is_ok());
+        assert_eq!(web(None, false).unwrap_err(), WebError::NoRoots);
+        assert_eq!(web(Some("not a certificate"), true).unwrap_err(), WebError::NoCertificate);
+        let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(web(Some(damaged), true).unwrap_err(), WebError::BadCertificate(1));
+    }
+
+    #[test]
+    fn only_the_host_is_shown() {
+        assert_eq!(host("https://me:pw@ddns.example:8443/token?x=y@z"), "ddns.example:8443");
+        assert_eq!(host("https://ddns.example?token"), "ddns.example");
+    }
+}

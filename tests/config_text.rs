@@ -1,0 +1,708 @@
+//! What configuration texts mean, and what is said of wrong ones.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use ddns_update_daemon::config::{Config, ConfigError, Gateway, Group, Source, parse};
+use ddns_update_daemon::updaters::placeholders::Needs;
+
+const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
+const IPV6: Needs = Needs { ipv4: false, ipv6: true, ipv6_prefix: false };
+const PREFIX: Needs = Needs { ipv4: false, ipv6: false, ipv6_prefix: true };
+const NONE: Needs = Needs { ipv4: false, ipv6: false, ipv6_prefix: false };
+
+/// The files that exist in these tests.
+fn file(path: &Path) -> Result<String, String> {
+    match path.to_str() {
+        Some("folder/text" | "/text") => Ok("some-text\r\n\n".to_owned()),
+        Some("folder/empty") => Ok("\n".to_owned()),
+        Some("folder/ca.pem" | "folder/air-gapped-ca.pem") => {
+            Ok("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned())
+        }
+        _ => Err("there is no such file".to_owned()),
+    }
+}
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    parse(text, Path::new("folder/c.toml"), &file)
+}
+
+fn good(text: &str) -> Config {
+    read(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)).unwrap()
+}
+
+const EXAMPLES: [&str; 6] =
+    ["quickstart.toml", "full.toml", "cloudflare.toml", "url-dyndns2.toml", "air-gapped.toml", "1.0.toml"];
+
+/// Texts, and what is said of them behind the name of the file.
+const MISTAKES: &[(&str, &str)] = &[
+    ("interval = 0", "1:12: interval = 0: expected at least 1 second (0.0167 minutes)"),
+    ("interval = \"5\"", "1:12: interval = \"5\": expected a number"),
+    ("interval = -1", "1:12: interval = -1: expected at least 1 second (0.0167 minutes)"),
+    ("interval = nan", "1:12: interval = nan: expected a number"),
+    ("interval = 1e9", "1:12: interval = 1e9: expected at most 366 days (527040 minutes)"),
+    ("interval = 0.01", "1:12: interval = 0.01: expected at least 1 second (0.0167 minutes)"),
+    ("interval = [5]", "1:12: interval = [...]: expected a number"),
+    ("intervall = 5", "1:1: unknown key \"intervall\": did you mean \"interval\"?"),
+    (
+        "frobnicate = 5",
+        "1:1: unknown key \"frobnicate\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, runs",
+    ),
+    ("Interval = 5", "1:1: unknown key \"Interval\": did you mean \"interval\"?"),
+    (
+        "\"\" = 5",
+        "1:1: unknown key \"\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, runs",
+    ),
+    ("interval = 5\ninterval = 6", "2:1: not TOML: duplicate key"),
+    ("interval", "1:9: not TOML: key with no value, expected `=`"),
+    ("interval = 5 6", "1:12: not TOML: string values must be quoted, expected literal string"),
+    ("[cloudflare", "1:12: not TOML: unclosed table, expected `]`"),
+    (
+        "x = \"\\q\"",
+        "1:7: not TOML: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`",
+    ),
+    ("router_ip = 5", "1:13: router_ip = 5: expected text in quotes"),
+    (
+        "router_ip = \"router\"",
+        "1:13: router_ip = \"router\": expected the router's IP address (\"192.168.1.1\"), a loopback address to watch this host, or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
+    ),
+    ("router_ip = \"0.0.0.0\"", "1:13: router_ip = \"0.0.0.0\": no router can have this address"),
+    (
+        "router_ip = \"http://fritz.box:49000/igd2desc.xml\"",
+        "1:13: router_ip: this is no gateway's URL: the host must be an IP address, as in http://192.168.1.1:5000/",
+    ),
+    ("router_ip = \"https://192.168.1.1/\"", "1:13: router_ip: this is no gateway's URL: expected http://"),
+    (
+        "router_ip = \"192.168.1.1:5000\"",
+        "1:13: router_ip = \"192.168.1.1:5000\": expected the router's IP address (\"192.168.1.1\"), a loopback address to watch this host, or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
+    ),
+    ("ipv4 = \"upnp\"", "1:8: ipv4 = \"upnp\": expected a list: [\"...\", \"...\"]"),
+    ("ipv4 = [\"upn\"]", "1:9: ipv4 = \"upn\": no such source; did you mean \"upnp\"?"),
+    (
+        "ipv4 = [\"pcp\"]",
+        "1:9: ipv4 = \"pcp\": no such source; expected \"upnp\", \"natpmp\" or \"interface\"",
+    ),
+    ("ipv4 = [5]", "1:9: ipv4 = 5: expected text in quotes"),
+    ("ipv4 = [\"upnp\", \"upnp\"]", "1:17: ipv4 = \"upnp\": this source is listed twice"),
+    ("ipv4 = [\"upnp:router\"]", "1:9: ipv4: expected a gateway's IP address or the URL of its description"),
+    (
+        "ipv4 = [\"natpmp:fe80::1\"]",
+        "1:9: ipv4 = \"natpmp:fe80::1\": expected a gateway's IPv4 address behind the colon, as in \"natpmp:192.168.1.1\"",
+    ),
+    (
+        "ipv4 = [\"interface:\"]",
+        "1:9: ipv4 = \"interface:\": expected an interface's name behind the colon, as in \"interface:eth0\"",
+    ),
+    (
+        "ipv6 = [\"natpmp\"]",
+        "1:9: ipv6 = \"natpmp\": NAT-PMP knows no IPv6; expected \"upnp\" or \"interface\"",
+    ),
+    (
+        "router_ip = \"fe80::1\"\nipv4 = [\"natpmp\"]",
+        "2:9: ipv4 = \"natpmp\": router_ip is an IPv6 address, and NAT-PMP needs an IPv4 one: \"natpmp:192.168.1.1\"",
+    ),
+    (
+        "ipv4 = [\"upnp:http://me:pw@192.168.1.1/\"]",
+        "1:9: ipv4: this is no gateway's URL: the host must be an IP address, as in http://192.168.1.1:5000/",
+    ),
+    ("events = 1", "1:10: events = 1: expected true or false"),
+    ("agree = 0", "1:9: agree = 0: expected how many of the sources must give the same address, at least 1"),
+    (
+        "agree = \"all\"",
+        "1:9: agree = \"all\": expected how many of the sources must give the same address, at least 1",
+    ),
+    ("allow_private = \"yes\"", "1:17: allow_private = \"yes\": expected true or false"),
+    ("state_file = \"\"", "1:14: state_file = \"\": expected some text"),
+    ("tls = 5", "1:7: tls: expected a section, found a number"),
+    ("[[tls]]", "1:1: tls: expected a section, found a list"),
+    ("[tls]\nca_file = \"missing.pem\"", "2:11: ca_file = \"missing.pem\": there is no such file"),
+    (
+        "[tls]\nca_file = \"text\"",
+        "2:11: ca_file = \"text\": expected certificates in PEM form (-----BEGIN CERTIFICATE-----) in this file",
+    ),
+    (
+        "[tls]\nbuiltin_roots = false",
+        "2:17: builtin_roots = false: without ca_file, no server could be trusted",
+    ),
+    ("[tls]\nca = \"x\"", "2:1: unknown key \"ca\" in [tls]: expected ca_file, builtin_roots"),
+    ("cloudflare = \"x\"", "1:14: cloudflare: expected [cloudflare] sections, found text"),
+    ("[cloudflare]\nzone_id = \"a\"", "1:1: [cloudflare]: api_token or api_token_file is missing"),
+    (
+        "[cloudflare]\napi_token = \"\"",
+        "2:13: api_token: expected an API token; this is only a placeholder for one",
+    ),
+    (
+        "[cloudflare]\napi_token = \"<token>\"",
+        "2:13: api_token: expected an API token; this is only a placeholder for one",
+    ),
+    (
+        "[cloudflare]\napi_token = \"two words\"",
+        "2:13: api_token: expected an API token without blanks and special characters",
+    ),
+    ("[cloudflare]\napi_token = 5", "2:13: api_token: expected text in quotes, found a number"),
+    (
+        "[cloudflare]\napi_token_file = \"./missing\"",
+        "2:18: api_token_file = \"./missing\": there is no such file",
+    ),
+    (
+        "[cloudflare]\napi_token_file = \"ThisIsTheSecretToken\"",
+        "2:18: api_token_file: there is no such file",
+    ),
+    ("[[urls]]\nurl_file = \"https://me:pw@a.example/\"", "2:12: url_file: there is no such file"),
+    ("[cloudflare]\napi_token_file = \"empty\"", "2:18: api_token_file: this file is empty"),
+    (
+        "[cloudflare]\napi_token = \"t\"\napi_token_file = \"text\"",
+        "3:1: \"api_token_file\": \"api_token\" is given too; keep one of the two",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nzone_id = \"<zone ID>\"",
+        "3:11: zone_id: expected a zone id as Cloudflare's overview page of the zone shows it, or none at all",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\napi_url = \"http://example.org/\"",
+        "3:11: api_url: expected https://, as the API token must not travel unencrypted",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\napi_url = \"https://u:p@example.org/\"",
+        "3:11: api_url: expected a URL without credentials, query and placeholders",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nwhen_absent = \"empty\"",
+        "3:15: when_absent = \"empty\": a DNS record cannot be empty; leave this key out",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecord = []",
+        "3:1: unknown key \"record\" in [cloudflare]: did you mean \"records\"?",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\n[cloudflare.records]\nname = \"a\"",
+        "3:1: records: expected [[cloudflare.records]] sections, found a single section",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\n[[cloudflare.records]]\ntype = \"A\"",
+        "3:1: [[cloudflare.records]]: name is missing",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\n[[cloudflare.records]]\nname = \"a\"",
+        "3:1: [[cloudflare.records]]: type is missing",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"a\" }]",
+        "3:33: type = \"a\": expected \"A\" or \"AAAA\", in capitals",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"MX\" }]",
+        "3:33: type = \"MX\": expected \"A\" (IPv4) or \"AAAA\" (IPv6)",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a..b\", type = \"A\" }]",
+        "3:21: name = \"a..b\": the name, or a part of it between two dots, is empty",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"\", type = \"A\" }]",
+        "3:21: name = \"\": expected some text",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\", ttl = 5 }]",
+        "3:44: ttl = 5: expected 30 to 86400 seconds, or 1 for automatic",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\", ttl = 99999999999 }]",
+        "3:44: ttl = 99999999999: expected 30 to 86400 seconds, or 1 for automatic",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\", proxied = 1 }]",
+        "3:48: proxied = 1: expected true or false",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\", comment = \"\" }]",
+        "3:48: comment = \"\": expected some text",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\", ipv6_suffix = \"::1\" }]",
+        "3:12: [[cloudflare.records]]: ipv6_suffix belongs to records of type AAAA",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"AAAA\", ipv6_suffix = \"2001:db8::1\" }]",
+        "3:55: ipv6_suffix = \"2001:db8::1\": expected only the host part: the upper 48 bits come from the router's prefix",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"AAAA\", ipv6_suffix = \"x\" }]",
+        "3:55: ipv6_suffix = \"x\": expected the host part of an IPv6 address, as in \"::211:32ff:fe12:3456\"",
+    ),
+    (
+        "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"AAAA\", refresh = 0.5 }]",
+        "3:51: refresh = 0.5: expected 1 to 366 days",
+    ),
+    (
+        "ipv6 = []\n[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"AAAA\" }]",
+        "4:12: [[cloudflare.records]]: it needs IPv6, which ipv6 = [] switches off",
+    ),
+    (
+        "agree = 3\n[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\" }]",
+        "1:9: agree = 3: expected 1 to 2: there are 2 IPv4 sources",
+    ),
+    (
+        "ipv4 = [\"upnp\"]\n[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\", agree = 2 }]",
+        "4:46: agree = 2: expected 1: there is only one IPv4 source",
+    ),
+    ("[urls]\nurl = \"https://a.example/\"", "1:1: urls: expected [[urls]] sections, found a single section"),
+    ("[[urls]]", "1:1: [[urls]]: url or url_file is missing"),
+    ("[[urls]]\nurl = 5", "2:7: url: expected text in quotes, found a number"),
+    ("[[urls]]\nurl = \"<url>\"", "2:7: url: expected a URL; this is only a placeholder for one"),
+    ("[[urls]]\nurl = \"a.example?token=pw\"", "2:7: url: expected a URL: https://..."),
+    (
+        "[[urls]]\nurl = \"ftp://a.example?token=pw\"",
+        "2:7: url: expected https:// or http:// at its beginning",
+    ),
+    ("[[urls]]\nurl = \"https://me:pw@a b.example/\"", "2:7: url: the host is neither a name nor an address"),
+    ("[[urls]]\nurl = \"https://a.example:70000/?token=pw\"", "2:7: url: expected a port from 1 to 65535"),
+    ("[[urls]]\nurl_file = \"missing\"", "2:12: url_file: there is no such file"),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nmethod = \"pots\"",
+        "3:10: method = \"pots\": did you mean \"post\"?",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nmethod = \"fetch it\"",
+        "3:10: method = \"fetch it\": expected an HTTP method, for example \"get\", \"post\" or \"put\"",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nheaders = \"X: y\"",
+        "3:11: headers: expected a section, found text",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nheaders = { \"a b\" = \"pw\" }",
+        "3:13: \"a b\": this is no name of an HTTP header",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nheaders = { a = 5 }",
+        "3:17: a: expected text in quotes, found a number",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nheaders = { a = \"p\\u0000w\" }",
+        "3:17: a: no line breaks or control characters may stand in a header",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nheaders = { a = \"pw\", A = \"pw\" }",
+        "3:23: \"A\": this header is given twice",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nbody = [\"pw\"]",
+        "3:8: body: expected text in quotes, found a list",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nbody = \"pw\"\nbody_file = \"text\"",
+        "4:1: \"body_file\": \"body\" is given too; keep one of the two",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nexpect = []",
+        "3:10: expect = [...]: expected at least one word, or no such key",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nexpect = [\"two words\"]",
+        "3:11: expect = \"two words\": expected a single word: the first one of an accepted answer",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nwhen_absent = \"delete\"",
+        "3:15: when_absent = \"delete\": expected \"empty\"",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/?ip={ipv6}\"\nipv6 = []",
+        "1:1: [[urls]]: it needs IPv6, which ipv6 = [] switches off",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nipv4 = []\nipv6 = []",
+        "1:1: [[urls]]: ipv4 = [] and ipv6 = [] leave nothing to send",
+    ),
+    ("[[urls]]\nurl = \"https://a.example/\"\nname = \"\"", "3:8: name = \"\": expected some text"),
+    ("[[runs]]", "1:1: [[runs]]: cmd is missing"),
+    ("[[runs]]\ncmd = \"prog\"", "2:7: cmd = \"prog\": expected a list: [\"...\", \"...\"]"),
+    ("[[runs]]\ncmd = [\"\"]", "2:8: cmd = \"\": expected a program"),
+    (
+        "[[runs]]\ncmd = [\"{ipv4}\"]",
+        "2:8: cmd = \"{ipv4}\": the program itself cannot hold placeholders; its arguments can",
+    ),
+    ("[[runs]]\ncmd = [\"a\", 5]", "2:13: cmd = 5: expected text in quotes"),
+    ("[[runs]]\ncmd = [\"a\"]\ntimeout = 0", "3:11: timeout = 0: expected 1 to 86400 seconds"),
+    ("[[runs]]\ncmd = [\"a\"]\ntimeout = \"1m\"", "3:11: timeout = \"1m\": expected 1 to 86400 seconds"),
+    ("[[runs]]\ncmd = [\"a\"]\nat_start = \"yes\"", "3:12: at_start = \"yes\": expected true or false"),
+    ("[[runs]]\ncmd = [\"a\"]\nrefresh = 999", "3:11: refresh = 999: expected 1 to 366 days"),
+    (
+        "[[runs]]\ncmd = [\"a\"]\nmethod = \"get\"",
+        "3:1: unknown key \"method\" in [[runs]]: expected ipv4, ipv6, agree, allow_private, ipv6_suffix, refresh, when_absent, name, cmd, timeout, at_start",
+    ),
+    ("ä = 1", "1:1: not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`"),
+    (
+        "ipv4 = [\"https://me:pw@echo.example/\"]",
+        "1:9: ipv4: no such source; expected \"upnp\", \"natpmp\" or \"interface\"",
+    ),
+];
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_remedy() {
+    for (text, expected) in MISTAKES {
+        let error = read(text).err().map(|error| error.to_string());
+        assert_eq!(error, Some(format!("folder/c.toml:{expected}")), "{text}");
+    }
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    let error = read("interval = 0\n\nurl = 1\n[[runs]]\ncmd = 1\n").unwrap_err().to_string();
+    assert_eq!(
+        error.lines().collect::<Vec<_>>(),
+        [
+            "folder/c.toml:1:12: interval = 0: expected at least 1 second (0.0167 minutes)",
+            "folder/c.toml:3:1: unknown key \"url\": did you mean \"urls\"?",
+            "folder/c.toml:5:7: cmd = 1: expected a list: [\"...\", \"...\"]",
+        ]
+    );
+}
+
+#[test]
+fn every_example_is_accepted_without_a_warning() {
+    for name in EXAMPLES {
+        let config = good(&example(name));
+        assert_eq!(config.warnings, [""; 0], "{name}");
+        assert!(!config.targets.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_quick_start_needs_ipv4_only_and_asks_the_router_first() {
+    let config = good(&example("quickstart.toml"));
+    let target = &config.targets[0];
+    assert_eq!((target.required, target.allow_private, target.at_start), (IPV4, true, true));
+    let sources: Vec<&Source> = target.ipv4.iter().map(|index| &config.sources[*index]).collect();
+    assert_eq!(sources, [&Source::Upnp(Gateway::Any), &Source::NatPmp(None), &Source::Interface(None)]);
+}
+
+#[test]
+fn files_of_1_0_keep_their_meaning() {
+    let config = good(&example("1.0.toml"));
+    assert_eq!(config.interval, Duration::from_secs(1800));
+    let router = "192.168.1.1".parse().unwrap();
+    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["A @", "AAAA www", "url api.yourservice.example", "run myprog"]);
+    assert_eq!(config.sources[0], Source::Upnp(Gateway::At(router)));
+    assert_eq!(config.sources[1], Source::NatPmp(Some(router)));
+    let both = Needs { ipv4: true, ipv6: true, ipv6_prefix: false };
+    let required: Vec<Needs> = config.targets.iter().map(|target| target.required).collect();
+    assert_eq!(required, [IPV4, IPV6, both, IPV4]);
+    for text in [
+        "interval = 0.5",
+        "interval = 0x10",
+        "interval = 30\n[cloudflare]\napi_token = \"t\"\nzone_id = \"z\"\nrecords = []",
+        "interval = 30\nrouter_ip = \"127.0.0.1\"\n[[runs]]\ncmd = []",
+        "interval = 30\nrouter_ip = \"http://192.168.178.1:49000/igd2desc.xml\"",
+        "interval = 30\n[[urls]]\nurl = \"http://a.example\"\nmethod = \"options\"",
+        "interval = 30\n[[runs]]\ncmd = [\"a\", \"{ipv6}\", \"\"]",
+    ] {
+        good(text);
+    }
+}
+
+#[test]
+fn an_empty_file_is_a_configuration_with_nothing_to_do() {
+    let config = good("");
+    assert_eq!(config.interval, Duration::from_secs(300));
+    assert!(config.events && config.tls.builtin_roots && config.sources.is_empty());
+    assert_eq!(
+        config.warnings,
+        ["nothing to update: there is no [[cloudflare.records]], [[urls]] or [[runs]] section"]
+    );
+}
+
+#[test]
+fn router_ip_decides_what_the_default_sources_are() {
+    for (router, ipv4, ipv6) in [
+        ("", r#"["upnp", "natpmp"]"#, r#"["upnp", "interface"]"#),
+        ("192.0.2.1", r#"["upnp:192.0.2.1", "natpmp:192.0.2.1"]"#, r#"["upnp:192.0.2.1", "interface"]"#),
+        ("127.0.0.9", r#"["interface"]"#, r#"["interface"]"#),
+        ("::1", r#"["interface"]"#, r#"["interface"]"#),
+        ("fe80::1", r#"["upnp:fe80::1"]"#, r#"["upnp:fe80::1", "interface"]"#),
+        (
+            "http://127.0.0.1:5000/d.xml",
+            r#"["upnp:http://127.0.0.1:5000/d.xml", "natpmp:127.0.0.1"]"#,
+            r#"["upnp:http://127.0.0.1:5000/d.xml", "interface"]"#,
+        ),
+    ] {
+        let config = good(&format!("router_ip = \"{router}\"\n[[runs]]\ncmd = [\"a\"]"));
+        let described = config.describe();
+        assert!(described.contains(&format!("\nipv4 = {ipv4}\nipv6 = {ipv6}\n")), "{router}: {described}");
+    }
+}
+
+#[test]
+fn sources_are_kept_once_and_only_when_used() {
+    let config = good(
+        "ipv6 = [\"interface:eth0\"]
+        [[urls]]
+        url = \"https://a.example/?{ipv4}\"
+        [[urls]]
+        url = \"https://b.example/?{ipv4}\"
+        ipv4 = [\"natpmp\"]",
+    );
+    assert_eq!(config.sources, [Source::Upnp(Gateway::Any), Source::NatPmp(None)]);
+    assert_eq!((&config.targets[0].ipv4, &config.targets[0].ipv6), (&vec![0, 1], &vec![]));
+    assert_eq!(config.targets[1].ipv4, [1]);
+}
+
+#[test]
+fn targets_need_what_they_mention() {
+    let all = Needs { ipv4: true, ipv6: true, ipv6_prefix: true };
+    let both = Needs { ipv6_prefix: false, ..all };
+    let v4_and_prefix = Needs { ipv6: false, ..all };
+    for (section, required, optional) in [
+        ("[[urls]]\nurl = \"https://a.example/\"", NONE, both),
+        ("[[urls]]\nurl = \"https://a.example/\"\nipv6 = []", NONE, IPV4),
+        ("[[urls]]\nurl = \"https://a.example/{ipv6}\"", IPV6, NONE),
+        ("[[urls]]\nurl = \"https://a.example/\"\nbody = \"{ipv6_prefix}\"", PREFIX, NONE),
+        ("[[urls]]\nurl = \"https://a.example/\"\nheaders = { a = \"{ipv4}\" }", IPV4, NONE),
+        ("[[urls]]\nurl = \"https://a.example/{ipv6}\"\nipv6_suffix = \"::1\"", PREFIX, NONE),
+        ("[[urls]]\nurl = \"https://a.example/\"\nipv6_suffix = \"::1\"", NONE, v4_and_prefix),
+        ("[[runs]]\ncmd = [\"a\"]", NONE, all),
+        ("[[runs]]\ncmd = [\"a\", \"{ipv6}\"]", IPV6, all),
+        ("[[runs]]\ncmd = [\"a\"]\nipv6 = []", NONE, IPV4),
+    ] {
+        let target = &good(section).targets[0];
+        assert_eq!((target.required, target.optional), (required, optional), "{section}");
+    }
+}
+
+#[test]
+fn records_inherit_from_their_section_and_that_from_the_file() {
+    let config = good(
+        "ipv4 = [\"natpmp\", \"upnp\"]
+        agree = 2
+        [[cloudflare]]
+        api_token_file = \"text\"
+        refresh = 7
+        ipv6_suffix = \"::7\"
+        [[cloudflare.records]]
+        name = \"*.WWW.Example.Org.\"
+        type = \"A\"
+        [[cloudflare.records]]
+        name = \"@\"
+        type = \"AAAA\"
+        ipv6 = [\"interface\"]
+        agree = 1
+        refresh = 1.5
+        allow_private = true
+        [[cloudflare]]
+        api_token_file = \"/text\"
+        records = [{ name = \"@\", type = \"A\", create = false, proxied = true, ttl = 1, comment = \"c\" }]",
+    );
+    let [first, second, third] = &config.targets[..] else { panic!() };
+    assert_eq!((first.name.as_str(), first.group, first.entry), ("A *.www.example.org", 0, 0));
+    assert_eq!(
+        (first.agree, first.ipv6_suffix, first.refresh),
+        (2, None, Some(Duration::from_secs(604_800)))
+    );
+    assert_eq!((second.required, second.agree, second.allow_private), (PREFIX, 1, true));
+    assert_eq!(second.refresh, Some(Duration::from_secs(129_600)));
+    assert_eq!((third.name.as_str(), third.group, third.entry), ("A @", 1, 0));
+    let Group::Cloudflare(account) = &config.groups[1] else { panic!() };
+    assert_eq!(account.api_token.reveal(), "some-text");
+    let record = &account.records[0];
+    assert_eq!((record.ttl, record.proxied, record.create), (Some(1), Some(true), false));
+}
+
+#[test]
+fn names_and_fingerprints_are_unique_and_duplicates_are_mentioned() {
+    let config = good(&"[[runs]]\ncmd = [\"/bin/a\"]\n".repeat(3));
+    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["run a", "run a (2)", "run a (3)"]);
+    let [first, second, third] = &config.targets[..] else { panic!() };
+    assert_eq!(second.fingerprint, format!("{}-2", first.fingerprint));
+    assert_eq!(third.fingerprint, format!("{}-3", first.fingerprint));
+    assert_eq!(
+        config.warnings,
+        ["run a (2): this target is configured 2 times", "run a (3): this target is configured 3 times"]
+    );
+}
+
+#[test]
+fn a_fingerprint_changes_with_what_is_sent_and_with_nothing_else() {
+    let of = |text: &str| good(text).targets[0].fingerprint.clone();
+    let record = |account: &str, record: &str| {
+        of(&format!("[cloudflare]\n{account}\nrecords = [{{ type = \"AAAA\", {record} }}]"))
+    };
+    let base = record("api_token = \"t\"", "name = \"a\"");
+    for (account, fields) in [
+        ("api_token = \"u\"", "name = \"a\""),
+        ("api_token = \"t\"\nzone_id = \"z\"", "name = \"a\""),
+        ("api_token = \"t\"\napi_url = \"https://b.example\"", "name = \"a\""),
+        ("api_token = \"t\"", "name = \"b\""),
+        ("api_token = \"t\"", "name = \"a\", ttl = 1"),
+        ("api_token = \"t\"", "name = \"a\", proxied = false"),
+        ("api_token = \"t\"", "name = \"a\", comment = \"c\""),
+        ("api_token = \"t\"", "name = \"a\", create = false"),
+        ("api_token = \"t\"", "name = \"a\", ipv6_suffix = \"::1\""),
+    ] {
+        assert_ne!(record(account, fields), base, "{account} {fields}");
+    }
+    let same = "name = \"a\", refresh = 9, ipv6 = [\"interface\", \"upnp\"], agree = 2, create = true";
+    assert_eq!(record("api_token = \"t\"", same), base);
+    let run = |rest: &str| of(&format!("[[runs]]\ncmd = [\"a\"]\n{rest}"));
+    assert_eq!(run("name = \"x\"\ntimeout = 9\nat_start = true"), run(""));
+    assert_ne!(run("when_absent = \"empty\""), run(""));
+    let url = |rest: &str| of(&format!("[[urls]]\nurl = \"https://a.example/\"\n{rest}"));
+    for rest in ["method = \"put\"", "body = \"b\"", "headers = { a = \"\" }", "expect = [\"a\"]"] {
+        assert_ne!(url(rest), url(""), "{rest}");
+    }
+}
+
+#[test]
+fn warnings_tell_what_works_but_is_hardly_wanted() {
+    for (text, warning) in [
+        ("[[runs]]\ncmd = []\n[[runs]]\ncmd = [\"a\"]", "a [[runs]] section with an empty cmd runs nothing"),
+        (
+            "[[runs]]\ncmd = [\"a\", \"{ip4}\"]",
+            "run a: something in braces is almost {ipv4}, and is sent as it is",
+        ),
+        (
+            "[[urls]]\nurl = \"http://u:p@a.example/{ipv4}\"",
+            "url a.example: its credentials travel unencrypted; use https:// if the server has it",
+        ),
+        (
+            "agree = 2\nipv6 = [\"upnp\"]\n[[runs]]\ncmd = [\"a\"]",
+            "run a: its IPv6 address stays unknown: agree = 2, but 1 listed",
+        ),
+    ] {
+        assert_eq!(good(text).warnings, [warning], "{text}");
+    }
+    assert!(good("[[urls]]\nurl = \"http://u:p@127.0.0.1/{ipv4}\"").warnings.is_empty());
+}
+
+/// Every place that can hold a secret holds one that begins with SENTINEL.
+const SECRETS: &str = r#"
+router_ip = "192.168.1.1"
+[tls]
+ca_file = "ca.pem"
+[[cloudflare]]
+api_token = "SENTINELa"
+records = [{ name = "a", type = "A" }, { name = "a", type = "AAAA", ipv6_suffix = "::5", refresh = 2.5 }]
+[[urls]]
+method = "POST"
+url = "https://SENTINELb:SENTINELc@a.example:81/path/{ipv4}?k=SENTINELd&ip={ipv4}&SENTINELe#SENTINELf"
+headers = { X-Key = "SENTINELg", Authorization = "SENTINELh {ipv6}" }
+body = "SENTINELi {ipv4}"
+expect = ["good"]
+agree = 2
+[[urls]]
+url = "https://b.example"
+when_absent = "empty"
+ipv6 = []
+[[runs]]
+cmd = ["curl", "https://SENTINELj@a.example/?k=SENTINELk", "say \"{ipv4}\"\t\\\u0001"]
+timeout = 5
+ipv6 = []
+at_start = true
+allow_private = true
+"#;
+
+#[test]
+fn secrets_are_never_shown() {
+    let config = good(SECRETS);
+    assert!(!config.describe().contains("SENTINEL"), "{}", config.describe());
+    let mut shown = config.clone();
+    // Arguments of programs are for every user of the machine to see.
+    shown.groups.retain(|group| !matches!(group, Group::Run(_)));
+    assert!(!format!("{shown:?}").contains("SENTINEL"), "{shown:?}");
+    assert!(!config.warnings.join("").contains("SENTINEL"), "{:?}", config.warnings);
+}
+
+#[test]
+fn secrets_are_never_shown_however_the_file_is_damaged() {
+    for index in (0..SECRETS.len()).filter(|index| SECRETS.is_char_boundary(*index)) {
+        for damage in ["", "\"", "\n", "[", "é"] {
+            let (before, behind) = SECRETS.split_at(index);
+            for rest in [behind, behind.get(1..).unwrap_or_default()] {
+                let text = format!("{before}{damage}{rest}");
+                let told = match read(&text) {
+                    Ok(config) => config.warnings.join("\n"),
+                    Err(error) => error.to_string(),
+                };
+                assert!(!told.contains("SENTINEL"), "{index} {damage:?}: {told}");
+            }
+        }
+    }
+}
+
+/// The description with the hidden values put back, in their order.
+fn put_back(described: &str, hidden: &[&str]) -> String {
+    let mut pieces = described.split("<hidden>");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    assert_eq!(described.matches("<hidden>").count(), hidden.len(), "{described}");
+    pieces.zip(hidden).fold(first, |text, (piece, hidden)| text + hidden + piece)
+}
+
+#[test]
+fn a_description_reads_as_the_same_configuration() {
+    let config = good(SECRETS);
+    let hidden = [
+        "SENTINELa",
+        "SENTINELb:SENTINELc",
+        "SENTINELd",
+        "SENTINELe",
+        "SENTINELg",
+        "SENTINELh {ipv6}",
+        "SENTINELi {ipv4}",
+        "SENTINELj",
+        "SENTINELk",
+    ];
+    let text = put_back(&config.describe(), &hidden);
+    // Its paths are complete: it is not to be found in the folder again.
+    let again = parse(&text, Path::new("c.toml"), &file).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(again, config, "{text}");
+    for name in EXAMPLES {
+        let described = good(&example(name)).describe();
+        toml::de::DeTable::parse(&described).unwrap_or_else(|error| panic!("{error}\n{described}"));
+    }
+}
+
+#[test]
+fn no_text_makes_it_panic_or_slow() {
+    let full = example("full.toml");
+    for end in 0..full.len() {
+        let _ = read(full.get(..end).unwrap_or_default());
+    }
+    // Numbers of a linear congruential generator choose what to exchange.
+    let (mut state, words): (u32, Vec<&str>) =
+        (1, full.split_inclusive([' ', '\n', '"', '[', ']']).collect());
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        usize::try_from(state >> 8).unwrap() % below
+    };
+    for _ in 0..2000 {
+        let mut mixed = words.clone();
+        for _ in 0..4 {
+            let (to, from) = (next(words.len()), next(words.len()));
+            mixed[to] = words[from];
+        }
+        let _ = read(&mixed.concat());
+    }
+    for text in ["[".repeat(100_000), "a.".repeat(50_000), "x = {".repeat(50_000), "a = 1\n".repeat(50_000)] {
+        assert!(read(&text).is_err());
+    }
+    let keys: Vec<String> = (0..50_000_u32).map(|n| format!("urlz{n} = 1\n")).collect();
+    assert!(read(&keys.concat()).unwrap_err().to_string().ends_with("and 49990 more"));
+}
+
+#[test]
+fn there_are_limits_to_what_one_file_holds() {
+    let many = "[[runs]]\ncmd = [\"a\"]\n".repeat(10_001);
+    let error = read(&many).unwrap_err().to_string();
+    assert!(error.ends_with("[[runs]]: expected at most 10000 records, urls and runs"), "{error}");
+    let sources: Vec<String> = (0..65)
+        .map(|n| format!("[[runs]]\ncmd = [\"a\"]\nipv4 = [\"interface:e{n}\"]\nipv6 = []\n"))
+        .collect();
+    let error = read(&sources.concat()).unwrap_err().to_string();
+    assert!(error.ends_with("[[runs]]: expected at most 64 different sources in all"), "{error}");
+}

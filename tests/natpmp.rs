@@ -1,0 +1,83 @@
+//! The NAT-PMP client against gateways on loopback addresses of their own.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "clippy knows only the test functions themselves as tests")]
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ddns_update_daemon::natpmp::client::{NatPmpError, external_address};
+use ddns_update_daemon::natpmp::message::{ExternalAddress, MessageError, PORT, REQUEST, ResultCode};
+
+/// A gateway that replies to its first requests with these datagrams, several
+/// to each, and then falls silent.
+fn gateway(last: u8, replies: Vec<Vec<Vec<u8>>>) -> IpAddr {
+    let address = Ipv4Addr::new(127, 53, 51, last);
+    let socket = UdpSocket::bind((address, PORT)).unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 16];
+        for datagrams in replies {
+            let (length, client) = socket.recv_from(&mut buffer).unwrap();
+            assert_eq!(buffer.get(..length), Some(&REQUEST[..]));
+            for datagram in datagrams {
+                socket.send_to(&datagram, client).unwrap();
+            }
+        }
+        // Keeps the port open.
+        while socket.recv_from(&mut buffer).is_ok() {}
+    });
+    address.into()
+}
+
+fn answer() -> ExternalAddress {
+    ExternalAddress { result: ResultCode::Success, epoch: 9, address: Ipv4Addr::new(203, 0, 113, 5) }
+}
+
+fn within(time: u64) -> Instant {
+    Instant::now().checked_add(Duration::from_millis(time)).unwrap()
+}
+
+#[test]
+fn an_answer_is_returned_at_once() {
+    let gateway = gateway(1, vec![vec![answer().to_bytes()]]);
+    assert_eq!(external_address(gateway, within(5000)).unwrap(), answer());
+}
+
+#[test]
+fn a_lost_request_is_repeated_and_junk_is_passed_over() {
+    let junk = vec![vec![], vec![0], vec![0, 0], vec![0, 129, 0, 0, 0, 0, 0, 0], vec![0; 2000]];
+    let good = [junk, vec![answer().to_bytes()]].concat();
+    let gateway = gateway(2, vec![vec![], good]);
+    assert_eq!(external_address(gateway, within(60_000)).unwrap(), answer());
+}
+
+#[test]
+fn a_closed_port_ends_it_at_once() {
+    let started = Instant::now();
+    let error = external_address(IpAddr::from([127, 53, 51, 3]), within(60_000)).unwrap_err();
+    assert!(matches!(error, NatPmpError::Closed), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn silence_ends_at_the_deadline() {
+    let gateway = gateway(4, vec![]);
+    let started = Instant::now();
+    let error = external_address(gateway, within(300)).unwrap_err();
+    assert!(matches!(error, NatPmpError::Silent), "{error}");
+    assert!(started.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn a_gateway_of_another_version_is_not_asked_again() {
+    let gateway = gateway(5, vec![vec![vec![2, 128, 0, 1, 0, 0, 0, 0]]]);
+    let error = external_address(gateway, within(60_000)).unwrap_err();
+    assert!(matches!(error, NatPmpError::Message(MessageError::Version { version: 2, .. })), "{error}");
+}
+
+#[test]
+fn a_flood_of_junk_ends_before_the_deadline() {
+    let gateway = gateway(6, vec![vec![vec![1]; 200]; 4]);
+    let error = external_address(gateway, within(600_000)).unwrap_err();
+    assert!(matches!(error, NatPmpError::Message(MessageError::Length(1))), "{error}");
+}

@@ -1,0 +1,95 @@
+//! Programs are started, fed and ended as promised.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking, helpers included"
+)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ddns_update_daemon::process;
+use ddns_update_daemon::updaters::run::{Ended, Plan};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn shell(script: &str) -> Plan {
+    Plan { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()], env: Vec::new() }
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("process-{name}-{}", std::process::id()));
+    let _ = fs::remove_file(&file);
+    file
+}
+
+#[test]
+fn the_exit_status_is_told() {
+    assert_eq!(process::run(&shell("exit 0"), LONG), Ended::Exited(0));
+    assert_eq!(process::run(&shell("exit 7"), LONG), Ended::Exited(7));
+    assert_eq!(process::run(&shell("kill -9 $$"), LONG), Ended::Signalled(9));
+}
+
+#[test]
+fn a_program_that_cannot_start_is_told_apart() {
+    let plan = |program: &str| Plan { program: program.into(), args: Vec::new(), env: Vec::new() };
+    assert_eq!(process::run(&plan("/nowhere/at/all"), LONG), Ended::NotFound);
+    assert_eq!(process::run(&plan("no-program-of-this-name"), LONG), Ended::NotFound);
+    let file = scratch("plain");
+    fs::write(&file, "no program").unwrap();
+    assert_eq!(process::run(&plan(file.to_str().unwrap()), LONG), Ended::NotExecutable);
+}
+
+#[test]
+fn arguments_reach_the_program_without_a_shell_and_variables_are_set_or_removed() {
+    let file = scratch("env");
+    let script =
+        r#"printf '%s|%s|%s|%s' "$1" "$DDNS_IPV4" "${DDNS_IPV6-unset}" "${HOME+set}" > "$2"; cat >> "$2""#;
+    let mut plan = shell(script);
+    plan.args.extend(["sh".into(), "$(id);`id` 'x'".into(), file.to_str().unwrap().into()]);
+    plan.env = vec![("DDNS_IPV4", Some("192.0.2.1".into())), ("DDNS_IPV6", None), ("HOME", Some("/".into()))];
+    assert_eq!(process::run(&plan, LONG), Ended::Exited(0));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "$(id);`id` 'x'|192.0.2.1|unset|set");
+}
+
+#[test]
+fn a_timeout_ends_grandchildren_even_those_that_ignore_the_request() {
+    let file = scratch("pids");
+    let script = format!(
+        "trap '' TERM; (trap '' TERM; while :; do sleep 0.1; done) & echo $! $$ > {0}.new; mv {0}.new {0}; wait",
+        file.display()
+    );
+    let began = Instant::now();
+    let limit = Duration::from_secs(1);
+    assert_eq!(process::run(&shell(&script), limit), Ended::TimedOut(limit));
+    assert!(began.elapsed() >= Duration::from_secs(3) && began.elapsed() < Duration::from_secs(8));
+    for pid in fs::read_to_string(&file).unwrap().split_whitespace() {
+        wait_for_end(pid);
+    }
+}
+
+#[test]
+fn an_obedient_program_is_not_kept_waiting() {
+    let began = Instant::now();
+    let limit = Duration::from_millis(200);
+    assert_eq!(process::run(&shell("exec sleep 60"), limit), Ended::TimedOut(limit));
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+/// A killed grandchild stays a zombie until its new parent reaps it.
+fn wait_for_end(pid: &str) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let state = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
+        let state = String::from_utf8(state.stdout).unwrap();
+        if state.trim().is_empty() || state.starts_with('Z') {
+            return;
+        }
+        assert!(Instant::now() < deadline, "process {pid} still runs: {state}");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,382 @@
+//! Requests over real sockets and TLS, against servers that misbehave.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking, helpers included"
+)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ddns_update_daemon::config::Tls;
+use ddns_update_daemon::updaters::{Failure, Reply, Request};
+use ddns_update_daemon::web::{MAX_BODY, Web};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+
+/// Enough for a busy machine; no test waits for it.
+const PATIENT: Duration = Duration::from_secs(20);
+/// For servers that never answer.
+const SHORT: Duration = Duration::from_millis(400);
+
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// Serves every connection with `handle`, which gets each request's text.
+fn serve(tls: Option<Arc<ServerConfig>>, handle: impl Fn(&str, &mut dyn Stream) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let tcp = tcp.unwrap();
+            match &tls {
+                None => conversation(tcp, &handle),
+                Some(tls) => {
+                    let server = ServerConnection::new(Arc::clone(tls)).unwrap();
+                    conversation(rustls::StreamOwned::new(server, tcp), &handle);
+                }
+            }
+        }
+    });
+    port
+}
+
+/// One request only; the connection is closed behind it.
+fn conversation(mut stream: impl Stream, handle: &impl Fn(&str, &mut dyn Stream)) {
+    if let Some(request) = read_request(&mut stream) {
+        handle(&request, &mut stream);
+    }
+}
+
+fn read_request(stream: &mut impl Stream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        bytes.push(byte[0]);
+    }
+    let head = String::from_utf8(bytes).unwrap().to_lowercase();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(head + &String::from_utf8(body).unwrap())
+}
+
+/// Always the same answer.
+fn answering(answer: impl Into<String>) -> u16 {
+    let answer = answer.into();
+    serve(None, move |_, stream| {
+        let _ = stream.write_all(answer.as_bytes());
+    })
+}
+
+fn web() -> Web {
+    Web::new(&Tls::default()).unwrap()
+}
+
+fn get(url: String) -> Request {
+    Request { method: "GET", url, headers: Vec::new(), body: None }
+}
+
+fn fetch(port: u16, timeout: Duration) -> Result<Reply, Failure> {
+    web().send(&get(format!("http://127.0.0.1:{port}/secret-path?token=secret")), timeout)
+}
+
+fn failure(port: u16, timeout: Duration) -> Failure {
+    let failure = fetch(port, timeout).unwrap_err();
+    assert!(failure.why.starts_with(&format!("127.0.0.1:{port}: ")), "{}", failure.why);
+    assert!(!failure.why.contains("secret"), "{}", failure.why);
+    failure
+}
+
+/// A test CA.
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    fn web(&self, builtin_roots: bool) -> Web {
+        Web::new(&Tls { extra_roots: Some(self.pem.clone()), builtin_roots, ca_file: None }).unwrap()
+    }
+
+    fn server(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+        self.server_with(name, change, rustls::ALL_VERSIONS)
+    }
+
+    fn server_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Arc::new(config)
+    }
+}
+
+fn serve_tls(tls: Arc<ServerConfig>) -> u16 {
+    serve(Some(tls), |_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+        let _ = stream.flush();
+    })
+}
+
+fn fetch_tls(web: &Web, host: &str, port: u16) -> Result<String, String> {
+    match web.send(&get(format!("https://{host}:{port}/")), PATIENT) {
+        Ok(reply) => Ok(reply.body),
+        Err(failure) => {
+            assert!(!failure.maybe_done, "nothing was sent: {}", failure.why);
+            Err(failure.why)
+        }
+    }
+}
+
+#[test]
+fn a_ca_file_is_trusted_beside_or_instead_of_the_built_in_roots() {
+    let ca = Authority::new();
+    let port = serve_tls(ca.server("localhost", |_| {}));
+    for builtin_roots in [true, false] {
+        assert_eq!(fetch_tls(&ca.web(builtin_roots), "localhost", port).as_deref(), Ok("good"));
+    }
+    let by_address = serve_tls(ca.server("127.0.0.1", |_| {}));
+    assert_eq!(fetch_tls(&ca.web(true), "127.0.0.1", by_address).as_deref(), Ok("good"));
+}
+
+#[test]
+fn tls_1_2_still_works() {
+    let ca = Authority::new();
+    let port = serve_tls(ca.server_with("localhost", |_| {}, &[&rustls::version::TLS12]));
+    assert_eq!(fetch_tls(&ca.web(true), "localhost", port).as_deref(), Ok("good"));
+}
+
+#[test]
+fn certificates_that_prove_nothing_are_refused() {
+    let ca = Authority::new();
+    let fine = serve_tls(ca.server("localhost", |_| {}));
+    let expired = serve_tls(ca.server("localhost", |params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+    }));
+    let early = serve_tls(ca.server("localhost", |params| params.not_before = date_time_ymd(4000, 1, 1)));
+    let authority = serve_tls(ca.server("localhost", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let mut tcp = listener.accept().unwrap().0;
+        tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        let _ = tcp.read_to_end(&mut Vec::new());
+    });
+    for (web, host, port, why) in [
+        (web(), "localhost", fine, "unknown issuer; for a CA of your own set ca_file"),
+        (Authority::new().web(false), "localhost", fine, "not signed by the CA that it names"),
+        (ca.web(true), "127.0.0.1", fine, "for another name"),
+        (ca.web(true), "localhost", expired, "has expired, or this machine's clock is wrong"),
+        (ca.web(true), "localhost", early, "not yet valid: check this machine's clock"),
+        (ca.web(true), "localhost", authority, "with CA:FALSE"),
+        (ca.web(true), "localhost", plain, "does not speak TLS"),
+    ] {
+        let told = fetch_tls(&web, host, port).unwrap_err();
+        assert!(told.contains(why), "{told}");
+    }
+}
+
+#[test]
+fn nothing_was_sent_when_nobody_listens_or_the_name_is_unknown() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = failure(port, PATIENT);
+    assert_eq!((refused.why.ends_with("connection refused"), refused.maybe_done), (true, false));
+    let unknown = web().send(&get("http://no-such-name.invalid/secret".into()), PATIENT).unwrap_err();
+    assert!(
+        unknown.why.starts_with("no-such-name.invalid: its address could not be found"),
+        "{}",
+        unknown.why
+    );
+    assert!(!unknown.maybe_done);
+}
+
+#[test]
+fn a_tls_handshake_that_never_ends_is_given_up_on_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let began = Instant::now();
+    let failed = web().send(&get(format!("https://127.0.0.1:{port}/")), SHORT).unwrap_err();
+    assert_eq!((failed.why.contains("within 0.4 s"), failed.maybe_done), (true, false), "{}", failed.why);
+    assert!(began.elapsed() < SHORT * 4);
+}
+
+#[test]
+fn silence_and_slow_bytes_end_by_the_deadline() {
+    let silent = serve(None, |_, stream| drop(stream.read(&mut [0])));
+    let dripping = |head: &'static str| {
+        serve(None, move |_, stream| {
+            let _ = stream.write_all(head.as_bytes());
+            while stream.write_all(b"x").and_then(|()| stream.flush()).is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        })
+    };
+    for port in [
+        silent,
+        dripping("HTTP/1.1 200 OK\r\nX: "),
+        dripping("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"),
+    ] {
+        let began = Instant::now();
+        let failed = failure(port, SHORT);
+        assert!(failed.why.contains("no complete answer within 0.4 s"), "{}", failed.why);
+        assert!(failed.maybe_done);
+        assert!(began.elapsed() < SHORT * 4);
+    }
+}
+
+#[test]
+fn a_huge_body_is_cut_and_a_huge_head_refused() {
+    let huge = serve(None, |_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n");
+        let chunk = [b'x'; 8192];
+        for _ in 0..12_800 {
+            if stream.write_all(&chunk).is_err() {
+                break;
+            }
+        }
+    });
+    assert_eq!(fetch(huge, PATIENT).unwrap().body.len(), MAX_BODY);
+    let endless = serve(None, |_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+        while stream.write_all(b"X-Header: and another one\r\n").is_ok() {}
+    });
+    let failed = failure(endless, PATIENT);
+    assert!(failed.maybe_done && !failed.why.contains("within"), "{}", failed.why);
+    let line = serve(None, |_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX: ");
+        while stream.write_all(&[b'x'; 4096]).is_ok() {}
+    });
+    assert_eq!(failure(line, PATIENT).why, format!("127.0.0.1:{line}: the head of its answer is too long"));
+}
+
+#[test]
+fn a_connection_that_breaks_is_no_answer() {
+    for answer in ["", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ngood"] {
+        let failed = failure(answering(answer), PATIENT);
+        assert!(failed.maybe_done, "{}", failed.why);
+    }
+    assert!(failure(answering("220 mail.example ESMTP\r\n\r\n"), PATIENT).why.ends_with("not proper HTTP"));
+}
+
+#[test]
+fn a_status_is_an_answer_and_names_its_wait() {
+    let reply = |answer: &str| fetch(answering(answer), PATIENT).unwrap();
+    let limited = reply("HTTP/1.1 429 Slow down\r\nRetry-After: 77\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!((limited.status, limited.retry_after), (429, Some(Duration::from_secs(77))));
+    let dated = reply(
+        "HTTP/1.1 503 x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:50:37 GMT\r\n\r\nlater",
+    );
+    assert_eq!((dated.retry_after, dated.body.as_str()), (Some(Duration::from_secs(60)), "later"));
+    assert_eq!(reply("HTTP/1.1 204 No\r\n\r\n").body, "");
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n\r\n";
+    assert_eq!(reply(chunked).body, "good");
+}
+
+#[test]
+fn redirects_are_followed_on_the_same_host_only() {
+    let port = serve(None, |request, stream| {
+        let target = match request.split(' ').nth(1).unwrap() {
+            "/a" => "/b",
+            "/b" => "c",
+            "/c" => "?d",
+            "/loop" => "/loop",
+            "/away" => "http://localhost/",
+            _ => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+                return;
+            }
+        };
+        let _ = write!(stream, "HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+    });
+    let status = |method, path: &str| {
+        let request = Request { method, ..get(format!("http://127.0.0.1:{port}{path}")) };
+        web().send(&request, PATIENT).unwrap().status
+    };
+    assert_eq!(status("GET", "/a"), 200);
+    assert_eq!(status("HEAD", "/a"), 200);
+    assert_eq!(status("POST", "/a"), 302);
+    assert_eq!(status("GET", "/loop"), 302);
+    assert_eq!(status("GET", "/away"), 302);
+}
+
+#[test]
+fn every_method_arrives_with_its_body_and_headers() {
+    let (sender, requests) = mpsc::channel();
+    let port = serve(None, move |request, stream| {
+        sender.send(request.to_owned()).unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+    });
+    for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
+        for body in [None, Some("ip=192.0.2.1".to_owned())] {
+            let headers = vec![("X-Token".to_owned(), "t".to_owned())];
+            let url = format!("http://me:pw@127.0.0.1:{port}/x?ip=2001:db8::1");
+            let request = Request { method, url, headers, body: body.clone() };
+            assert_eq!(web().send(&request, PATIENT).unwrap().status, 204, "{method}");
+            let seen = requests.recv().unwrap();
+            assert_eq!(seen.ends_with("\r\n\r\nip=192.0.2.1"), body.is_some(), "{seen}");
+            assert!(
+                seen.starts_with(&format!("{} /x?ip=2001:db8::1 http/1.1\r\n", method.to_lowercase())),
+                "{seen}"
+            );
+            assert!(seen.contains("\r\nx-token: t\r\n") && seen.contains("authorization: basic "), "{seen}");
+            assert!(seen.contains("\r\nuser-agent: ddns-update-daemon/"), "{seen}");
+            assert!(!seen.contains("accept-encoding"), "{seen}");
+        }
+    }
+}
+
+#[test]
+fn one_connection_serves_a_job() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let mut tcp: TcpStream = listener.accept().unwrap().0;
+        let mut count = 0;
+        while read_request(&mut tcp).is_some() {
+            count += 1;
+            tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        }
+        count
+    });
+    let session = web().session();
+    for _ in 0..3 {
+        assert_eq!(session.send(&get(format!("http://127.0.0.1:{port}/")), PATIENT).unwrap().body, "ok");
+    }
+    drop(session);
+    assert_eq!(server.join().unwrap(), 3);
+}
