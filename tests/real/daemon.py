@@ -9,6 +9,7 @@ import os
 import signal
 from pathlib import Path
 
+from cloudflare_standin import TOKEN, ZONE
 from lab import run, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +19,10 @@ INTERVAL = 0.02
 
 
 def scenario(**lab_options):
-    """Marks a function as a test; it gets a Lab made with these options."""
+    """Marks a function as a test; it gets a Lab made with these options.
+
+    `prism`: it needs Prism; `slow`: it waits for long.
+    """
     def mark(function):
         function.lab_options = lab_options
         return function
@@ -88,10 +92,11 @@ def url_section(url, more=""):
     return f'[[urls]]\nmethod = "get"\nurl = "{url}{{ipv4}}"\n{more}\n'
 
 
-def cloudflare_section(front, records, more=""):
+def cloudflare_section(front, records, zone_id=ZONE):
     """`[tls]` and `[cloudflare]` for the stand-in."""
-    from cloudflare_standin import TOKEN
-    lines = [f'[tls]\nca_file = "{front.ca_file}"\n[cloudflare]\napi_token = "{TOKEN}"\napi_url = "{front.api_url}"\n{more}']
+    lines = ["[tls]", f'ca_file = "{front.ca_file}"', "[cloudflare]", f'api_token = "{TOKEN}"', f'api_url = "{front.api_url}"']
+    if zone_id:
+        lines.append(f'zone_id = "{zone_id}"')
     for record in records:
         lines.append("[[cloudflare.records]]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in record.items()]

@@ -45,7 +45,7 @@ def run_one(name, keep_log):
     """Runs one test in this process; the exit status."""
     module, function = name.split(".")
     test = getattr(importlib.import_module(module), function)
-    network = labs.Lab(**{key: value for key, value in test.lab_options.items() if key != "prism"})
+    network = labs.Lab(**{key: value for key, value in test.lab_options.items() if key not in ("prism", "slow")})
     network.daemons = []
     try:
         with network:
@@ -94,6 +94,8 @@ def main():
         return run_one(options.one, options.keep_log)
     chosen = [(name, test) for name, test in scenarios()
               if not options.names or any(part in name for part in options.names)]
+    # The slow ones wait most of the time, so they begin first.
+    chosen.sort(key=lambda entry: not entry[1].lab_options.get("slow"))
     if options.list:
         print("\n".join(name for name, _ in chosen))
         return 0

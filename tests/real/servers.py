@@ -12,8 +12,10 @@ import socket
 import socketserver
 import ssl
 import struct
+import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -55,7 +57,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().server_close()
 
     def handle_error(self, request, client_address):
-        """Peers that vanish are part of the tests."""
+        """Peers that vanish are part of the tests; faults of ours are not."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            traceback.print_exc(file=sys.stdout)
 
     def reply(self, request):
         """The status, headers and body for a request."""

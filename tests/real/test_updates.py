@@ -29,11 +29,14 @@ def the_first_address_and_a_change_reach_every_target_exactly_once(lab):
         records = [front.api.contents(name) for name in ("example.org", "nas.example.org")]
         return records == [[address]] * 2 and address in url.values() and address in hook.args()
 
-    start(lab, config)
+    daemon = start(lab, config)
     wait_for(lambda: everywhere(WAN[0]), "the first address is everywhere")
+    # A change cuts connections; this test is about those that are done.
+    wait_for(lambda: daemon.log().count(f"set to {WAN[0]}") == 4, "every answer has arrived")
     first_writes = len(front.writes())
     lab.set_wan(WAN[1])
     wait_for(lambda: everywhere(WAN[1]), "the new address is everywhere")
+    wait_for(lambda: daemon.log().count(f"-> {WAN[1]}") == 4, "every change is told")
     asked = len(front.requests)
     lab.wait_for_polls()
     assert url.values() == WAN[:2], url.values()
@@ -62,6 +65,17 @@ def a_record_that_is_current_is_not_written(lab):
     wait_for(lambda: front.requests, "the record is looked at")
     lab.wait_for_polls()
     assert front.writes() == [] and front.violations == [], front.violations
+
+
+@scenario(prism=True)
+def a_zone_is_found_from_the_name(lab):
+    front = cloudflare(lab)
+    front.api.zones["ab" * 16] = "deep.example.net"
+    front.api.add("host.deep.example.net", "A", "62.9.9.9", zone="ab" * 16)
+    records = [{"name": "host.deep.example.net", "type": "A"}]
+    start(lab, write_config(lab, cloudflare_section(front, records, zone_id=None)))
+    wait_for(lambda: front.api.contents("host.deep.example.net") == [WAN[0]], "the record is right")
+    assert front.violations == [], front.violations
 
 
 @scenario(prism=True)
@@ -132,7 +146,7 @@ def a_changed_section_is_sent_again_and_its_neighbour_is_not(lab):
     assert len(changed.values()) == 2 and len(same.values()) == 1
 
 
-@scenario()
+@scenario(slow=True)
 def killed_at_any_instant_it_ends_up_right(lab):
     url, hook = provider(lab), Hook(lab)
     config = write_config(lab, url_section(url.url) + hook.section("{ipv4}"))
@@ -183,6 +197,21 @@ def an_update_cut_by_a_kill_is_repeated_when_the_old_address_returns(lab):
     lab.set_wan(WAN[0])
     start(lab, config)
     wait_for(lambda: url.values() == [WAN[0], WAN[1], WAN[0]], "the first address is sent again")
+
+
+@scenario(prism=True, slow=True)
+def a_change_during_an_update_ends_with_the_newest_address(lab):
+    front, url = cloudflare(lab), provider(lab)
+    fill_zone(front)
+    front.fault = url.fault = "slow 0.5"
+    start(lab, write_config(lab, cloudflare_section(front, RECORDS) + url_section(url.url)))
+    wait_for(lambda: front.requests and url.requests, "updates are under way")
+    lab.set_wan(WAN[1])
+    front.fault = url.fault = None
+    wait_for(lambda: url.values()[-1] == WAN[1], "the URL has the newest address", 90)
+    for name in ("example.org", "nas.example.org"):
+        wait_for(lambda: front.api.contents(name) == [WAN[1]], f"{name} has the newest address", 90)
+    assert set(url.values()) == set(WAN[:2]), url.values()
 
 
 @scenario()
