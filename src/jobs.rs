@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use crate::config::{self, Config, Group, Run, Tls};
+use crate::config::{Config, Group, Run, Tls, hidden_url};
 use crate::process;
 use crate::updaters::cloudflare::Cloudflare;
-use crate::updaters::run;
 use crate::updaters::url::Url;
 use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
-use crate::web::Web;
-
-/// The time for one request and its answer: a server whose name server was away
-/// has been seen to take 12 s to say so.
-const REQUEST: Duration = Duration::from_secs(30);
+use crate::updaters::{placeholders, run};
+use crate::web::{self, Session, Web};
 
 /// The updater of a group, with what it remembers between jobs.
 pub enum Updater {
@@ -38,7 +33,7 @@ impl Updater {
     }
 
     /// Does the job, which takes as long as it takes: a request ends by
-    /// [`REQUEST`], a program by its own timeout, and both are few.
+    /// [`web::TIMEOUT`], a program by its own timeout, and both are few.
     pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
         match self {
             Self::Cloudflare(cloudflare) => {
@@ -61,10 +56,12 @@ impl Updater {
 type Answer = Option<Result<Reply, Failure>>;
 
 fn converse(mut next: impl FnMut(Answer) -> Step, connection: &Connection) -> Vec<(usize, Outcome)> {
+    // Connections are kept for the length of a job only: the next one is days away.
+    let mut session = None;
     let mut answer = None;
     loop {
         match next(answer) {
-            Step::Send(request) => answer = Some(connection.send(&request)),
+            Step::Send(request) => answer = Some(connection.send(&mut session, &request)),
             Step::Done(outcomes) => return outcomes,
         }
     }
@@ -88,10 +85,10 @@ impl Connection {
         Self { tls: config.tls.clone(), web: Arc::default() }
     }
 
-    fn send(&self, request: &Request) -> Result<Reply, Failure> {
+    fn send(&self, session: &mut Option<Session>, request: &Request) -> Result<Reply, Failure> {
         let web = self.web.get_or_init(|| Web::new(&self.tls).map_err(|error| error.to_string()));
         match web {
-            Ok(web) => web.send(request, REQUEST),
+            Ok(web) => session.get_or_insert_with(|| web.session()).send(request, web::TIMEOUT),
             Err(why) => Err(Failure { why: why.clone(), maybe_done: false }),
         }
     }
@@ -99,10 +96,17 @@ impl Connection {
 
 /// What the job would do, for `--dry-run`; secrets stay hidden.
 #[must_use]
-pub fn describe(group: &Group) -> String {
+pub fn describe(group: &Group, task: &Task) -> String {
     match group {
-        Group::Cloudflare(cloudflare) => format!("a record at {}", cloudflare.api_url),
-        Group::Url(config::Url { method, .. }) => format!("a {method} request"),
-        Group::Run(run) => format!("the program {:?}", run.cmd.first().map_or("", String::as_str)),
+        Group::Cloudflare(cloudflare) => {
+            format!("set the record to {} at {}", task.addresses, cloudflare.api_url)
+        }
+        Group::Url(url) => {
+            let shown = placeholders::fill(&hidden_url(url.url.reveal()), &task.addresses);
+            format!("send {} {shown}", url.method)
+        }
+        Group::Run(run) => {
+            format!("run {:?} with {}", run.cmd.first().map_or("", String::as_str), task.addresses)
+        }
     }
 }

@@ -108,7 +108,9 @@ impl Web {
     #[must_use]
     pub fn session(&self) -> Session {
         let sent = Arc::new(AtomicBool::new(false));
-        let wires = wire::Wires { tls: Arc::clone(&self.tls), sent: Arc::clone(&sent) };
+        let fresh = Arc::new(AtomicBool::new(false));
+        let wires =
+            wire::Wires { tls: Arc::clone(&self.tls), sent: Arc::clone(&sent), fresh: Arc::clone(&fresh) };
         let settings = Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -125,6 +127,7 @@ impl Web {
         Session {
             agent: Agent::with_parts(settings, TcpConnector::default().chain(wires), wire::Names),
             sent,
+            fresh,
         }
     }
 
@@ -158,6 +161,8 @@ pub struct Session {
     agent: Agent,
     /// Whether a byte of the latest request has left.
     sent: Arc<AtomicBool>,
+    /// Whether the latest request got a new connection.
+    fresh: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Session {
@@ -177,14 +182,33 @@ impl Session {
                 why: format!("{}: {}", host(&url), explain::explain(error, timeout)),
                 maybe_done: self.sent.load(Ordering::Relaxed),
             };
-            let left = timeout.saturating_sub(began.elapsed());
-            let response = self.exchange(request, &url, left).map_err(|error| failure(&error))?;
+            let left = || timeout.saturating_sub(began.elapsed());
+            let mut response = self.exchange(request, &url, left());
+            if response.as_ref().is_err_and(|error| self.went_stale(request, error)) {
+                response = self.exchange(request, &url, left());
+            }
+            let response = response.map_err(|error| failure(&error))?;
             let next = follow(request, &url, &response).filter(|_| redirects.next().is_some());
             match next {
                 Some(next) => url = next,
                 None => return reply(response).map_err(|error| failure(&error)),
             }
         }
+    }
+
+    /// Whether the server had closed the connection that we used again. Reading
+    /// may then be repeated (RFC 9112, section 9.5), once: the next connection
+    /// is a new one.
+    fn went_stale(&self, request: &Request, error: &Error) -> bool {
+        let read_only = matches!(request.method, "GET" | "HEAD");
+        let closed = matches!(error, Error::Io(error) if matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        ));
+        read_only && closed && !self.fresh.load(Ordering::Relaxed)
     }
 
     fn exchange(
@@ -194,6 +218,7 @@ impl Session {
         timeout: Duration,
     ) -> Result<http::Response<Body>, Error> {
         self.sent.store(false, Ordering::Relaxed);
+        self.fresh.store(false, Ordering::Relaxed);
         let mut builder = http::Request::builder().method(request.method).uri(url);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
@@ -259,7 +284,9 @@ fn now(headers: &HeaderMap) -> u64 {
 
 /// What of a URL may be shown.
 fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let Some((_, rest)) = url.split_once("://") else {
+        return "the request";
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
@@ -285,5 +312,6 @@ mod tests {
     fn only_the_host_is_shown() {
         assert_eq!(host("https://me:pw@ddns.example:8443/token?x=y@z"), "ddns.example:8443");
         assert_eq!(host("https://ddns.example?token"), "ddns.example");
+        assert_eq!(host("token"), "the request");
     }
 }

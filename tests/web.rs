@@ -172,6 +172,32 @@ fn a_ca_file_is_trusted_beside_or_instead_of_the_built_in_roots() {
 }
 
 #[test]
+fn an_exchange_over_tls_fits_a_small_stack() {
+    let ca = Authority::new();
+    let port = serve_tls(ca.server("localhost", |_| {}));
+    let job = move || fetch_tls(&ca.web(true), "localhost", port);
+    let job = thread::Builder::new().stack_size(256 * 1024).spawn(job).unwrap();
+    assert_eq!(job.join().unwrap().as_deref(), Ok("good"));
+}
+
+#[test]
+fn what_cannot_be_sent_is_told_without_its_secret() {
+    let headers = vec![("X-Token".to_owned(), "s3cret\r\nX: y".to_owned())];
+    for request in [
+        Request { headers, ..get("http://127.0.0.1:9/".into()) },
+        get("http://127.0.0.1:9/a b?s3cret".into()),
+        get("s3cret".into()),
+    ] {
+        let failed = web().send(&request, PATIENT).unwrap_err();
+        assert!(
+            !failed.maybe_done && failed.why.ends_with("the URL or a header is not valid"),
+            "{}",
+            failed.why
+        );
+    }
+}
+
+#[test]
 fn tls_1_2_still_works() {
     let ca = Authority::new();
     let port = serve_tls(ca.server_with("localhost", |_| {}, &[&rustls::version::TLS12]));
@@ -379,4 +405,44 @@ fn one_connection_serves_a_job() {
     }
     drop(session);
     assert_eq!(server.join().unwrap(), 3);
+}
+
+/// Answers the first request of every connection and closes it at the second.
+fn serve_once_a_connection() -> (u16, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, requests) = mpsc::channel();
+    thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let mut tcp = tcp.unwrap();
+            if let Some(request) = read_request(&mut tcp) {
+                sender.send(request).unwrap();
+                tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+                if let Some(request) = read_request(&mut tcp) {
+                    sender.send(request).unwrap();
+                }
+            }
+        }
+    });
+    (port, requests)
+}
+
+#[test]
+fn a_connection_that_went_stale_costs_a_reader_nothing_and_is_not_hidden_from_a_writer() {
+    for (method, arrives, repeats) in
+        [("GET", 3, true), ("HEAD", 3, true), ("PATCH", 2, false), ("POST", 2, false)]
+    {
+        let (port, requests) = serve_once_a_connection();
+        let session = web().session();
+        let url = format!("http://127.0.0.1:{port}/");
+        session.send(&get(url.clone()), PATIENT).unwrap();
+        let second = session.send(&Request { method, ..get(url) }, PATIENT);
+        match second {
+            Ok(reply) => assert!(repeats && reply.status == 200, "{method}"),
+            Err(failure) => assert!(!repeats && failure.maybe_done, "{method}: {}", failure.why),
+        }
+        drop(session);
+        assert_eq!(requests.iter().take(arrives).count(), arrives, "{method}");
+        assert!(requests.try_recv().is_err(), "{method}");
+    }
 }

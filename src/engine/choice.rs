@@ -122,13 +122,23 @@ impl Voice {
     }
 }
 
+/// Who speaks through a source: what the same speaker says of "there is none" by
+/// one protocol it does not overrule by another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Speaker {
+    /// The gateway.
+    Gateway,
+    /// This host's kernel.
+    Kernel,
+}
+
 /// A source and what is known of it.
 #[derive(Clone, Debug)]
 pub struct SourceStatus {
     /// Its name in logs and in the state file.
     pub label: String,
-    /// Sources of one kind do not overrule each other's "there is none".
-    pub is_gateway: bool,
+    /// Who speaks through it.
+    pub speaker: Speaker,
     /// A look is under way.
     pub looking: bool,
     /// The round of its last look, once it has ended.
@@ -150,7 +160,10 @@ impl SourceStatus {
     pub fn new(source: &Source) -> Self {
         Self {
             label: source.to_string(),
-            is_gateway: !matches!(source, Source::Interface(_)),
+            speaker: match source {
+                Source::Upnp(_) | Source::NatPmp(_) => Speaker::Gateway,
+                Source::Interface(_) => Speaker::Kernel,
+            },
             looking: false,
             seen_in: None,
             look_at: None,
@@ -303,11 +316,11 @@ fn in_turn<'a>(
     preferred: &'a [usize],
     kind: Kind,
 ) -> impl Iterator<Item = (usize, &'a SourceStatus)> {
-    let mut absent_by_gateway = None;
+    let mut absent_by = None;
     listed(sources, preferred).filter(move |(_, source)| {
-        let silenced = absent_by_gateway == Some(source.is_gateway);
+        let silenced = absent_by == Some(source.speaker);
         if !silenced && matches!(source.voice(kind).last, Some(Finding::Absent(_))) {
-            absent_by_gateway = Some(source.is_gateway);
+            absent_by = Some(source.speaker);
         }
         !silenced
     })

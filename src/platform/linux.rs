@@ -39,7 +39,8 @@ pub(super) fn default_interface_v6() -> Option<String> {
 }
 
 fn read(path: &str) -> Option<String> {
-    let mut text = String::new();
+    // Room for an ordinary table: one read takes it, and one sees its end.
+    let mut text = String::with_capacity(4096);
     File::open(path).ok()?.take(MAX_TABLE).read_to_string(&mut text).ok()?;
     Some(text)
 }

@@ -217,11 +217,11 @@ impl Reply {
 
 fn refusal(fault: &Element) -> ReplyError {
     let text = |name| fault.walk().find(|element| element.name == name).map(|element| element.text.as_str());
-    let words = text("errorDescription").or_else(|| text("faultstring"));
-    ReplyError::Fault {
-        code: text("errorCode").and_then(number),
-        description: words.unwrap_or_default().to_owned(),
-    }
+    let code = text("errorCode").and_then(number);
+    // The fault string of UPnP is always "UPnPError": worth having only when
+    // there is nothing else.
+    let words = text("errorDescription").or_else(|| text("faultstring").filter(|_| code.is_none()));
+    ReplyError::Fault { code, description: words.unwrap_or_default().to_owned() }
 }
 
 /// A plain decimal number: no sign, nothing around it.
@@ -322,6 +322,7 @@ mod tests {
             ("<s:Fault/>", None, ""),
             ("<Fault><faultcode/><faultstring/></Fault>", None, ""),
             ("<Fault><faultstring>UPnPError</faultstring></Fault>", None, "UPnPError"),
+            ("<Fault><faultstring>UPnPError</faultstring><errorCode>713</errorCode></Fault>", Some(713), ""),
             ("<Fault><errorCode>x</errorCode></Fault>", None, ""),
             ("<Fault><errorCode>70000</errorCode></Fault>", None, ""),
             (

@@ -19,7 +19,7 @@ pub(super) fn explain(error: &Error, timeout: Duration) -> String {
         Error::Rustls(error) => explain_tls(error),
         Error::Tls(_) => "TLS needs a host name that can stand in a certificate".to_owned(),
         Error::LargeResponseHeader(..) => "the head of its answer is too long".to_owned(),
-        Error::BadUri(_) | Error::Http(_) => "the URL is not valid".to_owned(),
+        Error::BadUri(_) | Error::Http(_) => "the URL or a header is not valid".to_owned(),
         Error::Protocol(_) => "its answer is not proper HTTP".to_owned(),
         _ => "the exchange failed".to_owned(),
     }

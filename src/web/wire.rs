@@ -72,6 +72,8 @@ fn bare_host(uri: &Uri) -> Option<&str> {
 pub(super) struct Wires {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) sent: Arc<AtomicBool>,
+    /// Set when a connection is made, rather than used again.
+    pub(super) fresh: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Wires {
@@ -87,6 +89,7 @@ impl<In: Transport> Connector<In> for Wires {
         let Some(tcp) = tcp else {
             return Ok(None);
         };
+        self.fresh.store(true, Ordering::Relaxed);
         let tcp: Box<dyn Transport> = Box::new(tcp);
         let sent = Arc::clone(&self.sent);
         if !details.needs_tls() {

@@ -6,18 +6,18 @@ use std::path::PathBuf;
 
 /// One document and what is expected of it.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// Its path in the corpus, such as `soap/x.xml`.
-    pub file: String,
+    pub(crate) file: String,
     /// The column `expected`, as it is.
-    pub expected: String,
+    pub(crate) expected: String,
     /// The document.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// The rows whose file lies in `folder`, such as `soap`. `None` where there is
 /// no corpus; in CI that is a failure.
-pub fn rows(folder: &str) -> Option<Vec<Row>> {
+pub(crate) fn rows(folder: &str) -> Option<Vec<Row>> {
     let corpus = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus"));
     let Ok(index) = fs::read_to_string(corpus.join("INDEX.tsv")) else {
         assert!(std::env::var_os("CI").is_none(), "no corpus at {}", corpus.display());
