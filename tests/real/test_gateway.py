@@ -48,7 +48,7 @@ def a_gateway_that_hangs_is_waited_for(lab):
     lab.upnpd.send(signal.SIGSTOP)
     lab.set_wan(WAN[1])
     lab.wait_for_polls(4)
-    assert url.values() == WAN[:1] or url.values() == WAN[:2], url.values()
+    assert url.values() == WAN[:1], url.values()
     lab.upnpd.send(signal.SIGCONT)
     wait_for(lambda: WAN[1] in url.values(), "the gateway is asked again", 30)
     assert daemon.alive() and url.values() == WAN[:2], url.values()
@@ -123,7 +123,7 @@ def a_stranger_who_answers_first_is_not_believed(lab):
     # The real one reboots: the stranger's chance.
     lab.upnpd.kill()
     before = rogue.ssdp.searches
-    wait_for(lambda: rogue.ssdp.searches >= before + 3, "the daemon searches", 60)
+    wait_for(lambda: rogue.ssdp.searches >= before + 8, "the daemon searches", 60)
     lab.start_upnpd()
     lab.set_wan(WAN[2])
     wait_for(lambda: url.values() == WAN[:3], "the true address again", 30)
@@ -134,7 +134,7 @@ def a_stranger_alone_is_not_believed_either(lab):
     rogue = FakeGateway(lab, lab.add_host(ROGUE), ROGUE, FORGED)
     url = provider(lab)
     start(lab, write_config(lab, url_section(url.url), ipv4=["upnp"]))
-    wait_for(lambda: rogue.ssdp.searches >= 3, "the daemon searches", 60)
+    wait_for(lambda: rogue.ssdp.searches >= 8, "the daemon searches", 60)
     assert url.values() == []
     lab.start_upnpd()
     wait_for(lambda: url.values() == [WAN[0]], "the true address", 30)
@@ -155,7 +155,9 @@ def of_two_gateways_the_default_route_decides(lab):
     url, _ = started(lab)
     lab.set_wan(WAN[1])
     wait_for(lambda: url.values() == WAN[:2], "the default gateway's new address")
-    lab.wait_for_polls()
+    # While it is away, the other one does not take its place.
+    lab.upnpd.kill()
+    lab.wait_for_polls(20)
     assert url.values() == WAN[:2], url.values()
 
 
