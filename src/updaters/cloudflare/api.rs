@@ -18,6 +18,9 @@ use crate::updaters::{Reply, Request};
 const RECORDS_A_PAGE: usize = 100;
 /// Zones on a page: the most that the API allows.
 const ZONES_A_PAGE: usize = 50;
+/// The longest reply: [`RECORDS_A_PAGE`] records with all their fields take about
+/// 100 KiB; comments and tags may make them several times longer.
+const LIST_REPLY: usize = 1024 * 1024;
 /// Real ids have 32 hexadecimal digits.
 const MAX_ID: usize = 64;
 
@@ -130,7 +133,7 @@ impl Api {
             headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
         }
         let body = body.map(|body| Value::Object(body).to_string());
-        Request { method, url: format!("{}/{path}", self.url), headers, body }
+        Request { method, url: format!("{}/{path}", self.url), headers, body, max_reply: LIST_REPLY }
     }
 
     /// The zones of a reply to [`Api::zones`] or [`Api::zones_named`].
