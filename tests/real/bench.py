@@ -47,14 +47,11 @@ class Run:
         wait_for(lambda: self.url.requests, "the first update", 30)
         self.took = (self.url.requests[0].at - start) * 1000
 
-    def polls(self):
-        return self.lab.upnpd.log().count("#GetExternalIPAddress")
-
     def after(self, polls):
-        """Waits for some polls, and how many there were."""
-        before = self.polls()
-        wait_for(lambda: self.polls() >= before + polls, "polls", 20 * polls)
-        return self.polls() - before
+        """Waits for some polls, and how many there were: one connection each."""
+        before = self.lab.asked()
+        wait_for(lambda: self.lab.asked() >= before + polls, "polls", 20 * polls)
+        return self.lab.asked() - before
 
     def cpu_ms(self):
         """The CPU time used so far, by threads that have ended, too."""

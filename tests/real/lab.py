@@ -208,9 +208,12 @@ class Lab:
         self.ip("gw", *commands)
         self.wan = address
 
-    def asked(self):
-        """How often the client has turned to the gateway: connections, searches, NAT-PMP."""
-        text = run("nsenter", f"--net=/run/netns/{self.gateway}", "nft", "-j", "list", "counter", "inet", "watch", "asked")
+    def asked(self, counter="asked"):
+        """How often the client has turned to the gateway: connections, searches, NAT-PMP.
+
+        The counter `searched` is of the searches alone.
+        """
+        text = run("nsenter", f"--net=/run/netns/{self.gateway}", "nft", "-j", "list", "counter", "inet", "watch", counter)
         return json.loads(text)["nftables"][1]["counter"]["packets"]
 
     def wait_for_polls(self, count=6, seconds=40):
@@ -271,10 +274,12 @@ table inet filter {
 COUNTERS = f"""
 table inet watch {{
   counter asked {{ }}
+  counter searched {{ }}
   chain input {{
     type filter hook input priority -10;
     ip saddr {CLIENT} tcp flags & (syn | ack) == syn counter name asked;
     ip saddr {CLIENT} udp dport {{ 1900, 5351 }} counter name asked;
+    ip saddr {CLIENT} udp dport 1900 counter name searched;
   }}
 }}
 """
