@@ -496,7 +496,7 @@ fn records_inherit_from_their_section_and_that_from_the_file() {
         allow_private = true
         [[cloudflare]]
         api_token_file = \"/text\"
-        records = [{ name = \"@\", type = \"A\", create = true, proxied = true, ttl = 1, comment = \"c\" }]",
+        records = [{ name = \"@\", type = \"A\", create = false, proxied = true, ttl = 1, comment = \"c\" }]",
     );
     let [first, second, third] = &config.targets[..] else { panic!() };
     assert_eq!((first.name.as_str(), first.group, first.entry), ("A *.www.example.org", 0, 0));
@@ -510,7 +510,7 @@ fn records_inherit_from_their_section_and_that_from_the_file() {
     let Group::Cloudflare(account) = &config.groups[1] else { panic!() };
     assert_eq!(account.api_token.reveal(), "some-text");
     let record = &account.records[0];
-    assert_eq!((record.ttl, record.proxied, record.create), (Some(1), Some(true), true));
+    assert_eq!((record.ttl, record.proxied, record.create), (Some(1), Some(true), false));
 }
 
 #[test]
@@ -542,12 +542,12 @@ fn a_fingerprint_changes_with_what_is_sent_and_with_nothing_else() {
         ("api_token = \"t\"", "name = \"a\", ttl = 1"),
         ("api_token = \"t\"", "name = \"a\", proxied = false"),
         ("api_token = \"t\"", "name = \"a\", comment = \"c\""),
-        ("api_token = \"t\"", "name = \"a\", create = true"),
+        ("api_token = \"t\"", "name = \"a\", create = false"),
         ("api_token = \"t\"", "name = \"a\", ipv6_suffix = \"::1\""),
     ] {
         assert_ne!(record(account, fields), base, "{account} {fields}");
     }
-    let same = "name = \"a\", refresh = 9, ipv6 = [\"interface\", \"upnp\"], agree = 2, create = false";
+    let same = "name = \"a\", refresh = 9, ipv6 = [\"interface\", \"upnp\"], agree = 2, create = true";
     assert_eq!(record("api_token = \"t\"", same), base);
     let run = |rest: &str| of(&format!("[[runs]]\ncmd = [\"a\"]\n{rest}"));
     assert_eq!(run("name = \"x\"\ntimeout = 9\nat_start = true"), run(""));

@@ -117,7 +117,7 @@ fn read_record<'a>(
     let ttl = section.take("ttl").and_then(|value| read_ttl(&value));
     let proxied = section.take("proxied").and_then(|value| value.flag());
     let comment = section.take("comment").and_then(|value| read_comment(&value));
-    let create = section.take("create").and_then(|value| value.flag()).unwrap_or(false);
+    let create = section.take("create").and_then(|value| value.flag()).unwrap_or(true);
     let record =
         name.zip(aaaa).map(|(name, aaaa)| CloudflareRecord { name, aaaa, ttl, proxied, comment, create });
     if let Some(record) = &record {
