@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use crate::config::{self, Config, Group, Run, Tls};
 use crate::process;
 use crate::updaters::cloudflare::Cloudflare;
+use crate::updaters::dyndns2::Dyndns;
 use crate::updaters::run;
 use crate::updaters::url::Url;
 use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
@@ -17,6 +18,8 @@ pub enum Updater {
     Cloudflare(Box<Cloudflare>),
     /// A request of the user's own.
     Url(Box<Url>),
+    /// An account of a dyndns2 service.
+    Dyndns(Box<Dyndns>),
     /// A program.
     Run(Run),
 }
@@ -28,6 +31,7 @@ impl Updater {
         match group {
             Group::Cloudflare(config) => Self::Cloudflare(Box::new(Cloudflare::new(config.clone()))),
             Group::Url(config) => Self::Url(Box::new(Url::new(config.clone()))),
+            Group::Dyndns(config) => Self::Dyndns(Box::new(Dyndns::new((**config).clone()))),
             Group::Run(config) => Self::Run(config.clone()),
         }
     }
@@ -39,6 +43,10 @@ impl Updater {
             Self::Cloudflare(cloudflare) => {
                 cloudflare.start(tasks);
                 converse(|reply| cloudflare.next(reply), connection)
+            }
+            Self::Dyndns(dyndns) => {
+                dyndns.start(&tasks);
+                converse(|reply| dyndns.next(reply), connection)
             }
             // A group of this kind has one entry.
             Self::Url(url) => tasks
@@ -100,6 +108,8 @@ pub fn describe(group: &Group) -> String {
     match group {
         Group::Cloudflare(cloudflare) => format!("a record at {}", cloudflare.api_url),
         Group::Url(config::Url { method, .. }) => format!("a {method} request"),
+        Group::Dyndns(account) if account.preset.name.is_empty() => "a dyndns2 server".to_owned(),
+        Group::Dyndns(account) => account.preset.name.clone(),
         Group::Run(run) => format!("the program {:?}", run.cmd.first().map_or("", String::as_str)),
     }
 }

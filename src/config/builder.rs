@@ -50,7 +50,18 @@ impl<'a> Builder<'a> {
 
     /// Adds a target of the group that is pushed next; `section` is where
     /// problems with it are noted.
-    pub(super) fn add(&mut self, section: &Section<'_>, common: &Common<'_>, mut draft: Draft) {
+    pub(super) fn add(&mut self, section: &Section<'_>, common: &Common<'_>, draft: Draft) {
+        self.add_to(self.groups.len(), section, common, draft);
+    }
+
+    /// The same for the group with this index.
+    pub(super) fn add_to(
+        &mut self,
+        group: usize,
+        section: &Section<'_>,
+        common: &Common<'_>,
+        mut draft: Draft,
+    ) {
         if self.targets.len() >= MAX_TARGETS {
             section.refuse(&format!("expected at most {MAX_TARGETS} records, urls and runs"));
             return;
@@ -65,7 +76,7 @@ impl<'a> Builder<'a> {
         let fingerprint = self.unique_fingerprint(&draft);
         self.targets.push(Target {
             name: draft.name,
-            group: self.groups.len(),
+            group,
             entry: draft.entry,
             fingerprint,
             required: draft.required,

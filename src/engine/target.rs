@@ -26,6 +26,8 @@ pub(super) struct TargetStatus {
     complained: bool,
     /// The last failure, until it is mended.
     failure: Option<String>,
+    /// What the last update changed nothing about.
+    unchanged: Option<Addresses>,
 }
 
 /// What a target should hold now.
@@ -59,6 +61,7 @@ impl TargetStatus {
             in_flight: None,
             complained: false,
             failure: None,
+            unchanged: None,
         }
     }
 
@@ -176,7 +179,15 @@ impl TargetStatus {
             (false, _) => format!("already {addresses}"),
         };
         let change = Some((old, addresses));
-        Report { change, took: Some(took), ..Report::new(Level::Info, &self.config.name, text) }
+        let needless = !changed && self.config.refresh.is_none() && self.unchanged == Some(addresses);
+        self.unchanged = (!changed).then_some(addresses);
+        // Providers call that abuse, so nobody should do it without being told.
+        let (level, text) = if needless {
+            (Level::Warning, format!("{text}, as the time before: this update was needless"))
+        } else {
+            (Level::Info, text)
+        };
+        Report { change, took: Some(took), ..Report::new(level, &self.config.name, text) }
     }
 
     /// Whether what it holds is not what it should, or is not certain.
