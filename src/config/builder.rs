@@ -1,5 +1,6 @@
 //! Collecting targets: unique names, fingerprints and sources.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::common::Common;
@@ -8,6 +9,7 @@ use super::section::Section;
 use super::sources::MAX_SOURCES;
 use super::{Group, Source, Target};
 use crate::address::Family;
+use crate::updaters::dyndns2::presets::Preset;
 use crate::updaters::placeholders::Needs;
 
 /// More than any network has; state and memory stay small.
@@ -32,6 +34,10 @@ pub(super) struct Builder<'a> {
     pub(super) groups: Vec<Group>,
     pub(super) targets: Vec<Target>,
     pub(super) sources: Vec<Source>,
+    /// The groups of accounts that several sections may share.
+    pub(super) accounts: HashMap<String, usize>,
+    /// The presets, once a section has asked for one.
+    pub(super) presets: OnceCell<Vec<Preset>>,
     names: HashMap<String, usize>,
     fingerprints: HashMap<String, usize>,
 }
@@ -43,6 +49,8 @@ impl<'a> Builder<'a> {
             groups: Vec::new(),
             targets: Vec::new(),
             sources: Vec::new(),
+            accounts: HashMap::new(),
+            presets: OnceCell::new(),
             names: HashMap::new(),
             fingerprints: HashMap::new(),
         }

@@ -1,5 +1,7 @@
 //! `[[dyndns]]`: presets, and any dyndns2 server.
 
+use std::collections::HashSet;
+
 use super::builder::{Builder, Draft};
 use super::common::Common;
 use super::files::{Files, is_placeholder};
@@ -12,7 +14,7 @@ use super::section::{Section, Value};
 use super::sources::Router;
 use super::{Dyndns, Group};
 use crate::secret::Secret;
-use crate::updaters::dyndns2::presets::{KEYS, Preset, find};
+use crate::updaters::dyndns2::presets::{KEYS, Preset, all, find};
 use crate::updaters::dyndns2::zone;
 use crate::updaters::placeholders::Needs;
 
@@ -29,13 +31,13 @@ pub(super) fn read<'a>(
     builder: &mut Builder<'a>,
 ) {
     let own_suffix = section.has("ipv6_suffix");
+    let account = read_account(&mut section, files, builder);
+    let label = section.take("name").and_then(|value| value.line());
     if let Some(value) = section.take("when_absent") {
         value.refuse::<()>("a DNS record cannot be empty; leave this key out");
     }
     let mut common = common.clone();
     common.take(&mut section, router);
-    let label = section.take("name").and_then(|value| value.line());
-    let account = read_account(&mut section, files);
     let Some(account) = account else {
         // What it needs is not known, so nothing more is said of it.
         for key in ["hostname", "hostnames"] {
@@ -57,7 +59,7 @@ pub(super) fn read<'a>(
         let draft = Draft {
             name: target_name(label, &hostname, single, &account.preset),
             entry,
-            fingerprint: fingerprint(&account, &hostname, &common),
+            fingerprint: fingerprint(&account).text(&hostname).maybe(common.ipv6_suffix).finish(),
             required,
             optional,
             at_start: false,
@@ -71,17 +73,16 @@ pub(super) fn read<'a>(
 }
 
 /// The account without its names.
-fn read_account(section: &mut Section<'_>, files: &Files<'_>) -> Option<Dyndns> {
+fn read_account(section: &mut Section<'_>, files: &Files<'_>, builder: &Builder<'_>) -> Option<Dyndns> {
     let (provider, url) = (section.take("provider"), section.take("url"));
     let username = section.take("username");
-    let given = |section: &Section<'_>, key: &str| section.has(key);
-    let with_password = given(section, "password") || given(section, "password_file");
+    let with_password = section.has("password") || section.has("password_file");
     let (preset, url) = match (provider, url) {
         (Some(_), Some(url)) => {
             url.refuse_key::<()>("\"provider\" is given too; keep one of the two");
             (None, None)
         }
-        (Some(provider), None) => (read_provider(&provider), None),
+        (Some(provider), None) => (read_provider(&provider, builder.presets.get_or_init(all)), None),
         (None, Some(url)) => {
             let url = read_url(&url);
             let user = username.is_some() || with_password;
@@ -100,9 +101,9 @@ fn read_account(section: &mut Section<'_>, files: &Files<'_>) -> Option<Dyndns> 
     Some(Dyndns { preset: preset?, url, username, password, token, hostnames: Vec::new() })
 }
 
-fn read_provider(value: &Value<'_>) -> Option<Preset> {
-    match find(value.line()?.trim()) {
-        Ok(preset) => Some(preset),
+fn read_provider(value: &Value<'_>, presets: &[Preset]) -> Option<Preset> {
+    match find(presets, value.line()?.trim()) {
+        Ok(preset) => Some(preset.clone()),
         Err(Some(meant)) => value.refuse(&format!("no such provider: did you mean {meant:?}?")),
         Err(None) => value.refuse(
             "no such provider; see `ddns-update-daemon providers`, or give the url of any dyndns2 server",
@@ -237,14 +238,14 @@ fn read_hostnames(section: &mut Section<'_>, account: &Dyndns) -> Vec<String> {
     if let (false, Some(value)) = (preset.needs("hostname"), values.get(1)) {
         value.refuse::<()>("expected only one name: the credentials decide it");
     }
-    let mut names: Vec<String> = Vec::new();
+    let (mut names, mut known) = (Vec::new(), HashSet::new());
     for value in values {
         let Some(name) = read_hostname(&value, account) else { continue };
-        if names.contains(&name) {
+        if known.insert(name.clone()) {
+            names.push(name);
+        } else {
             value.refuse::<()>("this name is listed twice");
-            continue;
         }
-        names.push(name);
     }
     names
 }
@@ -296,19 +297,16 @@ fn needs(preset: &Preset, common: &mut Common<'_>) -> (Needs, Needs) {
 /// The group of an account, and its next entry. Sections of the same account
 /// share it, as a provider counts its requests together.
 fn place(builder: &mut Builder<'_>, account: &Dyndns) -> (usize, usize) {
-    let same = |group: &Group| match group {
-        Group::Dyndns(known) => Dyndns { hostnames: Vec::new(), ..(**known).clone() } == *account,
-        _ => false,
-    };
-    if let Some(group) = builder.groups.iter().position(same) {
-        let entries = match builder.groups.get(group) {
-            Some(Group::Dyndns(known)) => known.hostnames.len(),
-            _ => 0,
-        };
-        return (group, entries);
+    let new = builder.groups.len();
+    let group = *builder.accounts.entry(fingerprint(account).finish()).or_insert(new);
+    if group == new {
+        builder.groups.push(Group::Dyndns(Box::new(account.clone())));
     }
-    builder.groups.push(Group::Dyndns(Box::new(account.clone())));
-    (builder.groups.len().saturating_sub(1), 0)
+    let names = match builder.groups.get(group) {
+        Some(Group::Dyndns(known)) => known.hostnames.len(),
+        _ => 0,
+    };
+    (group, names)
 }
 
 fn target_name(label: Option<&str>, hostname: &str, single: bool, preset: &Preset) -> String {
@@ -320,16 +318,14 @@ fn target_name(label: Option<&str>, hostname: &str, single: bool, preset: &Prese
     }
 }
 
-fn fingerprint(account: &Dyndns, hostname: &str, common: &Common<'_>) -> String {
+/// Of the account; its presets may get better without being another one.
+fn fingerprint(account: &Dyndns) -> Fingerprint {
     Fingerprint::new("dyndns")
         .text(&account.preset.name)
         .maybe(account.url.as_ref().map(Secret::reveal))
         .maybe(account.username.as_deref())
         .maybe(account.password.as_ref().map(Secret::reveal))
         .maybe(account.token.as_ref().map(Secret::reveal))
-        .text(hostname)
-        .maybe(common.ipv6_suffix)
-        .finish()
 }
 
 fn warn_of_plain_http(account: &Dyndns, problems: &Problems<'_>) {

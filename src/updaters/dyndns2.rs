@@ -113,9 +113,8 @@ impl Dyndns {
     /// Puts it into a request that goes out for other names anyway, or a new one.
     fn enqueue(&mut self, entry: usize, addresses: Addresses) {
         let most = if self.one_by_one { 1 } else { self.config.preset.names };
-        let room = self.job.waiting.iter_mut().find(|parcel| {
-            parcel.addresses == addresses && parcel.entries.len() < most && !parcel.entries.contains(&entry)
-        });
+        let room = self.job.waiting.back_mut();
+        let room = room.filter(|parcel| parcel.addresses == addresses && parcel.entries.len() < most);
         match room {
             Some(parcel) => parcel.entries.push(entry),
             None => self.job.waiting.push_back(Parcel { entries: vec![entry], addresses }),

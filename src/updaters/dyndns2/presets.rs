@@ -1,5 +1,6 @@
 //! The presets: `providers.toml` as values. That file says what each key means.
 
+use std::fmt;
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -12,7 +13,8 @@ const TABLE: &str = include_str!("../providers.toml");
 const FAULT: Duration = Duration::from_secs(30 * 60);
 
 /// How a provider wants to be asked, and what it answers. Texts are templates.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// `Debug` shows the name only: a URL of the user's own may hold a secret.
+#[derive(Clone, Eq, PartialEq)]
 pub struct Preset {
     /// Its name in configurations; empty for a server of the user's own.
     pub name: String,
@@ -48,6 +50,12 @@ pub struct Preset {
     pub answers: Answers,
     /// What is meant by `hostname`, `username`, `password` and `token`.
     pub meanings: Vec<(&'static str, String)>,
+}
+
+impl fmt::Debug for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Preset").field(&self.name).finish()
+    }
 }
 
 /// Answers that differ from dyndns2's; the rules are explained in
@@ -162,11 +170,10 @@ pub fn all() -> Vec<Preset> {
 }
 
 /// The preset with this name, or the name that was meant, if that can be told.
-pub fn find(name: &str) -> Result<Preset, Option<String>> {
-    let presets = all();
+pub fn find<'p>(presets: &'p [Preset], name: &str) -> Result<&'p Preset, Option<&'p str>> {
     let names = || presets.iter().map(|preset| preset.name.as_str());
-    let meant = longer(name, names()).or_else(|| nearest(name, names())).map(str::to_owned);
-    presets.into_iter().find(|preset| preset.name == name).ok_or(meant)
+    let meant = longer(name, names()).or_else(|| nearest(name, names()));
+    presets.iter().find(|preset| preset.name == name).ok_or(meant)
 }
 
 /// The longest name that `word` begins with, whatever dots and hyphens stand in
@@ -335,7 +342,8 @@ mod tests {
 
     #[test]
     fn names_are_found_or_guessed() {
-        assert_eq!(find("no-ip").unwrap().names, 1);
+        let presets = all();
+        assert_eq!(find(&presets, "no-ip").unwrap().names, 1);
         for (word, meant) in [
             ("noip", "no-ip"),
             ("No-IP.com", "no-ip"),
@@ -343,9 +351,9 @@ mod tests {
             ("he.net", "he"),
             ("infomanaik", "infomaniak"),
         ] {
-            assert_eq!(find(word), Err(Some(meant.to_owned())));
+            assert_eq!(find(&presets, word), Err(Some(meant)));
         }
-        assert_eq!(find("frobnicate"), Err(None));
+        assert_eq!(find(&presets, "frobnicate"), Err(None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::presets::{Preset, find};
+use super::presets::{Preset, all, find};
 use super::*;
 use crate::secret::Secret;
 
@@ -20,7 +20,7 @@ fn account(preset: Preset) -> config::Dyndns {
 }
 
 fn updater(provider: &str) -> Dyndns {
-    Dyndns::new(account(find(provider).unwrap()))
+    Dyndns::new(account(find(&all(), provider).unwrap().clone()))
 }
 
 fn own() -> Dyndns {
@@ -39,8 +39,8 @@ fn task(entry: usize, addresses: Addresses) -> Task {
     Task { entry, addresses, old: Addresses::default() }
 }
 
-fn answer(status: u16, body: &str) -> Result<Reply, Failure> {
-    Ok(Reply { status, retry_after: None, body: body.into() })
+fn answer(status: u16, body: &str) -> Reply {
+    Reply { status, retry_after: None, body: body.into() }
 }
 
 /// Performs a job; each request takes the next answer, the last one stays. The
@@ -57,7 +57,7 @@ fn perform(
             Step::Send(request) => {
                 let (status, body) = answers[urls.len().min(answers.len() - 1)];
                 urls.push(request.url.splitn(4, '/').nth(3).unwrap().to_owned());
-                reply = Some(answer(status, body));
+                reply = Some(Ok(answer(status, body)));
             }
             Step::Done(outcomes) => return (urls, outcomes),
         }
