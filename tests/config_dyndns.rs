@@ -24,11 +24,13 @@ fn good(text: &str) -> Config {
 }
 
 fn accounts(config: &Config) -> Vec<&Dyndns> {
-    let account = |group| match group {
-        &Group::Dyndns(ref account) => Some(account.as_ref()),
-        _ => None,
-    };
-    config.groups.iter().filter_map(account).collect()
+    let mut accounts = Vec::new();
+    for group in &config.groups {
+        if let Group::Dyndns(account) = group {
+            accounts.push(account.as_ref());
+        }
+    }
+    accounts
 }
 
 /// A section of `provider` with what most of them need.
@@ -282,7 +284,8 @@ fn secrets_are_never_shown() {
     assert!(!format!("{config:?}").contains("SENTINEL"), "{config:?}");
     for index in 0..SECRETS.len() {
         for damage in ["", "\"", "["] {
-            let text = format!("{}{damage}{}", &SECRETS[..index], &SECRETS[index + 1..]);
+            let (before, behind) = SECRETS.split_at(index);
+            let text = format!("{before}{damage}{}", behind.get(1..).unwrap_or_default());
             let told = match read(&text) {
                 Ok(config) => config.warnings.join("\n"),
                 Err(error) => error.to_string(),

@@ -49,27 +49,40 @@ pub(super) fn read<'a>(
     warn_of_plain_http(&account, problems);
     let hostnames = read_hostnames(&mut section, &account);
     common.refresh = common.refresh.or(account.preset.refresh);
-    let (required, optional) = needs(&account.preset, &mut common);
+    let families = needs(&account.preset, &mut common);
     if own_suffix && common.ipv6_suffix.is_none() {
         section.refuse("ipv6_suffix is of no use here: only IPv4 addresses are sent");
     }
-    let (group, first) = place(builder, &account);
+    add_names(&account, hostnames, label, families, &section, &common, builder);
+    section.finish();
+}
+
+/// A target for each name.
+fn add_names<'a>(
+    account: &Dyndns,
+    hostnames: Vec<String>,
+    label: Option<&str>,
+    (required, optional): (Needs, Needs),
+    section: &Section<'a>,
+    common: &Common<'a>,
+    builder: &mut Builder<'a>,
+) {
+    let (group, first) = place(builder, account);
     let single = hostnames.len() == 1;
     for (hostname, entry) in hostnames.into_iter().zip(first..) {
         let draft = Draft {
             name: target_name(label, &hostname, single, &account.preset),
             entry,
-            fingerprint: fingerprint(&account).text(&hostname).maybe(common.ipv6_suffix).finish(),
+            fingerprint: fingerprint(account).text(&hostname).maybe(common.ipv6_suffix).finish(),
             required,
             optional,
             at_start: false,
         };
-        builder.add_to(group, &section, &common, draft);
+        builder.add_to(group, section, common, draft);
         if let Some(Group::Dyndns(account)) = builder.groups.get_mut(group) {
             account.hostnames.push(hostname);
         }
     }
-    section.finish();
 }
 
 /// The account without its names.
