@@ -14,6 +14,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::{self, Group, Tls};
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::dyndns2::presets;
+use ddns_update_daemon::updaters::providers;
 use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Task};
 use ddns_update_daemon::web::Web;
 use toml::de::{DeTable, DeValue};
@@ -127,7 +128,7 @@ impl Values {
     fn section(&self, provider: &str, row: &Row, more: &str) -> String {
         let mut text = format!("[[dyndns]]\nprovider = \"{provider}\"\n{more}\n");
         if mentions(row, "host") || mentions(row, "label") {
-            text += &format!("hostname = \"{}\"\n", self.host);
+            let _ = writeln!(text, "hostname = \"{}\"", self.host);
         }
         for (key, name, value) in [
             ("username", "username", self.user.as_str()),
@@ -136,7 +137,7 @@ impl Values {
             ("token", "raw_token", TOKEN),
         ] {
             if mentions(row, name) {
-                text += &format!("{key} = '{value}'\n");
+                let _ = writeln!(text, "{key} = '{value}'");
             }
         }
         text
@@ -421,7 +422,7 @@ fn families(row: &Row) -> Vec<Addresses> {
 fn every_preset_asks_as_its_provider_wants_and_understands_the_answer() {
     let (stand_in, web) = (StandIn::start(), Web::new(&Tls::default()).unwrap());
     let rows = rows();
-    assert_eq!(rows.len(), presets::all().len());
+    assert_eq!(rows.len(), providers::all().len());
     for (name, row) in &rows {
         for sent in families(row) {
             let judged = |kind| perform(&stand_in, &web, name, row, sent, kind);

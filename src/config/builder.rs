@@ -9,8 +9,8 @@ use super::section::Section;
 use super::sources::MAX_SOURCES;
 use super::{Group, Source, Target};
 use crate::address::Family;
-use crate::updaters::dyndns2::presets::Preset;
 use crate::updaters::placeholders::Needs;
+use crate::updaters::providers::Preset;
 
 /// More than any network has; state and memory stay small.
 const MAX_TARGETS: usize = 10_000;

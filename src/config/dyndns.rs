@@ -14,9 +14,9 @@ use super::section::{Section, Value};
 use super::sources::Router;
 use super::{Dyndns, Group};
 use crate::secret::Secret;
-use crate::updaters::dyndns2::presets::{KEYS, Preset, all, find};
 use crate::updaters::dyndns2::zone;
 use crate::updaters::placeholders::Needs;
+use crate::updaters::providers::{KEYS, Preset, all, find};
 
 /// What may stand in braces in a URL of the user's own.
 const PLACEHOLDERS: [&str; 7] = ["host", "ip", "ips", "ipv4", "ipv6", "password", "token"];

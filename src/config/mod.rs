@@ -34,8 +34,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::secret::Secret;
-use crate::updaters::dyndns2::presets::Preset;
 use crate::updaters::placeholders::Needs;
+use crate::updaters::providers::Preset;
 use crate::url::LanUrl;
 
 /// A whole configuration.

@@ -9,7 +9,7 @@
 //! and the other parameters of old.
 
 mod answer;
-pub mod presets;
+
 mod request;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -7,6 +7,7 @@ pub mod cloudflare;
 pub mod dyndns2;
 pub mod idn;
 pub mod placeholders;
+pub mod providers;
 pub mod quote;
 pub mod run;
 pub mod url;

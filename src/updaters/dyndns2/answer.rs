@@ -7,11 +7,11 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::presets::Preset;
 use super::request::{Values, base64, percent_encoded};
 use crate::address::Addresses;
 use crate::config::Dyndns;
 use crate::secret::Secret;
+use crate::updaters::providers::Preset;
 use crate::updaters::quote::quoted;
 use crate::updaters::{Failure, Outcome, Reply};
 

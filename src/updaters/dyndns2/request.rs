@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use super::presets::Preset;
 use crate::address::Addresses;
 use crate::config::Dyndns;
 use crate::updaters::Request;
+use crate::updaters::providers::Preset;
 
 /// The request that gives `addresses` to `hosts`. A template that splits
 /// families gets one family only; `ipv6` says which URL.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::presets::{Preset, all, find};
 use super::*;
 use crate::secret::Secret;
+use crate::updaters::providers::{Preset, all, find};
 
 const NAMES: [&str; 3] = ["a.example.org", "b.example.org", "c.example.org"];
 

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use crate::nearest::nearest;
 
-const TABLE: &str = include_str!("../providers.toml");
+const TABLE: &str = include_str!("providers.toml");
 
 /// After `dnserr` and `911`, unless the provider says otherwise.
 const FAULT: Duration = Duration::from_secs(30 * 60);
