@@ -122,6 +122,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "1:1: [[dyndns]]: ipv6_suffix is of no use here: only IPv4 addresses are sent",
     ),
     (
+        "provider = \"dhis\"\nhostname = \"a.b\"\nusername = \"me\"\npassword = \"pw\"\nipv6_suffix = \"::1\"",
+        "1:1: [[dyndns]]: ipv6_suffix is of no use here: dhis takes the address that asks",
+    ),
+    (
         "provider = \"no-ip\"\nhostname = \"a.b\"\nusername = \"me\"\npassword = \"pw\"\nwhen_absent = \"empty\"",
         "6:15: when_absent = \"empty\": a DNS record cannot be empty; leave this key out",
     ),

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::{self, Group, Tls};
+use ddns_update_daemon::jobs::{Connection, Updater};
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
 use ddns_update_daemon::updaters::providers;
 use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Task};
@@ -480,4 +481,34 @@ fn every_preset_knows_the_return_codes() {
         let empty = row.contains_key("empty") || row.contains_key("any");
         assert_eq!(matches!(outcome(200, ""), Outcome::Published { .. }), empty, "{name}");
     }
+}
+
+#[test]
+fn a_server_of_the_users_own_is_asked_at_its_url() {
+    let stand_in = StandIn::start();
+    let text = format!(
+        "[[dyndns]]\nurl = \"http://127.0.0.1:{}/nic/update\"\nhostnames = [\"a.example\", \"b.example\"]\n\
+         username = '{USER}'\npassword = '{PASSWORD}'",
+        stand_in.port
+    );
+    let config = config::parse(&text, Path::new("c.toml"), &|_| Err(String::new())).unwrap();
+    let tasks: Vec<Task> =
+        (0..2).map(|entry| Task { entry, ..task(addresses("192.0.2.7", "2001:db8::7")) }).collect();
+    for answer in ["good 192.0.2.7", "nochg 2001:db8::7", "nohost"] {
+        stand_in.answers.send((200, answer.to_owned())).unwrap();
+    }
+    let outcomes = Updater::new(&config.groups[0]).perform(tasks, &Connection::new(&config));
+    assert!(
+        matches!(&outcomes[..], [(0, Outcome::Published { changed: true }), (1, Outcome::Blocked { .. })]),
+        "{outcomes:?}"
+    );
+    for (host, ip) in [("a.example", "192.0.2.7"), ("a.example", "2001:db8::7"), ("b.example", "192.0.2.7")] {
+        let arrived = stand_in.arrived.recv().unwrap();
+        assert_eq!((arrived.method.as_str(), arrived.path.as_str()), ("GET", "/nic/update"));
+        let pair = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+        assert_eq!(arrived.query, [pair("hostname", host), pair("myip", ip)]);
+        let code = arrived.headers["authorization"].strip_prefix("Basic ").unwrap();
+        assert_eq!(base64_decoded(code), format!("{USER}:{PASSWORD}"));
+    }
+    assert!(stand_in.arrived.try_recv().is_err(), "the refused name's other family is not sent");
 }

@@ -53,6 +53,10 @@ pub(super) fn read<'a>(
     if own_suffix && common.ipv6_suffix.is_none() {
         section.refuse("ipv6_suffix is of no use here: only IPv4 addresses are sent");
     }
+    if own_suffix && !account.preset.is_told() {
+        let name = &account.preset.name;
+        section.refuse(&format!("ipv6_suffix is of no use here: {name} takes the address that asks"));
+    }
     add_names(&account, hostnames, label, families, &section, &common, builder);
     section.finish();
 }

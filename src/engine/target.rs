@@ -243,16 +243,20 @@ impl TargetStatus {
 
     fn wanted(&self, sources: &[SourceStatus]) -> Result<Wanted, Waiting> {
         let mut wanted = Wanted { addresses: Addresses::default(), covers: Needs::default() };
+        let mut refused = None;
         for kind in self.kinds() {
             let required = has(self.config.required, kind);
             match self.choice(sources, kind) {
                 Choice::Known(value, source) => match self.publishable(value) {
                     Ok(value) => wanted.put(value, self.config.ipv6_suffix),
-                    Err(why) if required => {
+                    Err(why) => {
                         let label = sources.get(source).map_or("", |source| source.label.as_str());
-                        return Err(Waiting::Useless(format!("{label}: {why}")));
+                        let why = format!("{label}: {why}");
+                        if required {
+                            return Err(Waiting::Useless(why));
+                        }
+                        refused.get_or_insert(why);
                     }
-                    Err(_) => {}
                 },
                 Choice::Pending => return Err(Waiting::Pending),
                 Choice::Absent(_) if required && self.config.empty_when_absent => wanted.cover(kind),
@@ -262,7 +266,8 @@ impl TargetStatus {
             }
         }
         if wanted.addresses.is_empty() {
-            return Err(Waiting::Unknown("no address is known".to_owned()));
+            let unknown = || Waiting::Unknown("no address is known".to_owned());
+            return Err(refused.map_or_else(unknown, Waiting::Useless));
         }
         Ok(wanted)
     }

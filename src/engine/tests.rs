@@ -574,3 +574,12 @@ fn a_dry_run_needs_no_pauses() {
     });
     assert_eq!(publish, Some(3));
 }
+
+#[test]
+fn a_target_that_takes_either_family_tells_why_it_gets_neither() {
+    let either = Target { optional: IPV4.or(IPV6), ..target("t", 0, NONE) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![either]), State::default());
+    bench.observe(0, seen("100.72.3.9"));
+    let lines: Vec<_> = bench.reports.iter().map(|report| report.text.as_str()).collect();
+    assert!(lines.iter().any(|line| line.contains("carrier-grade NAT (RFC 6598)")), "{lines:?}");
+}

@@ -14,6 +14,7 @@ mod request;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+pub(super) use self::answer::wait;
 use self::answer::{Sent, Verdict, worse};
 pub use self::request::zone;
 use super::{Failure, Outcome, Reply, Request, Step, Task};

@@ -125,6 +125,12 @@ impl Preset {
         !self.mentions("ipv6") || self.url6.is_some() || self.mentions("ipv4")
     }
 
+    /// Whether it is told the address, or takes the one that the request comes from.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        ["ip", "ips", "ipv4", "ipv6"].iter().any(|name| self.mentions(name))
+    }
+
     /// Whether each family takes a request of its own.
     #[must_use]
     pub fn splits_families(&self) -> bool {

@@ -263,7 +263,7 @@ fn refusal(word: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// `w60s`, `w5m`, `w1h`.
-fn wait(word: &str) -> Option<Duration> {
+pub(in crate::updaters) fn wait(word: &str) -> Option<Duration> {
     let rest = word.strip_prefix('w')?;
     let (digits, unit) = rest.split_at_checked(rest.len().checked_sub(1)?)?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
