@@ -4,7 +4,7 @@ import json
 import os
 
 from cloudflare_standin import TOKEN, cloudflare
-from daemon import Hook, cloudflare_section, command, restart, scenario, start, url_section, write_config
+from daemon import Hook, cloudflare_section, command, restart, scenario, start, url_section, wait_for_answers, write_config
 from lab import WAN, wait_for
 from servers import provider
 
@@ -28,6 +28,7 @@ def a_failing_target_delays_no_other_and_is_retried_with_the_newest_address(lab)
     sections = "".join(url_section(server.url, f'name = "{name}"') for name, server in bad.items())
     daemon = start(lab, write_config(lab, sections + url_section(good.url)))
     wait_for(lambda: good.values() == [WAN[0]], "the good target")
+    wait_for_answers(daemon, WAN[0])
     wait_for(lambda: all(server.requests for server in bad.values()), "every target is tried")
     lab.set_wan(WAN[1])
     wait_for(lambda: good.values() == WAN[:2], "the good target again")
@@ -80,11 +81,14 @@ def a_blocked_url_stays_silent_until_its_section_changes(lab):
     daemon = start(lab, config)
     wait_for(lambda: url.values() and good.values(), "the first updates")
     wait_for(lambda: "badauth" in daemon.log(), "the block is spoken of")
+    wait_for_answers(daemon, WAN[0])
     lab.set_wan(WAN[1])
     wait_for(lambda: good.values() == WAN[:2], "the other target goes on")
+    wait_for_answers(daemon, WAN[1])
     daemon = restart(lab, daemon, config)
     lab.set_wan(WAN[2])
     wait_for(lambda: good.values() == WAN[:3], "the other target goes on after a restart")
+    wait_for_answers(daemon, WAN[2])
     lab.wait_for_polls(3)
     assert url.values() == [WAN[0]], url.values()
     url.answer = (200, {}, "good")
@@ -102,6 +106,8 @@ def a_refused_token_blocks_cloudflare_until_its_section_changes(lab):
     config = write_config(lab, cloudflare_section(front, records))
     daemon = start(lab, config)
     wait_for(lambda: "9109" in daemon.log(), "the refusal is spoken of")
+    # Until the block is on disk, a restart may ask once more.
+    lab.wait_for_polls(2)
     front.api.fault, asked = None, len(front.requests)
     daemon = restart(lab, daemon, config)
     lab.set_wan(WAN[1])
@@ -192,6 +198,7 @@ def a_file_of_1_0_runs_unchanged(lab):
         f'[[runs]]\ncmd = ["{hook.path}", "{{ipv4}}"]\n')
     process = start(lab, config, "-v", STATE_DIRECTORY=str(lab.dir))
     wait_for(lambda: url.values() == [WAN[0]] and hook.args() == [WAN[0]], "the first update")
+    wait_for_answers(process, WAN[0], 2)
     assert url.requests[0].method == "POST" and url.requests[0].headers["x-a"] == "b"
     lab.set_wan(WAN[1])
     wait_for(lambda: url.values() == WAN[:2] and hook.args() == WAN[:2], "the change")
