@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod discover;
+pub mod dns;
 pub mod engine;
 pub mod http;
 pub mod jobs;
