@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Instant;
+
+use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::{self, Config, Group, Run, Tls};
+use crate::dns::client::{self, DnsError};
 use crate::process;
 use crate::updaters::cloudflare::Cloudflare;
+use crate::updaters::rfc2136::{self, Rfc2136};
 use crate::updaters::run;
 use crate::updaters::url::Url;
 use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
@@ -17,6 +22,8 @@ pub enum Updater {
     Cloudflare(Box<Cloudflare>),
     /// A request of the user's own.
     Url(Box<Url>),
+    /// Records at a name server.
+    Rfc2136(Box<Rfc2136>),
     /// A program.
     Run(Run),
 }
@@ -28,6 +35,7 @@ impl Updater {
         match group {
             Group::Cloudflare(config) => Self::Cloudflare(Box::new(Cloudflare::new(config.clone()))),
             Group::Url(config) => Self::Url(Box::new(Url::new(config.clone()))),
+            Group::Rfc2136(config) => Self::Rfc2136(Box::new(Rfc2136::new(config.clone()))),
             Group::Run(config) => Self::Run(config.clone()),
         }
     }
@@ -48,6 +56,10 @@ impl Updater {
                     converse(|reply| url.next(reply), connection)
                 })
                 .collect(),
+            Self::Rfc2136(rfc2136) => {
+                rfc2136.start(tasks);
+                converse_by_dns(rfc2136)
+            }
             Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
         }
     }
@@ -63,6 +75,29 @@ fn converse(mut next: impl FnMut(Answer) -> Step, connection: &Connection) -> Ve
         match next(answer) {
             Step::Send(request) => answer = Some(connection.send(&mut session, &request)),
             Step::Done(outcomes) => return outcomes,
+        }
+    }
+}
+
+fn converse_by_dns(rfc2136: &mut Rfc2136) -> Vec<(usize, Outcome)> {
+    let resolvers = client::system_resolvers();
+    let random = SystemRandom::new();
+    let mut answer = None;
+    loop {
+        let mut id = [0; 2];
+        // A system without randomness still has TCP and signatures.
+        let _ = random.fill(&mut id);
+        let now = rfc2136::Now { unix: client::unix_time(), id: u16::from_ne_bytes(id) };
+        match rfc2136.next(now, answer.take()) {
+            rfc2136::Step::Exchange(exchange) => {
+                let start = Instant::now();
+                let deadline = start.checked_add(client::TIMEOUT).unwrap_or(start);
+                let came = client::exchange(&exchange, &resolvers, deadline);
+                let failure =
+                    |error: DnsError| Failure { maybe_done: error.maybe_done(), why: error.to_string() };
+                answer = Some(came.map_err(failure));
+            }
+            rfc2136::Step::Done(outcomes) => return outcomes,
         }
     }
 }
@@ -100,6 +135,10 @@ pub fn describe(group: &Group) -> String {
     match group {
         Group::Cloudflare(cloudflare) => format!("a record at {}", cloudflare.api_url),
         Group::Url(config::Url { method, .. }) => format!("a {method} request"),
+        Group::Rfc2136(config::Rfc2136 { server: Some(server), .. }) => {
+            format!("a record at the name server {server}")
+        }
+        Group::Rfc2136(_) => "a record at its zone's primary name server".to_owned(),
         Group::Run(run) => format!("the program {:?}", run.cmd.first().map_or("", String::as_str)),
     }
 }

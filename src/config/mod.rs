@@ -10,6 +10,7 @@ mod common;
 mod describe;
 mod files;
 mod fingerprint;
+mod key_file;
 mod load;
 mod names;
 mod problems;
@@ -17,6 +18,7 @@ mod programs;
 mod provider_url;
 mod read;
 mod requests;
+mod rfc2136;
 mod section;
 mod sources;
 mod typos;
@@ -32,6 +34,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dns::name::Name;
+use crate::dns::server::{Server, Transport};
+use crate::dns::tsig::Key;
 use crate::secret::Secret;
 use crate::updaters::placeholders::Needs;
 use crate::url::LanUrl;
@@ -170,6 +175,8 @@ pub enum Group {
     Cloudflare(Cloudflare),
     /// A `[[urls]]` section; one entry.
     Url(Url),
+    /// An `[[rfc2136]]` section; its records are the entries.
+    Rfc2136(Rfc2136),
     /// A `[[runs]]` section; one entry.
     Run(Run),
 }
@@ -219,6 +226,32 @@ pub struct Url {
     /// First words of an accepted answer; `None`: any 2xx without a known
     /// failure word.
     pub expect: Option<Vec<String>>,
+}
+
+/// An `[[rfc2136]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rfc2136 {
+    /// The zone's primary; `None`: the one that the zone names.
+    pub server: Option<Server>,
+    /// The zone; `None`: found from the records' names.
+    pub zone: Option<Name>,
+    /// What updates are signed with; `None`: they are not.
+    pub key: Option<Key>,
+    /// Seconds.
+    pub ttl: u32,
+    /// Over what the server is asked.
+    pub transport: Transport,
+    /// The records; none occurs twice.
+    pub records: Vec<Rfc2136Record>,
+}
+
+/// An `[[rfc2136.records]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rfc2136Record {
+    /// The full name.
+    pub name: Name,
+    /// AAAA instead of A.
+    pub aaaa: bool,
 }
 
 /// A `[[runs]]` section.

@@ -9,7 +9,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let padding = digits.iter().rev().take_while(|byte| **byte == b'=').count();
     digits.truncate(digits.len().saturating_sub(padding));
-    if padding > 2 || (padding > 0 && !digits.len().saturating_add(padding).is_multiple_of(4)) {
+    if padding > 2 || (padding > 0 && digits.len().saturating_add(padding) % 4 != 0) {
         return None;
     }
     let mut bytes = Vec::new();

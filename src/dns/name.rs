@@ -176,7 +176,7 @@ mod tests {
             ("ä", NameError::Character),
             ("a\\.b", NameError::Character),
             (&"a".repeat(64), NameError::LongLabel),
-            (&format!("a{longest}"), NameError::LongName),
+            (&format!("{longest}a"), NameError::LongName),
             (&"a.".repeat(300), NameError::LongName),
         ] {
             assert_eq!(Name::from_text(text), Err(error), "{text}");

@@ -7,6 +7,7 @@ pub mod cloudflare;
 pub mod idn;
 pub mod placeholders;
 pub mod quote;
+pub mod rfc2136;
 pub mod run;
 pub mod url;
 
