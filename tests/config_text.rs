@@ -414,7 +414,9 @@ fn an_empty_file_is_a_configuration_with_nothing_to_do() {
     assert!(config.events && config.tls.builtin_roots && config.sources.is_empty());
     assert_eq!(
         config.warnings,
-        ["nothing to update: there is no [[cloudflare.records]], [[urls]], [[rfc2136.records]] or [[runs]] section"]
+        [
+            "nothing to update: there is no [[cloudflare.records]], [[urls]], [[rfc2136.records]] or [[runs]] section"
+        ]
     );
 }
 

@@ -104,3 +104,144 @@ impl Sent {
         Judged::Answer { message, tsig_error: 0, server_time: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::message::{Data, QUERY, Record, class, kind};
+    use crate::dns::name::Name;
+    use crate::dns::tsig::{Algorithm, error, sign_answer};
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn key(name: &str, secret: &str) -> Key {
+        Key::new(Name::from_text(name).unwrap(), Algorithm::Sha256, secret).unwrap()
+    }
+
+    fn ours() -> Key {
+        key("our.key", "c2VjcmV0")
+    }
+
+    fn message(flags: Flags) -> Message {
+        let question =
+            Question { name: Name::from_text("home.example").unwrap(), kind: kind::SOA, class: class::IN };
+        Message { id: 7, flags, questions: vec![question], ..Message::default() }
+    }
+
+    fn request() -> Sent {
+        Sent::new(&message(Flags::request(UPDATE, false)), Some(&ours()), NOW)
+    }
+
+    fn mac(sent: &Sent) -> Vec<u8> {
+        sent.key.as_ref().unwrap().1.clone()
+    }
+
+    fn answer() -> Message {
+        message(Flags(0xa800))
+    }
+
+    fn why(judged: Judged) -> TsigError {
+        match judged {
+            Judged::Unproven { why, .. } => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_signed_answer_counts_and_no_damaged_one_does() {
+        let sent = request();
+        let bytes = sign_answer(&ours(), &answer(), &mac(&sent), NOW, (0, b""));
+        assert!(matches!(sent.judge(&bytes, NOW), Judged::Answer { tsig_error: 0, server_time: None, .. }));
+        for length in 0..bytes.len() {
+            assert_eq!(sent.judge(&bytes[..length], NOW), Judged::Stranger, "{length}");
+        }
+        for index in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[index] ^= 1;
+            // Letter case of names is no damage; a bit of 1 changes no case.
+            let judged = sent.judge(&damaged, NOW);
+            assert!(!matches!(judged, Judged::Answer { .. }), "{index}: {judged:?}");
+        }
+    }
+
+    #[test]
+    fn the_signature_must_be_last_by_our_key_to_our_request_and_of_now() {
+        let sent = request();
+        let mac = mac(&sent);
+        let plain = answer();
+        assert_eq!(why(sent.judge(&plain.to_bytes(), NOW)), TsigError::Missing);
+        let strange = sign_answer(&key("other.key", "c2VjcmV0"), &plain, &mac, NOW, (0, b""));
+        assert_eq!(why(sent.judge(&strange, NOW)), TsigError::OtherKey);
+        let other = Key::new(ours().name, Algorithm::Sha512, "c2VjcmV0").unwrap();
+        assert_eq!(
+            why(sent.judge(&sign_answer(&other, &plain, &mac, NOW, (0, b"")), NOW)),
+            TsigError::OtherKey
+        );
+        let wrong = sign_answer(&key("our.key", "d3Jvbmc="), &plain, &mac, NOW, (0, b""));
+        assert_eq!(why(sent.judge(&wrong, NOW)), TsigError::Mac);
+        let replayed = sign_answer(&ours(), &plain, b"of another request", NOW, (0, b""));
+        assert_eq!(why(sent.judge(&replayed, NOW)), TsigError::Mac);
+        let good = sign_answer(&ours(), &plain, &mac, NOW, (0, b""));
+        assert_eq!(why(sent.judge(&good, NOW + 301)), TsigError::Time(301));
+        assert!(matches!(sent.judge(&good, NOW + 300), Judged::Answer { .. }));
+        let mut buried = Message::parse(&good).unwrap();
+        let opt = Record { name: Name::root(), kind: 41, class: 1232, ttl: 0, data: Data::Raw(Vec::new()) };
+        buried.additional.push(opt);
+        assert_eq!(why(sent.judge(&buried.to_bytes(), NOW)), TsigError::Missing);
+    }
+
+    #[test]
+    fn a_shortened_mac_is_none() {
+        let sent = request();
+        let mut short = Message::parse(&sign_answer(&ours(), &answer(), &mac(&sent), NOW, (0, b""))).unwrap();
+        let mut signature = tsig::signature_of(&short).unwrap();
+        signature.mac.truncate(16);
+        *short.additional.last_mut().unwrap() = signature.to_record();
+        assert_eq!(why(sent.judge(&short.to_bytes(), NOW)), TsigError::Mac);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_believed_with_a_signature_only() {
+        let sent = request();
+        let theirs = (NOW - 3600).to_be_bytes();
+        let bytes = sign_answer(&ours(), &answer(), &mac(&sent), NOW - 3600, (error::BADTIME, &theirs[2..]));
+        let Judged::Answer { tsig_error, server_time, .. } = sent.judge(&bytes, NOW) else {
+            panic!("no answer")
+        };
+        assert_eq!((tsig_error, server_time), (error::BADTIME, Some(NOW - 3600)));
+        let mut forged = bytes.clone();
+        let length = forged.len();
+        forged[length - 1] ^= 1;
+        let judged = sent.judge(&forged, NOW);
+        let Judged::Unproven { tsig_error, why, .. } = judged else { panic!("{judged:?}") };
+        assert_eq!((tsig_error, why), (Some(error::BADTIME), TsigError::Mac));
+    }
+
+    #[test]
+    fn what_does_not_belong_to_the_message_is_a_stranger() {
+        let sent = request();
+        let other_id = Message { id: 8, ..answer() };
+        for message in [other_id, message(Flags(0x2800)), message(Flags(0x8000))] {
+            let bytes = sign_answer(&ours(), &message, &mac(&sent), NOW, (0, b""));
+            assert_eq!(sent.judge(&bytes, NOW), Judged::Stranger, "{message:?}");
+        }
+        assert_eq!(sent.judge(&sent.bytes, NOW), Judged::Stranger);
+    }
+
+    #[test]
+    fn without_a_key_the_question_must_be_ours() {
+        let sent = Sent::new(&message(Flags::request(QUERY, false)), None, NOW);
+        assert!(!sent.is_signed());
+        assert!(matches!(sent.judge(&message(Flags(0x8400)).to_bytes(), NOW), Judged::Answer { .. }));
+        let mut other = message(Flags(0x8400));
+        other.questions[0].kind = kind::A;
+        assert_eq!(sent.judge(&other.to_bytes(), NOW), Judged::Stranger);
+        other.questions.clear();
+        assert_eq!(sent.judge(&other.to_bytes(), NOW), Judged::Stranger);
+        other.flags = Flags(0x8405);
+        assert!(matches!(sent.judge(&other.to_bytes(), NOW), Judged::Answer { .. }));
+        let update = Sent::new(&message(Flags::request(UPDATE, false)), None, NOW);
+        let bare = Message { questions: Vec::new(), ..answer() };
+        assert!(matches!(update.judge(&bare.to_bytes(), NOW), Judged::Answer { .. }));
+    }
+}

@@ -374,3 +374,129 @@ impl<'a> Reader<'a> {
         Name::from_labels(labels.into_iter()).ok_or(MessageError::Name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_text(text).unwrap()
+    }
+
+    /// An answer with every kind of data.
+    fn answer() -> Message {
+        let record =
+            |kind, data| Record { name: name("nas.home.example"), kind, class: class::IN, ttl: 60, data };
+        let (primary, mailbox) = (name("ns1.home.example"), name("hostmaster.home.example"));
+        Message {
+            id: 0x1234,
+            flags: Flags(0x8400),
+            questions: vec![Question { name: name("nas.home.example"), kind: kind::A, class: class::IN }],
+            answers: vec![
+                record(kind::A, Data::A([192, 0, 2, 1].into())),
+                record(kind::AAAA, Data::Aaaa("2001:db8::1".parse().unwrap())),
+                record(kind::CNAME, Data::Cname(name("other.example"))),
+                record(kind::A, Data::Raw(Vec::new())),
+                record(16, Data::Raw(b"\x04text".to_vec())),
+            ],
+            authority: vec![record(kind::SOA, Data::Soa { primary, mailbox, numbers: [7; 20] })],
+            additional: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_message_reads_back_and_none_of_its_prefixes_does() {
+        let bytes = answer().to_bytes();
+        assert_eq!(Message::parse(&bytes), Ok(answer()));
+        for length in 0..bytes.len() {
+            assert!(Message::parse(&bytes[..length]).is_err(), "{length}");
+        }
+        assert_eq!(Message::parse(&[&bytes[..], &[0]].concat()), Err(MessageError::Long));
+    }
+
+    #[test]
+    fn no_damaged_byte_makes_it_panic() {
+        let bytes = answer().to_bytes();
+        for index in 0..bytes.len() {
+            for value in [0, 1, 0x3f, 0x40, 0x80, 0xc0, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[index] = value;
+                if let Ok(message) = Message::parse(&damaged) {
+                    assert_eq!(Message::parse(&message.to_bytes()), Ok(message), "{index} {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn flags_are_told_apart() {
+        assert_eq!(Flags::request(UPDATE, false), Flags(0x2800));
+        assert_eq!(Flags::request(QUERY, true), Flags(0x0100));
+        let flags = Flags(0xae05);
+        assert!(flags.is_response() && flags.is_authoritative() && flags.is_truncated());
+        assert_eq!((flags.opcode(), flags.rcode()), (UPDATE, 5));
+        assert!(!Flags(0x2800).is_response());
+    }
+
+    /// A message with one question, whose name is `name`.
+    fn asking(name: &[u8]) -> Vec<u8> {
+        let header = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        [&header[..], name, &[0, 1, 0, 1]].concat()
+    }
+
+    #[test]
+    fn compressed_names_are_followed_backwards_only() {
+        // The answer's name is a label and a pointer to the question's second label.
+        let mut bytes = asking(b"\x03NAS\x04home\0");
+        bytes[7] = 1;
+        bytes.extend(b"\x01b\xc0\x10\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01");
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!(message.questions[0].name, name("nas.home"));
+        assert_eq!(message.answers[0].name, name("b.home"));
+        assert_eq!(message.answers[0].data, Data::A([192, 0, 2, 1].into()));
+        // To itself, forwards, into the label in front of it, to the end.
+        for bad in [
+            &b"\xc0\x0c"[..],
+            b"\xc0\x20",
+            b"\x01a\xc0\x0c",
+            b"\x01a\xc0\x0d",
+            b"\xff\xff",
+            b"\x40a\0",
+            b"\x80\0",
+        ] {
+            assert!(Message::parse(&asking(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn long_chains_and_names_end() {
+        // 200 pointers, each to the one before; the first to a name.
+        let mut data = b"\x01a\0".to_vec();
+        let mut at = 12 + 5 + 11;
+        let start = u16::try_from(at).unwrap();
+        let mut previous = start;
+        at += 3;
+        for _ in 0..200 {
+            data.extend((0xc000 | previous).to_be_bytes());
+            previous = u16::try_from(at).unwrap();
+            at += 2;
+        }
+        let mut bytes = asking(b"\0");
+        bytes[7] = 2;
+        bytes.extend([0, 0, 16, 0, 1, 0, 0, 0, 0]);
+        bytes.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        bytes.extend(&data);
+        bytes.extend((0xc000 | previous).to_be_bytes());
+        bytes.extend([0, 16, 0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(Message::parse(&bytes), Err(MessageError::Name));
+        let long = [b"\x3f".as_slice(), &[b'a'; 63]].concat().repeat(4);
+        assert_eq!(Message::parse(&asking(&[&long[..], &[0]].concat())), Err(MessageError::Name));
+    }
+
+    #[test]
+    fn counts_that_promise_too_much_are_refused_at_once() {
+        let header = |count: u16| [[0, 1, 0x80, 0, 0, 0].as_slice(), &count.to_be_bytes(), &[0; 4]].concat();
+        assert_eq!(Message::parse(&header(513)), Err(MessageError::TooManyRecords));
+        assert_eq!(Message::parse(&header(512)), Err(MessageError::Short));
+    }
+}

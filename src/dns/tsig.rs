@@ -132,11 +132,12 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Reads the record; `None` when it is no TSIG record.
+    /// Reads the record; `None` when it is no TSIG record. Its TTL, which the MAC
+    /// does not cover, must be zero.
     #[must_use]
     pub fn parse(record: &Record) -> Option<Result<Self, MessageError>> {
         match &record.data {
-            Data::Raw(data) if record.kind == kind::TSIG && record.class == class::ANY => {
+            Data::Raw(data) if (record.kind, record.class, record.ttl) == (kind::TSIG, class::ANY, 0) => {
                 Some(Self::parse_data(&record.name, data))
             }
             _ => None,
@@ -237,6 +238,26 @@ fn unsigned(key: &Key, message: &Message, time: u64) -> Signature {
         error: 0,
         other: Vec::new(),
     }
+}
+
+/// Signs an answer to the request with this MAC, as a server does: the inverse
+/// of the check, for servers in tests. `error` and `other` go into the signature.
+#[must_use]
+pub fn sign_answer(
+    key: &Key,
+    answer: &Message,
+    request_mac: &[u8],
+    time: u64,
+    (error, other): (u16, &[u8]),
+) -> Vec<u8> {
+    let unsigned = Signature { error, other: other.to_vec(), ..unsigned(key, answer, time) };
+    let mut input = Vec::new();
+    put_long(&mut input, request_mac);
+    input.extend(digest_input(answer, &unsigned));
+    let mac = hmac::sign(&key.of_ring(), &input).as_ref().to_vec();
+    let mut answer = answer.clone();
+    answer.additional.push(Signature { mac, ..unsigned }.to_record());
+    answer.to_bytes()
 }
 
 /// Why a signature does not count.

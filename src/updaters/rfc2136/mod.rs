@@ -178,12 +178,13 @@ impl Rfc2136 {
             return;
         }
         let Some(batch) = self.job.batches.front() else { return };
-        let why = match batch.phase {
-            Phase::Check(_) => {
+        let why = match (batch.phase, &batch.doubt) {
+            (Phase::Check(_), Some(doubt)) => doubt.clone(),
+            (Phase::Check(_), None) => {
                 format!("the server accepted it, but could not be asked again: {}", failure.why)
             }
-            Phase::Update if failure.maybe_done => format!("{}; it may have been done", failure.why),
-            Phase::Look(_) | Phase::Update => failure.why.clone(),
+            (Phase::Update, _) if failure.maybe_done => format!("{}; it may have been done", failure.why),
+            (Phase::Look(_) | Phase::Update, _) => failure.why.clone(),
         };
         let server = batch.server.clone();
         self.job.end_batch(&outcome(why));
@@ -246,8 +247,9 @@ impl Rfc2136 {
                     batch.phase = Phase::Check(0);
                     return;
                 }
-                // Perhaps the first of two messages of ours was at work: look.
-                code @ (rcode::NXDOMAIN | rcode::YXDOMAIN | rcode::YXRRSET | rcode::NXRRSET) => {
+                // PowerDNS refuses an address beside an alias. And perhaps the first
+                // of two messages of ours was at work: look.
+                code if is_worth_a_look(code, batch.items.len()) => {
                     batch.phase = Phase::Check(0);
                     batch.doubt = Some(side.refusal(code));
                     return;
@@ -285,6 +287,14 @@ impl Rfc2136 {
             },
         };
         self.job.end_item(outcome);
+    }
+}
+
+fn is_worth_a_look(code: u8, items: usize) -> bool {
+    match code {
+        rcode::NXDOMAIN | rcode::YXDOMAIN | rcode::YXRRSET | rcode::NXRRSET => true,
+        rcode::REFUSED => items == 1,
+        _ => false,
     }
 }
 
