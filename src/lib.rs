@@ -1,6 +1,6 @@
 //! The map of the house.
 //!
-//! Floor 0 turns bytes into values and back: [`address`], [`http`], [`url`].
+//! Floor 0 turns bytes into values and back: [`address`], [`http`], [`url`], [`dns`].
 //! Floor 1 decides. Floor 2 touches the world. A file imports its own floor and
 //! those below.
 #![forbid(unsafe_code)]

@@ -178,7 +178,9 @@ fn parse_key(written: &WrittenKey) -> Result<Key, String> {
 }
 
 fn read_key_name(value: &Value<'_>) -> Option<Name> {
-    Name::from_text(value.line()?.trim()).map_or_else(|error| value.refuse(&error.to_string()), Some)
+    // Not shown: it might be the secret, put in the wrong place.
+    let text = value.hidden_text()?.trim();
+    Name::from_text(text).map_or_else(|error| value.refuse_hidden(&error.to_string()), Some)
 }
 
 fn read_algorithm(text: &str) -> Result<Algorithm, String> {

@@ -4,7 +4,7 @@
 //! Knot and PowerDNS): an unsigned refusal names everything that it may be.
 
 use super::job::Item;
-use super::{Outcome, person, rcode};
+use super::{CLOCK_IS_SET, Outcome, person, rcode};
 use crate::dns::answer::Judged;
 use crate::dns::message::Data;
 use crate::dns::name::Name;
@@ -30,6 +30,18 @@ pub(super) struct Refused {
 impl Side<'_> {
     /// What an answer other than success means.
     pub(super) fn explain(&self, judged: &Judged) -> Refused {
+        let refused = self.meaning(judged);
+        match refused.outcome {
+            // Routers without a battery learn the time soon after they start.
+            Outcome::Retry { why, .. } if self.key.is_some() && self.now < CLOCK_IS_SET => {
+                let why = format!("{why}; this machine's clock is not set yet");
+                Refused { outcome: Outcome::Retry { why, after: None, reached: true }, ..refused }
+            }
+            _ => refused,
+        }
+    }
+
+    fn meaning(&self, judged: &Judged) -> Refused {
         match judged {
             Judged::Answer { tsig_error: error::BADTIME, server_time: Some(theirs), .. } => {
                 Refused { outcome: person(self.clock(*theirs)), of_one: false }

@@ -34,6 +34,9 @@ use crate::dns::server::Transport;
 /// administrators do so without touching us.
 const PERSON: Duration = Duration::from_secs(30 * 60);
 
+/// A clock before this (2024) has not been set yet.
+const CLOCK_IS_SET: u64 = 1_704_067_200;
+
 /// Codes of answers that mean something here (RFC 2136, section 2.2).
 mod rcode {
     pub(super) const NOERROR: u8 = 0;
@@ -163,8 +166,12 @@ impl Rfc2136 {
     fn send(&self, message: &Message, signed: bool, now: Now) -> Exchange {
         let key = self.config.key.as_ref().filter(|_| signed);
         let server = self.job.batches.front().map(|batch| batch.server.clone());
-        // Without a key, only a connection tells that the server is where we sent to.
-        let transport = if self.config.key.is_none() { Transport::Tcp } else { self.config.transport };
+        let transport = match (&self.config.key, self.config.transport) {
+            // Without a key, only a connection tells that the server is where we sent to.
+            (None, _) => Transport::Tcp,
+            (Some(_), Transport::Udp) if !signed => Transport::Auto,
+            (Some(_), transport) => transport,
+        };
         Exchange { server, transport, sent: Sent::new(message, key, now.unix) }
     }
 

@@ -7,7 +7,7 @@ use crate::address::Addresses;
 use crate::config::Rfc2136Record;
 use crate::dns::tsig::{Algorithm, Key, TsigError, error};
 
-const NOW: u64 = 1_700_000_000;
+const NOW: u64 = 1_800_000_000;
 const V4: [u8; 4] = [192, 0, 2, 7];
 
 fn name(text: &str) -> Name {
@@ -233,6 +233,19 @@ fn every_refusal_says_what_to_check() {
         }
         assert!(!text.contains("c2VjcmV0"));
     }
+}
+
+#[test]
+fn a_clock_that_is_not_set_yet_is_waited_for() {
+    let mut updater = Rfc2136::new(config(&[("nas.home.example", false)]));
+    updater.start(tasks(1));
+    let now = Now { unix: 60, id: 0 };
+    let refused = || Some(Ok(unproven(5, None, TsigError::Missing)));
+    assert!(matches!(updater.next(now, None), Step::Exchange(_)));
+    assert!(matches!(updater.next(now, refused()), Step::Exchange(_)));
+    let Step::Done(outcomes) = updater.next(now, refused()) else { panic!() };
+    let (text, after) = why(&outcomes[0].1);
+    assert!(text.ends_with("this machine's clock is not set yet") && after.is_none(), "{text}");
 }
 
 #[test]
