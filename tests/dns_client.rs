@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ddns_update_daemon::dns::answer::{Judged, Sent};
-use ddns_update_daemon::dns::client::{DnsError, Exchange, exchange, unix_time};
+use ddns_update_daemon::dns::answer::{Exchange, Judged, Sent};
+use ddns_update_daemon::dns::client::{DnsError, exchange, unix_time};
 use ddns_update_daemon::dns::message::{Flags, Message, QUERY, Question, class, kind};
 use ddns_update_daemon::dns::name::Name;
 use ddns_update_daemon::dns::server::{Server, Transport};

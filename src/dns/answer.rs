@@ -1,9 +1,10 @@
-//! What counts as the answer to a message of ours: RFC 8945, section 5.3.
+//! A message to a server, and what counts as its answer: RFC 8945, section 5.3.
 //!
 //! Checked in this order: id, kind of message, signature (there, by our key,
 //! MAC, time). Only then do its codes mean anything. Pure.
 
 use super::message::{Flags, Message, Question, UPDATE};
+use super::server::{Server, Transport};
 use super::tsig::{self, Key, TsigError};
 
 /// A message to send, and what its answer must bear.
@@ -15,6 +16,17 @@ pub struct Sent {
     flags: Flags,
     question: Option<Question>,
     key: Option<(Key, Vec<u8>)>,
+}
+
+/// A message, and where it goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Exchange {
+    /// To whom; `None`: the system's resolver.
+    pub server: Option<Server>,
+    /// Over what.
+    pub transport: Transport,
+    /// The message.
+    pub sent: Sent,
 }
 
 /// What came back.

@@ -14,7 +14,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::answer::{Judged, Sent};
+use super::answer::{Exchange, Judged, Sent};
 use super::message::MAX_MESSAGE;
 use super::resolv;
 use super::server::{Host, Server, Transport};
@@ -23,6 +23,8 @@ use super::server::{Host, Server, Transport};
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// Of it, for one attempt over TCP; leaves room for UDP.
 const TCP_TIME: Duration = Duration::from_secs(12);
+/// And of that, for the connection; who is there is there sooner.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long to wait after each datagram.
 const UDP_WAITS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 /// Datagrams read in one exchange; more is an attack, and ends it.
@@ -37,17 +39,6 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 const MAX_RESOLV_CONF: u64 = 64 * 1024;
 /// The C library's resolver works in less; the thread does nothing else.
 const STACK: usize = 256 * 1024;
-
-/// A message, and where it goes.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Exchange {
-    /// To whom; `None`: the system's resolver.
-    pub server: Option<Server>,
-    /// Over what.
-    pub transport: Transport,
-    /// The message.
-    pub sent: Sent,
-}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -198,7 +189,7 @@ fn over_tcp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Judge
     let deadline = sooner(deadline, TCP_TIME);
     let unreachable = |error| DnsError::Unreachable(address, error);
     let timed_out = || unreachable(ErrorKind::TimedOut.into());
-    let wait = Some(left(deadline)).filter(|left| !left.is_zero()).ok_or_else(timed_out)?;
+    let wait = Some(left(deadline).min(CONNECT_TIME)).filter(|left| !left.is_zero()).ok_or_else(timed_out)?;
     let mut stream = TcpStream::connect_timeout(&address, wait).map_err(unreachable)?;
     let answer = converse(&mut stream, &sent.bytes, deadline).map_err(|error| match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => DnsError::Silent(address),

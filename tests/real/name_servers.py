@@ -110,11 +110,13 @@ class NameServer:
     """One server with a folder of its own."""
 
     needs = ()
+    # At a port of its own choice, unless one is set.
+    fixed_port = None
 
     def __init__(self, folder):
         self.dir = folder / self.name
         self.dir.mkdir()
-        self.port, self.process = free_port(), None
+        self.port, self.process = self.fixed_port or free_port(), None
         self.prepare()
         self.start()
 

@@ -15,6 +15,7 @@ it. The address comes from a gateway that this file plays.
 
 import argparse
 import http.server
+import json
 import os
 import re
 import shutil
@@ -162,6 +163,8 @@ class Bench:
     def __init__(self, server, gateway, folder):
         self.server, self.gateway, self.dir = server, gateway, folder
         self.relay = Relay(server)
+        # Whether the configuration names the server.
+        self.named = True
         self.printed, self.status, self.running = "", None, []
 
     def close(self):
@@ -175,11 +178,12 @@ class Bench:
         algorithm, own = KEYS[key]
         keys = f'key = "{name or key}"\nalgorithm = "{algorithm}"\nsecret = "{secret or own}"\n'
         keys = more if "key_file" in more or "no key" in more else keys + more
+        server = f'server = "127.0.0.1:{self.relay.port}"\n' if self.named else ""
         sections = "".join(f'[[rfc2136.records]]\nname = "{label}"\ntype = "{kind}"\n' for label, kind in records)
         source = f'["upnp:http://127.0.0.1:{self.gateway}/desc.xml"]'
         path = self.dir / "config.toml"
         path.write_text(f'interval = 0.02\nevents = false\nstate_file = "{self.dir}/state"\nipv4 = {source}\n'
-                        f'ipv6 = {source}\n[[rfc2136]]\nserver = "127.0.0.1:{self.relay.port}"\n'
+                        f'ipv6 = {source}\n[[rfc2136]]\n{server}'
                         + (f'zone = "{zone}"\n' if zone else "") + keys + sections)
         path.chmod(0o600)
         return path
@@ -435,6 +439,51 @@ def forged_udp_answers_alone(bench):
     return "w7"
 
 
+# -- without a server in the configuration ----------------------------------------
+
+
+class Resolver(name_servers.Bind):
+    """BIND where resolvers are, which is resolver and primary in one."""
+
+    name, fixed_port = "BIND at port 53", 53
+
+
+def primary_is_found_by_the_soa(bench):
+    """Neither server nor zone is given. Needs a network and a mount of its own."""
+    bench.named = False
+    bench.once([(f"primary.{ZONE}", "A"), (f"primary.{ZONE}", "AAAA")], zone=None)
+    bench.holds("primary", V4, V6)
+    return "primary"
+
+
+def run_inside():
+    """Runs that test in namespaces that `unshare` made; prints its row."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, env={"PATH": PATH})
+    with tempfile.TemporaryDirectory(prefix="ddns-dns-") as folder:
+        resolv = Path(folder) / "resolv.conf"
+        resolv.write_text("nameserver 127.0.0.1\n")
+        subprocess.run(["mount", "--bind", resolv, "/etc/resolv.conf"], check=True, env={"PATH": PATH})
+        faults = []
+        rows = run_server(Resolver, [primary_is_found_by_the_soa], serve_gateway(), Path(folder),
+                          lambda good, name, fault: faults.append(fault))
+    print(json.dumps([rows, faults]))
+    return 0
+
+
+def run_apart(tell):
+    """Runs it as root of namespaces of its own, where these can be had: its row, or None."""
+    unshare = ["unshare", "--net", "--mount", "--map-root-user"]
+    if name_servers.Bind.missing() or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        return None
+    done = subprocess.run([*unshare, sys.executable, __file__, "--inside"], capture_output=True, text=True, check=False, timeout=120)
+    try:
+        rows, faults = json.loads(done.stdout)
+    except ValueError:
+        rows, faults = [], [done.stdout + done.stderr]
+    tell(bool(rows) and rows[0][4], "BIND: primary_is_found_by_the_soa", "".join(faults))
+    return rows
+
+
 # -- running ----------------------------------------------------------------------
 
 
@@ -473,18 +522,27 @@ def shown(printed):
 
 def write_table(rows):
     lines = ["| test | server | what was printed | what the server held afterwards | passed |", "| --- | --- | --- | --- | --- |"]
-    order = [function.__name__ for function in TESTS]
+    order = [function.__name__ for function in [*TESTS, primary_is_found_by_the_soa]]
     for name, server, printed, held, good in sorted(rows, key=lambda row: order.index(row[0])):
         lines.append(f"| {name.replace('_', ' ')} | {server} | {printed} | {held} | {'yes' if good else 'NO'} |")
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def serve_gateway():
+    gateway = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=gateway.serve_forever, daemon=True).start()
+    return gateway.server_port
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="parts of the names of tests or servers")
     parser.add_argument("--jobs", type=int, default=3)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.inside:
+        return run_inside()
     print(subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True).stdout.strip(), f"({BINARY})")
     results, lock = [], threading.Lock()
 
@@ -495,8 +553,7 @@ def main():
             if fault:
                 print(fault, flush=True)
 
-    gateway = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    threading.Thread(target=gateway.serve_forever, daemon=True).start()
+    gateway = serve_gateway()
     chosen = [function for function in TESTS
               if not options.names or any(part in function.__name__ for part in options.names)]
     kinds = [kind for kind in name_servers.SERVERS if not kind.missing()]
@@ -504,9 +561,14 @@ def main():
     if not shutil.which("faketime"):
         left_out.append("clock_off_by_an_hour (missing: faketime)")
     with tempfile.TemporaryDirectory(prefix="ddns-dns-") as folder, ThreadPoolExecutor(options.jobs) as pool:
-        work = [pool.submit(run_server, kind, chosen, gateway.server_port, Path(folder), tell) for kind in kinds]
+        work = [pool.submit(run_server, kind, chosen, gateway, Path(folder), tell) for kind in kinds]
         rows = [row for done in work for row in done.result()]
-    write_table(rows)
+    if not options.names:
+        apart = run_apart(tell)
+        rows += apart or []
+        if apart is None:
+            left_out.append("primary_is_found_by_the_soa (missing: named, or namespaces)")
+        write_table(rows)
     for name in left_out:
         print(f"left out: {name}")
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
