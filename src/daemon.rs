@@ -152,6 +152,8 @@ impl<'a> Daemon<'a> {
                 }
                 Action::Save(text) => self.save(&text),
                 Action::Publish { group, tasks } => self.publish(group, tasks),
+                // Nothing has changed in a dry run; what would have is said.
+                Action::Report(report) if self.mode.dry_run && report.change.is_some() => {}
                 Action::Report(report) => self.log.write(&report),
             }
         }
@@ -193,11 +195,11 @@ impl<'a> Daemon<'a> {
 
     /// Says what would be sent.
     fn pretend(&self, group: usize, tasks: &[Task]) -> Vec<(usize, Outcome)> {
-        let what = self.config.groups.get(group).map(jobs::describe).unwrap_or_default();
         for task in tasks {
             let is_it = |target: &&Target| target.group == group && target.entry == task.entry;
             let name = self.config.targets.iter().find(is_it).map_or("", |target| target.name.as_str());
-            let text = format!("dry run: would send {} to {what}", task.addresses);
+            let what = self.config.groups.get(group).map(|group| jobs::describe(group, task));
+            let text = format!("dry run: would {}", what.unwrap_or_default());
             self.log.write(&Report::new(Level::Info, name, text));
         }
         tasks.iter().map(|task| (task.entry, Outcome::Published { changed: false })).collect()

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::config::{self, Config, Group, Run, Tls};
+use crate::config::{self, Config, Group, Run, Tls, hidden_url};
 use crate::dns::client::{self, DnsError};
 use crate::process;
 use crate::updaters::cloudflare::Cloudflare;
 use crate::updaters::rfc2136::{self, Rfc2136};
-use crate::updaters::run;
 use crate::updaters::url::Url;
 use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
+use crate::updaters::{placeholders, run};
 use crate::web::{self, Session, Web};
 
 /// The updater of a group, with what it remembers between jobs.
@@ -131,14 +131,23 @@ impl Connection {
 
 /// What the job would do, for `--dry-run`; secrets stay hidden.
 #[must_use]
-pub fn describe(group: &Group) -> String {
+pub fn describe(group: &Group, task: &Task) -> String {
     match group {
-        Group::Cloudflare(cloudflare) => format!("a record at {}", cloudflare.api_url),
-        Group::Url(config::Url { method, .. }) => format!("a {method} request"),
-        Group::Rfc2136(config::Rfc2136 { server: Some(server), .. }) => {
-            format!("a record at the name server {server}")
+        Group::Cloudflare(cloudflare) => {
+            format!("set the record to {} at {}", task.addresses, cloudflare.api_url)
         }
-        Group::Rfc2136(_) => "a record at its zone's primary name server".to_owned(),
-        Group::Run(run) => format!("the program {:?}", run.cmd.first().map_or("", String::as_str)),
+        Group::Url(url) => {
+            let shown = placeholders::fill(&hidden_url(url.url.reveal()), &task.addresses);
+            format!("send {} {shown}", url.method)
+        }
+        Group::Rfc2136(config::Rfc2136 { server: Some(server), .. }) => {
+            format!("set the record to {} at the name server {server}", task.addresses)
+        }
+        Group::Rfc2136(_) => {
+            format!("set the record to {} at its zone's primary name server", task.addresses)
+        }
+        Group::Run(run) => {
+            format!("run {:?} with {}", run.cmd.first().map_or("", String::as_str), task.addresses)
+        }
     }
 }

@@ -1,8 +1,27 @@
 //! The map of the house.
 //!
-//! Floor 0 turns bytes into values and back: [`address`], [`http`], [`url`], [`dns`].
-//! Floor 1 decides. Floor 2 touches the world. A file imports its own floor and
-//! those below.
+//! Floor 0 turns bytes into values and back; it is pure and bounded:
+//! [`address`] (what may be published), [`http`], [`xml`], [`url`],
+//! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
+//! [`soap::actions`], [`natpmp::message`], [`netlink::message`],
+//! [`dns::message`], [`dns::tsig`], [`dns::answer`].
+//!
+//! Floor 1 decides; it reads no clock and opens nothing: [`config`], [`cli`],
+//! [`engine`] (what to do next), [`retry`] (when), [`state`] (what each target
+//! holds), [`soap::survey`] (what to ask a gateway), [`updaters`] (what to send
+//! to a provider).
+//!
+//! Floor 2 touches the world, thinly: [`ssdp::search`], [`soap::client`],
+//! [`natpmp::client`], [`dns::client`], [`platform`], [`sources`] (where addresses come from),
+//! [`web`] and [`process`] (where they go), [`store`], [`log`], [`jobs`],
+//! [`discover`], and [`daemon`], the loop.
+//!
+//! A file imports its own floor and those below; `tests/house.rs` sees to it.
+//! Updaters and sources do not know each other: they meet in the engine.
+//!
+//! The way of an address: a source looks, the engine compares with what every
+//! target accepted last, a job runs the updater, the outcome goes back to the
+//! engine and into the state file.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,

@@ -13,6 +13,12 @@ use crate::updaters::placeholders::Needs;
 /// Stands for every hidden value; refused as a value itself where one is needed.
 const HIDDEN: &str = "<hidden>";
 
+/// A provider's URL to be shown: without credentials and query values.
+#[must_use]
+pub fn hidden_url(url: &str) -> String {
+    hide(url, HIDDEN)
+}
+
 impl Config {
     /// The effective configuration as TOML. Tokens, header values, bodies, and
     /// credentials and query values of URLs are hidden; paths of URLs are not.
@@ -136,7 +142,7 @@ impl Page {
 
     fn request(&mut self, request: &Url) {
         self.entry("method", quoted(&request.method.to_ascii_lowercase()));
-        self.entry("url", quoted(&hide(request.url.reveal(), HIDDEN)));
+        self.entry("url", quoted(&hidden_url(request.url.reveal())));
         if !request.headers.is_empty() {
             let headers = request.headers.iter();
             let headers: Vec<String> =

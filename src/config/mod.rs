@@ -23,6 +23,7 @@ mod section;
 mod sources;
 mod typos;
 
+pub use describe::hidden_url;
 pub use files::ReadFile;
 pub use load::load;
 pub use problems::ConfigError;

@@ -200,7 +200,10 @@ impl Engine {
         source.failed = source.hear(seen, self.round);
         source.misses = if source.failed { source.misses.saturating_add(1) } else { 0 };
         if let Some(gateway) = gateway {
-            self.state.gateways.insert(source.label.clone(), gateway);
+            let before = self.state.gateways.insert(source.label.clone(), gateway.clone());
+            if let Some(report) = report::gateway_change(&source.label, before.as_ref(), &gateway) {
+                self.actions.push_back(Action::Report(report));
+            }
         }
         let spoken: Vec<String> =
             Kind::ALL.iter().filter(|k| source.voice(**k).spoken).map(|k| k.id().to_owned()).collect();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::choice::{Kind, SourceStatus};
 use crate::address::{Addresses, Finding};
+use crate::url::LanUrl;
 
 /// How important a line is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -56,6 +57,14 @@ pub(super) fn trouble(source: &mut SourceStatus, failing: bool) -> Option<Report
         (Level::Info, "answers again".to_owned())
     };
     Some(Report::new(level, &source.label, text))
+}
+
+/// The line to write when another gateway answers than before: a new router, or
+/// somebody who would like to be one.
+pub(super) fn gateway_change(label: &str, before: Option<&LanUrl>, now: &LanUrl) -> Option<Report> {
+    let before = before.filter(|before| before.host() != now.host())?;
+    let text = format!("the gateway is {} now, it was {}", now.host(), before.host());
+    Some(Report::new(Level::Warning, label, text))
 }
 
 /// The first reason among those that matter.

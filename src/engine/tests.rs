@@ -504,3 +504,17 @@ fn an_idle_daemon_sleeps_until_the_next_poll() {
         bench.observe(0, seen("1.1.1.1"));
     }
 }
+
+#[test]
+fn another_gateway_is_worth_a_warning() {
+    let mut bench = Bench::simple(1);
+    for (url, lines) in
+        [("http://192.168.1.1:5000/", 0), ("http://192.168.1.1:6000/", 0), ("http://192.168.1.9/", 1)]
+    {
+        bench.looks.clear();
+        let gateway = Some(LanUrl::parse(url).unwrap());
+        bench.handle(Event::Observed { source: 0, observation: seen("1.1.1.1"), gateway });
+        bench.pass(300 * SECOND);
+        assert_eq!(bench.reports.iter().filter(|r| r.level == Level::Warning).count(), lines, "{url}");
+    }
+}
