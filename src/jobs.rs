@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Instant;
 
-use crate::config::{Config, Group, Run, Tls, hidden_url};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::config::{self, Config, Group, Run, Tls, hidden_url};
+use crate::dns::client::{self, DnsError};
 use crate::process;
 use crate::updaters::cloudflare::Cloudflare;
 use crate::updaters::dyndns2::Dyndns;
+use crate::updaters::rfc2136::{self, Rfc2136};
 use crate::updaters::url::Url;
 use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
 use crate::updaters::{placeholders, run};
@@ -20,6 +25,8 @@ pub enum Updater {
     Url(Box<Url>),
     /// An account of a dyndns2 service.
     Dyndns(Box<Dyndns>),
+    /// Records at a name server.
+    Rfc2136(Box<Rfc2136>),
     /// A program.
     Run(Run),
 }
@@ -32,6 +39,7 @@ impl Updater {
             Group::Cloudflare(config) => Self::Cloudflare(Box::new(Cloudflare::new(config.clone()))),
             Group::Url(config) => Self::Url(Box::new(Url::new(config.clone()))),
             Group::Dyndns(config) => Self::Dyndns(Box::new(Dyndns::new((**config).clone()))),
+            Group::Rfc2136(config) => Self::Rfc2136(Box::new(Rfc2136::new(config.clone()))),
             Group::Run(config) => Self::Run(config.clone()),
         }
     }
@@ -56,6 +64,10 @@ impl Updater {
                     converse(|reply| url.next(reply), connection)
                 })
                 .collect(),
+            Self::Rfc2136(rfc2136) => {
+                rfc2136.start(tasks);
+                converse_by_dns(rfc2136)
+            }
             Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
         }
     }
@@ -71,6 +83,29 @@ fn converse(mut next: impl FnMut(Answer) -> Step, connection: &Connection) -> Ve
         match next(answer) {
             Step::Send(request) => answer = Some(connection.send(&mut session, &request)),
             Step::Done(outcomes) => return outcomes,
+        }
+    }
+}
+
+fn converse_by_dns(rfc2136: &mut Rfc2136) -> Vec<(usize, Outcome)> {
+    let resolvers = client::system_resolvers();
+    let random = SystemRandom::new();
+    let mut answer = None;
+    loop {
+        let mut id = [0; 2];
+        // A system without randomness still has TCP and signatures.
+        let _ = random.fill(&mut id);
+        let now = rfc2136::Now { unix: client::unix_time(), id: u16::from_ne_bytes(id) };
+        match rfc2136.next(now, answer.take()) {
+            rfc2136::Step::Exchange(exchange) => {
+                let start = Instant::now();
+                let deadline = start.checked_add(client::TIMEOUT).unwrap_or(start);
+                let came = client::exchange(&exchange, &resolvers, deadline);
+                let failure =
+                    |error: DnsError| Failure { maybe_done: error.maybe_done(), why: error.to_string() };
+                answer = Some(came.map_err(failure));
+            }
+            rfc2136::Step::Done(outcomes) => return outcomes,
         }
     }
 }
@@ -112,6 +147,12 @@ pub fn describe(group: &Group, task: &Task) -> String {
         Group::Url(url) => {
             let shown = placeholders::fill(&hidden_url(url.url.reveal()), &task.addresses);
             format!("send {} {shown}", url.method)
+        }
+        Group::Rfc2136(config::Rfc2136 { server: Some(server), .. }) => {
+            format!("set the record to {} at the name server {server}", task.addresses)
+        }
+        Group::Rfc2136(_) => {
+            format!("set the record to {} at its zone's primary name server", task.addresses)
         }
         Group::Run(run) => {
             format!("run {:?} with {}", run.cmd.first().map_or("", String::as_str), task.addresses)

@@ -3,7 +3,8 @@
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
 //! [`address`] (what may be published), [`http`], [`xml`], [`url`],
 //! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
-//! [`soap::actions`], [`natpmp::message`], [`netlink::message`].
+//! [`soap::actions`], [`natpmp::message`], [`netlink::message`],
+//! [`dns::message`], [`dns::tsig`], [`dns::answer`].
 //!
 //! Floor 1 decides; it reads no clock and opens nothing: [`config`], [`cli`],
 //! [`engine`] (what to do next), [`retry`] (when), [`state`] (what each target
@@ -11,7 +12,7 @@
 //! to a provider).
 //!
 //! Floor 2 touches the world, thinly: [`ssdp::search`], [`soap::client`],
-//! [`natpmp::client`], [`platform`], [`sources`] (where addresses come from),
+//! [`natpmp::client`], [`dns::client`], [`platform`], [`sources`] (where addresses come from),
 //! [`web`] and [`process`] (where they go), [`store`], [`log`], [`jobs`],
 //! [`discover`], and [`daemon`], the loop.
 //!
@@ -37,6 +38,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod discover;
+pub mod dns;
 pub mod engine;
 pub mod http;
 pub mod jobs;

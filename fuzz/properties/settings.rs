@@ -119,6 +119,13 @@ fn check_consistent(config: &Config) {
                     !account.hostnames.is_empty() && account.hostnames.iter().all(|name| name.is_ascii())
                 );
             }
+            Group::Rfc2136(zone) => {
+                assert!(zone.key.as_ref().is_none_or(|key| !key.reveal().is_empty()));
+                for (index, record) in zone.records.iter().enumerate() {
+                    assert!(!zone.records[..index].contains(record), "no record occurs twice");
+                    assert!(zone.zone.as_ref().is_none_or(|zone| record.name.is_within(zone)));
+                }
+            }
             Group::Run(run) => assert!(!run.cmd.is_empty() && !run.cmd[0].is_empty()),
         }
     }
@@ -128,6 +135,7 @@ fn entries_of(group: &Group) -> usize {
     match group {
         Group::Cloudflare(account) => account.records.len(),
         Group::Dyndns(account) => account.hostnames.len(),
+        Group::Rfc2136(zone) => zone.records.len(),
         Group::Url(_) | Group::Run(_) => 1,
     }
 }
@@ -151,7 +159,8 @@ fn check_hidden(text: &str, config: &Config) {
                 let url = account.url.as_ref().map_or(0, |url| in_url(url.reveal()));
                 secrets.map(|secret| count(secret.reveal())).sum::<usize>() + url
             }
-            Group::Run(_) => 0,
+            // The secret of a key is no text any more.
+            Group::Rfc2136(_) | Group::Run(_) => 0,
         })
         .sum();
     let shown = format!("{config:?}\n{}\n{}", config.describe(), config.warnings.join("\n"));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::provider_url::{hide, hide_in_argument};
-use super::{Cloudflare, CloudflareRecord, Config, Dyndns, Group, Run, Target, Url, sources};
+use super::{Cloudflare, CloudflareRecord, Config, Dyndns, Group, Rfc2136, Run, Target, Url, sources};
 use crate::updaters::placeholders::Needs;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
@@ -49,6 +49,7 @@ impl Config {
                     names = true;
                     self.write_names(&mut page);
                 }
+                Group::Rfc2136(zone) => self.write_zone(&mut page, zone, target),
                 Group::Run(run) => {
                     page.header("[[runs]]");
                     page.maybe("name", target(0).map(|target| quoted(&target.name)));
@@ -87,6 +88,25 @@ impl Config {
             page.entry("name", quoted(&target.name));
             page.account(account, account.hostnames.get(target.entry).map_or("", String::as_str));
             self.write_common(page, Some(target));
+        }
+    }
+
+    fn write_zone<'a>(&self, page: &mut Page, zone: &Rfc2136, target: impl Fn(usize) -> Option<&'a Target>) {
+        page.header("[[rfc2136]]");
+        page.maybe("server", zone.server.as_ref().map(|server| quoted(&server.to_string())));
+        page.maybe("zone", zone.zone.as_ref().map(|zone| quoted(&zone.to_string())));
+        if let Some(key) = &zone.key {
+            page.entry("key", quoted(&key.name.to_string()));
+            page.entry("algorithm", quoted(key.algorithm.name()));
+            page.entry("secret", quoted(HIDDEN));
+        }
+        page.entry("ttl", zone.ttl);
+        page.maybe("transport", zone.transport.name().map(quoted));
+        for (entry, record) in zone.records.iter().enumerate() {
+            page.header("[[rfc2136.records]]");
+            page.entry("name", quoted(&record.name.to_string()));
+            page.entry("type", quoted(if record.aaaa { "AAAA" } else { "A" }));
+            self.write_common(page, target(entry));
         }
     }
 

@@ -43,7 +43,7 @@ impl<'a> Files<'a> {
 
     /// Like [`Self::read`]; but a value that looks like no path might be the
     /// secret itself, put in the wrong place, and is not shown.
-    fn read_secret(&self, value: &Value<'_>) -> Option<String> {
+    pub(super) fn read_secret(&self, value: &Value<'_>) -> Option<String> {
         let text = value.hidden_text()?;
         if text.contains(['/', '\\', '.']) && !text.contains("://") {
             return self.read(value).map(|(_, text)| text);

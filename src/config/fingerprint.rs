@@ -16,10 +16,14 @@ impl Fingerprint {
         Self(Context::new(&SHA256)).text(kind)
     }
 
-    pub(super) fn text(mut self, text: &str) -> Self {
+    pub(super) fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
+    }
+
+    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
         // A length in decimals ends with its colon, as in netstrings.
-        self.0.update(format!("{}:", text.len()).as_bytes());
-        self.0.update(text.as_bytes());
+        self.0.update(format!("{}:", bytes.len()).as_bytes());
+        self.0.update(bytes);
         self
     }
 

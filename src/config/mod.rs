@@ -11,6 +11,7 @@ mod describe;
 mod dyndns;
 mod files;
 mod fingerprint;
+mod key_file;
 mod load;
 mod names;
 mod problems;
@@ -18,6 +19,7 @@ mod programs;
 mod provider_url;
 mod read;
 mod requests;
+mod rfc2136;
 mod section;
 mod sources;
 mod typos;
@@ -34,6 +36,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dns::name::Name;
+use crate::dns::server::{Server, Transport};
+use crate::dns::tsig::Key;
 use crate::secret::Secret;
 use crate::updaters::placeholders::Needs;
 use crate::updaters::providers::Preset;
@@ -175,6 +180,8 @@ pub enum Group {
     Url(Url),
     /// The `[[dyndns]]` sections of one account; its names are the entries.
     Dyndns(Box<Dyndns>),
+    /// An `[[rfc2136]]` section; its records are the entries.
+    Rfc2136(Rfc2136),
     /// A `[[runs]]` section; one entry.
     Run(Run),
 }
@@ -232,7 +239,7 @@ impl Group {
     pub fn pause(&self) -> Duration {
         match self {
             Self::Dyndns(account) => account.preset.pause,
-            Self::Cloudflare(_) | Self::Url(_) | Self::Run(_) => Duration::ZERO,
+            Self::Cloudflare(_) | Self::Url(_) | Self::Rfc2136(_) | Self::Run(_) => Duration::ZERO,
         }
     }
 }
@@ -253,6 +260,32 @@ pub struct Dyndns {
     /// The names in ASCII, lower case, without a dot at the end; one may be empty
     /// where the credentials decide the name.
     pub hostnames: Vec<String>,
+}
+
+/// An `[[rfc2136]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rfc2136 {
+    /// The zone's primary; `None`: the one that the zone names.
+    pub server: Option<Server>,
+    /// The zone; `None`: found from the records' names.
+    pub zone: Option<Name>,
+    /// What updates are signed with; `None`: they are not.
+    pub key: Option<Key>,
+    /// Seconds.
+    pub ttl: u32,
+    /// Over what the server is asked.
+    pub transport: Transport,
+    /// The records; none occurs twice.
+    pub records: Vec<Rfc2136Record>,
+}
+
+/// An `[[rfc2136.records]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rfc2136Record {
+    /// The full name.
+    pub name: Name,
+    /// AAAA instead of A.
+    pub aaaa: bool,
 }
 
 /// A `[[runs]]` section.

@@ -11,7 +11,7 @@ use super::files::{Files, ReadFile};
 use super::problems::{ConfigError, Problems};
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, Tls, cloudflare, dyndns, programs, requests};
+use super::{Config, Tls, cloudflare, dyndns, programs, requests, rfc2136};
 
 /// Minutes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -54,7 +54,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
     top.finish();
     if builder.targets.is_empty() {
         problems.warn(
-            "nothing to update: there is no [[cloudflare.records]], [[urls]], [[dyndns]] or [[runs]] section"
+            "nothing to update: there is no [[cloudflare.records]], [[urls]], [[dyndns]], [[rfc2136.records]] or [[runs]] section"
                 .into(),
         );
     }
@@ -87,6 +87,9 @@ fn read_targets<'a>(
     }
     for section in top.take("dyndns").map_or_else(Vec::new, |value| value.sections("[[dyndns]]", false)) {
         dyndns::read(section, common, router, files, problems, &mut builder);
+    }
+    for section in top.take("rfc2136").map_or_else(Vec::new, |value| value.sections("[[rfc2136]]", true)) {
+        rfc2136::read(section, common, router, files, problems, &mut builder);
     }
     for section in top.take("runs").map_or_else(Vec::new, |value| value.sections("[[runs]]", false)) {
         programs::read(section, common, router, problems, &mut builder);

@@ -9,6 +9,7 @@ pub mod idn;
 pub mod placeholders;
 pub mod providers;
 pub mod quote;
+pub mod rfc2136;
 pub mod run;
 pub mod url;
 

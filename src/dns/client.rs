@@ -1,0 +1,295 @@
+//! One message to a name server and its answer, over TCP or UDP: RFC 1035,
+//! section 4.2.
+//!
+//! An exchange has one absolute deadline. Over TCP the first message is the
+//! answer. Over UDP anybody can send one, so what is not proven to be the answer
+//! is passed over until the time is up. The same bytes may arrive twice; for our
+//! questions and updates that is harmless.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::answer::{Exchange, Judged, Sent};
+use super::message::MAX_MESSAGE;
+use super::resolv;
+use super::server::{Host, Server, Transport};
+
+/// The time for one exchange, all ways and addresses together.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+/// Of it, for one attempt over TCP; leaves room for UDP.
+const TCP_TIME: Duration = Duration::from_secs(12);
+/// And of that, for the connection; who is there is there sooner.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long to wait after each datagram.
+const UDP_WAITS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+/// Datagrams read in one exchange; more is an attack, and ends it.
+const MAX_DATAGRAMS: u32 = 4096;
+/// Longer messages go over TCP: they would be cut in pieces on the way.
+const MAX_REQUEST: usize = 1232;
+/// Addresses of one server that are tried.
+const MAX_ADDRESSES: usize = 4;
+/// What tells the system's resolvers.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// No such file is longer.
+const MAX_RESOLV_CONF: u64 = 64 * 1024;
+/// The C library's resolver works in less; the thread does nothing else.
+const STACK: usize = 256 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum DnsError {
+    /// The system names no resolver.
+    NoResolver,
+    /// The server's name leads to no address.
+    NoAddress(String),
+    /// Nobody could be reached there.
+    Unreachable(SocketAddr, io::Error),
+    /// The message left, and nothing came in time.
+    Silent(SocketAddr),
+    /// The message left, and the connection ended before the answer was whole.
+    Closed(SocketAddr),
+    /// What came over TCP was no answer to the message.
+    Stranger(SocketAddr),
+}
+
+impl fmt::Display for DnsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoResolver => {
+                write!(
+                    f,
+                    "the zone's server is not known: {RESOLV_CONF} names no resolver; set server and zone"
+                )
+            }
+            Self::NoAddress(host) => write!(f, "the name server {host} has no address that could be found"),
+            Self::Unreachable(address, error) => {
+                write!(f, "the name server {address} cannot be reached: {error}")
+            }
+            Self::Silent(address) => write!(f, "the name server {address} did not answer in time"),
+            Self::Closed(address) => {
+                write!(f, "the name server {address} ended the connection without an answer")
+            }
+            Self::Stranger(address) => write!(f, "what the name server {address} sent is no answer"),
+        }
+    }
+}
+
+impl std::error::Error for DnsError {}
+
+impl DnsError {
+    /// Whether the message may have arrived all the same.
+    #[must_use]
+    pub fn maybe_done(&self) -> bool {
+        matches!(self, Self::Silent(_) | Self::Closed(_) | Self::Stranger(_))
+    }
+}
+
+/// The resolvers of this system.
+#[must_use]
+pub fn system_resolvers() -> Vec<SocketAddr> {
+    let mut text = String::new();
+    let read = File::open(RESOLV_CONF).and_then(|file| file.take(MAX_RESOLV_CONF).read_to_string(&mut text));
+    if read.is_ok() { resolv::resolvers(&text) } else { Vec::new() }
+}
+
+/// Seconds of the Unix epoch.
+#[must_use]
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Sends the message and returns what came back until the deadline; from the
+/// first of the server's addresses where something did.
+pub fn exchange(
+    exchange: &Exchange,
+    resolvers: &[SocketAddr],
+    deadline: Instant,
+) -> Result<Judged, DnsError> {
+    let addresses = match &exchange.server {
+        Some(server) => addresses(server, deadline)?,
+        None => resolvers.to_vec(),
+    };
+    let mut failure = DnsError::NoResolver;
+    for address in addresses.into_iter().take(MAX_ADDRESSES) {
+        match ask(exchange, address, deadline) {
+            Ok(judged) => return Ok(judged),
+            // Where it may have arrived is of more interest than where it did not.
+            Err(error) if failure.maybe_done() && !error.maybe_done() => {}
+            Err(error) => failure = error,
+        }
+        if Instant::now() >= deadline {
+            break;
+        }
+    }
+    Err(failure)
+}
+
+fn addresses(server: &Server, deadline: Instant) -> Result<Vec<SocketAddr>, DnsError> {
+    let (name, port) = match &server.host {
+        Host::Address(address) => return Ok(vec![SocketAddr::new(*address, server.port)]),
+        Host::Name(name) => (name.clone(), server.port),
+    };
+    let unknown = || DnsError::NoAddress(name.clone());
+    let (sender, found) = mpsc::channel();
+    let host = name.clone();
+    // The system's resolver takes no deadline, so a thread waits for it; when it
+    // comes too late, nobody listens.
+    let thread = thread::Builder::new().name("resolve".into()).stack_size(STACK).spawn(move || {
+        let _ = sender.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>));
+    });
+    thread.map_err(|_| unknown())?;
+    let found = found.recv_timeout(left(deadline)).ok().and_then(Result::ok);
+    found.filter(|addresses| !addresses.is_empty()).ok_or_else(unknown)
+}
+
+fn ask(exchange: &Exchange, address: SocketAddr, deadline: Instant) -> Result<Judged, DnsError> {
+    let sent = &exchange.sent;
+    let small = sent.bytes.len() <= MAX_REQUEST;
+    match exchange.transport {
+        Transport::Udp if small => match over_udp(sent, address, deadline)? {
+            judged if is_truncated(&judged) => over_tcp(sent, address, deadline),
+            judged => Ok(judged),
+        },
+        Transport::Tcp | Transport::Udp => over_tcp(sent, address, deadline),
+        Transport::Auto => match over_tcp(sent, address, deadline) {
+            Err(DnsError::Unreachable(_, error)) if small => match over_udp(sent, address, deadline) {
+                Ok(judged) if !is_truncated(&judged) => Ok(judged),
+                Err(silent @ DnsError::Silent(_)) => Err(silent),
+                _ => Err(DnsError::Unreachable(address, error)),
+            },
+            ended => ended,
+        },
+    }
+}
+
+fn is_truncated(judged: &Judged) -> bool {
+    match judged {
+        Judged::Answer { message, .. } => message.flags.is_truncated(),
+        Judged::Unproven { truncated, .. } => *truncated,
+        Judged::Stranger => false,
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+fn sooner(deadline: Instant, time: Duration) -> Instant {
+    Instant::now().checked_add(time).map_or(deadline, |end| end.min(deadline))
+}
+
+// -- TCP --------------------------------------------------------------------
+
+fn over_tcp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Judged, DnsError> {
+    let deadline = sooner(deadline, TCP_TIME);
+    let unreachable = |error| DnsError::Unreachable(address, error);
+    let timed_out = || unreachable(ErrorKind::TimedOut.into());
+    let wait = Some(left(deadline).min(CONNECT_TIME)).filter(|left| !left.is_zero()).ok_or_else(timed_out)?;
+    let mut stream = TcpStream::connect_timeout(&address, wait).map_err(unreachable)?;
+    let answer = converse(&mut stream, &sent.bytes, deadline).map_err(|error| match error.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => DnsError::Silent(address),
+        _ => DnsError::Closed(address),
+    })?;
+    match sent.judge(&answer, unix_time()) {
+        Judged::Stranger => Err(DnsError::Stranger(address)),
+        judged => Ok(judged),
+    }
+}
+
+/// Both messages bear their length in front.
+fn converse(stream: &mut TcpStream, message: &[u8], deadline: Instant) -> io::Result<Vec<u8>> {
+    let length = u16::try_from(message.len()).map_err(|_| ErrorKind::InvalidInput)?;
+    stream.set_nodelay(true)?;
+    // A message of ours fits the send buffer of a new connection.
+    stream.set_write_timeout(Some(some_time(deadline)?))?;
+    stream.write_all(&[&length.to_be_bytes(), message].concat())?;
+    let mut length = [0; 2];
+    read_until(stream, &mut length, deadline)?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    read_until(stream, &mut answer, deadline)?;
+    Ok(answer)
+}
+
+fn read_until(stream: &mut TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
+    while !buffer.is_empty() {
+        stream.set_read_timeout(Some(some_time(deadline)?))?;
+        match stream.read(buffer) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(length) => buffer = buffer.get_mut(length..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn some_time(deadline: Instant) -> io::Result<Duration> {
+    Some(left(deadline)).filter(|left| !left.is_zero()).ok_or_else(|| ErrorKind::TimedOut.into())
+}
+
+// -- UDP --------------------------------------------------------------------
+
+fn over_udp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Judged, DnsError> {
+    let any = match address {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let unreachable = |error| DnsError::Unreachable(address, error);
+    // A new port, which a forger must guess besides the id.
+    let socket = UdpSocket::bind((any, 0)).map_err(unreachable)?;
+    socket.connect(address).map_err(unreachable)?;
+    let mut doubtful = None;
+    let mut budget = MAX_DATAGRAMS;
+    for wait in UDP_WAITS {
+        let until = sooner(deadline, wait);
+        let tried =
+            socket.send(&sent.bytes).and_then(|_| receive(&socket, sent, until, &mut budget, &mut doubtful));
+        if let Some(judged) = tried.map_err(unreachable)? {
+            return Ok(judged);
+        }
+        if Instant::now() >= deadline || budget == 0 {
+            break;
+        }
+    }
+    doubtful.ok_or(DnsError::Silent(address))
+}
+
+/// The answer, if it comes until then. Something that has our id without proof
+/// is kept for the case that nothing better comes, unless it asks for TCP:
+/// following that is harmless.
+fn receive(
+    socket: &UdpSocket,
+    sent: &Sent,
+    until: Instant,
+    budget: &mut u32,
+    doubtful: &mut Option<Judged>,
+) -> io::Result<Option<Judged>> {
+    let mut buffer = vec![0; MAX_MESSAGE];
+    while *budget > 0 {
+        let Ok(time) = some_time(until) else { break };
+        socket.set_read_timeout(Some(time))?;
+        let length = match socket.recv(&mut buffer) {
+            Ok(length) => length,
+            Err(error) if is_pause(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        *budget = budget.saturating_sub(1);
+        match sent.judge(buffer.get(..length).unwrap_or_default(), unix_time()) {
+            Judged::Stranger => {}
+            judged if matches!(judged, Judged::Answer { .. }) || is_truncated(&judged) => {
+                return Ok(Some(judged));
+            }
+            judged => *doubtful = Some(judged),
+        }
+    }
+    Ok(None)
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}

@@ -1,0 +1,426 @@
+//! A name server made of two lists, and what the updater does with it.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::address::Addresses;
+use crate::config::Rfc2136Record;
+use crate::dns::tsig::{Algorithm, Key, TsigError, error};
+
+const NOW: u64 = 1_800_000_000;
+const V4: [u8; 4] = [192, 0, 2, 7];
+
+fn name(text: &str) -> Name {
+    Name::from_text(text).unwrap()
+}
+
+fn config(records: &[(&str, bool)]) -> config::Rfc2136 {
+    config::Rfc2136 {
+        server: crate::dns::server::Server::parse("192.0.2.53"),
+        zone: Some(name("home.example")),
+        key: Key::new(name("our.key"), Algorithm::Sha256, "c2VjcmV0"),
+        ttl: 60,
+        transport: Transport::Auto,
+        records: records.iter().map(|(text, aaaa)| Rfc2136Record { name: name(text), aaaa: *aaaa }).collect(),
+    }
+}
+
+fn tasks(count: usize) -> Vec<Task> {
+    let addresses =
+        Addresses { ipv4: Some(V4.into()), ipv6: Some("2001:db8::7".parse().unwrap()), ipv6_prefix: None };
+    (0..count).map(|entry| Task { entry, addresses, old: Addresses::default() }).collect()
+}
+
+/// What was sent, without a signature.
+fn read(exchange: &Exchange) -> Message {
+    let mut message = Message::parse(&exchange.sent.bytes).unwrap();
+    if exchange.sent.is_signed() {
+        message.additional.pop();
+    }
+    message
+}
+
+fn reply(message: &Message, code: u8, answers: Vec<Record>) -> Judged {
+    let flags = Flags(message.flags.0 | 0x8400 | u16::from(code));
+    let message = Message { flags, answers, authority: Vec::new(), ..message.clone() };
+    Judged::Answer { message, tsig_error: 0, server_time: None }
+}
+
+/// A server that does as it should, or answers updates as it is told.
+#[derive(Default)]
+struct Server {
+    held: BTreeMap<(Name, u16), Vec<Data>>,
+    /// Instead of carrying out updates that touch a name: this answer.
+    update: Option<(Name, Judged)>,
+    /// Instead of answering signed questions: this.
+    question: Option<Judged>,
+    updates: Vec<Message>,
+    questions: usize,
+}
+
+impl Server {
+    fn answer(&mut self, exchange: &Exchange) -> Judged {
+        let message = read(exchange);
+        if message.flags.opcode() == UPDATE {
+            self.updates.push(message.clone());
+            match &self.update {
+                Some((name, judged)) if message.authority.iter().any(|r| r.name == *name) => {
+                    return judged.clone();
+                }
+                _ => {}
+            }
+            for record in &message.authority {
+                let set = self.held.entry((record.name.clone(), record.kind)).or_default();
+                if record.class == class::ANY { set.clear() } else { set.push(record.data.clone()) }
+            }
+            return reply(&message, 0, Vec::new());
+        }
+        self.questions += 1;
+        if let (Some(judged), true) = (&self.question, exchange.sent.is_signed()) {
+            return judged.clone();
+        }
+        let question = &message.questions[0];
+        let of = |kind| {
+            self.held.get(&(question.name.clone(), kind)).into_iter().flatten().map(move |data| (kind, data))
+        };
+        let answers = of(question.kind).chain(of(kind::CNAME)).map(|(kind, data)| Record {
+            name: question.name.clone(),
+            kind,
+            class: class::IN,
+            ttl: 60,
+            data: data.clone(),
+        });
+        reply(&message, 0, answers.collect())
+    }
+
+    fn run(&mut self, config: &config::Rfc2136) -> Vec<(usize, Outcome)> {
+        let mut updater = Rfc2136::new(config.clone());
+        updater.start(tasks(config.records.len()));
+        let mut answer = None;
+        for id in 0..200 {
+            match updater.next(Now { unix: NOW, id }, answer.take()) {
+                Step::Exchange(exchange) => answer = Some(Ok(self.answer(&exchange))),
+                Step::Done(mut outcomes) => {
+                    outcomes.sort_by_key(|(entry, _)| *entry);
+                    return outcomes;
+                }
+            }
+        }
+        panic!("it never ends");
+    }
+}
+
+fn why(outcome: &Outcome) -> (&str, Option<Duration>) {
+    match outcome {
+        Outcome::Retry { why, after, .. } => (why, *after),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn both_addresses_change_in_one_message_and_nothing_else_does() {
+    let mut server = Server::default();
+    let nas = name("nas.home.example");
+    server.held.insert((nas.clone(), 16), vec![Data::Raw(b"\x01t".to_vec())]);
+    server
+        .held
+        .insert((nas.clone(), kind::A), vec![Data::A([1, 1, 1, 1].into()), Data::A([2, 2, 2, 2].into())]);
+    let config = config(&[("nas.home.example", false), ("nas.home.example", true)]);
+    let changed = Outcome::Published { changed: true };
+    assert_eq!(server.run(&config), [(0, changed.clone()), (1, changed)]);
+    assert_eq!((server.updates.len(), server.questions), (1, 4));
+    assert_eq!(server.held[&(nas.clone(), kind::A)], [Data::A(V4.into())]);
+    assert_eq!(server.held[&(nas.clone(), 16)].len(), 1);
+    let sections: Vec<_> = server.updates[0].authority.iter().map(|r| (r.kind, r.class, r.ttl)).collect();
+    assert_eq!(sections, [(1, 255, 0), (1, 1, 60), (28, 255, 0), (28, 1, 60)]);
+    // And again: nothing to do.
+    let same = Outcome::Published { changed: false };
+    assert_eq!(server.run(&config), [(0, same.clone()), (1, same)]);
+    assert_eq!(server.updates.len(), 1);
+}
+
+#[test]
+fn many_records_are_sent_in_parts_that_divide_no_name() {
+    let names: Vec<String> = (0..70).map(|index| format!("h{index}.home.example")).collect();
+    let records: Vec<_> =
+        names.iter().flat_map(|name| [(name.as_str(), false), (name.as_str(), true)]).collect();
+    let mut updater = Rfc2136::new(config(&records));
+    updater.start(tasks(records.len()));
+    let sizes: Vec<usize> = updater.job.batches.iter().map(|batch| batch.items.len()).collect();
+    assert_eq!(sizes, [50, 50, 40]);
+    for batch in &updater.job.batches {
+        assert!(batch.items.chunks(2).all(|pair| pair[0].name == pair[1].name));
+    }
+}
+
+#[test]
+fn an_alias_is_recognised_before_and_after_the_update() {
+    let mut server = Server::default();
+    let alias = name("alias.home.example");
+    server.held.insert((alias.clone(), kind::CNAME), vec![Data::Cname(name("other.example"))]);
+    let config = config(&[("alias.home.example", false)]);
+    let outcomes = server.run(&config);
+    assert!(why(&outcomes[0].1).0.contains("alias (CNAME) for \"other.example\""), "{outcomes:?}");
+    assert!(server.updates.is_empty());
+    // A server that takes no signed questions is asked only afterwards.
+    server.question =
+        Some(Judged::Unproven { rcode: 9, tsig_error: Some(17), truncated: false, why: TsigError::Mac });
+    let ok = reply(&Message { flags: Flags::request(UPDATE, false), ..Message::default() }, 0, Vec::new());
+    for code in [ok, refusal(5)] {
+        server.update = Some((alias.clone(), code));
+        let outcomes = server.run(&config);
+        assert!(why(&outcomes[0].1).0.contains("CNAME"), "{outcomes:?}");
+    }
+    assert_eq!(server.updates.len(), 2);
+}
+
+fn refusal(code: u8) -> Judged {
+    reply(&Message { flags: Flags::request(UPDATE, false), ..Message::default() }, code, Vec::new())
+}
+
+fn unproven(rcode: u8, tsig_error: Option<u16>, why: TsigError) -> Judged {
+    Judged::Unproven { rcode, tsig_error, truncated: false, why }
+}
+
+#[test]
+fn every_refusal_says_what_to_check() {
+    let ahead = Judged::Answer {
+        message: Message { flags: Flags(0xa809), ..Message::default() },
+        tsig_error: error::BADTIME,
+        server_time: Some(NOW - 3600),
+    };
+    let behind = Judged::Answer {
+        message: Message { flags: Flags(0xa809), ..Message::default() },
+        tsig_error: error::BADTIME,
+        server_time: Some(NOW + 200_000),
+    };
+    let cases: [(Judged, &[&str]); 23] = [
+        (unproven(9, Some(16), TsigError::Mac), &["BADSIG", "check the secret", "\"our.key\"", "not signed"]),
+        (unproven(9, Some(17), TsigError::Mac), &["BADKEY", "name and algorithm", "rights", "home.example"]),
+        (unproven(9, Some(18), TsigError::Mac), &["BADTIME", "clocks", "not signed"]),
+        (unproven(9, Some(22), TsigError::Mac), &["BADTRUNC"]),
+        (unproven(9, Some(99), TsigError::Mac), &["error 99"]),
+        (ahead, &["clock is 1 h 0 min ahead of that of 192.0.2.53"]),
+        (behind, &["clock is 2 d 7 h behind that of 192.0.2.53"]),
+        (
+            unproven(5, None, TsigError::Missing),
+            &["REFUSED", "name, algorithm and secret", "clocks", "PowerDNS"],
+        ),
+        (unproven(9, None, TsigError::Missing), &["NOTAUTH", "server and zone", "home.example"]),
+        (unproven(0, None, TsigError::Missing), &["proves nothing"]),
+        (unproven(10, None, TsigError::Missing), &["not inside the zone"]),
+        (unproven(4, None, TsigError::Missing), &["does not know DNS UPDATE"]),
+        (unproven(8, None, TsigError::Missing), &["NXRRSET", "secret"]),
+        (unproven(0, Some(0), TsigError::OtherKey), &["another key"]),
+        (unproven(0, Some(0), TsigError::Mac), &["does not make", "in between"]),
+        (unproven(0, Some(0), TsigError::Time(400)), &["6 min 40 s away", "NTP"]),
+        (unproven(0, None, TsigError::Damaged), &["does not make"]),
+        (refusal(5), &["REFUSED", "rights", "update-policy", "TSIG-ALLOW-DNSUPDATE"]),
+        (refusal(9), &["NOTAUTH", "not responsible for the zone home.example"]),
+        (refusal(10), &["NOTZONE", "not inside the zone home.example"]),
+        (refusal(4), &["NOTIMP", "DNS UPDATE"]),
+        (refusal(1), &["FORMERR"]),
+        (refusal(8), &["NXRRSET", "does not hold the address"]),
+    ];
+    for (judged, words) in cases {
+        let update = Some((name("nas.home.example"), judged.clone()));
+        let mut server = Server { update, ..Server::default() };
+        let outcomes = server.run(&config(&[("nas.home.example", false)]));
+        let (text, after) = why(&outcomes[0].1);
+        assert_eq!(after, Some(PERSON), "{text}");
+        for word in words {
+            assert!(text.contains(word), "{word:?} is not in {text:?}");
+        }
+        assert!(!text.contains("c2VjcmV0"));
+    }
+}
+
+#[test]
+fn a_clock_that_is_not_set_yet_is_waited_for() {
+    let mut updater = Rfc2136::new(config(&[("nas.home.example", false)]));
+    updater.start(tasks(1));
+    let now = Now { unix: 60, id: 0 };
+    let refused = || Some(Ok(unproven(5, None, TsigError::Missing)));
+    assert!(matches!(updater.next(now, None), Step::Exchange(_)));
+    assert!(matches!(updater.next(now, refused()), Step::Exchange(_)));
+    let Step::Done(outcomes) = updater.next(now, refused()) else { panic!() };
+    let (text, after) = why(&outcomes[0].1);
+    assert!(text.ends_with("this machine's clock is not set yet") && after.is_none(), "{text}");
+}
+
+#[test]
+fn a_fault_of_the_server_is_tried_again_soon() {
+    let mut server = Server { update: Some((name("nas.home.example"), refusal(2))), ..Server::default() };
+    let outcomes = server.run(&config(&[("nas.home.example", false)]));
+    let (text, after) = why(&outcomes[0].1);
+    assert!(text.contains("SERVFAIL") && after.is_none(), "{text}");
+}
+
+#[test]
+fn a_record_that_is_refused_does_not_keep_others_back() {
+    for judged in [refusal(5), refusal(10), unproven(9, Some(17), TsigError::Mac)] {
+        let mut server = Server { update: Some((name("b.home.example"), judged)), ..Server::default() };
+        let config =
+            config(&[("a.home.example", false), ("b.home.example", false), ("c.home.example", true)]);
+        let outcomes = server.run(&config);
+        assert_eq!(outcomes[0].1, Outcome::Published { changed: true });
+        assert_eq!(why(&outcomes[1].1).1, Some(PERSON));
+        assert_eq!(outcomes[2].1, Outcome::Published { changed: true });
+        assert_eq!(server.updates.len(), 4);
+    }
+}
+
+#[test]
+fn an_update_that_was_at_work_already_is_well() {
+    let mut server = Server { update: Some((name("nas.home.example"), refusal(8))), ..Server::default() };
+    let config = config(&[("nas.home.example", false)]);
+    let nas = (name("nas.home.example"), kind::A);
+    let mut updater = Rfc2136::new(config);
+    updater.start(tasks(1));
+    let mut answer = None;
+    loop {
+        match updater.next(Now { unix: NOW, id: 1 }, answer.take()) {
+            Step::Exchange(exchange) => {
+                answer = Some(Ok(server.answer(&exchange)));
+                if !server.updates.is_empty() {
+                    server.held.insert(nas.clone(), vec![Data::A(V4.into())]);
+                }
+            }
+            Step::Done(outcomes) => {
+                assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_silent_server_costs_one_exchange_for_all() {
+    let config = config(&[("a.home.example", false), ("b.home.example", true)]);
+    for (answered, words) in
+        [(0, "gone"), (2, "gone; it may have been done"), (3, "could not be asked again")]
+    {
+        let mut server = Server::default();
+        let mut updater = Rfc2136::new(config.clone());
+        updater.start(tasks(2));
+        let mut step = updater.next(Now { unix: NOW, id: 0 }, None);
+        for _ in 0..answered {
+            let Step::Exchange(exchange) = &step else { panic!("done") };
+            let judged = server.answer(exchange);
+            step = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged)));
+        }
+        let failure = Failure { why: "gone".into(), maybe_done: true };
+        let Step::Done(outcomes) = updater.next(Now { unix: NOW, id: 0 }, Some(Err(failure))) else {
+            panic!()
+        };
+        assert_eq!(outcomes.len(), 2);
+        for (_, outcome) in &outcomes {
+            assert!(matches!(outcome, Outcome::Retry { reached: false, after: None, .. }));
+            assert!(why(outcome).0.contains(words), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_server_accepts_and_does_not_show_is_not_believed() {
+    let mut server = Server { update: Some((name("nas.home.example"), refusal(0))), ..Server::default() };
+    let config = config(&[("nas.home.example", false)]);
+    let outcomes = server.run(&config);
+    assert!(
+        why(&outcomes[0].1)
+            .0
+            .contains("accepted the update of nas.home.example, but does not show 192.0.2.7")
+    );
+}
+
+#[test]
+fn a_value_from_a_cache_is_not_taken_for_the_zones_own() {
+    let mut updater = Rfc2136::new(config(&[("nas.home.example", false)]));
+    updater.start(tasks(1));
+    let Step::Exchange(question) = updater.next(Now { unix: NOW, id: 0 }, None) else { panic!() };
+    let message = read(&question);
+    let record = Record {
+        name: name("nas.home.example"),
+        kind: kind::A,
+        class: class::IN,
+        ttl: 9,
+        data: Data::A(V4.into()),
+    };
+    let message = Message { flags: Flags(0x8000), answers: vec![record], ..message };
+    let judged = Judged::Answer { message, tsig_error: 0, server_time: None };
+    let Step::Exchange(update) = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged))) else { panic!() };
+    assert_eq!(read(&update).flags.opcode(), UPDATE);
+}
+
+#[test]
+fn without_a_key_everything_goes_over_tcp_and_unsigned() {
+    let config = config::Rfc2136 { key: None, ..config(&[("nas.home.example", false)]) };
+    let mut updater = Rfc2136::new(config.clone());
+    updater.start(tasks(1));
+    let Step::Exchange(question) = updater.next(Now { unix: NOW, id: 0 }, None) else { panic!() };
+    assert!(!question.sent.is_signed() && question.transport == Transport::Tcp);
+    let mut server = Server::default();
+    assert_eq!(server.run(&config), [(0, Outcome::Published { changed: true })]);
+    server.held.clear();
+    server.update = Some((name("nas.home.example"), refusal(5)));
+    let outcomes = server.run(&config);
+    assert!(why(&outcomes[0].1).0.contains("secure only"), "{outcomes:?}");
+}
+
+/// What a resolver says of where `owner` begins.
+fn soa(message: &Message, owner: &str, primary: &str) -> Judged {
+    let data = Data::Soa { primary: name(primary), mailbox: Name::root(), numbers: [0; 20] };
+    let start = Record { name: name(owner), kind: kind::SOA, class: class::IN, ttl: 9, data };
+    let flags = Flags(0x8183);
+    let message = Message { flags, authority: vec![start], ..message.clone() };
+    Judged::Answer { message, tsig_error: 0, server_time: None }
+}
+
+#[test]
+fn zone_and_primary_are_found_by_the_soa() {
+    let records = [("a.home.example", false), ("a.home.example", true), ("b.sub.home.example", false)];
+    let mut updater = Rfc2136::new(config::Rfc2136 { server: None, zone: None, ..config(&records) });
+    updater.start(tasks(3));
+    let mut step = updater.next(Now { unix: NOW, id: 0 }, None);
+    for (asked, owner, primary) in [
+        ("a.home.example", "home.example", "ns1.example"),
+        ("b.sub.home.example", "sub.home.example", "ns2.example"),
+    ] {
+        let Step::Exchange(exchange) = &step else { panic!("done") };
+        assert!(exchange.server.is_none() && !exchange.sent.is_signed());
+        let message = read(exchange);
+        assert_eq!(message.questions[0].name, name(asked));
+        step = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(soa(&message, owner, primary))));
+    }
+    let Step::Exchange(exchange) = &step else { panic!("done") };
+    assert_eq!(exchange.server.as_ref().map(ToString::to_string).as_deref(), Some("ns1.example"));
+    let batches: Vec<_> = updater.job.batches.iter().map(|b| (b.zone.to_string(), b.items.len())).collect();
+    assert_eq!(batches, [("home.example".to_owned(), 2), ("sub.home.example".to_owned(), 1)]);
+}
+
+#[test]
+fn a_zone_that_is_not_found_or_names_no_primary_is_explained() {
+    let lost = config::Rfc2136 { server: None, zone: None, ..config(&[("a.home.example", false)]) };
+    for (owner, primary, words) in [
+        ("other.example", "ns1.example", "the zone of a.home.example could not be found"),
+        ("home.example", ".", "names no primary server; set server"),
+    ] {
+        let mut updater = Rfc2136::new(lost.clone());
+        updater.start(tasks(1));
+        let Step::Exchange(exchange) = updater.next(Now { unix: NOW, id: 0 }, None) else { panic!() };
+        let judged = soa(&read(&exchange), owner, primary);
+        let Step::Done(outcomes) = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged))) else { panic!() };
+        assert!(why(&outcomes[0].1).0.contains(words), "{outcomes:?}");
+    }
+    // With the zone given, only its own start counts.
+    let zone =
+        config::Rfc2136 { server: None, ..config(&[("a.home.example", false), ("b.home.example", false)]) };
+    let mut updater = Rfc2136::new(zone);
+    updater.start(tasks(2));
+    let Step::Exchange(exchange) = updater.next(Now { unix: NOW, id: 0 }, None) else { panic!() };
+    let message = read(&exchange);
+    assert_eq!(message.questions[0].name, name("home.example"));
+    let judged = soa(&message, "home.example", "ns1.example");
+    assert!(matches!(updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged))), Step::Exchange(_)));
+    assert_eq!(updater.job.batches.len(), 1);
+}

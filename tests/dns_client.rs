@@ -1,0 +1,237 @@
+//! The DNS client against servers on loopback.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ddns_update_daemon::dns::answer::{Exchange, Judged, Sent};
+use ddns_update_daemon::dns::client::{DnsError, exchange, unix_time};
+use ddns_update_daemon::dns::message::{Flags, Message, QUERY, Question, class, kind};
+use ddns_update_daemon::dns::name::Name;
+use ddns_update_daemon::dns::server::{Server, Transport};
+use ddns_update_daemon::dns::tsig::{Algorithm, Key, Signature, sign_answer};
+
+fn key() -> Key {
+    Key::new(Name::from_text("our.key").unwrap(), Algorithm::Sha384, "c2VjcmV0").unwrap()
+}
+
+fn question(server: SocketAddr, transport: Transport, key: Option<&Key>) -> Exchange {
+    let question =
+        Question { name: Name::from_text("home.example").unwrap(), kind: kind::SOA, class: class::IN };
+    let flags = Flags::request(QUERY, false);
+    let message = Message { id: 7, flags, questions: vec![question], ..Message::default() };
+    let sent = Sent::new(&message, key, unix_time());
+    Exchange { server: Server::parse(&server.to_string()), transport, sent }
+}
+
+/// The right answer to a message, with these flags.
+fn answer(request: &[u8], flags: u16) -> Vec<u8> {
+    let mut message = Message::parse(request).unwrap();
+    message.flags = Flags(0x8000 | flags);
+    let signature = message.additional.pop().map(|record| Signature::parse(&record).unwrap().unwrap());
+    match signature {
+        Some(signature) => sign_answer(&key(), &message, &signature.mac, unix_time(), (0, b"")),
+        None => message.to_bytes(),
+    }
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&u16::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
+}
+
+/// A TCP server that sends what `reply` makes of a message, in pieces, and keeps
+/// the connection open unless that is nothing.
+fn over_tcp(reply: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    serve_tcp(listener, reply);
+    address
+}
+
+fn serve_tcp(listener: TcpListener, reply: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) {
+    thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut message = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut message).unwrap();
+            let bytes = reply(&message);
+            for piece in bytes.chunks(7) {
+                stream.write_all(piece).unwrap();
+                stream.flush().unwrap();
+            }
+            if !bytes.is_empty() {
+                open.push(stream);
+            }
+        }
+    });
+}
+
+/// A UDP server that sends these to each message.
+fn serve_udp(socket: UdpSocket, mut reply: impl FnMut(&[u8]) -> Vec<Vec<u8>> + Send + 'static) {
+    thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        loop {
+            let (length, client) = socket.recv_from(&mut buffer).unwrap();
+            for datagram in reply(&buffer[..length]) {
+                socket.send_to(&datagram, client).unwrap();
+            }
+        }
+    });
+}
+
+fn over_udp(reply: impl FnMut(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    serve_udp(socket, reply);
+    address
+}
+
+/// A port where both can be served.
+fn both() -> (TcpListener, UdpSocket, SocketAddr) {
+    loop {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = tcp.local_addr().unwrap();
+        if let Ok(udp) = UdpSocket::bind(address) {
+            return (tcp, udp, address);
+        }
+    }
+}
+
+fn within(milliseconds: u64) -> Instant {
+    Instant::now().checked_add(Duration::from_millis(milliseconds)).unwrap()
+}
+
+fn is_answer(result: &Result<Judged, DnsError>) -> bool {
+    matches!(result, Ok(Judged::Answer { tsig_error: 0, .. }))
+}
+
+#[test]
+fn an_answer_over_tcp_is_read_to_its_end() {
+    let server = over_tcp(|message| framed(&answer(message, 0)));
+    for key in [None, Some(key())] {
+        let result = exchange(&question(server, Transport::Auto, key.as_ref()), &[], within(5000));
+        assert!(is_answer(&result), "{result:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_ends_or_stalls_or_talks_nonsense_is_told_apart() {
+    let ended = over_tcp(|_| Vec::new());
+    let result = exchange(&question(ended, Transport::Auto, None), &[], within(5000));
+    assert!(matches!(result, Err(DnsError::Closed(_))), "{result:?}");
+    let stalled = over_tcp(|message| framed(&answer(message, 0))[..9].to_vec());
+    let start = Instant::now();
+    let result = exchange(&question(stalled, Transport::Auto, None), &[], within(300));
+    assert!(matches!(result, Err(DnsError::Silent(_))), "{result:?}");
+    assert!(start.elapsed() < Duration::from_secs(3));
+    let strange = over_tcp(|_| framed(b"HTTP/1.1 400 Bad Request"));
+    let result = exchange(&question(strange, Transport::Auto, None), &[], within(5000));
+    assert!(matches!(result, Err(DnsError::Stranger(_))), "{result:?}");
+    for error in [DnsError::Closed(ended), DnsError::Silent(ended), DnsError::Stranger(ended)] {
+        assert!(error.maybe_done());
+    }
+}
+
+#[test]
+fn an_unsigned_refusal_over_tcp_is_reported() {
+    let server = over_tcp(|message| {
+        let mut message = Message::parse(message).unwrap();
+        message.flags = Flags(0x8005);
+        message.additional.clear();
+        framed(&message.to_bytes())
+    });
+    let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], within(5000));
+    assert!(matches!(result, Ok(Judged::Unproven { rcode: 5, tsig_error: None, .. })), "{result:?}");
+}
+
+#[test]
+fn udp_is_used_where_tcp_is_closed() {
+    let server = over_udp(|message| vec![answer(message, 0)]);
+    let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], within(5000));
+    assert!(is_answer(&result), "{result:?}");
+    let result = exchange(&question(server, Transport::Tcp, Some(&key())), &[], within(5000));
+    assert!(matches!(&result, Err(error @ DnsError::Unreachable(..)) if !error.maybe_done()), "{result:?}");
+}
+
+#[test]
+fn a_lost_datagram_is_sent_again_as_it_was() {
+    let mut seen: Vec<Vec<u8>> = Vec::new();
+    let server = over_udp(move |message| {
+        seen.push(message.to_vec());
+        if seen.len() < 2 {
+            return Vec::new();
+        }
+        assert_eq!(seen[0], seen[1]);
+        vec![answer(message, 0)]
+    });
+    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], within(8000));
+    assert!(is_answer(&result), "{result:?}");
+}
+
+#[test]
+fn what_was_cut_short_is_asked_again_over_tcp() {
+    for key in [None, Some(key())] {
+        let (tcp, udp, address) = both();
+        serve_tcp(tcp, |message| framed(&answer(message, 0)));
+        serve_udp(udp, |message| vec![answer(message, 0x0200)]);
+        let result = exchange(&question(address, Transport::Udp, key.as_ref()), &[], within(5000));
+        let Ok(Judged::Answer { message, .. }) = result else { panic!("{result:?}") };
+        assert!(!message.flags.is_truncated());
+    }
+}
+
+#[test]
+fn forged_answers_are_passed_over_until_the_time_is_up() {
+    let forge = |message: &[u8]| {
+        let mut forged = Message::parse(message).unwrap();
+        forged.flags = Flags(0x8000);
+        let echoed = forged.to_bytes();
+        forged.additional.clear();
+        let mut other_id = forged.clone();
+        other_id.id = 8;
+        vec![forged.to_bytes(), other_id.to_bytes(), echoed, vec![0; 11], vec![0xff; 1500]]
+    };
+    let server = over_udp(move |message| {
+        let mut all = forge(message);
+        all.push(answer(message, 0));
+        all
+    });
+    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], within(5000));
+    assert!(is_answer(&result), "{result:?}");
+    let server = over_udp(forge);
+    let start = Instant::now();
+    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], within(400));
+    assert!(matches!(result, Ok(Judged::Unproven { .. })), "{result:?}");
+    assert!(start.elapsed() >= Duration::from_millis(390));
+}
+
+#[test]
+fn resolvers_are_asked_in_turn() {
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let closed = silent.local_addr().unwrap();
+    drop(silent);
+    let resolver = over_udp(|message| vec![answer(message, 0)]);
+    let mut exchange_with_none = question(resolver, Transport::Udp, None);
+    exchange_with_none.server = None;
+    let result = exchange(&exchange_with_none, &[closed, resolver], within(5000));
+    assert!(is_answer(&result), "{result:?}");
+    let result = exchange(&exchange_with_none, &[], within(5000));
+    assert!(matches!(result, Err(DnsError::NoResolver)), "{result:?}");
+}
+
+#[test]
+fn a_server_can_be_named() {
+    let server = over_tcp(|message| framed(&answer(message, 0)));
+    let mut named = question(server, Transport::Auto, None);
+    named.server = Server::parse(&format!("localhost:{}", server.port()));
+    let result = exchange(&named, &[], within(5000));
+    assert!(is_answer(&result), "{result:?}");
+    named.server = Server::parse("no-such-host.invalid");
+    let result = exchange(&named, &[], within(2000));
+    assert!(matches!(result, Err(DnsError::NoAddress(_))), "{result:?}");
+}

@@ -1,0 +1,579 @@
+#!/usr/bin/env python3
+"""The program against BIND, Knot and PowerDNS, on loopback and without root:
+
+    tests/real/rfc2136.py [--jobs N] [PART-OF-A-NAME...]
+
+The program is $DDNS_BIN, else target/release/ddns-update-daemon. Each test runs
+against each server that is installed (Debian: bind9, knot, pdns-server,
+pdns-backend-sqlite3, sqlite3, faketime); others are left out, and named. What
+was printed, and what the server held afterwards, is written to
+target/dns-table.md. The last line is `N passed, N failed`.
+
+Between the two stands a relay, which counts what passes and lets a test lose
+it. The address comes from a gateway that this file plays.
+"""
+
+import argparse
+import http.server
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import name_servers  # noqa: E402
+from name_servers import KEYS, PATH, ZONE, read_message, wait_for  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("DDNS_BIN", ROOT / "target" / "release" / "ddns-update-daemon")).absolute()
+TABLE = ROOT / "target" / "dns-table.md"
+V4, V6 = "62.141.3.10", "2a01:4f8::77"
+QUERY, UPDATE = 0, 5
+
+SERVICE = "urn:schemas-upnp-org:service:WANIPConnection:1"
+DESCRIPTION = f"""<?xml version="1.0"?>
+<root xmlns="urn:schemas-upnp-org:device-1-0"><specVersion><major>1</major><minor>0</minor></specVersion>
+<device><deviceType>urn:schemas-upnp-org:device:InternetGatewayDevice:1</deviceType><friendlyName>test</friendlyName>
+<UDN>uuid:1</UDN><serviceList><service><serviceType>{SERVICE}</serviceType>
+<serviceId>urn:upnp-org:serviceId:WANIPConn1</serviceId><SCPDURL>/s</SCPDURL><controlURL>/c</controlURL>
+<eventSubURL>/e</eventSubURL></service></serviceList></device></root>"""
+ANSWERS = {
+    "GetExternalIPAddress": f"<NewExternalIPAddress>{V4}</NewExternalIPAddress>",
+    "X_AVM_DE_GetExternalIPv6Address": f"<NewExternalIPv6Address>{V6}</NewExternalIPv6Address><NewPrefixLength>64"
+                                       "</NewPrefixLength><NewValidLifetime>7200</NewValidLifetime>"
+                                       "<NewPreferedLifetime>3600</NewPreferedLifetime>",
+    "X_AVM_DE_GetIPv6Prefix": "<NewIPv6Prefix>2a01:4f8::</NewIPv6Prefix><NewPrefixLength>56</NewPrefixLength>"
+                              "<NewValidLifetime>7200</NewValidLifetime><NewPreferedLifetime>3600</NewPreferedLifetime>",
+}
+
+
+class Gateway(http.server.BaseHTTPRequestHandler):
+    """A gateway that tells V4 and V6."""
+
+    def do_GET(self):
+        self.answer(DESCRIPTION)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        action = self.headers.get("SOAPAction", "").strip('"').partition("#")[2]
+        self.answer(f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><u:{action}Response '
+                    f'xmlns:u="{SERVICE}">{ANSWERS[action]}</u:{action}Response></s:Body></s:Envelope>')
+
+    def answer(self, text):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+class Relay:
+    """Passes messages on to a server, over TCP and UDP, and counts them.
+
+    `before(opcode)` and `after(opcode)` are called around the server's turn;
+    what they return instead of None is the answer, and b"" means that there is
+    none. `forged` are made from each UDP message and sent ahead of the answer.
+    """
+
+    def __init__(self, server):
+        self.server, self.port = server, name_servers.free_port()
+        self.opcodes, self.closed = [], threading.Event()
+        self.before = self.after = lambda opcode: None
+        self.forged = lambda message: []
+        self.tcp = socket.create_server(("127.0.0.1", self.port))
+        self.udp = socket.socket(type=socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", self.port))
+        for serve in (self.serve_tcp, self.serve_udp):
+            threading.Thread(target=serve, daemon=True).start()
+
+    def close(self):
+        self.closed.set()
+        for end in (self.tcp, self.udp):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+
+    def updates(self):
+        return self.opcodes.count(UPDATE)
+
+    def pass_on(self, message):
+        opcode = message[2] >> 3 & 15
+        self.opcodes.append(opcode)
+        answer = self.before(opcode)
+        if answer is None:
+            with socket.create_connection(("127.0.0.1", self.server.port), timeout=5) as stream:
+                stream.sendall(struct.pack("!H", len(message)) + message)
+                answer = read_message(stream)
+            late = self.after(opcode)
+            answer = answer if late is None else late
+        return answer
+
+    def serve_tcp(self):
+        while not self.closed.is_set():
+            try:
+                stream, _ = self.tcp.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve_stream, args=(stream,), daemon=True).start()
+
+    def serve_stream(self, stream):
+        with stream:
+            try:
+                while message := read_message(stream):
+                    answer = self.pass_on(message)
+                    if not answer:
+                        return
+                    stream.sendall(struct.pack("!H", len(answer)) + answer)
+            except OSError:
+                pass
+
+    def serve_udp(self):
+        while not self.closed.is_set():
+            try:
+                message, client = self.udp.recvfrom(65535)
+                if not message:
+                    continue
+                for forged in self.forged(message):
+                    self.udp.sendto(forged, client)
+                if answer := self.pass_on(message):
+                    self.udp.sendto(answer, client)
+            except OSError:
+                if self.closed.is_set():
+                    return
+
+
+class Bench:
+    """What a test works with: a server, a relay in front of it, the program."""
+
+    def __init__(self, server, gateway, folder):
+        self.server, self.gateway, self.dir = server, gateway, folder
+        self.relay = Relay(server)
+        # Whether the configuration names the server.
+        self.named = True
+        self.printed, self.status, self.running = "", None, []
+
+    def close(self):
+        self.relay.close()
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+    def config(self, records, key="good.key", name=None, secret=None, zone=ZONE, more=""):
+        """A configuration; `records` are pairs of name and type."""
+        algorithm, own = KEYS[key]
+        keys = f'key = "{name or key}"\nalgorithm = "{algorithm}"\nsecret = "{secret or own}"\n'
+        keys = more if "key_file" in more or "no key" in more else keys + more
+        server = f'server = "127.0.0.1:{self.relay.port}"\n' if self.named else ""
+        sections = "".join(f'[[rfc2136.records]]\nname = "{label}"\ntype = "{kind}"\n' for label, kind in records)
+        source = f'["upnp:http://127.0.0.1:{self.gateway}/desc.xml"]'
+        path = self.dir / "config.toml"
+        path.write_text(f'interval = 0.02\nevents = false\nstate_file = "{self.dir}/state"\nipv4 = {source}\n'
+                        f'ipv6 = {source}\n[[rfc2136]]\n{server}'
+                        + (f'zone = "{zone}"\n' if zone else "") + keys + sections)
+        path.chmod(0o600)
+        return path
+
+    def once(self, records, wrapper=(), expect=0, **options):
+        """Runs the program once; what it printed is kept."""
+        (self.dir / "state").unlink(missing_ok=True)
+        env = {"PATH": PATH, "HOME": str(self.dir), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        done = subprocess.run([*wrapper, BINARY, "--once", self.config(records, **options)], capture_output=True,
+                              text=True, env=env, timeout=120)
+        self.printed, self.status = done.stderr, done.returncode
+        assert done.returncode == expect, (done.returncode, done.stderr)
+        assert not any(secret in done.stderr for _, secret in KEYS.values())
+
+    def start(self, records, **options):
+        """Starts the program; it runs until the test ends."""
+        (self.dir / "state").unlink(missing_ok=True)
+        log = open(self.dir / "daemon.log", "w", encoding="utf-8")
+        env = {"PATH": PATH, "HOME": str(self.dir)}
+        self.running.append(subprocess.Popen([BINARY, self.config(records, **options)], stdout=log, stderr=log, env=env))
+
+    def log(self):
+        self.printed = (self.dir / "daemon.log").read_text(encoding="utf-8")
+        return self.printed
+
+    def says(self, *words):
+        for word in words:
+            assert word in self.printed, f"{word!r} is not in:\n{self.printed}"
+
+    def holds(self, name, *addresses):
+        held = self.server.held(name)
+        assert held == list(addresses), (name, held, addresses)
+
+
+# -- the tests ------------------------------------------------------------------
+# Each gets a Bench and returns the name of which the table shows what was held.
+
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+@test
+def replace_a(bench):
+    bench.once([("held", "A")])
+    bench.holds("held", V4, "2a01::1")
+    txt = name_servers.ask(bench.server.port, f"held.{ZONE}", 16)
+    assert txt == ["05" + b"stays".hex()], txt
+    return "held"
+
+
+@test
+def replace_aaaa(bench):
+    bench.once([("held6", "AAAA")])
+    bench.holds("held6", V6)
+    return "held6"
+
+
+@test
+def replace_both(bench):
+    bench.once([("both", "A"), ("both", "AAAA"), ("@", "A"), ("@", "AAAA")], key="strong.key")
+    bench.holds("both", V4, V6)
+    assert name_servers.ask(bench.server.port, ZONE, name_servers.A) == [V4]
+    assert bench.relay.updates() == 1, bench.relay.opcodes
+    return "both"
+
+
+@test
+def unchanged_is_skipped(bench):
+    records = [("same", "A"), ("same", "AAAA")]
+    bench.once(records)
+    bench.relay.opcodes.clear()
+    bench.once(records)
+    assert bench.relay.opcodes == [QUERY, QUERY], bench.relay.opcodes
+    bench.holds("same", V4, V6)
+    return "same"
+
+
+@test
+def over_udp(bench):
+    bench.once([("udp", "A"), ("udp", "AAAA")], more='transport = "udp"\n')
+    bench.holds("udp", V4, V6)
+    return "udp"
+
+
+@test
+def key_file_of_bind(bench):
+    algorithm, secret = KEYS["good.key"]
+    path = bench.dir / "our.key"
+    path.write_text(f'// ours\nkey "good.key" {{\n\talgorithm {algorithm};\n\tsecret "{secret}";\n}};\n')
+    path.chmod(0o600)
+    bench.once([("file", "A")], more=f'key_file = "{path}"\n')
+    bench.holds("file", V4)
+    return "file"
+
+
+@test
+def zone_is_found_by_its_soa(bench):
+    bench.once([(f"found.{ZONE}", "A")], zone=None)
+    bench.holds("found", V4)
+    return "found"
+
+
+@test
+def wrong_secret(bench):
+    bench.once([("w1", "A")], secret=KEYS["strong.key"][1], expect=1)
+    bench.says("secret")
+    bench.holds("w1")
+    return "w1"
+
+
+@test
+def unknown_key(bench):
+    bench.once([("w2", "A")], name="no.such.key", expect=1)
+    bench.says("key's name", "no.such.key")
+    bench.holds("w2")
+    return "w2"
+
+
+@test
+def no_right(bench):
+    bench.once([("w3", "A"), ("w3", "AAAA")], key="weak.key", expect=1)
+    bench.says("weak.key", "rights" if bench.server.name != "PowerDNS" else "TSIG-ALLOW-DNSUPDATE")
+    bench.holds("w3")
+    return "w3"
+
+
+@test
+def clock_off_by_an_hour(bench):
+    if not shutil.which("faketime"):
+        return None
+    bench.once([("w4", "A")], wrapper=["faketime", "-f", "+3600s"], expect=1)
+    if bench.server.name == "PowerDNS":
+        bench.says("clocks")
+    else:
+        # A second may pass between the two readings.
+        assert re.search(r"clock is (1 h 0 min|59 min 5\d s) ahead", bench.printed), bench.printed
+    bench.holds("w4")
+    return "w4"
+
+
+@test
+def zone_not_served(bench):
+    bench.once([("w5", "A")], zone="elsewhere.example", expect=1)
+    bench.says("elsewhere.example", "zone")
+    return "w5"
+
+
+@test
+def cname_in_the_way(bench):
+    bench.once([("alias", "A")], expect=1)
+    bench.says("CNAME", f"held.{ZONE}")
+    assert bench.relay.updates() == 0, bench.relay.opcodes
+    assert name_servers.ask(bench.server.port, f"alias.{ZONE}", name_servers.CNAME)
+    return "alias"
+
+
+@test
+def cname_that_appears_meanwhile(bench):
+    """The first look is lost, so only the look after the update can tell."""
+    looks = []
+
+    def before(opcode):
+        looks.append(opcode)
+        # A refusal without a signature.
+        return refusal if looks == [QUERY] else None
+
+    refusal = struct.pack("!6H", 0, 0x8005, 0, 0, 0, 0)
+    pass_on = bench.relay.pass_on
+
+    def with_id(message):
+        answer = pass_on(message)
+        return message[:2] + answer[2:] if answer == refusal else answer
+
+    bench.relay.before, bench.relay.pass_on = before, with_id
+    bench.once([("alias", "A")], expect=1)
+    bench.says("CNAME")
+    assert bench.relay.updates() == 1, bench.relay.opcodes
+    return "alias"
+
+
+@test
+def server_silent(bench):
+    bench.relay.before = lambda opcode: (bench.relay.closed.wait(60), b"")[1]
+    bench.once([("w6", "A")], expect=1)
+    bench.says("did not answer in time")
+    bench.relay.before = lambda opcode: None
+    bench.holds("w6")
+    return "w6"
+
+
+def die_once(bench):
+    """Ends the server at the first update; there is no answer."""
+    def turn(opcode):
+        if opcode == UPDATE and bench.relay.updates() == 1:
+            bench.server.kill()
+            return b""
+        return None
+    return turn
+
+
+def restart(bench, name):
+    bench.start([(name, "A"), (name, "AAAA")])
+    wait_for(lambda: bench.server.process.poll() is not None, "the server dies")
+    bench.server.start()
+    wait_for(lambda: len(re.findall(rf"(?m)^A+ {name}\.\S+: (set to|already) ", bench.log())) == 2, "both are reported", 40)
+    bench.holds(name, V4, V6)
+    return name
+
+
+@test
+def restart_before_the_update(bench):
+    """The server dies as the update comes, and is back a moment later."""
+    bench.relay.before = die_once(bench)
+    return restart(bench, "restart1")
+
+
+@test
+def restart_after_the_update(bench):
+    """The server dies when it has carried out the update; the answer is lost."""
+    bench.relay.after = die_once(bench)
+    return restart(bench, "restart2")
+
+
+@test
+def forged_udp_answers(bench):
+    """A forger who knows the id says yes and no, and signs with another secret."""
+    def forged(message):
+        head = message[:2]
+        opcode = message[2] & 0x78
+        flat = [head + bytes([0x80 | opcode, code]) + bytes(8) for code in (0, 5, 9)]
+        # Our own message as its answer: the right key and a MAC that is not.
+        echo = head + bytes([0x80 | opcode, 0]) + message[4:]
+        return [*flat, echo, os.urandom(40), head + os.urandom(200)]
+
+    bench.relay.forged = forged
+    bench.once([("forged", "A")], more='transport = "udp"\n')
+    bench.holds("forged", V4)
+    assert bench.relay.updates() == 1, bench.relay.opcodes
+    return "forged"
+
+
+@test
+def forged_udp_answers_alone(bench):
+    bench.relay.forged = lambda message: [message[:2] + bytes([0x80 | message[2] & 0x78, 0]) + bytes(8)]
+    bench.relay.before = lambda opcode: b""
+    bench.once([("w7", "A")], more='transport = "udp"\n', expect=1)
+    bench.says("without a signature")
+    bench.holds("w7")
+    return "w7"
+
+
+# -- without a server in the configuration ----------------------------------------
+
+
+class Resolver(name_servers.Bind):
+    """BIND where resolvers are, which is resolver and primary in one."""
+
+    name, fixed_port = "BIND at port 53", 53
+
+
+def primary_is_found_by_the_soa(bench):
+    """Neither server nor zone is given. Needs a network and a mount of its own."""
+    bench.named = False
+    bench.once([(f"primary.{ZONE}", "A"), (f"primary.{ZONE}", "AAAA")], zone=None)
+    bench.holds("primary", V4, V6)
+    return "primary"
+
+
+def run_inside():
+    """Runs that test in namespaces that `unshare` made; prints its row."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, env={"PATH": PATH})
+    with tempfile.TemporaryDirectory(prefix="ddns-dns-") as folder:
+        resolv = Path(folder) / "resolv.conf"
+        resolv.write_text("nameserver 127.0.0.1\n")
+        subprocess.run(["mount", "--bind", resolv, "/etc/resolv.conf"], check=True, env={"PATH": PATH})
+        faults = []
+        rows = run_server(Resolver, [primary_is_found_by_the_soa], serve_gateway(), Path(folder),
+                          lambda good, name, fault: faults.append(fault))
+    print(json.dumps([rows, faults]))
+    return 0
+
+
+def run_apart(tell):
+    """Runs it as root of namespaces of its own, where these can be had: its row, or None."""
+    unshare = ["unshare", "--net", "--mount", "--map-root-user"]
+    if name_servers.Bind.missing() or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        return None
+    done = subprocess.run([*unshare, sys.executable, __file__, "--inside"], capture_output=True, text=True, check=False, timeout=120)
+    try:
+        rows, faults = json.loads(done.stdout)
+    except ValueError:
+        rows, faults = [], [done.stdout + done.stderr]
+    tell(bool(rows) and rows[0][4], "BIND: primary_is_found_by_the_soa", "".join(faults))
+    return rows
+
+
+# -- running ----------------------------------------------------------------------
+
+
+def run_one(function, server, gateway, folder):
+    """Runs one test: whether it passed, its row, what went wrong."""
+    work = Path(tempfile.mkdtemp(dir=folder))
+    bench = Bench(server, gateway, work)
+    try:
+        name = function(bench)
+        held = ", ".join(server.held(name)) or "-" if name else ""
+        return True, bench.printed, held, ""
+    except BaseException:
+        return False, bench.printed, "", traceback.format_exc()
+    finally:
+        bench.close()
+
+
+def run_server(kind, chosen, gateway, folder, tell):
+    server, rows = kind(folder), []
+    try:
+        for function in chosen:
+            good, printed, held, fault = run_one(function, server, gateway, folder)
+            tell(good, f"{kind.name}: {function.__name__}", fault)
+            rows.append((function.__name__, kind.name, shown(printed), held, good))
+    finally:
+        server.kill()
+    return rows
+
+
+def shown(printed):
+    """The lines about targets, without the start and without ports, which vary."""
+    lines = [line for line in printed.splitlines() if "version " not in line and line.strip()]
+    text = "<br>".join(lines[:6]) or "nothing"
+    return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text).replace("|", "\\|")
+
+
+def write_table(rows):
+    lines = ["| test | server | what was printed | what the server held afterwards | passed |", "| --- | --- | --- | --- | --- |"]
+    order = [function.__name__ for function in [*TESTS, primary_is_found_by_the_soa]]
+    for name, server, printed, held, good in sorted(rows, key=lambda row: order.index(row[0])):
+        lines.append(f"| {name.replace('_', ' ')} | {server} | {printed} | {held} | {'yes' if good else 'NO'} |")
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def serve_gateway():
+    gateway = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=gateway.serve_forever, daemon=True).start()
+    return gateway.server_port
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="parts of the names of tests or servers")
+    parser.add_argument("--jobs", type=int, default=3)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        return run_inside()
+    print(subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True).stdout.strip(), f"({BINARY})")
+    results, lock = [], threading.Lock()
+
+    def tell(good, name, fault):
+        with lock:
+            results.append(good)
+            print(f"{'ok    ' if good else 'FAILED'}  {name}", flush=True)
+            if fault:
+                print(fault, flush=True)
+
+    gateway = serve_gateway()
+    chosen = [function for function in TESTS
+              if not options.names or any(part in function.__name__ for part in options.names)]
+    kinds = [kind for kind in name_servers.SERVERS if not kind.missing()]
+    left_out = [f"{kind.name} (missing: {', '.join(kind.missing())})" for kind in name_servers.SERVERS if kind.missing()]
+    if not shutil.which("faketime"):
+        left_out.append("clock_off_by_an_hour (missing: faketime)")
+    with tempfile.TemporaryDirectory(prefix="ddns-dns-") as folder, ThreadPoolExecutor(options.jobs) as pool:
+        work = [pool.submit(run_server, kind, chosen, gateway, Path(folder), tell) for kind in kinds]
+        rows = [row for done in work for row in done.result()]
+    if not options.names:
+        apart = run_apart(tell)
+        rows += apart or []
+        if apart is None:
+            left_out.append("primary_is_found_by_the_soa (missing: named, or namespaces)")
+        write_table(rows)
+    for name in left_out:
+        print(f"left out: {name}")
+    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
