@@ -87,7 +87,7 @@ struct Daemon<'a> {
     store: Store,
     mode: Mode,
     log: Log,
-    looks: Vec<Sender<()>>,
+    looks: Vec<Sender<bool>>,
     /// `None` while a job has it.
     updaters: Vec<Option<Updater>>,
     connection: Connection,
@@ -146,9 +146,9 @@ impl<'a> Daemon<'a> {
         self.engine.handle(self.now(), event);
         while let Some(action) = self.engine.action() {
             match action {
-                Action::Look { source } => {
+                Action::Look { source, hinted } => {
                     // The thread lives as long as the program.
-                    let _ = self.looks.get(source).map(|look| look.send(()));
+                    let _ = self.looks.get(source).map(|look| look.send(hinted));
                 }
                 Action::Save(text) => self.save(&text),
                 Action::Publish { group, tasks } => self.publish(group, tasks),
@@ -223,14 +223,14 @@ fn start_source(
     state: &State,
     sender: &Sender<Message>,
     log: Log,
-) -> Sender<()> {
+) -> Sender<bool> {
     let (ask, asked) = mpsc::channel();
     let sender = sender.clone();
     if let Some(mut looker) = sources::Looker::new(config, source, state) {
         spawn("source", move || {
-            for () in asked {
+            for hinted in asked {
                 let start = Instant::now();
-                let look = looker.look();
+                let look = looker.look(hinted);
                 if log.wants(Level::Debug) {
                     log.write(&debug_line(looker.label(), &look, start.elapsed()));
                 }

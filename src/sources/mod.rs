@@ -68,11 +68,11 @@ impl Looker {
         &self.label
     }
 
-    /// Asks once.
-    pub fn look(&mut self) -> Look {
+    /// Asks once. `hinted`: something is said to have changed.
+    pub fn look(&mut self, hinted: bool) -> Look {
         let deadline = Instant::now().checked_add(LOOK_TIME).unwrap_or_else(Instant::now);
         match &mut self.kind {
-            LookerKind::Upnp(upnp) => upnp.look(deadline),
+            LookerKind::Upnp(upnp) => upnp.look(hinted, deadline),
             LookerKind::NatPmp(natpmp) => Look { observation: natpmp.look(deadline), gateway: None },
             LookerKind::Interface(interface) => Look { observation: interface.look(), gateway: None },
         }

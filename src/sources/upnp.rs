@@ -65,11 +65,12 @@ impl Upnp {
         Self { gateway, wanted: Wanted { ipv4: true, ipv6 }, remembered, known: None }
     }
 
-    /// Asks once.
-    pub fn look(&mut self, deadline: Instant) -> Look {
+    /// Asks once. `hinted`: something is said to have changed, so NAT-PMP, which
+    /// may lag behind, is not asked whether it has.
+    pub fn look(&mut self, hinted: bool, deadline: Instant) -> Look {
         let expected = self.expected_host();
         self.forget_another(expected);
-        match self.ask_known(deadline) {
+        match self.ask_known(hinted, deadline) {
             Some(look) => look,
             None => self.search(expected, deadline),
         }
@@ -96,9 +97,9 @@ impl Upnp {
     }
 
     /// Asks the gateway that answered last; `None` when it has to be searched for.
-    fn ask_known(&mut self, deadline: Instant) -> Option<Look> {
+    fn ask_known(&mut self, hinted: bool, deadline: Instant) -> Option<Look> {
         let known = self.known.as_mut()?;
-        if known.is_confirmed() {
+        if !hinted && known.is_confirmed() {
             return Some(known.look());
         }
         let deadline = deadline.min(Instant::now().checked_add(KNOWN_TIME)?);
