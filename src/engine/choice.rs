@@ -135,6 +135,7 @@ pub enum Speaker {
 
 /// A source and what is known of it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct SourceStatus {
     /// Its name in logs and in the state file.
     pub label: String,

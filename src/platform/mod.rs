@@ -1,8 +1,9 @@
 //! What this host knows about its own network: default routes and addresses.
 //!
-//! The only place with one file for each operating system. Nothing here sends
-//! a packet: routes and addresses come from the kernel, and connecting a UDP
-//! socket only makes it choose a route.
+//! The only place with one file for each operating system. Nothing here asks
+//! anybody outside: routes and addresses come from the kernel, and connecting a
+//! UDP socket only makes it choose a route. Joining a multicast group sends what
+//! the system sends for it (IGMP).
 
 pub mod routes;
 
@@ -12,7 +13,7 @@ mod linux;
 mod other;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
@@ -77,6 +78,34 @@ pub fn default_interface_v6() -> Option<String> {
 /// about their interfaces.
 pub fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     system::addresses()
+}
+
+/// What the kernel tells unasked: changes of addresses, interfaces and routes.
+#[derive(Debug)]
+pub struct Changes(system::Changes);
+
+impl Changes {
+    /// Begins to listen. Only Linux tells.
+    pub fn listen() -> io::Result<Self> {
+        system::Changes::listen().map(Self)
+    }
+
+    /// Waits for something to change. Several changes at once count as one, and
+    /// an error means that some may have been missed.
+    pub fn wait(&mut self) -> io::Result<()> {
+        self.0.wait()
+    }
+}
+
+/// A socket for what is sent to a multicast group, shared with other programs
+/// where the system allows it. Groups are joined by the caller, on each interface.
+pub fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
+    system::multicast_socket(group)
+}
+
+/// Ends the wait of another thread that accepts connections.
+pub fn unblock(listener: &TcpListener) {
+    system::unblock(listener);
 }
 
 /// The address that this host would use towards `destination`; `None` without

@@ -8,6 +8,7 @@ pub mod interface;
 pub mod natpmp;
 pub mod upnp;
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::address::{Addresses, Observation};
@@ -68,11 +69,31 @@ impl Looker {
         &self.label
     }
 
+    /// The gateway whose announcements concern it, after a look.
+    #[must_use]
+    pub fn gateway(&self) -> Option<IpAddr> {
+        match &self.kind {
+            LookerKind::Upnp(upnp) => upnp.asked(),
+            LookerKind::NatPmp(natpmp) => natpmp.asked(),
+            LookerKind::Interface(_) => None,
+        }
+    }
+
+    /// Where its gateway takes subscriptions to events, after a look.
+    #[must_use]
+    pub fn events(&self) -> Option<LanUrl> {
+        match &self.kind {
+            LookerKind::Upnp(upnp) => upnp.events(),
+            LookerKind::NatPmp(_) | LookerKind::Interface(_) => None,
+        }
+    }
+
     /// Asks once. `hinted`: something is said to have changed.
-    pub fn look(&mut self, hinted: bool) -> Look {
+    /// A search ends early when there are `news`: somebody has spoken since.
+    pub fn look(&mut self, hinted: bool, news: &dyn Fn() -> bool) -> Look {
         let deadline = Instant::now().checked_add(LOOK_TIME).unwrap_or_else(Instant::now);
         match &mut self.kind {
-            LookerKind::Upnp(upnp) => upnp.look(hinted, deadline),
+            LookerKind::Upnp(upnp) => upnp.look(hinted, deadline, news),
             LookerKind::NatPmp(natpmp) => Look { observation: natpmp.look(deadline), gateway: None },
             LookerKind::Interface(interface) => Look { observation: interface.look(), gateway: None },
         }
