@@ -19,8 +19,8 @@ use crate::config::{Config, Source};
 use crate::engine::{Level, Report};
 use crate::log::Log;
 use crate::natpmp::message as natpmp;
-use crate::platform::{self, Changes};
-use crate::soap::keeper::Keeper;
+use crate::platform::{self, Changes, Way};
+use crate::soap::keeper::{Clock, Keeper};
 use crate::soap::subscription::{Notice, Seen};
 use crate::sources::{Look, Looker};
 use crate::ssdp::message::{self as ssdp, Notify};
@@ -117,9 +117,10 @@ impl Channels {
 
     /// Joins the groups on the interface that leads to the gateway.
     fn join(&self, gateway: Option<IpAddr>) {
-        if let Some(IpAddr::V4(local)) = gateway.and_then(platform::source_towards) {
+        let local = gateway.and_then(platform::source_towards);
+        if let (Some(IpAddr::V4(sender)), Some(IpAddr::V4(local))) = (gateway, local) {
             for group in &self.groups {
-                group.join(local);
+                group.join(Way { local, sender });
             }
         }
     }
@@ -148,7 +149,8 @@ fn keep(index: usize, source: &Source, hints: &Arc<Hints>, log: Log) -> Option<K
     let Source::Upnp(_) = source else { return None };
     let (hints, label) = (Arc::clone(hints), source.to_string());
     let say = move |notice: &Notice| log.write(&Report::new(Level::Info, &label, notice.to_string()));
-    Some(Keeper::start(Arc::new(move || hints.give(index, "an event of the gateway")), say))
+    let hint = Arc::new(move || hints.give(index, "an event of the gateway"));
+    Some(Keeper::start(Clock::new(1), hint, say))
 }
 
 /// NAT-PMP and PCP.

@@ -2,16 +2,22 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::{PAUSE, STACK};
-use crate::platform;
+use crate::platform::{self, Way};
+
+/// The most senders listened to: a laptop sees many networks, and the kernel
+/// takes ten for a socket.
+const MAX_JOINED: usize = 8;
 
 /// A group, listened to as long as the program runs.
 pub(super) struct Group {
-    group: SocketAddrV4,
+    address: Ipv4Addr,
     socket: Arc<UdpSocket>,
+    /// The oldest first.
+    joined: Mutex<Vec<Way>>,
 }
 
 impl Group {
@@ -25,13 +31,19 @@ impl Group {
         let reading = Arc::clone(&socket);
         let thread = thread::Builder::new().name("announcements".to_owned()).stack_size(STACK);
         thread.spawn(move || read(&reading, longest, hear))?;
-        Ok(Self { group, socket })
+        Ok(Self { address: *group.ip(), socket, joined: Mutex::default() })
     }
 
-    /// Joins it on the interface with this address. That fails where it has been
-    /// joined already.
-    pub(super) fn join(&self, local: Ipv4Addr) {
-        let _ = self.socket.join_multicast_v4(self.group.ip(), &local);
+    /// Joins it for what this sender sends to this interface.
+    pub(super) fn join(&self, way: Way) {
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        // Joined again, in case the interface went and came; else that fails.
+        let _ = platform::join(&self.socket, self.address, way);
+        joined.retain(|known| *known != way);
+        joined.push(way);
+        if joined.len() > MAX_JOINED {
+            let _ = platform::leave(&self.socket, self.address, joined.remove(0));
+        }
     }
 }
 

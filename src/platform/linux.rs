@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{Shutdown, bind, ipproto, recvfrom, sendto, shutdown, socket_with};
 
-use super::{DefaultRoute, InterfaceAddress, routes};
+use super::{DefaultRoute, InterfaceAddress, Way, routes};
 use crate::netlink::message::{self, Address, Dump, Link, Message};
 
 /// How much of a routing table is read: a router with the whole internet in
@@ -61,13 +61,13 @@ pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
         .into_iter()
         .filter_map(|message| match message {
             // An interface that appeared in between is there at the next look.
-            Message::Address(address) => Some(join(links.get(&address.index)?, &address)),
+            Message::Address(address) => Some(with_link(links.get(&address.index)?, &address)),
             _ => None,
         })
         .collect())
 }
 
-fn join(link: &Link, address: &Address) -> InterfaceAddress {
+fn with_link(link: &Link, address: &Address) -> InterfaceAddress {
     InterfaceAddress {
         interface: link.name.clone(),
         index: link.index,
@@ -178,6 +178,14 @@ pub(super) fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     bind(&socket, &group)?;
     Ok(socket.into())
+}
+
+pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    Ok(sockopt::set_ip_add_source_membership(socket, &group, &way.local, &way.sender)?)
+}
+
+pub(super) fn leave(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    Ok(sockopt::set_ip_drop_source_membership(socket, &group, &way.local, &way.sender)?)
 }
 
 pub(super) fn unblock(listener: &TcpListener) {

@@ -98,9 +98,30 @@ impl Changes {
 }
 
 /// A socket for what is sent to a multicast group, shared with other programs
-/// where the system allows it. Groups are joined by the caller, on each interface.
+/// where the system allows it. See [`join`].
 pub fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
     system::multicast_socket(group)
+}
+
+/// Who sends to whom where: the address of our interface, and the sender that is
+/// of interest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Way {
+    /// Our address.
+    pub local: Ipv4Addr,
+    /// The sender.
+    pub sender: Ipv4Addr,
+}
+
+/// Joins the group. On Linux the kernel drops what others than the sender send to
+/// it; elsewhere all of it comes. Fails where it has been joined already.
+pub fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    system::join(socket, group, way)
+}
+
+/// Undoes [`join`].
+pub fn leave(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    system::leave(socket, group, way)
 }
 
 /// Ends the wait of another thread that accepts connections.

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use super::{DefaultRoute, InterfaceAddress, source_towards};
+use super::{DefaultRoute, InterfaceAddress, Way, source_towards};
 
 /// Addresses in the internet, as far as routing goes; nothing is sent there.
 const DESTINATIONS: [IpAddr; 2] =
@@ -44,6 +44,16 @@ impl Changes {
 /// Not shared: where another program has the port, there is no socket.
 pub(super) fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
     UdpSocket::bind((Ipv4Addr::UNSPECIFIED, group.port()))
+}
+
+pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    socket.join_multicast_v4(&group, &way.local)
+}
+
+/// Another sender may be of interest at the same interface: it stays joined.
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as on other systems")]
+pub(super) fn leave(_socket: &UdpSocket, _group: Ipv4Addr, _way: Way) -> io::Result<()> {
+    Ok(())
 }
 
 /// By a connection to ourselves.

@@ -24,6 +24,29 @@ const TIME: Duration = Duration::from_secs(2);
 
 const STACK: usize = 128 * 1024;
 
+/// The time that renewals go by. Tests let it run faster.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    started: Instant,
+    speed: u32,
+}
+
+impl Clock {
+    /// A clock that starts at 0 and runs so many times as fast as real time.
+    #[must_use]
+    pub fn new(speed: u32) -> Self {
+        Self { started: Instant::now(), speed }
+    }
+
+    fn now(self) -> Duration {
+        self.started.elapsed().saturating_mul(self.speed)
+    }
+
+    fn until(self, at: Duration) -> Duration {
+        at.saturating_sub(self.now()).checked_div(self.speed).unwrap_or_default()
+    }
+}
+
 enum Note {
     Looked(Seen),
     Event,
@@ -40,13 +63,13 @@ impl Keeper {
     /// Waits for the first look. `hint` is called for every event, `say` for what
     /// the user should know.
     #[must_use]
-    pub fn start(hint: OnEvent, say: impl Fn(&Notice) + Send + 'static) -> Self {
+    pub fn start(clock: Clock, hint: OnEvent, say: impl Fn(&Notice) + Send + 'static) -> Self {
         let (sender, notes) = mpsc::channel();
         let restarted = Arc::new(AtomicBool::new(false));
         let mut work = Work {
             subscription: Subscription::default(),
             listener: None,
-            started: Instant::now(),
+            clock,
             notes,
             sender: sender.clone(),
             event_noted: Arc::new(AtomicBool::new(false)),
@@ -75,7 +98,7 @@ impl Keeper {
 struct Work {
     subscription: Subscription,
     listener: Option<Listener>,
-    started: Instant,
+    clock: Clock,
     notes: Receiver<Note>,
     sender: Sender<Note>,
     /// An event is among the notes: a flood must not fill them.
@@ -87,7 +110,7 @@ struct Work {
 impl Work {
     fn run(&mut self, say: &impl Fn(&Notice)) {
         loop {
-            while let Some(step) = self.subscription.step(self.started.elapsed()) {
+            while let Some(step) = self.subscription.step(self.clock.now()) {
                 self.perform(step);
             }
             while let Some(notice) = self.subscription.notice() {
@@ -98,7 +121,7 @@ impl Work {
                     if self.restarted.swap(false, Ordering::Relaxed) {
                         self.subscription.gateway_restarted();
                     }
-                    self.subscription.seen(self.started.elapsed(), &seen);
+                    self.subscription.seen(self.clock.now(), &seen);
                 }
                 Ok(Note::Event) => {
                     self.event_noted.store(false, Ordering::Relaxed);
@@ -112,7 +135,7 @@ impl Work {
 
     fn wait(&self) -> Result<Note, RecvTimeoutError> {
         match self.subscription.deadline() {
-            Some(at) => self.notes.recv_timeout(at.saturating_sub(self.started.elapsed())),
+            Some(at) => self.notes.recv_timeout(self.clock.until(at)),
             None => self.notes.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
@@ -131,7 +154,7 @@ impl Work {
             Ok(granted) => Expected::Of(granted.sid.clone()),
             Err(_) => Expected::None,
         });
-        if self.subscription.answered(self.started.elapsed(), result) {
+        if self.subscription.answered(self.clock.now(), result) {
             (self.hint)();
         }
     }
