@@ -233,8 +233,8 @@ fn after_a_restart_it_subscribes_anew() {
     world.grant(GRANTED);
     world.keeper.gateway_restarted();
     world.look();
-    let (farewell, mut stream) = world.asked();
-    assert!(farewell.starts_with("UNSUBSCRIBE "), "{farewell}");
+    let (renewal, mut stream) = world.asked();
+    assert!(renewal.contains("\r\nSID: uuid:1\r\n"), "{renewal}");
     stream.write_all(b"HTTP/1.1 412 Precondition Failed\r\n\r\n").unwrap();
     drop(stream);
     world.grant(GRANTED);

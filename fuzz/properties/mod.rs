@@ -4,11 +4,13 @@
 //! so a seed that once broke something guards it in every ordinary test run.
 
 mod engine;
+mod events;
 mod floor;
 
 /// Every target: its name, which is also its folder of seeds, and its property.
 pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
     ("engine", engine::engine),
+    ("events", events::events),
     ("http_head", floor::http_head),
     ("http_response", floor::http_response),
     ("lan_url", floor::lan_url),

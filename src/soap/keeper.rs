@@ -88,8 +88,8 @@ impl Keeper {
         let _ = self.notes.send(Note::Looked(seen));
     }
 
-    /// Says that the gateway seems to have restarted. After the next look it is
-    /// subscribed at anew.
+    /// Says that the gateway seems to have restarted. The next look that reaches it
+    /// sees to the subscription.
     pub fn gateway_restarted(&self) {
         self.restarted.store(true, Ordering::Relaxed);
     }
@@ -118,10 +118,10 @@ impl Work {
             }
             match self.wait() {
                 Ok(Note::Looked(seen)) => {
-                    if self.restarted.swap(false, Ordering::Relaxed) {
-                        self.subscription.gateway_restarted();
-                    }
                     self.subscription.seen(self.clock.now(), &seen);
+                    if seen.reached && self.restarted.swap(false, Ordering::Relaxed) {
+                        self.subscription.gateway_restarted(self.clock.now());
+                    }
                 }
                 Ok(Note::Event) => {
                     self.event_noted.store(false, Ordering::Relaxed);

@@ -182,10 +182,14 @@ impl Subscription {
         self.heard = false;
     }
 
-    /// The gateway seems to have restarted: after the next look that reaches it,
-    /// it is asked anew.
-    pub fn gateway_restarted(&mut self) {
-        self.lost = true;
+    /// The gateway seems to have restarted: a renewal shows whether it knows us
+    /// still, and one that refused us may have changed its mind.
+    pub fn gateway_restarted(&mut self, now: Duration) {
+        match &mut self.state {
+            State::Idle => {}
+            State::Due { at, .. } => *at = self.allowance.next(now).min(*at),
+            State::Active { renew_at, .. } => *renew_at = now.min(*renew_at),
+        }
     }
 
     /// An event came.
@@ -374,21 +378,29 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failed_look_or_a_restart_it_subscribes_anew() {
-        for restarted in [false, true] {
-            let mut subscription = active();
-            if restarted {
-                subscription.gateway_restarted();
-            } else {
-                subscription.seen(at(5), &unreached());
-            }
-            assert_eq!(subscription.step(at(6)), None, "nobody there to ask");
-            subscription.seen(at(7), &seen(1));
-            assert_eq!(subscription.deadline(), Some(Duration::ZERO));
-            let old = Step::Unsubscribe(url("evt"), Sid::parse("a").unwrap());
-            assert_eq!(subscription.step(at(7)), Some(old));
-            assert_eq!(subscription.step(at(7)), Some(subscribe()));
-        }
+    fn after_a_failed_look_it_subscribes_anew() {
+        let mut subscription = active();
+        subscription.seen(at(5), &unreached());
+        assert_eq!(subscription.step(at(6)), None, "nobody there to ask");
+        subscription.seen(at(7), &seen(1));
+        assert_eq!(subscription.deadline(), Some(Duration::ZERO));
+        let old = Step::Unsubscribe(url("evt"), Sid::parse("a").unwrap());
+        assert_eq!(subscription.step(at(7)), Some(old));
+        assert_eq!(subscription.step(at(7)), Some(subscribe()));
+    }
+
+    #[test]
+    fn after_a_restart_it_asks_whether_it_is_known_still() {
+        let mut subscription = active();
+        subscription.gateway_restarted(at(5));
+        assert_eq!(subscription.step(at(5)), Some(renew("a")));
+        let forgotten = Err(Failure::Refused(Refusal::Precondition));
+        assert!(subscription.answered(at(5), forgotten));
+        assert_eq!(subscription.step(at(5)), Some(subscribe()));
+        subscription.answered(at(5), Err(Failure::Refused(Refusal::Status(503))));
+        assert_eq!(subscription.deadline(), Some(at(65)));
+        subscription.gateway_restarted(at(6));
+        assert_eq!(subscription.step(at(6)), Some(subscribe()));
     }
 
     #[test]
@@ -477,7 +489,8 @@ mod tests {
     fn whoever_feigns_restarts_gains_few_subscriptions() {
         let (mut subscription, mut count) = (active(), 0);
         for second in 1..3600 {
-            subscription.gateway_restarted();
+            subscription.gateway_restarted(at(second));
+            subscription.seen(at(second), &unreached());
             subscription.seen(at(second), &seen(1));
             while let Some(step) = subscription.step(at(second)) {
                 if let Step::Subscribe(_) = step {
