@@ -257,7 +257,9 @@ fn start_source(
         spawn("source", move || {
             for hinted in asked {
                 let start = Instant::now();
-                let look = looker.look(hinted, &|| channels.has_news(source));
+                // A look that a hint asked for takes its time: else a flood of
+                // hints would cut short each of them.
+                let look = looker.look(hinted, &|| !hinted && channels.has_news(source));
                 if log.wants(Level::Debug) {
                     log.write(&debug_line(looker.label(), &look, start.elapsed()));
                 }

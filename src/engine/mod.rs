@@ -260,9 +260,10 @@ impl Engine {
             source.look_at = Some(now.elapsed.saturating_add(wait));
         }
         // A reconnect that is over within a second is not worth a line.
-        let worth_a_line = !trouble || source.early.is_none();
-        if let Some(report) = Some(source).filter(|_| worth_a_line).and_then(|s| report::trouble(s, trouble))
-        {
+        if trouble && source.early.is_some() {
+            return;
+        }
+        if let Some(report) = report::trouble(source, trouble) {
             self.actions.push_back(Action::Report(report));
         }
     }

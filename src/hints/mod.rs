@@ -223,3 +223,43 @@ fn watch_kernel(hints: &Hints, kernel: &[bool], log: Log) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_is_one_hint_until_a_look_begins() {
+        let (sender, passed) = mpsc::channel();
+        let pass: Pass = Box::new(move |source, _| sender.send(source).unwrap());
+        let sources = (0..2).map(|_| Place::default()).collect();
+        let channels =
+            Channels { hints: Arc::new(Hints { pass: Some(pass), sources }), ..Channels::default() };
+        let flood = || (0..1000).for_each(|_| channels.hints.give(0, "a test"));
+        assert!(!channels.has_news(0));
+        flood();
+        channels.hints.give(9, "a test");
+        assert!(channels.has_news(0) && !channels.has_news(1));
+        assert_eq!(passed.try_iter().collect::<Vec<_>>(), [0]);
+        channels.look_begins(0);
+        assert!(!channels.has_news(0));
+        flood();
+        channels.hints.give(1, "a test");
+        assert_eq!(passed.try_iter().collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn only_the_gateway_of_a_source_speaks_for_it() {
+        let gateway = Some(IpAddr::from([192, 168, 1, 1]));
+        let sources: Vec<Place> = (0..3).map(|_| Place::default()).collect();
+        let hints = Hints { pass: None, sources };
+        assert_eq!(hints.of_gateway([192, 168, 1, 1].into()), [0; 0], "nobody is known yet");
+        for index in [0, 2] {
+            *hints.sources[index].gateway.lock().unwrap() = gateway;
+        }
+        assert_eq!(hints.of_gateway([192, 168, 1, 1].into()), [0, 2]);
+        assert_eq!(hints.of_gateway([192, 168, 1, 66].into()), [0; 0]);
+    }
+}
