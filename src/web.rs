@@ -28,14 +28,11 @@ use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, AsSendBody, Body, Error};
 
 use crate::config;
-use crate::updaters::{Failure, Reply, Request};
+use crate::updaters::{Failure, Reply, Request, SHORT_REPLY};
 
 /// The time for one exchange (`updaters.md`, rule 5: a slow name server behind
 /// a provider took 12 s).
 pub const TIMEOUT: Duration = Duration::from_secs(30);
-/// What is read of a body: a page of 100 Cloudflare records with all their
-/// fields takes 100 KiB.
-pub const MAX_BODY: usize = 1024 * 1024;
 /// The longest head of an answer; policies and cookies fill some kilobytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Must hold a head with room for more, or reading would seem to stall.
@@ -191,7 +188,7 @@ impl Session {
             let next = follow(request, &url, &response).filter(|_| redirects.next().is_some());
             match next {
                 Some(next) => url = next,
-                None => return reply(response).map_err(|error| failure(&error)),
+                None => return reply(response, request.max_reply).map_err(|error| failure(&error)),
             }
         }
     }
@@ -250,20 +247,23 @@ fn follow<T>(request: &Request, url: &str, response: &http::Response<T>) -> Opti
     fields::redirect(url, field(response.headers(), "location")?)
 }
 
-fn reply(mut response: http::Response<Body>) -> Result<Reply, Error> {
+fn reply(mut response: http::Response<Body>, max_reply: usize) -> Result<Reply, Error> {
     let status = response.status().as_u16();
     let retry_after = field(response.headers(), "retry-after")
         .and_then(|text| fields::retry_after(text, now(response.headers())));
+    let limit = if response.status().is_success() { max_reply } else { max_reply.min(SHORT_REPLY) };
     let mut body = Vec::new();
     let mut reader = response.body_mut().as_reader();
     loop {
-        let room = MAX_BODY.saturating_sub(body.len());
+        let room = limit.saturating_sub(body.len());
         let step = u64::try_from(room).unwrap_or(CHUNK).min(CHUNK);
         if reader.by_ref().take(step).read_to_end(&mut body).map_err(unwrapped)? == 0 {
             break;
         }
     }
-    Ok(Reply { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
+    let body = String::from_utf8(body)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Ok(Reply { status, retry_after, body })
 }
 
 /// ureq wraps its own errors to get them through `Read`, and unwraps them here.

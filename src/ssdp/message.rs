@@ -295,10 +295,10 @@ const OTHER_TARGETS: [&str; 4] = [
 const LAST_TARGET: &str = "upnp:rootdevice";
 
 /// Most gateways answer within a few milliseconds; those get only one search.
-const OTHERS_AFTER: Duration = Duration::from_millis(60);
+const OTHERS_AFTER: Duration = Duration::from_millis(200);
 
 /// UDP is lossy: UDA asks for more than one send, some 100 ms apart.
-const RESENDS_AFTER: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1200)];
+const RESENDS_AFTER: [Duration; 2] = [Duration::from_millis(600), Duration::from_millis(1400)];
 
 /// The bytes of a search for `target` that is sent to `host`.
 ///

@@ -73,7 +73,13 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body, when there is one.
     pub body: Option<String>,
+    /// The longest reply of use, in bytes; it is cut there. Replies that are no
+    /// success are cut at [`SHORT_REPLY`] in any case.
+    pub max_reply: usize,
 }
+
+/// A reply of one word, with room for a page of HTML around it.
+pub const SHORT_REPLY: usize = 64 * 1024;
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,7 +96,7 @@ pub struct Reply {
     pub status: u16,
     /// How long the server asks us to wait (RFC 9110, section 10.2.3).
     pub retry_after: Option<Duration>,
-    /// The body, at most 1 MiB, bytes that are not UTF-8 replaced; cut when longer.
+    /// The body, bytes that are not UTF-8 replaced; cut at the request's limit.
     pub body: String,
 }
 

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::quote::quoted;
-use super::{Failure, Outcome, Reply, Request, Step, Task, placeholders};
+use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Task, placeholders};
 use crate::config;
 
 /// After what only a person can mend, on the other side; also what dyndns2
@@ -64,6 +64,7 @@ pub fn request(url: &config::Url, task: &Task) -> Request {
         url: fill(url.url.reveal()),
         headers: url.headers.iter().map(|(name, value)| (name.clone(), fill(value.reveal()))).collect(),
         body: url.body.as_ref().map(|body| fill(body.reveal())),
+        max_reply: SHORT_REPLY,
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::CloudflareRecord;
 use crate::secret::Secret;
+use crate::updaters::idn::to_ascii;
 use crate::updaters::quote::quoted;
 use crate::updaters::{Reply, Request};
 
@@ -18,6 +19,9 @@ use crate::updaters::{Reply, Request};
 const RECORDS_A_PAGE: usize = 100;
 /// Zones on a page: the most that the API allows.
 const ZONES_A_PAGE: usize = 50;
+/// The longest reply: [`RECORDS_A_PAGE`] records with all their fields take about
+/// 100 KiB; comments and tags may make them several times longer.
+const LIST_REPLY: usize = 1024 * 1024;
 /// Real ids have 32 hexadecimal digits.
 const MAX_ID: usize = 64;
 
@@ -130,13 +134,15 @@ impl Api {
             headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
         }
         let body = body.map(|body| Value::Object(body).to_string());
-        Request { method, url: format!("{}/{path}", self.url), headers, body }
+        Request { method, url: format!("{}/{path}", self.url), headers, body, max_reply: LIST_REPLY }
     }
 
     /// The zones of a reply to [`Api::zones`] or [`Api::zones_named`].
     pub(super) fn read_zones(&self, reply: &Reply) -> Result<Page<Zone>, Refusal> {
         self.read_page(reply, ZONES_A_PAGE, |zone| {
-            Ok(Some(Zone { id: id(zone)?, name: required(zone, "name")?.to_ascii_lowercase() }))
+            let id = id(zone)?;
+            // Becomes part of a URL; a zone with another name cannot be ours.
+            Ok(to_ascii(required(zone, "name")?).ok().map(|name| Zone { id, name }))
         })
     }
 
