@@ -257,9 +257,7 @@ fn start_source(
         spawn("source", move || {
             for hinted in asked {
                 let start = Instant::now();
-                // A look that a hint asked for takes its time: else a flood of
-                // hints would cut short each of them.
-                let look = looker.look(hinted, &|| !hinted && channels.has_news(source));
+                let look = looker.look(hinted, &|| channels.has_news(source));
                 if log.wants(Level::Debug) {
                     log.write(&debug_line(looker.label(), &look, start.elapsed()));
                 }
