@@ -107,9 +107,10 @@ impl<'a> Daemon<'a> {
         let channels = Arc::new(open_channels(config, mode, &sender, log));
         let start = |source| start_source(config, source, &state, &sender, &channels, log);
         let looks = (0..config.sources.len()).map(start).collect();
+        let engine = Engine::new(config, state, seed());
         Self {
             config,
-            engine: Engine::new(config, state, seed()),
+            engine: if mode.dry_run { engine.without_pauses() } else { engine },
             start: Instant::now(),
             store,
             mode,

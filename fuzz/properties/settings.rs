@@ -87,20 +87,10 @@ fn check_consistent(config: &Config) {
     assert_eq!(unique.len(), config.targets.len(), "names are unique");
     let unique: BTreeSet<&str> = config.targets.iter().map(|target| target.fingerprint.as_str()).collect();
     assert_eq!(unique.len(), config.targets.len(), "fingerprints are unique");
-    let entries: usize = config
-        .groups
-        .iter()
-        .map(|group| match group {
-            Group::Cloudflare(account) => account.records.len(),
-            Group::Url(_) | Group::Run(_) => 1,
-        })
-        .sum();
+    let entries: usize = config.groups.iter().map(entries_of).sum();
     assert_eq!(entries, config.targets.len(), "every entry has its target");
     for target in &config.targets {
-        let entries = match &config.groups[target.group] {
-            Group::Cloudflare(account) => account.records.len(),
-            Group::Url(_) | Group::Run(_) => 1,
-        };
+        let entries = entries_of(&config.groups[target.group]);
         assert!(target.entry < entries && target.agree >= 1);
         assert!(target.ipv4.iter().chain(&target.ipv6).all(|source| *source < config.sources.len()));
         let needed = target.required.or(target.optional);
@@ -124,8 +114,21 @@ fn check_consistent(config: &Config) {
                 let values = request.headers.iter().map(|(_, value)| value.reveal());
                 assert!(values.into_iter().all(|value| !value.contains(['\r', '\n', '\0'])));
             }
+            Group::Dyndns(account) => {
+                assert!(
+                    !account.hostnames.is_empty() && account.hostnames.iter().all(|name| name.is_ascii())
+                );
+            }
             Group::Run(run) => assert!(!run.cmd.is_empty() && !run.cmd[0].is_empty()),
         }
+    }
+}
+
+fn entries_of(group: &Group) -> usize {
+    match group {
+        Group::Cloudflare(account) => account.records.len(),
+        Group::Dyndns(account) => account.hostnames.len(),
+        Group::Url(_) | Group::Run(_) => 1,
     }
 }
 
@@ -142,6 +145,11 @@ fn check_hidden(text: &str, config: &Config) {
                 headers
                     + request.body.as_ref().map_or(0, |body| count(body.reveal()))
                     + in_url(request.url.reveal())
+            }
+            Group::Dyndns(account) => {
+                let secrets = [&account.password, &account.token].into_iter().flatten();
+                let url = account.url.as_ref().map_or(0, |url| in_url(url.reveal()));
+                secrets.map(|secret| count(secret.reveal())).sum::<usize>() + url
             }
             Group::Run(_) => 0,
         })
@@ -216,6 +224,7 @@ pub(super) fn cli(data: &[u8]) {
             assert!(has("--check", "--check") && !has("--once", "--dry-run"));
             check_path(&config, &words);
         }
+        Command::Providers => assert!(words.contains(&"providers")),
         Command::Discover { json, gateway } => {
             assert!(options.contains(&"discover") && json == has("--json", "--json"));
             let plain = behind.iter().skip(1).chain(options).filter(|word| !word.starts_with('-')).count();

@@ -138,7 +138,18 @@ fn hide_piece(piece: &str, mark: &str) -> String {
         Some((key, value)) => (Some(key), value),
         None => (None, piece),
     };
-    let harmless = matches!(value, "" | "{ipv4}" | "{ipv6}" | "{ipv6_prefix}");
+    let harmless = matches!(
+        value,
+        "" | "{ipv4}"
+            | "{ipv6}"
+            | "{ipv6_prefix}"
+            | "{ip}"
+            | "{ips}"
+            | "{host}"
+            | "{username}"
+            | "{password}"
+            | "{token}"
+    );
     let value = if harmless { value } else { mark };
     key.map_or_else(|| value.to_owned(), |key| format!("{key}={value}"))
 }

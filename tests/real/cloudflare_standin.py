@@ -272,7 +272,7 @@ def cloudflare(lab):
     api = lab.serve(lab.provider, lambda: Api(("127.0.0.1", API_PORT)))
     prism = lab.start(lab.provider, [
         PRISM, "proxy", "--errors", "-h", "127.0.0.1", "-p", str(PRISM_PORT), OPENAPI, f"http://127.0.0.1:{API_PORT}"], "prism")
-    wait_for(lambda: "Prism is listening" in prism.log(), "Prism starts", 60)
+    wait_for(lambda: "Prism is listening" in prism.log(), "Prism starts", 150)
     front = lab.serve(lab.provider, lambda: Front((PROVIDER, 0), context, api))
     front.api_url, front.ca_file = f"https://{PROVIDER}:{front.port}{BASE}", ca_file
     return front

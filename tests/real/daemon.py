@@ -46,6 +46,15 @@ def start(lab, config, *args, **environment):
     return daemon
 
 
+def wait_for_answers(daemon, address, targets=1):
+    """Waits until the daemon has the answers of so many targets to `address`.
+
+    A change of the line cuts what is under way (NAT forgets it), and the request
+    then times out: tests about something else change it only after this.
+    """
+    wait_for(lambda: daemon.log().count(f" {address} (") >= targets, f"{targets} answers to {address} are logged")
+
+
 def command(lab, *args, seconds=60):
     """Runs the program to its end in the client's namespace: status, stdout, stderr."""
     process = lab.start(lab.client, [BINARY, *args], "command", stdout=lab.dir / f"command-{len(lab.closing)}.out")

@@ -3,7 +3,7 @@
 import json
 import signal
 
-from daemon import Hook, command, scenario, start, url_section, write_config
+from daemon import Hook, command, scenario, start, url_section, wait_for_answers, write_config
 from fake_gateway import FakeGateway
 from lab import CLIENT, FIREWALL, GATEWAY, WAN, wait_for
 from servers import provider
@@ -17,6 +17,7 @@ def started(lab, **top):
     url = provider(lab)
     daemon = start(lab, write_config(lab, url_section(url.url), **top))
     wait_for(lambda: url.values() == [WAN[0]], "the first update")
+    wait_for_answers(daemon, WAN[0])
     return url, daemon
 
 
@@ -72,13 +73,13 @@ def a_lan_cable_that_is_out_for_a_while_changes_nothing(lab):
 def a_line_that_goes_down_and_up_sends_no_empty_address(lab):
     hook = Hook(lab)
     url = provider(lab)
-    start(lab, write_config(lab, url_section(url.url) + hook.section("{ipv4}")))
-    wait_for(lambda: url.values() and hook.calls(), "the first update")
+    daemon = start(lab, write_config(lab, url_section(url.url) + hook.section("{ipv4}")))
+    wait_for_answers(daemon, WAN[0], 2)
     for address in WAN[1:3]:
         lab.set_wan(None)
         lab.wait_for_polls(3)
         lab.set_wan(address)
-        wait_for(lambda: address in url.values() and address in hook.args(), "the new address", 30)
+        wait_for_answers(daemon, address, 2)
     assert url.values() == WAN[:3] and hook.args() == WAN[:3], (url.values(), hook.args())
 
 
@@ -117,9 +118,10 @@ def nat_pmp_alone_is_enough(lab):
 @scenario()
 def a_stranger_who_answers_first_is_not_believed(lab):
     rogue = FakeGateway(lab, lab.add_host(ROGUE), ROGUE, FORGED)
-    url, _ = started(lab, ipv4=["upnp"])
+    url, daemon = started(lab, ipv4=["upnp"])
     lab.set_wan(WAN[1])
     wait_for(lambda: url.values() == WAN[:2], "the true address")
+    wait_for_answers(daemon, WAN[1])
     # The real one reboots: the stranger's chance.
     lab.upnpd.kill()
     before = rogue.ssdp.searches

@@ -4,7 +4,7 @@ import random
 import signal
 import time
 
-from daemon import Hook, cloudflare_section, restart, scenario, start, url_section, write_config
+from daemon import Hook, cloudflare_section, restart, scenario, start, url_section, wait_for_answers, write_config
 from cloudflare_standin import cloudflare
 from lab import WAN, wait_for
 from servers import provider
@@ -31,12 +31,11 @@ def the_first_address_and_a_change_reach_every_target_exactly_once(lab):
 
     daemon = start(lab, config)
     wait_for(lambda: everywhere(WAN[0]), "the first address is everywhere")
-    # A change cuts connections; this test is about those that are done.
-    wait_for(lambda: daemon.log().count(f"set to {WAN[0]}") == 4, "every answer has arrived")
+    wait_for_answers(daemon, WAN[0], 4)
     first_writes = len(front.writes())
     lab.set_wan(WAN[1])
     wait_for(lambda: everywhere(WAN[1]), "the new address is everywhere")
-    wait_for(lambda: daemon.log().count(f"-> {WAN[1]}") == 4, "every change is told")
+    wait_for_answers(daemon, WAN[1], 4)
     asked = len(front.requests)
     lab.wait_for_polls()
     assert url.values() == WAN[:2], url.values()
@@ -188,7 +187,7 @@ def an_update_cut_by_a_kill_is_repeated_when_the_old_address_returns(lab):
     config = write_config(lab, url_section(url.url))
     daemon = start(lab, config)
     wait_for(lambda: url.values() == [WAN[0]], "the first update")
-    lab.wait_for_polls(2)
+    wait_for_answers(daemon, WAN[0])
     url.fault = "silence"
     lab.set_wan(WAN[1])
     wait_for(lambda: url.values() == WAN[:2], "the second update is under way")
