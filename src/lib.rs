@@ -3,16 +3,17 @@
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
 //! [`address`] (what may be published), [`http`], [`xml`], [`url`],
 //! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
-//! [`soap::actions`], [`natpmp::message`], [`netlink::message`],
+//! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`netlink::message`],
 //! [`dns::message`], [`dns::tsig`], [`dns::answer`].
 //!
 //! Floor 1 decides; it reads no clock and opens nothing: [`config`], [`cli`],
 //! [`engine`] (what to do next), [`retry`] (when), [`state`] (what each target
-//! holds), [`soap::survey`] (what to ask a gateway), [`updaters`] (what to send
-//! to a provider).
+//! holds), [`soap::survey`] (what to ask a gateway), [`soap::subscription`] (when
+//! to ask for its events), [`updaters`] (what to send to a provider).
 //!
 //! Floor 2 touches the world, thinly: [`ssdp::search`], [`soap::client`],
-//! [`natpmp::client`], [`dns::client`], [`platform`], [`sources`] (where addresses come from),
+//! [`soap::listener`], [`natpmp::client`], [`dns::client`], [`platform`],
+//! [`sources`] (where addresses come from), [`hints`] (who says that they may have changed),
 //! [`web`] and [`process`] (where they go), [`store`], [`log`], [`jobs`],
 //! [`discover`], and [`daemon`], the loop.
 //!
@@ -40,6 +41,7 @@ pub mod daemon;
 pub mod discover;
 pub mod dns;
 pub mod engine;
+pub mod hints;
 pub mod http;
 pub mod jobs;
 pub mod log;
