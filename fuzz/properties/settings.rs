@@ -185,8 +185,11 @@ fn in_url(url: &str) -> usize {
 
 fn check_described(config: &Config) {
     let described = config.describe();
-    // Of all hidden values, only a token must not look like a placeholder.
-    let restored = described.replace("api_token = \"<hidden>\"", "api_token = \"restored\"");
+    // Of all hidden values, only tokens and passwords must not look like a placeholder.
+    let mut restored = described.clone();
+    for key in ["api_token", "token", "password"] {
+        restored = restored.replace(&format!("{key} = \"<hidden>\""), &format!("{key} = \"restored\""));
+    }
     let again = config::parse(&restored, Path::new(FILE), &read_file);
     let again = again.unwrap_or_else(|error| panic!("{error} in\n{restored}"));
     assert_eq!(again.interval, config.interval);
