@@ -4,13 +4,14 @@
 //! looks at that and names the one request still missing, or the outcome;
 //! `absorb` adds what a reply tells. A change costs a look-up and a PATCH, and
 //! nothing is sent when the record already holds the address. The look-up is
-//! by name and never skipped: it shows what people did in the meantime, and a
-//! remembered record id would not. Zones are remembered between jobs.
+//! never skipped: it shows what people did in the meantime, and a remembered
+//! record id would not. Many look-ups become one list of the zone, several
+//! changes of a zone one batch. Zones are remembered between jobs.
 //!
-//! Left out: deleting, other types than A and AAAA, the batch call (its place
-//! is `plan`, which would then plan for a whole zone).
+//! Left out: deleting, other types than A and AAAA.
 
 mod api;
+mod batch;
 mod choice;
 mod learn;
 mod plan;
@@ -21,6 +22,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use self::api::{Api, Record, Zone};
+use self::batch::{MAX_BATCH, Ready};
 use super::{Failure, Outcome, Reply, Request, Step, Task};
 use crate::config::{self, CloudflareRecord};
 
@@ -68,6 +70,14 @@ struct Job {
     /// What was looked up by name.
     looked_up: HashSet<Key>,
     lists: HashMap<String, List>,
+    /// Changes that are decided, and what they change.
+    ready: Vec<Ready>,
+    decided: HashSet<Key>,
+    /// Entries that follow another of their name.
+    held: VecDeque<Item>,
+    /// Changes to be sent, each batch in one call.
+    batches: VecDeque<Vec<Ready>>,
+    batch_size: usize,
 }
 
 /// Zone id, name, AAAA.
@@ -89,6 +99,8 @@ struct Item {
     address: IpAddr,
     /// Whether it was already looked up again after a surprise.
     again: bool,
+    /// Whether it is to be sent by itself.
+    alone: bool,
 }
 
 /// A request, in our terms.
@@ -100,6 +112,7 @@ enum Call {
     List(String, usize),
     Change(Key, String),
     Create(Key),
+    Batch(Vec<Ready>),
 }
 
 impl Cloudflare {
@@ -112,7 +125,7 @@ impl Cloudflare {
 
     /// Begins a job and forgets an unfinished one.
     pub fn start(&mut self, tasks: Vec<Task>) {
-        self.job = Job { zones_page: 1, ..Job::default() };
+        self.job = Job { zones_page: 1, batch_size: MAX_BATCH, ..Job::default() };
         for task in tasks {
             match self.item(&task) {
                 Ok(item) => self.job.items.push_back(item),
@@ -130,34 +143,52 @@ impl Cloudflare {
             task.addresses.ipv4.map(IpAddr::V4)
         };
         let address = address.ok_or("there is no address for it")?;
-        Ok(Item { entry: task.entry, record: record.clone(), address, again: false })
+        Ok(Item { entry: task.entry, record: record.clone(), address, again: false, alone: false })
     }
 
     /// The next request; call it with `None` first, then with each reply.
     pub fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
         if let (Some(call), Some(reply)) = (self.job.asked.take(), reply) {
-            self.absorb(&call, reply);
+            self.absorb(call, reply);
         }
         loop {
-            let Some(item) = self.job.items.front() else {
-                return Step::Done(self.end());
+            let call = match self.job.items.front() {
+                Some(item) => match self.plan(item) {
+                    Ok(call) if !item.alone && matches!(call, Call::Change(..) | Call::Create(_)) => {
+                        self.defer(call);
+                        continue;
+                    }
+                    Ok(call) => call,
+                    Err(outcome) => {
+                        self.finish(outcome);
+                        continue;
+                    }
+                },
+                None => match self.next_batch() {
+                    Some(call) => call,
+                    None if self.job.items.is_empty() => return Step::Done(self.end()),
+                    None => continue,
+                },
             };
-            match self.plan(item) {
-                Err(outcome) => self.finish(outcome),
-                Ok(_) if self.job.requests >= MAX_REQUESTS => {
-                    self.finish_all(&retry(
-                        "too many requests in one go; the rest follows".to_owned(),
-                        Some(LIMITED),
-                    ));
-                }
-                Ok(call) => {
-                    self.job.requests = self.job.requests.saturating_add(1);
-                    let request = self.request(item, &call);
-                    self.job.asked = Some(call);
-                    return Step::Send(request);
-                }
+            if let Some(request) = self.send(call) {
+                return Step::Send(request);
             }
         }
+    }
+
+    fn send(&mut self, call: Call) -> Option<Request> {
+        if self.job.requests >= MAX_REQUESTS {
+            if let Call::Batch(batch) = call {
+                self.put_back(batch, false);
+            }
+            let why = "too many requests in one go; the rest follows".to_owned();
+            self.finish_all(&retry(why, Some(LIMITED)));
+            return None;
+        }
+        let request = self.request(&call)?;
+        self.job.requests = self.job.requests.saturating_add(1);
+        self.job.asked = Some(call);
+        Some(request)
     }
 
     fn end(&mut self) -> Vec<(usize, Outcome)> {
@@ -168,19 +199,20 @@ impl Cloudflare {
         outcomes
     }
 
-    fn request(&self, item: &Item, call: &Call) -> Request {
-        match call {
+    fn request(&self, call: &Call) -> Option<Request> {
+        let wanted = |name: &str| {
+            let item = self.job.items.front()?;
+            Some(api::wanted(&item.record, name, item.address))
+        };
+        Some(match call {
             Call::FindZone(name) => self.api.zones_named(name),
             Call::ListZones(page) => self.api.zones(*page),
             Call::Find((zone, name, aaaa)) => self.api.records_named(zone, name, *aaaa),
             Call::List(zone, page) => self.api.records(zone, *page),
-            Call::Change((zone, name, _), id) => {
-                self.api.change(zone, id, api::wanted(&item.record, name, item.address))
-            }
-            Call::Create((zone, name, _)) => {
-                self.api.create(zone, api::wanted(&item.record, name, item.address))
-            }
-        }
+            Call::Change((zone, name, _), id) => self.api.change(zone, id, wanted(name)?),
+            Call::Create((zone, name, _)) => self.api.create(zone, wanted(name)?),
+            Call::Batch(batch) => self.api.batch(Self::batch_zone(batch), Self::batch_body(batch)),
+        })
     }
 }
 

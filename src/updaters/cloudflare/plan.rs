@@ -98,7 +98,7 @@ impl Cloudflare {
         }
     }
 
-    fn waiting_in(&self, zone: &str) -> usize {
+    pub(super) fn waiting_in(&self, zone: &str) -> usize {
         self.job.items.iter().filter(|item| self.belongs(item, zone)).count()
     }
 
