@@ -108,6 +108,10 @@ impl Api {
         self.get(&format!("zones?per_page={ZONES_A_PAGE}&page={page}"))
     }
 
+    pub(super) fn active_zones(&self, page: usize) -> Request {
+        self.get(&format!("zones?status=active&per_page={ZONES_A_PAGE}&page={page}"))
+    }
+
     pub(super) fn records_named(&self, zone: &str, name: &str, aaaa: bool) -> Request {
         let kind = kind_name(aaaa);
         let query = format!("type={kind}&name.exact={name}&per_page={NAMED_A_PAGE}");
@@ -148,7 +152,7 @@ impl Api {
         Request { method, url: format!("{}/{path}", self.url), headers, body, max_reply: LIST_REPLY }
     }
 
-    /// The zones of a reply to [`Api::zones`] or [`Api::zones_named`].
+    /// The zones of a reply to a request for zones.
     pub(super) fn read_zones(&self, reply: &Reply) -> Result<Page<Zone>, Refusal> {
         self.read_page(reply, ZONES_A_PAGE, |zone| {
             Ok(Some(Zone { id: id(zone)?, name: required(zone, "name")?.to_ascii_lowercase() }))

@@ -122,13 +122,13 @@ impl Cloudflare {
     /// their ids.
     fn batch_done(&mut self, batch: Vec<Ready>, patched: &[Record], posted: Vec<Record>) {
         let mut posted = posted.into_iter();
-        for Ready { item, key: (zone, ..), id } in batch {
+        for Ready { item, key, id } in batch {
             let shown = match &id {
                 Some(id) => patched.iter().find(|record| record.id == *id).cloned(),
                 None => posted.next(),
             };
             self.job.items.push_front(item);
-            self.changed(&zone, shown);
+            self.changed(&key, shown);
         }
     }
 
@@ -181,14 +181,14 @@ impl Cloudflare {
     }
 
     /// The record is as the reply shows it, for the sake of others of its name.
-    pub(super) fn changed(&mut self, zone: &str, shown: Option<Record>) {
+    pub(super) fn changed(&mut self, key: &Key, shown: Option<Record>) {
         if let Some(shown) = shown {
             let other = |item: &Item| shown.content.parse() != Ok(item.address);
             if self.job.items.front().is_some_and(other) {
                 let why = "Cloudflare accepted the change, but shows another address".to_owned();
                 return self.finish(retry(why, Some(PERSON)));
             }
-            let records = self.job.records.entry(zone.to_owned()).or_default();
+            let records = self.job.records.entry(key.clone()).or_default();
             records.retain(|record| record.id != shown.id);
             records.push(shown);
         }

@@ -1,9 +1,10 @@
 //! Learning: what a reply, or its absence, means for the job.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 
 use super::api::{Kind, LIST_REPLY, Page, Record, Refusal, Zone};
+use super::plan::several_zones;
 use super::{Call, Cloudflare, Key, LIMITED, List, MAX_FAULTS, MAX_PAGES, PERSON, retry};
 use crate::updaters::{Failure, Outcome, Reply};
 
@@ -22,12 +23,15 @@ impl Cloudflare {
             }
             Call::FindZone(name) => self.api.read_zones(&reply).map(|page| self.found_zones(name, page)),
             Call::ListZones(page) => self.api.read_zones(&reply).map(|zones| self.listed_zones(*page, zones)),
+            Call::ListActiveZones(page) => {
+                self.api.read_zones(&reply).map(|zones| self.listed_active_zones(*page, zones))
+            }
             Call::Find(key) => self.api.read_records(&reply).map(|page| self.found_records(key, page)),
             Call::List(zone, page) => {
                 self.api.read_records(&reply).map(|records| self.listed_records(zone, *page, records))
             }
             Call::Change(key, _) | Call::Create(key) => {
-                self.api.read_changed(&reply).map(|record| self.changed(&key.0, record))
+                self.api.read_changed(&reply).map(|record| self.changed(key, record))
             }
             Call::Batch(batch) => {
                 self.absorb_batch(batch.clone(), &reply);
@@ -46,11 +50,7 @@ impl Cloudflare {
             (0, _) | (_, None) => {
                 self.no_zones.insert(name.to_owned());
             }
-            (count, _) => {
-                let why =
-                    format!("the token reads {count} active zones {name:?}; set zone_id to the right one");
-                self.finish(retry(why, Some(PERSON)));
-            }
+            (count, _) => self.finish(several_zones(name, count)),
         }
     }
 
@@ -64,6 +64,22 @@ impl Cloudflare {
         } else {
             self.job.zones_page = page.saturating_add(1);
         }
+    }
+
+    fn listed_active_zones(&mut self, page: usize, zones: Page<Zone>) {
+        if page == 1 {
+            self.zones.clear();
+        }
+        // Each once: a list shifts when someone adds a zone meanwhile.
+        let new = zones.entries.into_iter().filter(|zone| self.zones.iter().all(|known| known.id != zone.id));
+        let new: Vec<Zone> = new.collect();
+        self.zones.extend(new);
+        let dear = zones.pages.is_some_and(|pages| pages.saturating_sub(page) > self.job.items.len());
+        self.zone_list = match zones.last {
+            true => List::Complete,
+            false if page >= MAX_PAGES || dear => List::TooLong,
+            false => List::Next(page.saturating_add(1)),
+        };
     }
 
     /// More than a page of one name cannot be; a server that leaves our filter
@@ -91,9 +107,13 @@ impl Cloudflare {
 
     /// Each once: a list shifts when someone deletes a record meanwhile.
     fn add_records(&mut self, zone: &str, new: Vec<Record>) {
-        let records = self.job.records.entry(zone.to_owned()).or_default();
-        let known: HashSet<String> = records.iter().map(|record| record.id.clone()).collect();
-        records.extend(new.into_iter().filter(|record| !known.contains(&record.id)));
+        for record in new {
+            let key = (zone.to_owned(), record.name.clone(), record.aaaa);
+            let records = self.job.records.entry(key).or_default();
+            if records.iter().all(|known| known.id != record.id) {
+                records.push(record);
+            }
+        }
     }
 
     /// No reply: the others would wait for theirs in vain, too.
@@ -158,7 +178,7 @@ impl Cloudflare {
                 self.job.nameless = Some(format!("the token may not read the zone's name ({said})"));
                 return;
             }
-            Call::FindZone(_) => {
+            Call::FindZone(_) | Call::ListActiveZones(_) => {
                 let why = format!(
                     "Cloudflare refused to show the zones ({said}): the API token is wrong or expired, or lacks the \
                      permission Zone:Read; correct it or set zone_id, and restart"
@@ -185,7 +205,7 @@ impl Cloudflare {
                 let why = format!("the record disappears as soon as it is found ({said})");
                 return self.look_again(call, retry(why, None));
             }
-            Call::FindZone(_) | Call::ListZones(_) => {
+            Call::FindZone(_) | Call::ListZones(_) | Call::ListActiveZones(_) => {
                 let why = format!("Cloudflare knows no list of zones ({said}); check api_url");
                 return self.finish_all(&retry(why, Some(PERSON)));
             }
@@ -206,14 +226,9 @@ impl Cloudflare {
 
     /// Forgets the records of the item in front, once; then `otherwise`.
     fn look_again(&mut self, call: &Call, otherwise: Outcome) {
-        if let Call::Change((zone, name, aaaa), _)
-        | Call::Create((zone, name, aaaa))
-        | Call::Find((zone, name, aaaa)) = call
-        {
-            if let Some(records) = self.job.records.get_mut(zone) {
-                records.retain(|record| record.name != *name || record.aaaa != *aaaa);
-            }
-            self.job.looked_up.remove(&(zone.clone(), name.clone(), *aaaa));
+        if let Call::Change(key, _) | Call::Create(key) | Call::Find(key) = call {
+            self.job.records.remove(key);
+            self.job.looked_up.remove(key);
         }
         match self.job.items.front_mut() {
             Some(item) if !item.again => item.again = true,

@@ -32,7 +32,8 @@ const PERSON: Duration = Duration::from_secs(30 * 60);
 const LIMITED: Duration = Duration::from_secs(5 * 60);
 /// Half of what a user may send in five minutes, all programs together.
 const MAX_REQUESTS: usize = 600;
-/// With more records than this to look up, the whole zone is listed once.
+/// With more records than this to look up, the whole zone is listed once, and so
+/// are the zones.
 const FEW: usize = 3;
 /// Pages of a list; beyond, each record is looked up by its name.
 const MAX_PAGES: usize = 100;
@@ -44,11 +45,15 @@ const MAX_FAULTS: usize = 3;
 pub struct Cloudflare {
     config: config::Cloudflare,
     api: Api,
+    /// Entries of the configuration by name and type, which several lines share.
+    entries: HashMap<(String, bool), Vec<usize>>,
     /// Zones found so far, kept between jobs.
     zones: Vec<Zone>,
     /// Names that are no zones, kept until something goes wrong: a record that
     /// is missed may have moved into a new zone.
     no_zones: HashSet<String>,
+    /// How far the list of all zones is; kept and dropped likewise.
+    zone_list: List,
     job: Job,
 }
 
@@ -65,8 +70,7 @@ struct Job {
     zones_page: usize,
     /// Why `zone_id`'s name cannot be learnt.
     nameless: Option<String>,
-    /// Records by zone id.
-    records: HashMap<String, Vec<Record>>,
+    records: HashMap<Key, Vec<Record>>,
     /// What was looked up by name.
     looked_up: HashSet<Key>,
     lists: HashMap<String, List>,
@@ -83,7 +87,7 @@ struct Job {
 /// Zone id, name, AAAA.
 type Key = (String, String, bool);
 
-/// How far the list of a zone's records is.
+/// How far a list is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum List {
     Next(usize),
@@ -108,6 +112,7 @@ struct Item {
 enum Call {
     FindZone(String),
     ListZones(usize),
+    ListActiveZones(usize),
     Find(Key),
     List(String, usize),
     Change(Key, String),
@@ -120,7 +125,12 @@ impl Cloudflare {
     #[must_use]
     pub fn new(config: config::Cloudflare) -> Self {
         let api = Api { url: config.api_url.clone(), token: config.api_token.clone() };
-        Self { config, api, zones: Vec::new(), no_zones: HashSet::new(), job: Job::default() }
+        let (zones, no_zones) = (Vec::new(), HashSet::new());
+        let mut entries: HashMap<_, Vec<_>> = HashMap::new();
+        for (entry, record) in config.records.iter().enumerate() {
+            entries.entry((record.name.clone(), record.aaaa)).or_default().push(entry);
+        }
+        Self { config, api, entries, zones, no_zones, zone_list: List::Next(1), job: Job::default() }
     }
 
     /// Begins a job and forgets an unfinished one.
@@ -195,6 +205,7 @@ impl Cloudflare {
         let outcomes = mem::take(&mut self.job).outcomes;
         if outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Published { .. })) {
             self.no_zones.clear();
+            self.zone_list = List::Next(1);
         }
         outcomes
     }
@@ -207,6 +218,7 @@ impl Cloudflare {
         Some(match call {
             Call::FindZone(name) => self.api.zones_named(name),
             Call::ListZones(page) => self.api.zones(*page),
+            Call::ListActiveZones(page) => self.api.active_zones(*page),
             Call::Find((zone, name, aaaa)) => self.api.records_named(zone, name, *aaaa),
             Call::List(zone, page) => self.api.records(zone, *page),
             Call::Change((zone, name, _), id) => self.api.change(zone, id, wanted(name)?),

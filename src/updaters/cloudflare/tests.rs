@@ -744,6 +744,32 @@ fn records_of_several_zones_make_a_batch_each() {
 }
 
 #[test]
+fn the_zones_of_many_records_are_listed_once() {
+    let names: Vec<String> = (0..60).map(|n| format!("h.z{n}.example")).collect();
+    let zones: Vec<(String, String)> = (0..60).map(|n| (format!("id{n}"), format!("z{n}.example"))).collect();
+    let rows: Vec<(&str, &str, &str)> = names.iter().map(|name| ("A", name.as_str(), "192.0.2.1")).collect();
+    let mut fake = Fake::new(&rows);
+    fake.zones =
+        zones.iter().map(|(id, name)| (id.clone().leak() as &str, name.clone().leak() as &str)).collect();
+    fake.page_size = 50;
+    let mut updater = updater(None, names.iter().map(|name| record(name)).collect());
+    assert_eq!(run(&mut updater, &mut fake, 60, 2), vec![CHANGED; 60]);
+    assert_eq!(fake.asked.len(), 2 + 60 + 60, "two pages of zones; then each is its own zone");
+    fake.asked.clear();
+    assert_eq!(run(&mut updater, &mut fake, 60, 2), vec![UNCHANGED; 60]);
+    assert_eq!(fake.asked.len(), 60);
+    fake.zones.push(("other", "z7.example"));
+    let mut updater = tests::updater(None, names.iter().map(|name| record(name)).collect());
+    let outcomes = run(&mut updater, &mut fake, 60, 2);
+    assert!(
+        is_person_retry(&outcomes[7]) && why(&outcomes[7]).contains("2 active zones"),
+        "{:?}",
+        outcomes[7]
+    );
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == UNCHANGED).count(), 59);
+}
+
+#[test]
 fn two_lines_of_many_names_take_a_batch_each() {
     let line = |name: &str, comment: &str| CloudflareRecord {
         comment: Some(comment.to_owned()),
