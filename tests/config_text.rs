@@ -331,6 +331,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[[runs]]\ncmd = [\"a\"]\ntimeout = 0", "3:11: timeout = 0: expected 1 to 86400 seconds"),
     ("[[runs]]\ncmd = [\"a\"]\ntimeout = \"1m\"", "3:11: timeout = \"1m\": expected 1 to 86400 seconds"),
     ("[[runs]]\ncmd = [\"a\"]\nat_start = \"yes\"", "3:12: at_start = \"yes\": expected true or false"),
+    (
+        "[[runs]]\ncmd = [\"a\"]\nverify = 6",
+        "3:1: \"verify\": belongs to [cloudflare]; set refresh to send an unchanged address again",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nverify = 6",
+        "3:1: \"verify\": belongs to [cloudflare]; set refresh to send an unchanged address again",
+    ),
+    ("[cloudflare]\napi_token = \"t\"\nverify = 0.5", "3:10: verify = 0.5: expected 1 to 8784 hours"),
+    (
+        "[cloudflare]\napi_token = \"t\"\nverfiy = 6",
+        "3:1: unknown key \"verfiy\" in [cloudflare]: did you mean \"verify\"?",
+    ),
     ("[[runs]]\ncmd = [\"a\"]\nrefresh = 999", "3:11: refresh = 999: expected 1 to 366 days"),
     (
         "[[runs]]\ncmd = [\"a\"]\nmethod = \"get\"",
@@ -587,7 +600,7 @@ router_ip = "192.168.1.1"
 ca_file = "ca.pem"
 [[cloudflare]]
 api_token = "SENTINELa"
-records = [{ name = "a", type = "A" }, { name = "a", type = "AAAA", ipv6_suffix = "::5", refresh = 2.5 }]
+records = [{ name = "a", type = "A" }, { name = "a", type = "AAAA", ipv6_suffix = "::5", refresh = 2.5, verify = 7.5 }]
 [[urls]]
 method = "POST"
 url = "https://SENTINELb:SENTINELc@a.example:81/path/{ipv4}?k=SENTINELd&ip={ipv4}&SENTINELe#SENTINELf"

@@ -88,6 +88,7 @@ impl Config {
         page.entry("allow_private", target.allow_private);
         page.maybe("ipv6_suffix", target.ipv6_suffix.map(|suffix| quoted(&suffix.to_string())));
         page.maybe("refresh", target.refresh.map(days));
+        page.maybe("verify", target.verify.map(hours));
         page.maybe("when_absent", target.empty_when_absent.then(|| quoted("empty")));
     }
 }
@@ -145,6 +146,10 @@ fn minutes(interval: Duration) -> f64 {
 
 fn days(refresh: Duration) -> f64 {
     refresh.as_secs_f64() / 86_400.0
+}
+
+fn hours(verify: Duration) -> f64 {
+    verify.as_secs_f64() / 3600.0
 }
 
 fn path(path: &Path) -> String {

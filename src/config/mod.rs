@@ -157,6 +157,8 @@ pub struct Target {
     pub ipv6_suffix: Option<Ipv6Addr>,
     /// When to send an unchanged address again.
     pub refresh: Option<Duration>,
+    /// When to check an unchanged record, which is sent only if it differs.
+    pub verify: Option<Duration>,
     /// Whether a required address that definitely does not exist is sent as an
     /// empty text.
     pub empty_when_absent: bool,
