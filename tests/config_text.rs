@@ -17,7 +17,10 @@ fn file(path: &Path) -> Result<String, String> {
     match path.to_str() {
         Some("folder/text" | "/text") => Ok("some-text\r\n\n".to_owned()),
         Some("folder/empty") => Ok("\n".to_owned()),
-        Some("folder/ca.pem" | "folder/air-gapped-ca.pem") => {
+        Some("folder/key.pem" | "folder/client-key.pem") => {
+            Ok("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned())
+        }
+        Some("folder/client.pem" | "folder/ca.pem" | "folder/air-gapped-ca.pem") => {
             Ok("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned())
         }
         _ => Err("there is no such file".to_owned()),
@@ -51,12 +54,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("intervall = 5", "1:1: unknown key \"intervall\": did you mean \"interval\"?"),
     (
         "frobnicate = 5",
-        "1:1: unknown key \"frobnicate\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, runs",
+        "1:1: unknown key \"frobnicate\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, proxy, proxy_file, no_proxy, cloudflare, urls, runs",
     ),
     ("Interval = 5", "1:1: unknown key \"Interval\": did you mean \"interval\"?"),
     (
         "\"\" = 5",
-        "1:1: unknown key \"\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, runs",
+        "1:1: unknown key \"\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, proxy, proxy_file, no_proxy, cloudflare, urls, runs",
     ),
     ("interval = 5\ninterval = 6", "2:1: not TOML: duplicate key"),
     ("interval", "1:9: not TOML: key with no value, expected `=`"),
@@ -129,7 +132,27 @@ const MISTAKES: &[(&str, &str)] = &[
         "[tls]\nbuiltin_roots = false",
         "2:17: builtin_roots = false: without ca_file, no server could be trusted",
     ),
-    ("[tls]\nca = \"x\"", "2:1: unknown key \"ca\" in [tls]: expected ca_file, builtin_roots"),
+    ("[tls]\nclient_cert = \"ca.pem\"", "2:1: \"client_cert\": needs its private key, client_key"),
+    ("[tls]\nclient_key_file = \"key.pem\"", "2:1: \"client_key_file\": needs its certificate, client_cert"),
+    (
+        "[tls]\nclient_key = \"key.pem\"\nclient_key_file = \"key.pem\"",
+        "3:1: \"client_key_file\": \"client_key\" is given too; keep one of the two",
+    ),
+    (
+        "[tls]\nclient_cert = \"ca.pem\"\nclient_key = \"ca.pem\"",
+        "3:14: client_key: expected PEM text (-----BEGIN PRIVATE KEY-----), or the path of a file with it",
+    ),
+    ("proxy = \"socks5://a:1080\"", "1:9: proxy: expected a proxy that speaks HTTP: http://host:port"),
+    ("proxy = \"http://a:1/x\"", "1:9: proxy: expected a proxy without a path: http://host:port"),
+    ("proxy = \"\"", "1:9: proxy: expected http://host:port, or \"none\""),
+    ("proxy = \"http://a:99999\"", "1:9: proxy: expected a port from 1 to 65535"),
+    ("no_proxy = [\"lan\"]", "1:1: \"no_proxy\": means nothing without proxy"),
+    ("proxy = \"a:1\"\nno_proxy = \"lan\"", "2:12: no_proxy = \"lan\": expected a list: [\"...\", \"...\"]"),
+    ("prox = \"a:1\"", "1:1: unknown key \"prox\": did you mean \"proxy\"?"),
+    (
+        "[tls]\nca = \"x\"",
+        "2:1: unknown key \"ca\" in [tls]: expected ca_file, builtin_roots, client_cert, client_key, client_key_file",
+    ),
     ("cloudflare = \"x\"", "1:14: cloudflare: expected [cloudflare] sections, found text"),
     ("[cloudflare]\nzone_id = \"a\"", "1:1: [cloudflare]: api_token or api_token_file is missing"),
     (
@@ -596,8 +619,12 @@ fn warnings_tell_what_works_but_is_hardly_wanted() {
 /// Every place that can hold a secret holds one that begins with SENTINEL.
 const SECRETS: &str = r#"
 router_ip = "192.168.1.1"
+proxy = "http://SENTINELp:SENTINELq@proxy.example:3128"
+no_proxy = ["lan", "10.0.0.0/8"]
 [tls]
 ca_file = "ca.pem"
+client_cert = "client.pem"
+client_key = "-----BEGIN PRIVATE KEY-----\nSENTINELr\n-----END PRIVATE KEY-----"
 [[cloudflare]]
 api_token = "SENTINELa"
 records = [{ name = "a", type = "A" }, { name = "a", type = "AAAA", ipv6_suffix = "::5", refresh = 2.5, verify = 7.5 }]
@@ -660,6 +687,8 @@ fn put_back(described: &str, hidden: &[&str]) -> String {
 fn a_description_reads_as_the_same_configuration() {
     let config = good(SECRETS);
     let hidden = [
+        "SENTINELp:SENTINELq",
+        "-----BEGIN PRIVATE KEY-----\\nSENTINELr\\n-----END PRIVATE KEY-----",
         "SENTINELa",
         "SENTINELb:SENTINELc",
         "SENTINELd",

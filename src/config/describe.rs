@@ -28,9 +28,15 @@ impl Config {
         page.entry("interval", minutes(self.interval));
         page.entry("events", self.events);
         page.maybe("state_file", self.state_file.as_deref().map(path));
+        self.write_proxy(&mut page);
         page.header("[tls]");
         page.maybe("ca_file", self.tls.ca_file.as_deref().map(path));
         page.entry("builtin_roots", self.tls.builtin_roots);
+        if let Some(client) = &self.tls.client {
+            let certificate = client.certificate_file.as_deref().map(path);
+            page.entry("client_cert", certificate.unwrap_or_else(|| quoted(&client.certificate)));
+            page.entry("client_key", client.key_file.as_deref().map_or_else(|| quoted(HIDDEN), path));
+        }
         let targets: HashMap<_, _> =
             self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
         for (index, group) in self.groups.iter().enumerate() {
@@ -53,6 +59,17 @@ impl Config {
             }
         }
         page.0
+    }
+
+    fn write_proxy(&self, page: &mut Page) {
+        if !self.proxies.configured {
+            return;
+        }
+        let proxy = self.proxies.https.as_ref().map(|proxy| hidden_url(proxy.url.reveal()));
+        page.entry("proxy", quoted(proxy.as_deref().unwrap_or("none")));
+        if !self.proxies.exceptions.is_empty() {
+            page.entry("no_proxy", list(self.proxies.exceptions.iter().cloned()));
+        }
     }
 
     fn write_account<'a>(
