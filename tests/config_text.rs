@@ -39,8 +39,20 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)).unwrap()
 }
 
-const EXAMPLES: [&str; 6] =
-    ["quickstart.toml", "full.toml", "cloudflare.toml", "url-dyndns2.toml", "air-gapped.toml", "1.0.toml"];
+const EXAMPLES: [&str; 12] = [
+    "quickstart.toml",
+    "full.toml",
+    "cloudflare.toml",
+    "url-dyndns2.toml",
+    "air-gapped.toml",
+    "1.0.toml",
+    "url-desec.toml",
+    "url-gandi.toml",
+    "url-digitalocean.toml",
+    "url-hetzner.toml",
+    "url-porkbun.toml",
+    "url-linode.toml",
+];
 
 /// Texts, and what is said of them behind the name of the file.
 const MISTAKES: &[(&str, &str)] = &[
