@@ -207,7 +207,7 @@ impl Fake {
             ("PATCH", ["zones", zone, "dns_records", id]) => self.patch(zone, id, &body.unwrap()),
             other => panic!("{other:?}"),
         };
-        page(result, field("page"), field("per_page"))
+        page(&result, field("page"), field("per_page"))
     }
 
     fn batch(&mut self, zone: &str, body: &Value) -> Value {
@@ -221,7 +221,7 @@ impl Fake {
     }
 }
 
-fn page(result: Value, page: Option<&str>, size: Option<&str>) -> Reply {
+fn page(result: &Value, page: Option<&str>, size: Option<&str>) -> Reply {
     let number = |text: Option<&str>, default| text.map_or(default, |text| text.parse::<usize>().unwrap());
     let (page, size) = (number(page, 1), number(size, 100));
     let mut body = json!({"success": true, "errors": [], "messages": [], "result": result});

@@ -10,6 +10,7 @@ use super::files::{Files, is_placeholder};
 use super::provider_url::{Parts, check};
 use super::section::Section;
 use crate::secret::Secret;
+use crate::updaters::url::percent_decoded;
 
 /// Turns a proxy of the environment off.
 const NONE: &str = "none";
@@ -204,18 +205,6 @@ fn is_within(entry: &str, address: IpAddr) -> bool {
         Some(free) => difference.checked_shr(free).unwrap_or(0) == 0,
         None => false,
     }
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        let code = behind.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let decoded = code.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(decoded.unwrap_or(*first));
-        rest = behind.get(if decoded.is_some() { 2 } else { 0 }..).unwrap_or_default();
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

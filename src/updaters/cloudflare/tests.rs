@@ -89,14 +89,14 @@ impl Fake {
         let (patches, posts) = (part("patches"), part("posts"));
         assert!((2..=200).contains(&(patches.len() + posts.len())));
         let before = self.records.clone();
-        let patched: Option<Vec<Value>> =
+        let changed: Option<Vec<Value>> =
             patches.iter().map(|fields| self.patch(fields["id"].as_str().unwrap(), fields)).collect();
-        let Some(patched) = patched else {
+        let Some(changed) = changed else {
             self.records = before;
             return refusal(404, &[81044], "Record does not exist.");
         };
         let posted: Vec<Value> = posts.into_iter().map(|record| self.insert(record)).collect();
-        success(&json!({"deletes": [], "patches": patched, "puts": [], "posts": posted}))
+        success(&json!({"deletes": [], "patches": changed, "puts": [], "posts": posted}))
     }
 
     fn page(&self, entries: Vec<Value>, page: usize) -> Reply {
