@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::config::{self, Config, Group, Run, Tls, hidden_url};
+use crate::config::{self, Config, Group, Proxies, Run, Tls, hidden_url};
 use crate::dns::client::{self, DnsError};
 use crate::process;
 use crate::updaters::cloudflare::Cloudflare;
@@ -118,6 +118,7 @@ fn run_program(config: &Run, task: &Task) -> Outcome {
 #[derive(Clone)]
 pub struct Connection {
     tls: Tls,
+    proxies: Proxies,
     web: Arc<OnceLock<Result<Web, String>>>,
 }
 
@@ -125,11 +126,12 @@ impl Connection {
     /// For the servers that `config` trusts.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { tls: config.tls.clone(), web: Arc::default() }
+        Self { tls: config.tls.clone(), proxies: config.proxies.clone(), web: Arc::default() }
     }
 
     fn send(&self, session: &mut Option<Session>, request: &Request) -> Result<Reply, Failure> {
-        let web = self.web.get_or_init(|| Web::new(&self.tls).map_err(|error| error.to_string()));
+        let set_up = || Web::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
+        let web = self.web.get_or_init(set_up);
         match web {
             Ok(web) => session.get_or_insert_with(|| web.session()).send(request, web::TIMEOUT),
             Err(why) => Err(Failure { why: why.clone(), maybe_done: false }),

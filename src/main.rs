@@ -54,10 +54,13 @@ fn open_log(call: &Call) -> Log {
 }
 
 fn run(work: &Work, once: bool, log: Log) -> ExitCode {
-    let config = match load(&work.config, log) {
+    let mut config = match load(&work.config, log) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    for warning in config.proxies.complete(|name| std::env::var(name).ok()) {
+        log.say(Level::Warning, warning.as_str());
+    }
     // As 1.0 did: said by a warning of the configuration.
     if config.targets.is_empty() {
         return ExitCode::SUCCESS;

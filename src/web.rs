@@ -3,13 +3,14 @@
 //! One exchange has one absolute deadline, from the name's look-up to the last
 //! byte, and caps for head and body. A status is an answer, whatever it says. A
 //! redirect never leads to another host or away from TLS. Left out: cookies,
-//! compression, proxies, HTTP/2.
+//! compression, HTTP/2.
 //!
 //! This folder is the only place that knows ureq and rustls. ureq starts no
 //! thread here; a name (not an address) in a URL takes one short-lived thread.
 
 mod explain;
 pub mod fields;
+mod tunnel;
 mod wire;
 
 use std::fmt;
@@ -19,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustls::client::Resumption;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use ureq::config::AutoHeaderValue;
 use ureq::http::{self, HeaderMap};
@@ -54,6 +55,10 @@ pub enum WebError {
     NoCertificate,
     /// A certificate of the CA file is damaged, counted from 1.
     BadCertificate(usize),
+    /// The client certificate holds no certificate in PEM form, or a damaged one.
+    BadClientCertificate,
+    /// The key is none, damaged, or that of another certificate.
+    BadClientKey,
     /// Neither built-in roots nor a CA file.
     NoRoots,
     /// TLS cannot be set up at all, for this reason.
@@ -67,6 +72,12 @@ impl fmt::Display for WebError {
                 f.write_str("ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
             }
             Self::BadCertificate(number) => write!(f, "certificate {number} of ca_file is damaged"),
+            Self::BadClientCertificate => f.write_str(
+                "client_cert holds no certificate in PEM form (-----BEGIN CERTIFICATE-----), or a damaged one",
+            ),
+            Self::BadClientKey => {
+                f.write_str("client_key is no private key in PEM form, or not that of client_cert's first certificate")
+            }
             Self::NoRoots => f.write_str("builtin_roots = false needs a ca_file"),
             Self::Tls(why) => write!(f, "TLS cannot be set up: {why}"),
         }
@@ -79,6 +90,7 @@ impl std::error::Error for WebError {}
 #[derive(Clone)]
 pub struct Web {
     tls: Arc<ClientConfig>,
+    proxies: Arc<config::Proxies>,
 }
 
 impl fmt::Debug for Web {
@@ -88,16 +100,27 @@ impl fmt::Debug for Web {
 }
 
 impl Web {
-    /// Prepares TLS as the configuration says.
+    /// Prepares TLS as the configuration says; servers are reached directly.
     pub fn new(tls: &config::Tls) -> Result<Self, WebError> {
+        Self::with_proxies(tls, config::Proxies::default())
+    }
+
+    /// The same through proxies.
+    pub fn with_proxies(tls: &config::Tls, proxies: config::Proxies) -> Result<Self, WebError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| WebError::Tls(error.to_string()))?
-            .with_root_certificates(roots(tls)?)
-            .with_no_client_auth();
+            .with_root_certificates(roots(tls)?);
+        let mut tls = match &tls.client {
+            None => builder.with_no_client_auth(),
+            Some(client) => {
+                let (certificates, key) = identity(client)?;
+                builder.with_client_auth_cert(certificates, key).map_err(|_| WebError::BadClientKey)?
+            }
+        };
         tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
-        Ok(Self { tls: Arc::new(tls) })
+        Ok(Self { tls: Arc::new(tls), proxies: Arc::new(proxies) })
     }
 
     /// Connections for one job: they are used again by its later requests and
@@ -106,8 +129,13 @@ impl Web {
     pub fn session(&self) -> Session {
         let sent = Arc::new(AtomicBool::new(false));
         let fresh = Arc::new(AtomicBool::new(false));
-        let wires =
-            wire::Wires { tls: Arc::clone(&self.tls), sent: Arc::clone(&sent), fresh: Arc::clone(&fresh) };
+        let proxies = Arc::clone(&self.proxies);
+        let wires = wire::Wires {
+            tls: Arc::clone(&self.tls),
+            proxies: Arc::clone(&proxies),
+            sent: Arc::clone(&sent),
+            fresh: Arc::clone(&fresh),
+        };
         let settings = Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -122,7 +150,12 @@ impl Web {
             .max_idle_connections(1)
             .build();
         Session {
-            agent: Agent::with_parts(settings, TcpConnector::default().chain(wires), wire::Names),
+            agent: Agent::with_parts(
+                settings,
+                TcpConnector::default().chain(wires),
+                wire::Names { proxies: Arc::clone(&proxies) },
+            ),
+            proxies,
             sent,
             fresh,
         }
@@ -132,6 +165,19 @@ impl Web {
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
         self.session().send(request, timeout)
     }
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn identity(client: &config::ClientCertificate) -> Result<Identity, WebError> {
+    let certificates = CertificateDer::pem_slice_iter(client.certificate.as_bytes());
+    let certificates: Vec<_> =
+        certificates.collect::<Result<_, _>>().map_err(|_| WebError::BadClientCertificate)?;
+    if certificates.is_empty() {
+        return Err(WebError::BadClientCertificate);
+    }
+    let key = PrivateKeyDer::from_pem_slice(client.key.reveal().as_bytes());
+    Ok((certificates, key.map_err(|_| WebError::BadClientKey)?))
 }
 
 /// One store for Mozilla's roots and the user's.
@@ -156,6 +202,7 @@ fn roots(tls: &config::Tls) -> Result<RootCertStore, WebError> {
 /// The connections of one job.
 pub struct Session {
     agent: Agent,
+    proxies: Arc<config::Proxies>,
     /// Whether a byte of the latest request has left.
     sent: Arc<AtomicBool>,
     /// Whether the latest request got a new connection.
@@ -176,7 +223,7 @@ impl Session {
         let mut redirects = 0..MAX_REDIRECTS;
         loop {
             let failure = |error: &Error| Failure {
-                why: format!("{}: {}", host(&url), explain::explain(error, timeout)),
+                why: format!("{}{}: {}", host(&url), self.detour(&url), explain::explain(error, timeout)),
                 maybe_done: self.sent.load(Ordering::Relaxed),
             };
             let left = || timeout.saturating_sub(began.elapsed());
@@ -185,12 +232,22 @@ impl Session {
                 response = self.exchange(request, &url, left());
             }
             let response = response.map_err(|error| failure(&error))?;
+            if response.status() == 407 && !self.detour(&url).is_empty() {
+                let error = Error::ConnectProxyFailed(tunnel::OTHER_CREDENTIALS.to_owned());
+                return Err(Failure { maybe_done: false, ..failure(&error) });
+            }
             let next = follow(request, &url, &response).filter(|_| redirects.next().is_some());
             match next {
                 Some(next) => url = next,
                 None => return reply(response, request.max_reply).map_err(|error| failure(&error)),
             }
         }
+    }
+
+    /// For errors: through which proxy, if any.
+    fn detour(&self, url: &str) -> String {
+        let proxy = url.parse().ok().and_then(|uri| wire::proxy_for(&self.proxies, &uri));
+        proxy.map(|proxy| format!(" through the proxy {}", proxy.place())).unwrap_or_default()
     }
 
     /// Whether the server had closed the connection that we used again. Reading
@@ -296,7 +353,11 @@ mod tests {
     use super::*;
 
     fn web(extra_roots: Option<&str>, builtin_roots: bool) -> Result<Web, WebError> {
-        Web::new(&config::Tls { extra_roots: extra_roots.map(str::to_owned), builtin_roots, ca_file: None })
+        Web::new(&config::Tls {
+            extra_roots: extra_roots.map(str::to_owned),
+            builtin_roots,
+            ..config::Tls::default()
+        })
     }
 
     #[test]

@@ -17,7 +17,10 @@ fn file(path: &Path) -> Result<String, String> {
     match path.to_str() {
         Some("folder/text" | "/text") => Ok("some-text\r\n\n".to_owned()),
         Some("folder/empty") => Ok("\n".to_owned()),
-        Some("folder/ca.pem" | "folder/air-gapped-ca.pem") => {
+        Some("folder/key.pem" | "folder/client-key.pem") => {
+            Ok("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned())
+        }
+        Some("folder/client.pem" | "folder/ca.pem" | "folder/air-gapped-ca.pem") => {
             Ok("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned())
         }
         Some("folder/bind.key") => {
@@ -39,7 +42,7 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)).unwrap()
 }
 
-const EXAMPLES: [&str; 8] = [
+const EXAMPLES: [&str; 14] = [
     "quickstart.toml",
     "full.toml",
     "cloudflare.toml",
@@ -48,6 +51,12 @@ const EXAMPLES: [&str; 8] = [
     "air-gapped.toml",
     "1.0.toml",
     "rfc2136.toml",
+    "url-desec.toml",
+    "url-gandi.toml",
+    "url-digitalocean.toml",
+    "url-hetzner.toml",
+    "url-porkbun.toml",
+    "url-linode.toml",
 ];
 
 /// Texts, and what is said of them behind the name of the file.
@@ -62,12 +71,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("intervall = 5", "1:1: unknown key \"intervall\": did you mean \"interval\"?"),
     (
         "frobnicate = 5",
-        "1:1: unknown key \"frobnicate\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, dyndns, rfc2136, runs",
+        "1:1: unknown key \"frobnicate\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, proxy, proxy_file, no_proxy, cloudflare, urls, dyndns, rfc2136, runs",
     ),
     ("Interval = 5", "1:1: unknown key \"Interval\": did you mean \"interval\"?"),
     (
         "\"\" = 5",
-        "1:1: unknown key \"\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, dyndns, rfc2136, runs",
+        "1:1: unknown key \"\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, proxy, proxy_file, no_proxy, cloudflare, urls, dyndns, rfc2136, runs",
     ),
     ("interval = 5\ninterval = 6", "2:1: not TOML: duplicate key"),
     ("interval", "1:9: not TOML: key with no value, expected `=`"),
@@ -140,7 +149,27 @@ const MISTAKES: &[(&str, &str)] = &[
         "[tls]\nbuiltin_roots = false",
         "2:17: builtin_roots = false: without ca_file, no server could be trusted",
     ),
-    ("[tls]\nca = \"x\"", "2:1: unknown key \"ca\" in [tls]: expected ca_file, builtin_roots"),
+    ("[tls]\nclient_cert = \"ca.pem\"", "2:1: \"client_cert\": needs its private key, client_key"),
+    ("[tls]\nclient_key_file = \"key.pem\"", "2:1: \"client_key_file\": needs its certificate, client_cert"),
+    (
+        "[tls]\nclient_key = \"key.pem\"\nclient_key_file = \"key.pem\"",
+        "3:1: \"client_key_file\": \"client_key\" is given too; keep one of the two",
+    ),
+    (
+        "[tls]\nclient_cert = \"ca.pem\"\nclient_key = \"ca.pem\"",
+        "3:14: client_key: expected PEM text (-----BEGIN PRIVATE KEY-----), or the path of a file with it",
+    ),
+    ("proxy = \"socks5://a:1080\"", "1:9: proxy: expected a proxy that speaks HTTP: http://host:port"),
+    ("proxy = \"http://a:1/x\"", "1:9: proxy: expected a proxy without a path: http://host:port"),
+    ("proxy = \"\"", "1:9: proxy: expected http://host:port, or \"none\""),
+    ("proxy = \"http://a:99999\"", "1:9: proxy: expected a port from 1 to 65535"),
+    ("no_proxy = [\"lan\"]", "1:1: \"no_proxy\": means nothing without proxy"),
+    ("proxy = \"a:1\"\nno_proxy = \"lan\"", "2:12: no_proxy = \"lan\": expected a list: [\"...\", \"...\"]"),
+    ("prox = \"a:1\"", "1:1: unknown key \"prox\": did you mean \"proxy\"?"),
+    (
+        "[tls]\nca = \"x\"",
+        "2:1: unknown key \"ca\" in [tls]: expected ca_file, builtin_roots, client_cert, client_key, client_key_file",
+    ),
     ("cloudflare = \"x\"", "1:14: cloudflare: expected [cloudflare] sections, found text"),
     ("[cloudflare]\nzone_id = \"a\"", "1:1: [cloudflare]: api_token or api_token_file is missing"),
     (
@@ -342,6 +371,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[[runs]]\ncmd = [\"a\"]\ntimeout = 0", "3:11: timeout = 0: expected 1 to 86400 seconds"),
     ("[[runs]]\ncmd = [\"a\"]\ntimeout = \"1m\"", "3:11: timeout = \"1m\": expected 1 to 86400 seconds"),
     ("[[runs]]\ncmd = [\"a\"]\nat_start = \"yes\"", "3:12: at_start = \"yes\": expected true or false"),
+    (
+        "[[runs]]\ncmd = [\"a\"]\nverify = 6",
+        "3:1: \"verify\": belongs to [cloudflare]; set refresh to send an unchanged address again",
+    ),
+    (
+        "[[urls]]\nurl = \"https://a.example/\"\nverify = 6",
+        "3:1: \"verify\": belongs to [cloudflare]; set refresh to send an unchanged address again",
+    ),
+    ("[cloudflare]\napi_token = \"t\"\nverify = 0.5", "3:10: verify = 0.5: expected 1 to 8784 hours"),
+    (
+        "[cloudflare]\napi_token = \"t\"\nverfiy = 6",
+        "3:1: unknown key \"verfiy\" in [cloudflare]: did you mean \"verify\"?",
+    ),
     ("[[runs]]\ncmd = [\"a\"]\nrefresh = 999", "3:11: refresh = 999: expected 1 to 366 days"),
     (
         "[[runs]]\ncmd = [\"a\"]\nmethod = \"get\"",
@@ -596,11 +638,15 @@ fn warnings_tell_what_works_but_is_hardly_wanted() {
 /// Every place that can hold a secret holds one that begins with SENTINEL.
 const SECRETS: &str = r#"
 router_ip = "192.168.1.1"
+proxy = "http://SENTINELp:SENTINELq@proxy.example:3128"
+no_proxy = ["lan", "10.0.0.0/8"]
 [tls]
 ca_file = "ca.pem"
+client_cert = "client.pem"
+client_key = "-----BEGIN PRIVATE KEY-----\nSENTINELr\n-----END PRIVATE KEY-----"
 [[cloudflare]]
 api_token = "SENTINELa"
-records = [{ name = "a", type = "A" }, { name = "a", type = "AAAA", ipv6_suffix = "::5", refresh = 2.5 }]
+records = [{ name = "a", type = "A" }, { name = "a", type = "AAAA", ipv6_suffix = "::5", refresh = 2.5, verify = 7.5 }]
 [[urls]]
 method = "POST"
 url = "https://SENTINELb:SENTINELc@a.example:81/path/{ipv4}?k=SENTINELd&ip={ipv4}&SENTINELe#SENTINELf"
@@ -668,6 +714,8 @@ fn put_back(described: &str, hidden: &[&str]) -> String {
 fn a_description_reads_as_the_same_configuration() {
     let config = good(SECRETS);
     let hidden = [
+        "SENTINELp:SENTINELq",
+        "-----BEGIN PRIVATE KEY-----\\nSENTINELr\\n-----END PRIVATE KEY-----",
         "SENTINELa",
         "SENTINELb:SENTINELc",
         "SENTINELd",

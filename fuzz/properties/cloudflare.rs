@@ -92,7 +92,9 @@ fn run_job(
         if request.method == "GET" {
             shown += usize::from(success);
         } else if success {
-            *accepted.entry(key(&request)).or_default() += 1;
+            for (_, record) in changes(&request) {
+                *accepted.entry(key(&record)).or_default() += 1;
+            }
         }
         step = updater.next(Some(reply));
     };
@@ -125,9 +127,33 @@ fn check_words(why: &str) {
     assert!(!why.chars().any(char::is_control) && why.len() < 1500, "{why}");
 }
 
-fn key(request: &Request) -> String {
-    let body: Value = serde_json::from_str(request.body.as_deref().expect("a body")).expect("JSON");
-    format!("{} {}", body["type"].as_str().expect("a type"), body["name"].as_str().expect("a name"))
+fn key(record: &Value) -> String {
+    format!("{} {}", record["type"].as_str().expect("a type"), record["name"].as_str().expect("a name"))
+}
+
+/// The records that a request writes, and whether each is created.
+fn changes(request: &Request) -> Vec<(bool, Value)> {
+    let Some(body) = &request.body else { return Vec::new() };
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    if !request.url.ends_with("/batch") {
+        return vec![(request.method == "POST", body)];
+    }
+    let parts = body.as_object().expect("an object");
+    assert!(parts.keys().all(|part| part == "patches" || part == "posts"), "never deletes, never replaces");
+    let records = parts.iter().flat_map(|(part, records)| {
+        let records = records.as_array().expect("an array").iter();
+        records.map(move |record| (part == "posts", record.clone()))
+    });
+    let records: Vec<_> = records.collect();
+    assert!((2..=200).contains(&records.len()), "a batch is of some, and of no more than any plan takes");
+    records
+        .into_iter()
+        .map(|(created, mut record)| {
+            let id = record.as_object_mut().expect("an object").remove("id");
+            assert_eq!(id.is_some(), !created, "an id says which record to change");
+            (created, record)
+        })
+        .collect()
 }
 
 fn check_request(config: &config::Cloudflare, request: &Request) {
@@ -138,8 +164,12 @@ fn check_request(config: &config::Cloudflare, request: &Request) {
     assert!(request.headers.contains(&("Authorization".to_owned(), format!("Bearer {TOKEN}"))));
     assert!(!format!("{request:?}").contains(TOKEN));
     assert_eq!(request.body.is_some(), request.method != "GET");
-    let Some(body) = &request.body else { return };
-    let body: Value = serde_json::from_str(body).expect("JSON");
+    for (created, record) in changes(request) {
+        check_record(config, &record, created);
+    }
+}
+
+fn check_record(config: &config::Cloudflare, body: &Value, created: bool) {
     let allowed = ["type", "name", "content", "ttl", "proxied", "comment"];
     assert!(body.as_object().expect("an object").keys().all(|key| allowed.contains(&key.as_str())));
     let content = if body["type"] == "A" { IPV4.to_string() } else { IPV6.to_string() };
@@ -153,7 +183,7 @@ fn check_request(config: &config::Cloudflare, request: &Request) {
     assert!(config.records.iter().any(mine), "{name}");
     for setting in ["ttl", "proxied", "comment"] {
         let known = [json!(300), json!(true), json!("ours"), json!("theirs")];
-        let default = request.method == "POST" && (body[setting] == 1 || body[setting] == false);
+        let default = created && (body[setting] == 1 || body[setting] == false);
         assert!(body[setting].is_null() || default || known.contains(&body[setting]));
     }
 }
@@ -198,6 +228,9 @@ fn fitting(request: &Request, shape: u8) -> Value {
     };
     if let Some(body) = &request.body {
         let mut result: Value = serde_json::from_str(body).expect("JSON");
+        if request.url.ends_with("/batch") {
+            return json!({"success": true, "result": batched(result, shape)});
+        }
         result["id"] = json!(format!("r{}", shape >> 4));
         match shape % 8 {
             0 => result["content"] = json!("192.0.2.99"),
@@ -234,6 +267,20 @@ fn fitting(request: &Request, shape: u8) -> Value {
         }
     };
     json!({"success": true, "result": result, "result_info": info})
+}
+
+/// A batch that was done, or somehow was not.
+fn batched(mut result: Value, shape: u8) -> Value {
+    for record in result["posts"].as_array_mut().into_iter().flatten() {
+        record["id"] = json!("new");
+    }
+    match shape % 8 {
+        0 => result["patches"] = json!([{"id": "a", "type": "A", "name": "x", "content": "192.0.2.99"}]),
+        1 => result = Value::Null,
+        2 => result["posts"] = json!([]),
+        _ => {}
+    }
+    result
 }
 
 fn nonsense(shape: u8) -> Value {

@@ -50,6 +50,7 @@ fn config() -> Config {
         allow_private: false,
         ipv6_suffix: None,
         refresh: None,
+        verify: None,
         empty_when_absent: false,
         at_start: false,
     };

@@ -95,6 +95,7 @@ impl<'a> Builder<'a> {
             allow_private: common.allow_private,
             ipv6_suffix: common.ipv6_suffix,
             refresh: common.refresh,
+            verify: common.verify,
             empty_when_absent: common.empty_when_absent,
             at_start: draft.at_start,
         });

@@ -53,6 +53,7 @@ fn take_common<'a>(common: &mut Common<'a>, section: &mut Section<'a>, router: &
         value.refuse::<()>("a DNS record cannot be empty; leave this key out");
     }
     common.take(section, router);
+    common.take_verify(section);
 }
 
 fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {

@@ -28,9 +28,15 @@ impl Config {
         page.entry("interval", minutes(self.interval));
         page.entry("events", self.events);
         page.maybe("state_file", self.state_file.as_deref().map(path));
+        self.write_proxy(&mut page);
         page.header("[tls]");
         page.maybe("ca_file", self.tls.ca_file.as_deref().map(path));
         page.entry("builtin_roots", self.tls.builtin_roots);
+        if let Some(client) = &self.tls.client {
+            let certificate = client.certificate_file.as_deref().map(path);
+            page.entry("client_cert", certificate.unwrap_or_else(|| quoted(&client.certificate)));
+            page.entry("client_key", client.key_file.as_deref().map_or_else(|| quoted(HIDDEN), path));
+        }
         let targets: HashMap<_, _> =
             self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
         let mut names = false;
@@ -60,6 +66,17 @@ impl Config {
             }
         }
         page.0
+    }
+
+    fn write_proxy(&self, page: &mut Page) {
+        if !self.proxies.configured {
+            return;
+        }
+        let proxy = self.proxies.https.as_ref().map(|proxy| hidden_url(proxy.url.reveal()));
+        page.entry("proxy", quoted(proxy.as_deref().unwrap_or("none")));
+        if !self.proxies.exceptions.is_empty() {
+            page.entry("no_proxy", list(self.proxies.exceptions.iter().cloned()));
+        }
     }
 
     fn write_account<'a>(
@@ -127,6 +144,7 @@ impl Config {
         page.entry("allow_private", target.allow_private);
         page.maybe("ipv6_suffix", target.ipv6_suffix.map(|suffix| quoted(&suffix.to_string())));
         page.maybe("refresh", target.refresh.map(days));
+        page.maybe("verify", target.verify.map(hours));
         page.maybe("when_absent", target.empty_when_absent.then(|| quoted("empty")));
     }
 }
@@ -195,6 +213,10 @@ fn minutes(interval: Duration) -> f64 {
 
 fn days(refresh: Duration) -> f64 {
     refresh.as_secs_f64() / 86_400.0
+}
+
+fn hours(verify: Duration) -> f64 {
+    verify.as_secs_f64() / 3600.0
 }
 
 fn path(path: &Path) -> String {

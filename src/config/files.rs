@@ -91,6 +91,23 @@ impl<'a> Files<'a> {
         found
     }
 
+    /// A text in PEM form with a part that bears `label`: the value itself, or
+    /// that of the file it names.
+    pub(super) fn pem(&self, value: &Value<'_>, label: &str) -> Option<(Option<PathBuf>, String)> {
+        let text = value.hidden_text()?;
+        let (path, text) = if text.contains("-----") {
+            (None, text.to_owned())
+        } else {
+            (Some(self.folder.join(text)), self.read_secret(value)?)
+        };
+        let begins =
+            text.find("-----BEGIN ").and_then(|at| text.get(at..)).is_some_and(|t| t.contains(label));
+        if begins && text.contains("-----END ") {
+            return Some((path, text));
+        }
+        value.refuse_hidden(&format!("expected PEM text (-----BEGIN {label}), or the path of a file with it"))
+    }
+
     /// Remembers that a secret stands in the configuration file itself.
     pub(super) fn saw_inline_secret(&self) {
         self.inline_secret.set(true);

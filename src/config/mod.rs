@@ -17,6 +17,7 @@ mod names;
 mod problems;
 mod programs;
 mod provider_url;
+mod proxy;
 mod read;
 mod requests;
 mod rfc2136;
@@ -28,6 +29,7 @@ pub use describe::hidden_url;
 pub use files::ReadFile;
 pub use load::load;
 pub use problems::ConfigError;
+pub use proxy::{Proxies, Proxy};
 pub use read::parse;
 pub use sources::read_gateway;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// How TLS servers are checked.
     pub tls: Tls,
+    /// Through whom web servers are reached.
+    pub proxies: Proxies,
     /// Updaters. The targets of one group are brought up to date in one job.
     pub groups: Vec<Group>,
     /// What is kept up to date.
@@ -73,6 +77,7 @@ impl Default for Config {
             events: true,
             sources: Vec::new(),
             tls: Tls::default(),
+            proxies: Proxies::default(),
             groups: Vec::new(),
             targets: Vec::new(),
             state_file: None,
@@ -127,11 +132,26 @@ pub struct Tls {
     pub extra_roots: Option<String>,
     /// Whether Mozilla's roots are trusted.
     pub builtin_roots: bool,
+    /// How we show who we are, where a server asks.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate of ours, for servers that ask for one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientCertificate {
+    /// Where `certificate` came from, unless from the configuration itself.
+    pub certificate_file: Option<PathBuf>,
+    /// Our certificate and those above it, in PEM form.
+    pub certificate: String,
+    /// Where `key` came from, unless from the configuration itself.
+    pub key_file: Option<PathBuf>,
+    /// The private key in PEM form.
+    pub key: Secret,
 }
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { extra_roots: None, ca_file: None, builtin_roots: true }
+        Self { extra_roots: None, ca_file: None, builtin_roots: true, client: None }
     }
 }
 
@@ -164,6 +184,8 @@ pub struct Target {
     pub ipv6_suffix: Option<Ipv6Addr>,
     /// When to send an unchanged address again.
     pub refresh: Option<Duration>,
+    /// When to check an unchanged record, which is sent only if it differs.
+    pub verify: Option<Duration>,
     /// Whether a required address that definitely does not exist is sent as an
     /// empty text.
     pub empty_when_absent: bool,

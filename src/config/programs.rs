@@ -27,6 +27,7 @@ pub(super) fn read<'a>(
     builder: &mut Builder<'a>,
 ) {
     let mut common = common.clone();
+    Common::refuse_verify(&mut section);
     common.take(&mut section, router);
     let label = section.take("name").and_then(|value| value.line());
     let cmd = section.require("cmd").and_then(|value| read_cmd(&value));

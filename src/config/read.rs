@@ -11,7 +11,8 @@ use super::files::{Files, ReadFile};
 use super::problems::{ConfigError, Problems};
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, Tls, cloudflare, dyndns, programs, requests, rfc2136};
+use super::{ClientCertificate, Config, Tls, cloudflare, dyndns, programs, proxy, requests, rfc2136};
+use crate::secret::Secret;
 
 /// Minutes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -49,7 +50,8 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
     let events = top.take("events").and_then(|value| value.flag()).unwrap_or(true);
     let state_file = top.take("state_file").and_then(|value| files.path(&value));
     let tls = top.take("tls").and_then(|value| value.section("[tls]"));
-    let tls = tls.map_or_else(default_tls, |section| read_tls(section, files));
+    let tls = tls.map_or_else(Tls::default, |section| read_tls(section, files));
+    let proxies = proxy::read(&mut top, files);
     let builder = read_targets(&mut top, &common, &router, files, problems);
     top.finish();
     if builder.targets.is_empty() {
@@ -63,6 +65,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
         events,
         sources: builder.sources,
         tls,
+        proxies,
         groups: builder.groups,
         targets: builder.targets,
         state_file,
@@ -112,10 +115,6 @@ fn read_interval(value: &Value<'_>) -> Option<Duration> {
     Some(interval)
 }
 
-fn default_tls() -> Tls {
-    Tls { ca_file: None, extra_roots: None, builtin_roots: true }
-}
-
 fn read_tls(mut section: Section<'_>, files: &Files<'_>) -> Tls {
     let ca_file = section.take("ca_file");
     let found = ca_file.and_then(|value| read_certificates(&value, files));
@@ -124,9 +123,34 @@ fn read_tls(mut section: Section<'_>, files: &Files<'_>) -> Tls {
     if let Some(value) = builtin.filter(|_| !builtin_roots && ca_file.is_none()) {
         value.refuse::<()>("without ca_file, no server could be trusted");
     }
+    let client = read_client(&mut section, files);
     section.finish();
     let (ca_file, extra_roots) = found.unzip();
-    Tls { ca_file, extra_roots, builtin_roots }
+    Tls { ca_file, extra_roots, builtin_roots, client }
+}
+
+/// Each key is a path, or the PEM text itself.
+fn read_client(section: &mut Section<'_>, files: &Files<'_>) -> Option<ClientCertificate> {
+    let certificate = section.take("client_cert");
+    let key = match (section.take("client_key"), section.take("client_key_file")) {
+        (Some(_), Some(file)) => {
+            return file.refuse_key("\"client_key\" is given too; keep one of the two");
+        }
+        (key, file) => key.or(file),
+    };
+    let (certificate, key) = match (certificate, key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) => return None,
+        (Some(value), None) => return value.refuse_key("needs its private key, client_key"),
+        (None, Some(value)) => return value.refuse_key("needs its certificate, client_cert"),
+    };
+    let certificate_text = files.pem(&certificate, "CERTIFICATE-----");
+    let key_text = files.pem(&key, "PRIVATE KEY-----");
+    let ((certificate_file, certificate), (key_file, key)) = certificate_text.zip(key_text)?;
+    if key_file.is_none() {
+        files.saw_inline_secret();
+    }
+    Some(ClientCertificate { certificate_file, certificate, key_file, key: Secret::new(key) })
 }
 
 fn read_certificates(value: &Value<'_>, files: &Files<'_>) -> Option<(PathBuf, String)> {

@@ -31,6 +31,7 @@ pub(super) fn read<'a>(
     builder: &mut Builder<'a>,
 ) {
     let mut common = common.clone();
+    Common::refuse_verify(&mut section);
     common.take(&mut section, router);
     let label = section.take("name").and_then(|value| value.line());
     let method = section.take("method").map_or(Some("GET"), |value| read_method(&value));

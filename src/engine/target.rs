@@ -20,6 +20,10 @@ pub(super) struct TargetStatus {
     allowance: Allowance,
     not_before: Duration,
     in_flight: Option<Wanted>,
+    /// The attempt in flight only checks what is there.
+    checking: bool,
+    /// When it was last known to hold what it should, or the program started.
+    confirmed: Duration,
     /// It is to be sent at this start whatever it holds.
     owed: bool,
     /// Why it waits has been reported.
@@ -59,6 +63,8 @@ impl TargetStatus {
             allowance: Allowance::ATTEMPTS,
             not_before: Duration::ZERO,
             in_flight: None,
+            checking: false,
+            confirmed: Duration::ZERO,
             complained: false,
             failure: None,
             unchanged: None,
@@ -121,8 +127,12 @@ impl TargetStatus {
         let wanted = self.wanted(sources).ok()?;
         self.allowance.next(now.elapsed);
         self.allowance.take();
+        self.checking = !self.must_be_sent(&wanted, now);
         self.in_flight = Some(wanted);
-        self.state.trying = Some(wanted.addresses);
+        // A check sends what is there anyway, or nothing.
+        if !self.checking {
+            self.state.trying = Some(wanted.addresses);
+        }
         let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         Some(Task { entry: self.config.entry, addresses: wanted.addresses, old })
     }
@@ -171,8 +181,12 @@ impl TargetStatus {
         self.state.trying = None;
         self.backoff = Backoff::default();
         self.not_before = now.elapsed;
+        self.confirmed = now.elapsed;
         self.owed = false;
         self.failure = None;
+        if self.checking {
+            return self.checked(addresses, changed);
+        }
         let text = match (changed, old.is_empty()) {
             (true, true) => format!("set to {addresses}"),
             (true, false) => format!("{old} -> {addresses}"),
@@ -190,11 +204,37 @@ impl TargetStatus {
         Report { change, took: Some(took), ..Report::new(level, &self.config.name, text) }
     }
 
-    /// Whether what it holds is not what it should, or is not certain.
+    fn checked(&self, addresses: Addresses, changed: bool) -> Report {
+        let (level, text) = if changed {
+            (Level::Warning, format!("was changed by someone else; set to {addresses} again"))
+        } else {
+            (Level::Debug, format!("still {addresses}"))
+        };
+        Report::new(level, &self.config.name, text)
+    }
+
+    /// Whether something is to be done for it.
     fn is_stale(&self, wanted: &Wanted, now: Now) -> bool {
+        self.must_be_sent(wanted, now) || self.check_is_due(now)
+    }
+
+    /// Whether what it holds is not what it should, or is not certain.
+    fn must_be_sent(&self, wanted: &Wanted, now: Now) -> bool {
         let Some(accepted) = &self.state.accepted else { return true };
         let differs = merge(accepted.addresses, *wanted) != accepted.addresses;
         differs || self.state.trying.is_some() || self.owed || self.refresh_is_due(accepted, now)
+    }
+
+    /// By the time that this program has run, or by the clock for one that runs
+    /// now and then.
+    fn check_is_due(&self, now: Now) -> bool {
+        let Some(every) = self.config.verify else { return false };
+        let accepted = self.state.accepted.as_ref().and_then(|accepted| accepted.at);
+        let by_clock = match (accepted, now.unix) {
+            (Some(at), Some(unix)) => unix.saturating_sub(at) >= every.as_secs(),
+            _ => false,
+        };
+        by_clock || now.elapsed.saturating_sub(self.confirmed) >= every
     }
 
     /// A clock that is not set, or was not when the address was accepted,

@@ -35,6 +35,7 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
         allow_private: false,
         ipv6_suffix: None,
         refresh: None,
+        verify: None,
         empty_when_absent: false,
         at_start: false,
     }
@@ -479,6 +480,83 @@ fn a_refresh_is_postponed_while_the_clock_is_not_set() {
     bench.pass(300 * SECOND);
     bench.observe(0, seen("1.1.1.1"));
     assert_eq!(bench.jobs.len(), 1);
+}
+
+fn verified(unix: Option<u64>) -> Bench {
+    let target = Target { verify: Some(6 * 3600 * SECOND), ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![target]), State::default());
+    bench.now.unix = unix;
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    bench.reports.clear();
+    bench
+}
+
+#[test]
+fn an_unchanged_record_is_checked_after_hours_even_without_a_clock() {
+    for unix in [None, Some(1_790_000_000)] {
+        let mut bench = verified(unix);
+        bench.pass(5 * 3600 * SECOND);
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty());
+        bench.pass(3600 * SECOND);
+        bench.observe(0, seen("1.1.1.1"));
+        assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+        bench.finish(0, Outcome::Published { changed: false });
+        bench.pass(300 * SECOND);
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty(), "the next check is hours away");
+        let lines: Vec<_> = bench.reports.iter().map(|r| (r.level, r.text.as_str())).collect();
+        assert_eq!(lines, [(Level::Debug, "still 1.1.1.1")]);
+    }
+}
+
+#[test]
+fn what_was_changed_behind_our_back_is_worth_a_warning() {
+    let mut bench = verified(None);
+    bench.pass(6 * 3600 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, retry());
+    assert!(bench.saved.targets["t"].trying.is_none(), "a restart owes nothing");
+    bench.pass(60 * SECOND);
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()), "a failed check is repeated");
+    bench.finish(0, published());
+    let last = bench.reports.last().unwrap();
+    assert_eq!(last.text, "was changed by someone else; set to 1.1.1.1 again");
+    assert_eq!(last.level, Level::Warning);
+}
+
+#[test]
+fn a_program_that_runs_now_and_then_checks_by_the_clock() {
+    let bench = verified(Some(1_790_000_000));
+    let target = Target { verify: Some(6 * 3600 * SECOND), ..target("t", 0, IPV4) };
+    for (hours, jobs) in [(5, 0), (7, 1)] {
+        let mut next = Bench::new(&config(vec![upnp()], vec![target.clone()]), bench.saved.clone());
+        next.now.unix = Some(1_790_000_000 + hours * 3600);
+        next.observe(0, seen("1.1.1.1"));
+        assert_eq!(next.jobs.len(), jobs, "after {hours} h");
+    }
+}
+
+#[test]
+fn a_router_that_starts_in_1970_recovers_once_its_clock_is_set() {
+    let mut bench = Bench::simple(1);
+    bench.now.unix = None;
+    bench.observe(0, seen("1.1.1.1"));
+    let why = "api.example: its certificate is not yet valid: check this machine's clock";
+    for _ in 0..5 {
+        bench.finish(0, Outcome::Retry { why: why.into(), after: None, reached: false });
+        while bench.jobs.is_empty() {
+            bench.tick();
+            if !bench.looks.is_empty() {
+                bench.observe(0, seen("1.1.1.1"));
+            }
+        }
+    }
+    bench.now.unix = Some(1_790_000_000);
+    bench.finish(0, published());
+    assert_eq!(bench.engine.behind(bench.now).count(), 0);
+    assert_eq!(bench.saved.targets["t0"].accepted.as_ref().unwrap().at, Some(1_790_000_000));
 }
 
 #[test]

@@ -187,7 +187,8 @@ fn secrets(url: &config::Url) -> Vec<String> {
         .collect()
 }
 
-fn percent_decoded(text: &str) -> String {
+/// `text` with `%40` as `@`; what is no UTF-8 then is replaced.
+pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, behind @ ..] = rest {

@@ -5,7 +5,7 @@
 use std::io;
 use std::time::Duration;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use ureq::Error;
 
 /// A half sentence that follows the host's name.
@@ -18,6 +18,8 @@ pub(super) fn explain(error: &Error, timeout: Duration) -> String {
         Error::Io(error) => explain_io(error),
         Error::Rustls(error) => explain_tls(error),
         Error::Tls(_) => "TLS needs a host name that can stand in a certificate".to_owned(),
+        // Our own words, see tunnel.rs.
+        Error::ConnectProxyFailed(why) => format!("the proxy {why}"),
         Error::LargeResponseHeader(..) => "the head of its answer is too long".to_owned(),
         Error::BadUri(_) | Error::Http(_) => "the URL or a header is not valid".to_owned(),
         Error::Protocol(_) => "its answer is not proper HTTP".to_owned(),
@@ -46,6 +48,9 @@ fn explain_io(error: &io::Error) -> String {
 fn explain_tls(error: &rustls::Error) -> String {
     let what = match error {
         rustls::Error::InvalidCertificate(error) => return explain_certificate(error),
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it wants a client certificate; set client_cert and client_key in [tls]"
+        }
         rustls::Error::AlertReceived(alert) => return format!("it refused our TLS connection ({alert:?})"),
         rustls::Error::PeerIncompatible(_) => "it offers neither TLS 1.2 nor 1.3 with a cipher that we know",
         rustls::Error::InvalidMessage(_) => "it does not speak TLS on this port",

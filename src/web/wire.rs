@@ -2,7 +2,8 @@
 //!
 //! ureq's own TLS takes either the built-in roots or given certificates; we
 //! want both in one store. Its own resolver starts a thread with a full stack
-//! and panics if it cannot; and nobody tells whether a request has left.
+//! and panics if it cannot; nobody tells whether a request has left; and plain
+//! HTTP does not get through its proxies as most of them want it.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -23,6 +24,10 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use super::tunnel;
+use crate::config::{Proxies, Proxy};
+use crate::secret::Secret;
+
 /// The C library's resolver works in less; the thread does nothing else.
 const RESOLVER_STACK: usize = 256 * 1024;
 /// How many addresses of a name are tried; as many as ureq can hold.
@@ -30,13 +35,17 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Looks names up, within the time that the request has left.
 #[derive(Debug)]
-pub(super) struct Names;
+pub(super) struct Names {
+    pub(super) proxies: Arc<Proxies>,
+}
 
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let host = bare_host(uri).ok_or(Error::HostNotFound)?;
-        let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(default);
+        // Names that a proxy is to reach are the proxy's to look up.
+        let (host, port) = match proxy_for(&self.proxies, uri) {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (bare_host(uri).ok_or(Error::HostNotFound)?, port(uri)),
+        };
         let found = match host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => look_up(host.to_owned(), port, timeout)?,
@@ -68,9 +77,28 @@ fn bare_host(uri: &Uri) -> Option<&str> {
     Some(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
 }
 
+fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if is_https(uri) { 443 } else { 80 })
+}
+
+fn is_https(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https")
+}
+
+/// The proxy that requests to `uri` go through.
+pub(super) fn proxy_for<'a>(proxies: &'a Proxies, uri: &Uri) -> Option<&'a Proxy> {
+    proxies.choose(is_https(uri), bare_host(uri)?, port(uri))
+}
+
+/// The host and port of `uri` as they stand in a request line.
+fn authority(uri: &Uri) -> String {
+    format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
+}
+
 /// Puts TLS on TCP where the URL says so, and notes when a request leaves.
 pub(super) struct Wires {
     pub(super) tls: Arc<ClientConfig>,
+    pub(super) proxies: Arc<Proxies>,
     pub(super) sent: Arc<AtomicBool>,
     /// Set when a connection is made, rather than used again.
     pub(super) fresh: Arc<AtomicBool>,
@@ -90,22 +118,60 @@ impl<In: Transport> Connector<In> for Wires {
             return Ok(None);
         };
         self.fresh.store(true, Ordering::Relaxed);
-        let tcp: Box<dyn Transport> = Box::new(tcp);
-        let sent = Arc::clone(&self.sent);
-        if !details.needs_tls() {
-            return Ok(Some(Wire { sent, inner: Inner::Plain(tcp) }));
+        let mut way: Box<dyn Transport> = Box::new(tcp);
+        let mut detour = None;
+        if let Some(proxy) = proxy_for(&self.proxies, details.uri) {
+            let authorization = proxy.credentials.as_ref().map(|c| tunnel::basic(c.reveal()));
+            if proxy.tls {
+                way = Box::new(Wire {
+                    sent: Arc::default(),
+                    inner: self.secure(details, way, &proxy.host)?,
+                    detour: None,
+                });
+            }
+            if details.needs_tls() {
+                let mut stream = adapter(details, way);
+                tunnel::open(&mut stream, &authority(details.uri), authorization.as_deref())?;
+                way = stream.into_inner();
+            } else {
+                detour = Some(Detour {
+                    authority: authority(details.uri),
+                    authorization: authorization.map(Secret::new),
+                });
+            }
         }
-        let name = bare_host(details.uri).and_then(|host| ServerName::try_from(host.to_owned()).ok());
-        let name = name.ok_or(Error::Tls("not a host name"))?;
+        let inner = if details.needs_tls() {
+            let host = bare_host(details.uri).ok_or(Error::HostNotFound)?;
+            self.secure(details, way, host)?
+        } else {
+            Inner::Plain(way)
+        };
+        Ok(Some(Wire { sent: Arc::clone(&self.sent), inner, detour }))
+    }
+}
+
+impl Wires {
+    fn secure(
+        &self,
+        details: &ConnectionDetails,
+        way: Box<dyn Transport>,
+        host: &str,
+    ) -> Result<Inner, Error> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("not a host name"))?;
         let mut connection = ClientConnection::new(Arc::clone(&self.tls), name)?;
-        let mut socket = TransportAdapter::new(tcp, Arc::clone(&details.current_time));
-        socket.set_timeout(time_left(details));
+        let mut socket = adapter(details, way);
         connection.complete_io(&mut socket)?;
         let buffers =
             LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        let stream = StreamOwned::new(connection, socket);
-        Ok(Some(Wire { sent, inner: Inner::Tls(Box::new(Tls { buffers, stream })) }))
+        Ok(Inner::Tls(Box::new(Tls { buffers, stream: StreamOwned::new(connection, socket) })))
     }
+}
+
+/// A stream that ends when the time for connecting does.
+fn adapter(details: &ConnectionDetails, way: Box<dyn Transport>) -> TransportAdapter {
+    let mut adapter = TransportAdapter::new(way, Arc::clone(&details.current_time));
+    adapter.set_timeout(time_left(details));
+    adapter
 }
 
 /// The time for connecting began before TCP was there.
@@ -125,6 +191,13 @@ fn time_left(details: &ConnectionDetails) -> NextTimeout {
 pub(super) struct Wire {
     sent: Arc<AtomicBool>,
     inner: Inner,
+    detour: Option<Detour>,
+}
+
+/// What a proxy wants to know with every request in plain HTTP.
+struct Detour {
+    authority: String,
+    authorization: Option<Secret>,
 }
 
 enum Inner {
@@ -143,6 +216,28 @@ impl fmt::Debug for Wire {
     }
 }
 
+impl Detour {
+    /// Sends the beginning of a request as a proxy wants it.
+    fn send(&self, tcp: &mut dyn Transport, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let output = tcp.buffers().output().get(..amount).unwrap_or_default();
+        let authorization = self.authorization.as_ref().map(Secret::reveal);
+        let whole = tunnel::with_whole_url(output, &self.authority, authorization);
+        let mut rest = whole.as_slice();
+        while !rest.is_empty() {
+            let room = tcp.buffers().output();
+            let step = room.len().min(rest.len());
+            let (now, later) = rest.split_at_checked(step).unwrap_or((rest, &[]));
+            let Some(place) = room.get_mut(..step).filter(|_| step > 0) else {
+                return Err(Error::BodyStalled);
+            };
+            place.copy_from_slice(now);
+            tcp.transmit_output(step, timeout)?;
+            rest = later;
+        }
+        Ok(())
+    }
+}
+
 impl Transport for Wire {
     fn buffers(&mut self) -> &mut dyn Buffers {
         match &mut self.inner {
@@ -152,10 +247,11 @@ impl Transport for Wire {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.sent.store(true, Ordering::Relaxed);
-        match &mut self.inner {
-            Inner::Plain(tcp) => tcp.transmit_output(amount, timeout),
-            Inner::Tls(tls) => {
+        let begins = !self.sent.swap(true, Ordering::Relaxed);
+        match (&mut self.inner, &self.detour) {
+            (Inner::Plain(tcp), Some(detour)) if begins => detour.send(&mut **tcp, amount, timeout),
+            (Inner::Plain(tcp), _) => tcp.transmit_output(amount, timeout),
+            (Inner::Tls(tls), _) => {
                 tls.stream.sock.set_timeout(timeout);
                 let output = tls.buffers.output().get(..amount).unwrap_or_default();
                 Ok(tls.stream.write_all(output)?)

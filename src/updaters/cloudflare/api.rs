@@ -15,13 +15,16 @@ use crate::updaters::idn::to_ascii;
 use crate::updaters::quote::quoted;
 use crate::updaters::{Reply, Request};
 
-/// Records on a page: the most that is documented as safe.
-const RECORDS_A_PAGE: usize = 100;
+/// Records on a page of a whole zone; the API allows far more than fit into
+/// [`LIST_REPLY`].
+const RECORDS_A_PAGE: usize = 500;
+/// Records on a page of one name and type.
+const NAMED_A_PAGE: usize = 100;
 /// Zones on a page: the most that the API allows.
 const ZONES_A_PAGE: usize = 50;
 /// The longest reply: [`RECORDS_A_PAGE`] records with all their fields take about
-/// 100 KiB; comments and tags may make them several times longer.
-const LIST_REPLY: usize = 1024 * 1024;
+/// 300 KiB; comments and tags may make them several times longer.
+pub(super) const LIST_REPLY: usize = 1024 * 1024;
 /// Real ids have 32 hexadecimal digits.
 const MAX_ID: usize = 64;
 
@@ -57,6 +60,8 @@ pub(super) struct Record {
 pub(super) struct Page<T> {
     pub(super) entries: Vec<T>,
     pub(super) last: bool,
+    /// How many there are, as far as the reply tells.
+    pub(super) pages: Option<usize>,
 }
 
 /// Why a request was not fulfilled.
@@ -79,8 +84,10 @@ pub(super) enum Kind {
     Limited,
     /// A fault on Cloudflare's side, or an answer that is none of theirs.
     Fault,
-    /// There is no such zone or record.
+    /// There is no such zone.
     Gone,
+    /// There is no such record.
+    NoRecord,
     /// An id has a wrong form.
     BadId,
     /// The same record is there already.
@@ -102,9 +109,13 @@ impl Api {
         self.get(&format!("zones?per_page={ZONES_A_PAGE}&page={page}"))
     }
 
+    pub(super) fn active_zones(&self, page: usize) -> Request {
+        self.get(&format!("zones?status=active&per_page={ZONES_A_PAGE}&page={page}"))
+    }
+
     pub(super) fn records_named(&self, zone: &str, name: &str, aaaa: bool) -> Request {
         let kind = kind_name(aaaa);
-        let query = format!("type={kind}&name.exact={name}&per_page={RECORDS_A_PAGE}");
+        let query = format!("type={kind}&name.exact={name}&per_page={NAMED_A_PAGE}");
         self.get(&format!("zones/{zone}/dns_records?{query}"))
     }
 
@@ -124,6 +135,11 @@ impl Api {
         self.request("POST", &format!("zones/{zone}/dns_records"), Some(body))
     }
 
+    /// Several changes in one transaction.
+    pub(super) fn batch(&self, zone: &str, body: Map<String, Value>) -> Request {
+        self.request("POST", &format!("zones/{zone}/dns_records/batch"), Some(body))
+    }
+
     fn get(&self, path: &str) -> Request {
         self.request("GET", path, None)
     }
@@ -137,7 +153,7 @@ impl Api {
         Request { method, url: format!("{}/{path}", self.url), headers, body, max_reply: LIST_REPLY }
     }
 
-    /// The zones of a reply to [`Api::zones`] or [`Api::zones_named`].
+    /// The zones of a reply to a request for zones.
     pub(super) fn read_zones(&self, reply: &Reply) -> Result<Page<Zone>, Refusal> {
         self.read_page(reply, ZONES_A_PAGE, |zone| {
             let id = id(zone)?;
@@ -158,6 +174,16 @@ impl Api {
         Ok(answer.get("result").and_then(|result| record(result).ok()?))
     }
 
+    /// The changed and the created records after a batch, as far as shown.
+    pub(super) fn read_batch(&self, reply: &Reply) -> Result<(Vec<Record>, Vec<Record>), Refusal> {
+        let answer = self.read(reply)?;
+        let part = |name: &str| {
+            let shown = answer.get("result").and_then(|result| result.get(name)).and_then(Value::as_array);
+            shown.into_iter().flatten().filter_map(|value| record(value).ok()?).collect()
+        };
+        Ok((part("patches"), part("posts")))
+    }
+
     fn read_page<T>(
         &self,
         reply: &Reply,
@@ -176,7 +202,8 @@ impl Api {
         let last = last || entries.is_empty();
         let entries = entries.iter().filter_map(|entry| read(entry).transpose()).collect::<Result<_, Odd>>();
         let entries = entries.map_err(|Odd| odd())?;
-        Ok(Page { entries, last })
+        let pages = number("total_pages").and_then(|pages| usize::try_from(pages).ok());
+        Ok(Page { entries, last, pages })
     }
 
     /// The envelope, if it says success.
@@ -220,7 +247,7 @@ fn kind(status: u16, codes: &[u64]) -> Kind {
         401 | 403 => Kind::Denied,
         _ if has(&[10000, 9109]) => Kind::Denied,
         _ if has(&[7000, 7003]) => Kind::BadId,
-        _ if has(&[81044]) => Kind::Gone,
+        _ if has(&[81044]) => Kind::NoRecord,
         404 => Kind::Gone,
         _ if has(&[81053]) => Kind::Conflict,
         _ if has(&[81057, 81058]) => Kind::Exists,

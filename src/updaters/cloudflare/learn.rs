@@ -1,32 +1,45 @@
 //! Learning: what a reply, or its absence, means for the job.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 
-use super::api::{Kind, Page, Record, Refusal, Zone};
-use super::{Call, Cloudflare, Item, Key, LIMITED, List, MAX_FAULTS, MAX_PAGES, PERSON, retry};
+use super::api::{Kind, LIST_REPLY, Page, Record, Refusal, Zone};
+use super::plan::several_zones;
+use super::{Call, Cloudflare, Key, LIMITED, List, MAX_FAULTS, MAX_PAGES, PERSON, retry};
 use crate::updaters::{Failure, Outcome, Reply};
 
 impl Cloudflare {
-    pub(super) fn absorb(&mut self, call: &Call, reply: Result<Reply, Failure>) {
+    pub(super) fn absorb(&mut self, call: Call, reply: Result<Reply, Failure>) {
         let reply = match reply {
             Ok(reply) => reply,
             Err(failure) => return self.lost(call, failure),
         };
         self.job.replies = self.job.replies.saturating_add(1);
-        let read = match call {
+        let read = match &call {
+            // Cut off: its records are too large for pages of our size.
+            Call::List(zone, _) if reply.body.len() >= LIST_REPLY => {
+                self.job.lists.insert(zone.clone(), List::TooLong);
+                Ok(())
+            }
             Call::FindZone(name) => self.api.read_zones(&reply).map(|page| self.found_zones(name, page)),
             Call::ListZones(page) => self.api.read_zones(&reply).map(|zones| self.listed_zones(*page, zones)),
+            Call::ListActiveZones(page) => {
+                self.api.read_zones(&reply).map(|zones| self.listed_active_zones(*page, zones))
+            }
             Call::Find(key) => self.api.read_records(&reply).map(|page| self.found_records(key, page)),
             Call::List(zone, page) => {
                 self.api.read_records(&reply).map(|records| self.listed_records(zone, *page, records))
             }
             Call::Change(key, _) | Call::Create(key) => {
-                self.api.read_changed(&reply).map(|record| self.changed(&key.0, record))
+                self.api.read_changed(&reply).map(|record| self.changed(key, record))
+            }
+            Call::Batch(batch) => {
+                self.absorb_batch(batch.clone(), &reply);
+                Ok(())
             }
         };
         if let Err(refusal) = read {
-            self.refused(call, refusal);
+            self.refused(&call, refusal);
         }
     }
 
@@ -37,11 +50,7 @@ impl Cloudflare {
             (0, _) | (_, None) => {
                 self.no_zones.insert(name.to_owned());
             }
-            (count, _) => {
-                let why =
-                    format!("the token reads {count} active zones {name:?}; set zone_id to the right one");
-                self.finish(retry(why, Some(PERSON)));
-            }
+            (count, _) => self.finish(several_zones(name, count)),
         }
     }
 
@@ -57,6 +66,22 @@ impl Cloudflare {
         }
     }
 
+    fn listed_active_zones(&mut self, page: usize, zones: Page<Zone>) {
+        if page == 1 {
+            self.zones.clear();
+        }
+        // Each once: a list shifts when someone adds a zone meanwhile.
+        let new = zones.entries.into_iter().filter(|zone| self.zones.iter().all(|known| known.id != zone.id));
+        let new: Vec<Zone> = new.collect();
+        self.zones.extend(new);
+        let dear = zones.pages.is_some_and(|pages| pages.saturating_sub(page) > self.job.items.len());
+        self.zone_list = match zones.last {
+            true => List::Complete,
+            false if page >= MAX_PAGES || dear => List::TooLong,
+            false => List::Next(page.saturating_add(1)),
+        };
+    }
+
     /// More than a page of one name cannot be; a server that leaves our filter
     /// unheeded is asked for everything, once.
     fn found_records(&mut self, key: &Key, page: Page<Record>) {
@@ -69,48 +94,44 @@ impl Cloudflare {
     }
 
     fn listed_records(&mut self, zone: &str, page: usize, records: Page<Record>) {
-        self.add_records(zone, records.entries);
+        // A large zone is not read for the sake of a few records.
+        let dear = records.pages.is_some_and(|pages| pages.saturating_sub(page) > self.waiting_in(zone));
         let state = match records.last {
             true => List::Complete,
-            false if page >= MAX_PAGES => List::TooLong,
+            false if page >= MAX_PAGES || dear => List::TooLong,
             false => List::Next(page.saturating_add(1)),
         };
+        self.add_records(zone, records.entries);
         self.job.lists.insert(zone.to_owned(), state);
     }
 
     /// Each once: a list shifts when someone deletes a record meanwhile.
     fn add_records(&mut self, zone: &str, new: Vec<Record>) {
-        let records = self.job.records.entry(zone.to_owned()).or_default();
-        let known: HashSet<String> = records.iter().map(|record| record.id.clone()).collect();
-        records.extend(new.into_iter().filter(|record| !known.contains(&record.id)));
-    }
-
-    /// The record is as the reply shows it, for the sake of others of its name.
-    fn changed(&mut self, zone: &str, shown: Option<Record>) {
-        if let Some(shown) = shown {
-            let other = |item: &Item| shown.content.parse() != Ok(item.address);
-            if self.job.items.front().is_some_and(other) {
-                let why = "Cloudflare accepted the change, but shows another address".to_owned();
-                return self.finish(retry(why, Some(PERSON)));
+        for record in new {
+            let key = (zone.to_owned(), record.name.clone(), record.aaaa);
+            let records = self.job.records.entry(key).or_default();
+            if records.iter().all(|known| known.id != record.id) {
+                records.push(record);
             }
-            let records = self.job.records.entry(zone.to_owned()).or_default();
-            records.retain(|record| record.id != shown.id);
-            records.push(shown);
         }
-        self.finish(Outcome::Published { changed: true });
     }
 
     /// No reply: the others would wait for theirs in vain, too.
-    fn lost(&mut self, call: &Call, Failure { why, maybe_done }: Failure) {
+    fn lost(&mut self, call: Call, failure: Failure) {
         let reached = self.job.replies > 0;
         let outcome = |why| Outcome::Retry { why, after: None, reached };
+        if let Call::Batch(batch) = call {
+            self.batch_lost(batch, &failure, outcome);
+            return self.finish_all(&outcome(failure.why));
+        }
+        let Failure { why, maybe_done } = failure;
         if maybe_done && matches!(call, Call::Change(..) | Call::Create(_)) {
             self.finish(outcome(format!("could not confirm: {why}")));
         }
         self.finish_all(&outcome(why));
     }
 
-    fn refused(&mut self, call: &Call, refusal: Refusal) {
+    pub(super) fn refused(&mut self, call: &Call, refusal: Refusal) {
         let Refusal { kind, said, wait } = refusal;
         match kind {
             Kind::Token => self.finish_all(&Outcome::Blocked {
@@ -122,7 +143,7 @@ impl Cloudflare {
                 self.finish_all(&retry(why, Some(wait.unwrap_or(LIMITED))));
             }
             Kind::Fault => self.fault(&retry(format!("Cloudflare has a fault ({said})"), wait)),
-            Kind::Gone | Kind::BadId => self.gone(call, &said),
+            Kind::Gone | Kind::NoRecord | Kind::BadId => self.gone(call, &said),
             Kind::Exists => {
                 self.look_again(call, retry(format!("another record is in the way ({said})"), Some(PERSON)));
             }
@@ -142,7 +163,7 @@ impl Cloudflare {
     }
 
     /// One record's fault is its own, three are the server's.
-    fn fault(&mut self, outcome: &Outcome) {
+    pub(super) fn fault(&mut self, outcome: &Outcome) {
         self.job.faults = self.job.faults.saturating_add(1);
         if self.job.faults >= MAX_FAULTS {
             self.finish_all(outcome);
@@ -157,7 +178,7 @@ impl Cloudflare {
                 self.job.nameless = Some(format!("the token may not read the zone's name ({said})"));
                 return;
             }
-            Call::FindZone(_) => {
+            Call::FindZone(_) | Call::ListActiveZones(_) => {
                 let why = format!(
                     "Cloudflare refused to show the zones ({said}): the API token is wrong or expired, or lacks the \
                      permission Zone:Read; correct it or set zone_id, and restart"
@@ -168,6 +189,8 @@ impl Cloudflare {
             | Call::Find((zone, ..))
             | Call::Change((zone, ..), _)
             | Call::Create((zone, ..)) => zone,
+            // Its records are sent one by one, and then it is known which.
+            Call::Batch(_) => return,
         };
         let why = format!(
             "Cloudflare refused access to the zone's records ({said}): the API token is wrong or expired, or lacks \
@@ -182,11 +205,12 @@ impl Cloudflare {
                 let why = format!("the record disappears as soon as it is found ({said})");
                 return self.look_again(call, retry(why, None));
             }
-            Call::FindZone(_) | Call::ListZones(_) => {
+            Call::FindZone(_) | Call::ListZones(_) | Call::ListActiveZones(_) => {
                 let why = format!("Cloudflare knows no list of zones ({said}); check api_url");
                 return self.finish_all(&retry(why, Some(PERSON)));
             }
             Call::List(zone, _) | Call::Find((zone, ..)) | Call::Create((zone, ..)) => zone,
+            Call::Batch(_) => return,
         };
         if self.config.zone_id.is_some() {
             let why = format!("Cloudflare knows no zone with this zone_id ({said}); correct it and restart");
@@ -202,14 +226,9 @@ impl Cloudflare {
 
     /// Forgets the records of the item in front, once; then `otherwise`.
     fn look_again(&mut self, call: &Call, otherwise: Outcome) {
-        if let Call::Change((zone, name, aaaa), _)
-        | Call::Create((zone, name, aaaa))
-        | Call::Find((zone, name, aaaa)) = call
-        {
-            if let Some(records) = self.job.records.get_mut(zone) {
-                records.retain(|record| record.name != *name || record.aaaa != *aaaa);
-            }
-            self.job.looked_up.remove(&(zone.clone(), name.clone(), *aaaa));
+        if let Call::Change(key, _) | Call::Create(key) | Call::Find(key) = call {
+            self.job.records.remove(key);
+            self.job.looked_up.remove(key);
         }
         match self.job.items.front_mut() {
             Some(item) if !item.again => item.again = true,
@@ -224,6 +243,7 @@ impl Cloudflare {
     }
 
     pub(super) fn finish_all(&mut self, outcome: &Outcome) {
+        self.put_all_back();
         while !self.job.items.is_empty() {
             self.finish(outcome.clone());
         }
@@ -232,6 +252,7 @@ impl Cloudflare {
     /// The item in front and all others of its zone.
     fn finish_zone(&mut self, zone: &str, outcome: &Outcome) {
         self.finish(outcome.clone());
+        self.put_all_back();
         let items = mem::take(&mut self.job.items);
         let (ended, left): (VecDeque<_>, VecDeque<_>) =
             items.into_iter().partition(|item| self.belongs(item, zone));

@@ -4,13 +4,14 @@
 //! looks at that and names the one request still missing, or the outcome;
 //! `absorb` adds what a reply tells. A change costs a look-up and a PATCH, and
 //! nothing is sent when the record already holds the address. The look-up is
-//! by name and never skipped: it shows what people did in the meantime, and a
-//! remembered record id would not. Zones are remembered between jobs.
+//! never skipped: it shows what people did in the meantime, and a remembered
+//! record id would not. Many look-ups become one list of the zone, several
+//! changes of a zone one batch. Zones are remembered between jobs.
 //!
-//! Left out: deleting, other types than A and AAAA, the batch call (its place
-//! is `plan`, which would then plan for a whole zone).
+//! Left out: deleting, other types than A and AAAA.
 
 mod api;
+mod batch;
 mod choice;
 mod learn;
 mod plan;
@@ -21,6 +22,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use self::api::{Api, Record, Zone};
+use self::batch::{MAX_BATCH, Ready};
 use super::{Failure, Outcome, Reply, Request, Step, Task};
 use crate::config::{self, CloudflareRecord};
 
@@ -30,7 +32,8 @@ const PERSON: Duration = Duration::from_secs(30 * 60);
 const LIMITED: Duration = Duration::from_secs(5 * 60);
 /// Half of what a user may send in five minutes, all programs together.
 const MAX_REQUESTS: usize = 600;
-/// With more records than this to look up, the whole zone is listed once.
+/// With more records than this to look up, the whole zone is listed once, and so
+/// are the zones.
 const FEW: usize = 3;
 /// Pages of a list; beyond, each record is looked up by its name.
 const MAX_PAGES: usize = 100;
@@ -42,11 +45,15 @@ const MAX_FAULTS: usize = 3;
 pub struct Cloudflare {
     config: config::Cloudflare,
     api: Api,
+    /// Entries of the configuration by name and type, which several lines share.
+    entries: HashMap<(String, bool), Vec<usize>>,
     /// Zones found so far, kept between jobs.
     zones: Vec<Zone>,
     /// Names that are no zones, kept until something goes wrong: a record that
     /// is missed may have moved into a new zone.
     no_zones: HashSet<String>,
+    /// How far the list of all zones is; kept and dropped likewise.
+    zone_list: List,
     job: Job,
 }
 
@@ -63,17 +70,24 @@ struct Job {
     zones_page: usize,
     /// Why `zone_id`'s name cannot be learnt.
     nameless: Option<String>,
-    /// Records by zone id.
-    records: HashMap<String, Vec<Record>>,
+    records: HashMap<Key, Vec<Record>>,
     /// What was looked up by name.
     looked_up: HashSet<Key>,
     lists: HashMap<String, List>,
+    /// Changes that are decided, and what they change.
+    ready: Vec<Ready>,
+    decided: HashSet<Key>,
+    /// Entries that follow another of their name.
+    held: VecDeque<Item>,
+    /// Changes to be sent, each batch in one call.
+    batches: VecDeque<Vec<Ready>>,
+    batch_size: usize,
 }
 
 /// Zone id, name, AAAA.
 type Key = (String, String, bool);
 
-/// How far the list of a zone's records is.
+/// How far a list is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum List {
     Next(usize),
@@ -89,6 +103,8 @@ struct Item {
     address: IpAddr,
     /// Whether it was already looked up again after a surprise.
     again: bool,
+    /// Whether it is to be sent by itself.
+    alone: bool,
 }
 
 /// A request, in our terms.
@@ -96,10 +112,12 @@ struct Item {
 enum Call {
     FindZone(String),
     ListZones(usize),
+    ListActiveZones(usize),
     Find(Key),
     List(String, usize),
     Change(Key, String),
     Create(Key),
+    Batch(Vec<Ready>),
 }
 
 impl Cloudflare {
@@ -107,12 +125,17 @@ impl Cloudflare {
     #[must_use]
     pub fn new(config: config::Cloudflare) -> Self {
         let api = Api { url: config.api_url.clone(), token: config.api_token.clone() };
-        Self { config, api, zones: Vec::new(), no_zones: HashSet::new(), job: Job::default() }
+        let (zones, no_zones) = (Vec::new(), HashSet::new());
+        let mut entries: HashMap<_, Vec<_>> = HashMap::new();
+        for (entry, record) in config.records.iter().enumerate() {
+            entries.entry((record.name.clone(), record.aaaa)).or_default().push(entry);
+        }
+        Self { config, api, entries, zones, no_zones, zone_list: List::Next(1), job: Job::default() }
     }
 
     /// Begins a job and forgets an unfinished one.
     pub fn start(&mut self, tasks: Vec<Task>) {
-        self.job = Job { zones_page: 1, ..Job::default() };
+        self.job = Job { zones_page: 1, batch_size: MAX_BATCH, ..Job::default() };
         for task in tasks {
             match self.item(&task) {
                 Ok(item) => self.job.items.push_back(item),
@@ -130,57 +153,78 @@ impl Cloudflare {
             task.addresses.ipv4.map(IpAddr::V4)
         };
         let address = address.ok_or("there is no address for it")?;
-        Ok(Item { entry: task.entry, record: record.clone(), address, again: false })
+        Ok(Item { entry: task.entry, record: record.clone(), address, again: false, alone: false })
     }
 
     /// The next request; call it with `None` first, then with each reply.
     pub fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
         if let (Some(call), Some(reply)) = (self.job.asked.take(), reply) {
-            self.absorb(&call, reply);
+            self.absorb(call, reply);
         }
         loop {
-            let Some(item) = self.job.items.front() else {
-                return Step::Done(self.end());
+            let call = match self.job.items.front() {
+                Some(item) => match self.plan(item) {
+                    Ok(call) if !item.alone && matches!(call, Call::Change(..) | Call::Create(_)) => {
+                        self.defer(call);
+                        continue;
+                    }
+                    Ok(call) => call,
+                    Err(outcome) => {
+                        self.finish(outcome);
+                        continue;
+                    }
+                },
+                None => match self.next_batch() {
+                    Some(call) => call,
+                    None if self.job.items.is_empty() => return Step::Done(self.end()),
+                    None => continue,
+                },
             };
-            match self.plan(item) {
-                Err(outcome) => self.finish(outcome),
-                Ok(_) if self.job.requests >= MAX_REQUESTS => {
-                    self.finish_all(&retry(
-                        "too many requests in one go; the rest follows".to_owned(),
-                        Some(LIMITED),
-                    ));
-                }
-                Ok(call) => {
-                    self.job.requests = self.job.requests.saturating_add(1);
-                    let request = self.request(item, &call);
-                    self.job.asked = Some(call);
-                    return Step::Send(request);
-                }
+            if let Some(request) = self.send(call) {
+                return Step::Send(request);
             }
         }
+    }
+
+    fn send(&mut self, call: Call) -> Option<Request> {
+        if self.job.requests >= MAX_REQUESTS {
+            if let Call::Batch(batch) = call {
+                self.put_back(batch, false);
+            }
+            let why = "too many requests in one go; the rest follows".to_owned();
+            self.finish_all(&retry(why, Some(LIMITED)));
+            return None;
+        }
+        let request = self.request(&call)?;
+        self.job.requests = self.job.requests.saturating_add(1);
+        self.job.asked = Some(call);
+        Some(request)
     }
 
     fn end(&mut self) -> Vec<(usize, Outcome)> {
         let outcomes = mem::take(&mut self.job).outcomes;
         if outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Published { .. })) {
             self.no_zones.clear();
+            self.zone_list = List::Next(1);
         }
         outcomes
     }
 
-    fn request(&self, item: &Item, call: &Call) -> Request {
-        match call {
+    fn request(&self, call: &Call) -> Option<Request> {
+        let wanted = |name: &str| {
+            let item = self.job.items.front()?;
+            Some(api::wanted(&item.record, name, item.address))
+        };
+        Some(match call {
             Call::FindZone(name) => self.api.zones_named(name),
             Call::ListZones(page) => self.api.zones(*page),
+            Call::ListActiveZones(page) => self.api.active_zones(*page),
             Call::Find((zone, name, aaaa)) => self.api.records_named(zone, name, *aaaa),
             Call::List(zone, page) => self.api.records(zone, *page),
-            Call::Change((zone, name, _), id) => {
-                self.api.change(zone, id, api::wanted(&item.record, name, item.address))
-            }
-            Call::Create((zone, name, _)) => {
-                self.api.create(zone, api::wanted(&item.record, name, item.address))
-            }
-        }
+            Call::Change((zone, name, _), id) => self.api.change(zone, id, wanted(name)?),
+            Call::Create((zone, name, _)) => self.api.create(zone, wanted(name)?),
+            Call::Batch(batch) => self.api.batch(Self::batch_zone(batch), Self::batch_body(batch)),
+        })
     }
 }
 

@@ -47,11 +47,14 @@ impl Cloudflare {
         }
         let mut part = name.strip_prefix("*.").unwrap_or(name);
         loop {
-            if let Some(zone) = self.zones.iter().find(|zone| zone.name == part) {
-                return Ok(Ok(zone));
+            let mut named = self.zones.iter().filter(|zone| zone.name == part);
+            match (named.next(), named.count()) {
+                (Some(zone), 0) => return Ok(Ok(zone)),
+                (Some(_), others) => return Err(several_zones(part, others.saturating_add(1))),
+                (None, _) => {}
             }
-            if !self.no_zones.contains(part) {
-                return Ok(Err(Call::FindZone(part.to_owned())));
+            if self.zone_list != List::Complete && !self.no_zones.contains(part) {
+                return Ok(Err(self.find_zone(part)));
             }
             // A top-level domain is nobody's zone at Cloudflare.
             match part.split_once('.') {
@@ -64,6 +67,13 @@ impl Cloudflare {
              for the zone, or set zone_id"
         );
         Err(retry(why, Some(PERSON)))
+    }
+
+    fn find_zone(&self, name: &str) -> Call {
+        match self.zone_list {
+            List::Next(page) if page > 1 || self.job.items.len() > FEW => Call::ListActiveZones(page),
+            _ => Call::FindZone(name.to_owned()),
+        }
     }
 
     /// Learns the name of the zone with the configured id.
@@ -98,7 +108,7 @@ impl Cloudflare {
         }
     }
 
-    fn waiting_in(&self, zone: &str) -> usize {
+    pub(super) fn waiting_in(&self, zone: &str) -> usize {
         self.job.items.iter().filter(|item| self.belongs(item, zone)).count()
     }
 
@@ -111,18 +121,20 @@ impl Cloudflare {
     }
 
     fn choose(&self, item: &Item, key: &Key) -> Choice<'_> {
-        let (zone, name, aaaa) = key;
-        let records = self.job.records.get(zone).map(Vec::as_slice).unwrap_or_default();
-        let matching = records.iter().filter(|record| record.name == *name && record.aaaa == *aaaa).collect();
-        let others = self.config.records.iter().enumerate();
+        let matching = self.job.records.get(key).map(Vec::as_slice).unwrap_or_default().iter().collect();
         // Compared as configured; that of another spelling is still told apart
         // by its comment once it is there.
-        let others = others.filter(|(entry, other)| {
-            *entry != item.entry && other.name == item.record.name && other.aaaa == *aaaa
-        });
-        let taken: Vec<&str> = others.filter_map(|(_, other)| other.comment.as_deref()).collect();
+        let entries = self.entries.get(&(item.record.name.clone(), item.record.aaaa));
+        let others = entries.into_iter().flatten().filter(|entry| **entry != item.entry);
+        let others = others.filter_map(|entry| self.config.records.get(*entry));
+        let taken: Vec<&str> = others.filter_map(|other| other.comment.as_deref()).collect();
         choice::choose(item, matching, &taken)
     }
+}
+
+pub(super) fn several_zones(name: &str, count: usize) -> Outcome {
+    let why = format!("the token reads {count} active zones {name:?}; set zone_id to the right one");
+    retry(why, Some(PERSON))
 }
 
 fn missing(item: &Item, name: &str) -> Outcome {

@@ -66,19 +66,37 @@ impl Fake {
                 self.page(self.records.iter().filter(matches).cloned().collect(), page)
             }
             ("POST", ["zones", _, "dns_records"]) => success(&self.insert(body.unwrap())),
-            ("PATCH", ["zones", _, "dns_records", id]) => {
-                match self.records.iter_mut().find(|record| record["id"] == *id) {
-                    Some(record) => {
-                        for (name, value) in body.unwrap().as_object().unwrap() {
-                            record[name] = value.clone();
-                        }
-                        success(record)
-                    }
-                    None => refusal(404, &[81044], "Record does not exist."),
-                }
-            }
+            ("POST", ["zones", _, "dns_records", "batch"]) => self.batch(&body.unwrap()),
+            ("PATCH", ["zones", _, "dns_records", id]) => match self.patch(id, &body.unwrap()) {
+                Some(record) => success(&record),
+                None => refusal(404, &[81044], "Record does not exist."),
+            },
             _ => refusal(404, &[7003, 7000], "Could not route"),
         }
+    }
+
+    fn patch(&mut self, id: &str, fields: &Value) -> Option<Value> {
+        let record = self.records.iter_mut().find(|record| record["id"] == id)?;
+        for (name, value) in fields.as_object().unwrap() {
+            record[name] = value.clone();
+        }
+        Some(record.clone())
+    }
+
+    /// All or nothing.
+    fn batch(&mut self, body: &Value) -> Reply {
+        let part = |name: &str| body[name].as_array().cloned().unwrap_or_default();
+        let (patches, posts) = (part("patches"), part("posts"));
+        assert!((2..=200).contains(&(patches.len() + posts.len())));
+        let before = self.records.clone();
+        let changed: Option<Vec<Value>> =
+            patches.iter().map(|fields| self.patch(fields["id"].as_str().unwrap(), fields)).collect();
+        let Some(changed) = changed else {
+            self.records = before;
+            return refusal(404, &[81044], "Record does not exist.");
+        };
+        let posted: Vec<Value> = posts.into_iter().map(|record| self.insert(record)).collect();
+        success(&json!({"deletes": [], "patches": changed, "puts": [], "posts": posted}))
     }
 
     fn page(&self, entries: Vec<Value>, page: usize) -> Reply {
@@ -208,7 +226,7 @@ fn a_zone_is_found_once_and_a_change_takes_two_requests() {
 }
 
 #[test]
-fn a_patch_holds_only_what_is_configured() {
+fn a_change_holds_only_what_is_configured() {
     let mut sent = Vec::new();
     let plain = record("nas.example.com");
     let full = CloudflareRecord {
@@ -226,13 +244,12 @@ fn a_patch_holds_only_what_is_configured() {
         None
     });
     assert_eq!(outcomes, [CHANGED, CHANGED]);
-    let sent: Vec<Value> = sent.iter().map(|body| serde_json::from_str(body).unwrap()).collect();
-    assert_eq!(sent[0], json!({"type": "A", "name": "nas.example.com", "content": "192.0.2.9"}));
-    assert_eq!(
-        sent[1],
-        json!({"type": "AAAA", "name": "nas.example.com", "content": "2001:db8::1", "ttl": 60, "proxied": false,
-               "comment": "ddns"})
-    );
+    assert_eq!(sent.len(), 1, "two changes are one call");
+    let sent = serde_json::from_str::<Value>(&sent[0]).unwrap();
+    let plain = json!({"id": "r1", "type": "A", "name": "nas.example.com", "content": "192.0.2.9"});
+    let full = json!({"id": "r2", "type": "AAAA", "name": "nas.example.com", "content": "2001:db8::1", "ttl": 60,
+                      "proxied": false, "comment": "ddns"});
+    assert_eq!(sent, json!({"patches": [plain, full]}));
 }
 
 #[test]
@@ -320,7 +337,7 @@ fn names_are_relative_or_full_under_a_zone_id() {
     let mut all = updater(Some(ZONE), names.map(record).to_vec());
     fake.asked.clear();
     assert_eq!(run(&mut all, &mut fake, 5, 3), vec![CHANGED; 5]);
-    assert_eq!(fake.asked.len(), 2 + 5, "the zone's name, its list, the changes: {:?}", fake.asked);
+    assert_eq!(fake.asked.len(), 3, "the zone's name, its list, the changes: {:?}", fake.asked);
 }
 
 #[test]
@@ -363,7 +380,7 @@ fn many_records_are_listed_page_by_page() {
     let records = names.iter().map(|name| record(name)).collect();
     let mut updater = updater(Some(ZONE), records);
     assert_eq!(run(&mut updater, &mut fake, 250, 2), vec![CHANGED; 250]);
-    assert_eq!(fake.asked.len(), 3 + 250);
+    assert_eq!(fake.asked.len(), 3 + 2, "pages of the list, batches");
     fake.asked.clear();
     assert_eq!(run(&mut updater, &mut fake, 250, 2), vec![UNCHANGED; 250]);
     assert_eq!(fake.asked.len(), 3);
@@ -462,7 +479,7 @@ fn refused(method: &str, reply: &Reply) -> (Vec<Outcome>, usize) {
         &mut fake,
         tasks(2, 2),
         |request, _| {
-            (request.method == method).then(|| {
+            method.contains(request.method).then(|| {
                 count += 1;
                 Ok(reply.clone())
             })
@@ -494,7 +511,8 @@ fn refused_credentials_end_the_job_for_all() {
             );
         }
     }
-    let (outcomes, _) = refused("PATCH", &refusal(403, &[10000], "Authentication error"));
+    let (outcomes, count) = refused("POST PATCH", &refusal(403, &[10000], "Authentication error"));
+    assert_eq!(count, 2, "the batch, and one change that tells why");
     assert!(outcomes.iter().all(|outcome| why(outcome).contains("DNS:Edit")), "{outcomes:?}");
 }
 
@@ -522,15 +540,15 @@ fn other_refusals_concern_one_record() {
         (400, 9020, false),
         (400, 9021, false),
     ] {
-        let (outcomes, count) = refused("PATCH", &refusal(status, &[code], "no"));
-        assert_eq!(count, 2, "each is tried: {code}");
+        let (outcomes, count) = refused("POST PATCH", &refusal(status, &[code], "no"));
+        assert_eq!(count, 3, "each is tried: {code}");
         for outcome in outcomes {
             assert_eq!(is_person_retry(&outcome), person, "{code} {outcome:?}");
             assert_eq!(matches!(outcome, Outcome::Blocked { .. }), !person, "{code}");
         }
     }
-    let (_, count) = refused("PATCH", &refusal(400, &[81058], "An identical record already exists."));
-    assert_eq!(count, 4, "each is looked up again and tried once more");
+    let (_, count) = refused("POST PATCH", &refusal(400, &[81058], "An identical record already exists."));
+    assert_eq!(count, 5, "each is looked up again and tried once more");
 }
 
 #[test]
@@ -584,15 +602,26 @@ fn a_lost_answer_to_a_change_could_not_be_confirmed() {
             &mut fake,
             tasks(2, 2),
             move |request, _| {
-                (request.method == method).then(|| Err(Failure { why: "api.test: gone".into(), maybe_done }))
+                method
+                    .contains(request.method)
+                    .then(|| Err(Failure { why: "api.test: gone".into(), maybe_done }))
             },
         )
     };
     let retry = |why: &str, reached| Outcome::Retry { why: why.into(), after: None, reached };
     assert_eq!(lose("GET", true), vec![retry("api.test: gone", false); 2]);
-    assert_eq!(lose("PATCH", false), vec![retry("api.test: gone", true); 2]);
+    assert_eq!(lose("POST", false), vec![retry("api.test: gone", true); 2]);
+    assert_eq!(lose("POST", true), vec![retry("could not confirm: api.test: gone", true); 2]);
+    let refuse_batches = |request: &Request, _: &mut Fake| match request.method {
+        "POST" => Some(Ok(refusal(403, &[10000], "no"))),
+        "PATCH" => Some(Err(Failure { why: "api.test: gone".into(), maybe_done: true })),
+        _ => None,
+    };
+    let mut fake = Fake::new(&[("A", "a.example.com", "192.0.2.1"), ("A", "b.example.com", "192.0.2.1")]);
+    let records = ["a.example.com", "b.example.com"].map(record).to_vec();
+    let outcomes = run_with(&mut updater(Some(ZONE), records), &mut fake, tasks(2, 2), refuse_batches);
     let unsure = retry("could not confirm: api.test: gone", true);
-    assert_eq!(lose("PATCH", true), [unsure, retry("api.test: gone", true)]);
+    assert_eq!(outcomes, [unsure, retry("api.test: gone", true)]);
 }
 
 #[test]
@@ -605,12 +634,186 @@ fn a_change_that_shows_another_address_is_no_success() {
     assert!(is_person_retry(&outcomes[0]), "{outcomes:?}");
 }
 
+/// Records of one zone, all to be changed.
+fn many(count: usize) -> (Cloudflare, Fake) {
+    let names: Vec<String> = (0..count).map(|n| format!("h{n}.example.com")).collect();
+    let rows: Vec<(&str, &str, &str)> = names.iter().map(|name| ("A", name.as_str(), "192.0.2.1")).collect();
+    (updater(Some(ZONE), names.iter().map(|name| record(name)).collect()), Fake::new(&rows))
+}
+
+fn changes(fake: &Fake) -> usize {
+    fake.asked.iter().filter(|asked| !asked.starts_with("GET")).count()
+}
+
+#[test]
+fn where_the_plan_refuses_batches_the_changes_are_sent_one_by_one() {
+    for reply in [
+        refusal(403, &[10000], "Authentication error"),
+        refusal(404, &[7003, 7000], "Could not route"),
+        refusal(400, &[4711], "Not on this plan"),
+        Reply { status: 405, retry_after: None, body: "<html>".into() },
+    ] {
+        let (mut updater, mut fake) = many(250);
+        fake.page_size = 500;
+        let mut batches = 0;
+        let outcomes = run_with(&mut updater, &mut fake, tasks(250, 2), |request, _| {
+            let batch = request.url.ends_with("/batch");
+            batches += usize::from(batch);
+            batch.then(|| Ok(reply.clone()))
+        });
+        assert_eq!((outcomes, batches, changes(&fake)), (vec![CHANGED; 250], 1, 250));
+    }
+}
+
+#[test]
+fn one_bad_record_of_a_batch_stands_in_the_way_of_no_other() {
+    let (mut updater, mut fake) = many(200);
+    fake.page_size = 500;
+    let conflict = |request: &Request, fake: &mut Fake| {
+        let bad = request.method != "GET" && request.body.as_ref().unwrap().contains("h77.example.com");
+        bad.then(|| {
+            fake.asked.push("PATCH refused".into());
+            Ok(refusal(400, &[81053], "An A, AAAA, or CNAME record with that host already exists."))
+        })
+    };
+    let outcomes = run_with(&mut updater, &mut fake, tasks(200, 2), conflict);
+    for (index, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(*outcome == CHANGED, index != 77, "{index}");
+    }
+    assert!(is_person_retry(&outcomes[77]) && changes(&fake) <= 17, "{}", changes(&fake));
+}
+
+#[test]
+fn a_record_that_went_away_from_a_batch_is_looked_up_again() {
+    let (mut updater, mut fake) = many(5);
+    let mut first = true;
+    let outcomes = run_with(&mut updater, &mut fake, tasks(5, 2), |request, fake| {
+        if request.method == "POST" && mem::take(&mut first) {
+            fake.records[3]["id"] = json!("new");
+        }
+        None
+    });
+    assert_eq!(outcomes, vec![CHANGED; 5]);
+    assert_eq!(fake.content("h3.example.com"), ["192.0.2.2"]);
+}
+
+#[test]
+fn a_fault_or_a_limit_concerns_the_whole_batch() {
+    for (reply, count) in [
+        (refusal(429, &[10429], "More than 1200 requests"), 1),
+        (refusal(400, &[6003, 6111], "Invalid request headers"), 1),
+        (refusal(500, &[10001], "Internal error"), 3),
+    ] {
+        let (mut updater, mut fake) = many(800);
+        let mut asked = 0;
+        let outcomes = run_with(&mut updater, &mut fake, tasks(800, 2), |request, _| {
+            (request.method != "GET").then(|| {
+                asked += 1;
+                Ok(reply.clone())
+            })
+        });
+        assert_eq!((outcomes.len(), asked), (800, count));
+        assert!(outcomes.iter().all(|outcome| !matches!(outcome, Outcome::Published { .. })));
+    }
+}
+
+#[test]
+fn a_batch_that_shows_another_address_is_no_success() {
+    let (mut updater, mut fake) = many(2);
+    let outcomes = run_with(&mut updater, &mut fake, tasks(2, 2), |request, fake| {
+        (request.method == "POST").then(|| {
+            fake.answer(request);
+            fake.records[1]["content"] = json!("192.0.2.66");
+            Ok(success(&json!({"patches": fake.records, "posts": []})))
+        })
+    });
+    assert_eq!(outcomes[0], CHANGED);
+    assert!(is_person_retry(&outcomes[1]), "{outcomes:?}");
+}
+
+#[test]
+fn records_of_several_zones_make_a_batch_each() {
+    let names = ["a.example.com", "a.example.org", "b.example.com", "b.example.org", "c.example.net"];
+    let mut updater = updater(None, names.map(record).to_vec());
+    let mut fake = Fake::new(&names.map(|name| ("A", name, "192.0.2.1")));
+    fake.zones.extend([("org", "example.org"), ("net", "example.net")]);
+    assert_eq!(run(&mut updater, &mut fake, 5, 2), vec![CHANGED; 5]);
+    let changes: Vec<&String> = fake.asked.iter().filter(|asked| !asked.starts_with("GET")).collect();
+    let batch = format!("POST zones/{ZONE}/dns_records/batch");
+    assert_eq!(changes, [&batch, "POST zones/org/dns_records/batch", "PATCH zones/net/dns_records/r5"]);
+}
+
+#[test]
+fn the_zones_of_many_records_are_listed_once() {
+    let names: Vec<String> = (0..60).map(|n| format!("h.z{n}.example")).collect();
+    let zones: Vec<(String, String)> = (0..60).map(|n| (format!("id{n}"), format!("z{n}.example"))).collect();
+    let rows: Vec<(&str, &str, &str)> = names.iter().map(|name| ("A", name.as_str(), "192.0.2.1")).collect();
+    let mut fake = Fake::new(&rows);
+    fake.zones =
+        zones.iter().map(|(id, name)| (id.clone().leak() as &str, name.clone().leak() as &str)).collect();
+    fake.page_size = 50;
+    let mut updater = updater(None, names.iter().map(|name| record(name)).collect());
+    assert_eq!(run(&mut updater, &mut fake, 60, 2), vec![CHANGED; 60]);
+    assert_eq!(fake.asked.len(), 2 + 60 + 60, "two pages of zones; then each is its own zone");
+    fake.asked.clear();
+    assert_eq!(run(&mut updater, &mut fake, 60, 2), vec![UNCHANGED; 60]);
+    assert_eq!(fake.asked.len(), 60);
+    fake.zones.push(("other", "z7.example"));
+    let mut updater = tests::updater(None, names.iter().map(|name| record(name)).collect());
+    let outcomes = run(&mut updater, &mut fake, 60, 2);
+    assert!(
+        is_person_retry(&outcomes[7]) && why(&outcomes[7]).contains("2 active zones"),
+        "{:?}",
+        outcomes[7]
+    );
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == UNCHANGED).count(), 59);
+}
+
+#[test]
+fn two_lines_of_many_names_take_a_batch_each() {
+    let line = |name: &str, comment: &str| CloudflareRecord {
+        comment: Some(comment.to_owned()),
+        create: true,
+        ..record(name)
+    };
+    let names = ["a.example.com", "b.example.com", "c.example.com"];
+    let records = names.iter().flat_map(|name| [line(name, "one"), line(name, "two")]).collect();
+    let mut updater = updater(Some(ZONE), records);
+    let mut fake = Fake::new(&names.map(|name| ("A", name, "192.0.2.1")));
+    fake.insert(json!({"type": "A", "name": "a.example.com", "content": "192.0.2.99", "comment": "mail"}));
+    fake.insert(json!({"type": "A", "name": "a.example.com", "content": "192.0.2.1", "comment": "two"}));
+    fake.records[0]["comment"] = json!("one");
+    assert_eq!(run(&mut updater, &mut fake, 6, 7), vec![CHANGED; 6]);
+    assert_eq!(changes(&fake), 2);
+    assert_eq!(fake.content("a.example.com"), ["192.0.2.7", "192.0.2.99", "192.0.2.7"], "one is not ours");
+    assert_eq!(fake.content("b.example.com"), ["192.0.2.7", "192.0.2.7"]);
+}
+
+#[test]
+fn a_zone_much_larger_than_what_is_ours_is_not_read() {
+    let (_, mut fake) = many(1200);
+    let names = ["h1.example.com", "h2.example.com", "h3.example.com", "h4.example.com"];
+    let mut updater = updater(Some(ZONE), names.map(record).to_vec());
+    assert_eq!(run(&mut updater, &mut fake, 4, 2), vec![CHANGED; 4]);
+    assert_eq!(fake.asked.len(), 1 + 4 + 1, "a page, a look-up for each, a batch: {:?}", fake.asked);
+}
+
+#[test]
+fn a_page_that_was_cut_off_is_no_reason_to_give_up() {
+    let (mut updater, mut fake) = many(5);
+    let outcomes = run_with(&mut updater, &mut fake, tasks(5, 2), |request, _| {
+        let list = request.url.contains("&page=");
+        list.then(|| Ok(Reply { status: 200, retry_after: None, body: "{".repeat(request.max_reply) }))
+    });
+    assert_eq!(outcomes, vec![CHANGED; 5]);
+}
+
 #[test]
 fn the_token_is_never_told() {
     for (status, codes) in
         [(400, &[6003][..]), (403, &[9109]), (400, &[81053]), (400, &[1]), (429, &[1]), (500, &[1])]
     {
-        for method in ["GET", "PATCH"] {
+        for method in ["GET", "POST", "POST PATCH"] {
             let (outcomes, _) = refused(method, &refusal(status, codes, &format!("bad token {TOKEN}")));
             assert!(!format!("{outcomes:?}").contains(TOKEN), "{outcomes:?}");
         }
