@@ -3,7 +3,7 @@
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
 //! [`address`] (what may be published), [`http`], [`xml`], [`url`],
 //! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
-//! [`soap::actions`], [`natpmp::message`], [`netlink::message`].
+//! [`soap::actions`], [`natpmp::message`], [`natpmp::pcp`], [`netlink::message`].
 //!
 //! Floor 1 decides; it reads no clock and opens nothing: [`config`], [`cli`],
 //! [`engine`] (what to do next), [`retry`] (when), [`state`] (what each target
@@ -11,9 +11,9 @@
 //! to a provider).
 //!
 //! Floor 2 touches the world, thinly: [`ssdp::search`], [`soap::client`],
-//! [`natpmp::client`], [`platform`], [`sources`] (where addresses come from),
-//! [`web`] and [`process`] (where they go), [`store`], [`log`], [`jobs`],
-//! [`discover`], and [`daemon`], the loop.
+//! [`natpmp::client`], [`natpmp::pcp_client`], [`platform`], [`sources`] (where
+//! addresses come from), [`web`] and [`process`] (where they go), [`store`],
+//! [`log`], [`jobs`], [`discover`], and [`daemon`], the loop.
 //!
 //! A file imports its own floor and those below; `tests/house.rs` sees to it.
 //! Updaters and sources do not know each other: they meet in the engine.

@@ -84,8 +84,17 @@ const MISTAKES: &[(&str, &str)] = &[
     ("ipv4 = \"upnp\"", "1:8: ipv4 = \"upnp\": expected a list: [\"...\", \"...\"]"),
     ("ipv4 = [\"upn\"]", "1:9: ipv4 = \"upn\": no such source; did you mean \"upnp\"?"),
     (
-        "ipv4 = [\"pcp\"]",
-        "1:9: ipv4 = \"pcp\": no such source; expected \"upnp\", \"natpmp\" or \"interface\"",
+        "ipv4 = [\"stun\"]",
+        "1:9: ipv4 = \"stun\": no such source; expected \"upnp\", \"natpmp\", \"pcp\" or \"interface\"",
+    ),
+    ("ipv4 = [\"pcq\"]", "1:9: ipv4 = \"pcq\": no such source; did you mean \"pcp\"?"),
+    (
+        "ipv4 = [\"pcp:router\"]",
+        "1:9: ipv4 = \"pcp:router\": expected a gateway's IPv4 address behind the colon, as in \"pcp:192.168.1.1\"",
+    ),
+    (
+        "ipv6 = [\"pcp\"]",
+        "1:9: ipv6 = \"pcp\": PCP tells no IPv6 address; expected \"upnp\" or \"interface\"",
     ),
     ("ipv4 = [5]", "1:9: ipv4 = 5: expected text in quotes"),
     ("ipv4 = [\"upnp\", \"upnp\"]", "1:17: ipv4 = \"upnp\": this source is listed twice"),
@@ -100,11 +109,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "ipv6 = [\"natpmp\"]",
-        "1:9: ipv6 = \"natpmp\": NAT-PMP knows no IPv6; expected \"upnp\" or \"interface\"",
+        "1:9: ipv6 = \"natpmp\": NAT-PMP tells no IPv6 address; expected \"upnp\" or \"interface\"",
     ),
     (
         "router_ip = \"fe80::1\"\nipv4 = [\"natpmp\"]",
-        "2:9: ipv4 = \"natpmp\": router_ip is an IPv6 address, and NAT-PMP needs an IPv4 one: \"natpmp:192.168.1.1\"",
+        "2:9: ipv4 = \"natpmp\": router_ip is no IPv4 address, which natpmp needs: \"natpmp:192.168.1.1\"",
     ),
     (
         "ipv4 = [\"upnp:http://me:pw@192.168.1.1/\"]",
@@ -339,7 +348,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("ä = 1", "1:1: not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`"),
     (
         "ipv4 = [\"https://me:pw@echo.example/\"]",
-        "1:9: ipv4: no such source; expected \"upnp\", \"natpmp\" or \"interface\"",
+        "1:9: ipv4: no such source; expected \"upnp\", \"natpmp\", \"pcp\" or \"interface\"",
     ),
 ];
 

@@ -11,7 +11,10 @@ use crate::url::LanUrl;
 /// More in one configuration would be asked for ever.
 pub(super) const MAX_SOURCES: usize = 64;
 
-const KINDS: [&str; 3] = ["upnp", "natpmp", "interface"];
+const KINDS: [&str; 4] = ["upnp", "natpmp", "pcp", "interface"];
+
+/// What may stand in a list of sources.
+const EXPECTED: &str = "expected \"upnp\", \"natpmp\", \"pcp\" or \"interface\"";
 
 /// What `router_ip` says.
 #[derive(Clone)]
@@ -70,15 +73,23 @@ impl Router {
         }
     }
 
-    /// NAT-PMP speaks IPv4 only: a router pinned by its IPv6 address has none.
     fn natpmp(&self) -> Option<Source> {
+        self.over_ipv4(Source::NatPmp)
+    }
+
+    /// A source for the protocols that we speak over IPv4 only: a router pinned
+    /// by its IPv6 address has none.
+    fn over_ipv4(&self, make: MakeSource) -> Option<Source> {
         match self {
-            Self::Any | Self::ThisHost => Some(Source::NatPmp(None)),
-            Self::At(address) => address.is_ipv4().then_some(Source::NatPmp(Some(*address))),
-            Self::Description(url) => url.host().is_ipv4().then(|| Source::NatPmp(Some(url.host()))),
+            Self::Any | Self::ThisHost => Some(make(None)),
+            Self::At(address) => address.is_ipv4().then(|| make(Some(*address))),
+            Self::Description(url) => url.host().is_ipv4().then(|| make(Some(url.host()))),
         }
     }
 }
+
+/// Makes a source of a gateway's address; `None`: the default route's.
+type MakeSource = fn(Option<IpAddr>) -> Source;
 
 /// Reads a list of sources; an empty one switches the family off.
 pub(super) fn read_list(value: &Value<'_>, family: Family, router: &Router) -> Option<Vec<Source>> {
@@ -104,36 +115,47 @@ fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Sou
         None => (text, None),
     };
     match (kind, place) {
-        ("natpmp", _) if family == Family::V6 => {
-            value.refuse("NAT-PMP knows no IPv6; expected \"upnp\" or \"interface\"")
+        ("natpmp" | "pcp", _) if family == Family::V6 => {
+            let name = if kind == "pcp" { "PCP" } else { "NAT-PMP" };
+            value.refuse(&format!("{name} tells no IPv6 address; expected \"upnp\" or \"interface\""))
         }
         ("upnp", None) => Some(Source::Upnp(router.upnp())),
         ("upnp", Some(place)) => read_gateway(place)
             .map_or_else(|problem| value.refuse_hidden(&problem), |gateway| Some(Source::Upnp(gateway))),
-        ("natpmp", None) => router.natpmp().or_else(|| {
-            value
-                .refuse("router_ip is an IPv6 address, and NAT-PMP needs an IPv4 one: \"natpmp:192.168.1.1\"")
-        }),
-        ("natpmp", Some(place)) => match place.parse::<IpAddr>().map(|address| address.to_canonical()) {
-            Ok(address) if address.is_ipv4() && usable(address).is_ok() => {
-                Some(Source::NatPmp(Some(address)))
-            }
-            _ => value
-                .refuse("expected a gateway's IPv4 address behind the colon, as in \"natpmp:192.168.1.1\""),
-        },
+        ("natpmp", place) => read_over_ipv4(value, kind, place, router, Source::NatPmp),
+        ("pcp", place) => read_over_ipv4(value, kind, place, router, Source::Pcp),
         ("interface", None) => Some(Source::Interface(None)),
         ("interface", Some(name)) if is_interface(name) => Some(Source::Interface(Some(name.to_owned()))),
         ("interface", Some(_)) => {
             value.refuse("expected an interface's name behind the colon, as in \"interface:eth0\"")
         }
         // It might hold credentials.
-        _ if text.contains("://") => {
-            value.refuse_hidden("no such source; expected \"upnp\", \"natpmp\" or \"interface\"")
-        }
+        _ if text.contains("://") => value.refuse_hidden(&format!("no such source; {EXPECTED}")),
         (kind, _) => match nearest(kind, KINDS) {
             Some(meant) => value.refuse(&format!("no such source; did you mean {meant:?}?")),
-            None => value.refuse("no such source; expected \"upnp\", \"natpmp\" or \"interface\""),
+            None => value.refuse(&format!("no such source; {EXPECTED}")),
         },
+    }
+}
+
+/// Reads `natpmp` and `pcp`, with or without a gateway.
+fn read_over_ipv4(
+    value: &Value<'_>,
+    kind: &str,
+    place: Option<&str>,
+    router: &Router,
+    make: MakeSource,
+) -> Option<Source> {
+    let Some(place) = place else {
+        return router.over_ipv4(make).or_else(|| {
+            value.refuse(&format!("router_ip is no IPv4 address, which {kind} needs: \"{kind}:192.168.1.1\""))
+        });
+    };
+    match place.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(address) if address.is_ipv4() && usable(address).is_ok() => Some(make(Some(address))),
+        _ => value.refuse(&format!(
+            "expected a gateway's IPv4 address behind the colon, as in \"{kind}:192.168.1.1\""
+        )),
     }
 }
 
@@ -162,17 +184,4 @@ fn usable(address: IpAddr) -> Result<(), &'static str> {
 fn is_interface(name: &str) -> bool {
     let bad = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '"';
     !name.is_empty() && name.len() <= 255 && !name.contains(bad)
-}
-
-/// A source as it stands in a configuration.
-pub(super) fn write(source: &Source) -> String {
-    match source {
-        Source::Upnp(Gateway::Any) => "upnp".to_owned(),
-        Source::Upnp(Gateway::At(address)) => format!("upnp:{address}"),
-        Source::Upnp(Gateway::Description(url)) => format!("upnp:{url}"),
-        Source::NatPmp(None) => "natpmp".to_owned(),
-        Source::NatPmp(Some(address)) => format!("natpmp:{address}"),
-        Source::Interface(None) => "interface".to_owned(),
-        Source::Interface(Some(name)) => format!("interface:{name}"),
-    }
 }

@@ -161,7 +161,7 @@ impl SourceStatus {
         Self {
             label: source.to_string(),
             speaker: match source {
-                Source::Upnp(_) | Source::NatPmp(_) => Speaker::Gateway,
+                Source::Upnp(_) | Source::NatPmp(_) | Source::Pcp(_) => Speaker::Gateway,
                 Source::Interface(_) => Speaker::Kernel,
             },
             looking: false,

@@ -6,6 +6,7 @@
 mod candidates;
 pub mod interface;
 pub mod natpmp;
+pub mod pcp;
 pub mod upnp;
 
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub struct Looker {
 enum LookerKind {
     Upnp(Box<upnp::Upnp>),
     NatPmp(natpmp::NatPmp),
+    Pcp(pcp::Pcp),
     Interface(interface::Interface),
 }
 
@@ -54,6 +56,7 @@ impl Looker {
                 LookerKind::Upnp(Box::new(upnp::Upnp::new(gateway.clone(), ipv6, remembered)))
             }
             Source::NatPmp(gateway) => LookerKind::NatPmp(natpmp::NatPmp::new(*gateway)),
+            Source::Pcp(gateway) => LookerKind::Pcp(pcp::Pcp::new(*gateway)),
             Source::Interface(name) => {
                 let held = held(config, index, state);
                 LookerKind::Interface(interface::Interface::new(name.clone(), held))
@@ -74,6 +77,7 @@ impl Looker {
         match &mut self.kind {
             LookerKind::Upnp(upnp) => upnp.look(deadline),
             LookerKind::NatPmp(natpmp) => Look { observation: natpmp.look(deadline), gateway: None },
+            LookerKind::Pcp(pcp) => Look { observation: pcp.look(deadline), gateway: None },
             LookerKind::Interface(interface) => Look { observation: interface.look(), gateway: None },
         }
     }
