@@ -86,6 +86,10 @@ pub enum Source {
     Pcp(Option<IpAddr>),
     /// This host's own addresses; `None`: of the default route's interface.
     Interface(Option<String>),
+    /// A service on the internet that answers with the address it sees; its
+    /// URL, without credentials and query. Plain http towards private
+    /// addresses only.
+    Echo(String),
 }
 
 /// As it stands in the configuration.
@@ -101,6 +105,7 @@ impl fmt::Display for Source {
             Self::Pcp(Some(address)) => write!(f, "pcp:{address}"),
             Self::Interface(None) => f.write_str("interface"),
             Self::Interface(Some(name)) => write!(f, "interface:{name}"),
+            Self::Echo(url) => f.write_str(url),
         }
     }
 }

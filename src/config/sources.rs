@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::names::ascii_name;
+use super::provider_url::{self, Parts};
 use super::section::Value;
 use super::{Gateway, Source};
 use crate::address::Family;
@@ -14,7 +16,11 @@ pub(super) const MAX_SOURCES: usize = 64;
 const KINDS: [&str; 4] = ["upnp", "natpmp", "pcp", "interface"];
 
 /// What may stand in a list of sources.
-const EXPECTED: &str = "expected \"upnp\", \"natpmp\", \"pcp\" or \"interface\"";
+const EXPECTED: &str =
+    "expected \"upnp\", \"natpmp\", \"pcp\", \"interface\" or an echo service's URL (\"https://...\")";
+
+/// Longer ones are no echo service's.
+const MAX_URL: usize = 256;
 
 /// What `router_ip` says.
 #[derive(Clone)]
@@ -115,6 +121,9 @@ fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Sou
         None => (text, None),
     };
     match (kind, place) {
+        (kind, Some(_)) if kind.eq_ignore_ascii_case("https") || kind.eq_ignore_ascii_case("http") => {
+            read_echo(text, family).map_or_else(|problem| value.refuse_hidden(&problem), Some)
+        }
         ("natpmp" | "pcp", _) if family == Family::V6 => {
             let name = if kind == "pcp" { "PCP" } else { "NAT-PMP" };
             value.refuse(&format!("{name} tells no IPv6 address; expected \"upnp\" or \"interface\""))
@@ -135,6 +144,46 @@ fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Sou
             Some(meant) => value.refuse(&format!("no such source; did you mean {meant:?}?")),
             None => value.refuse(&format!("no such source; {EXPECTED}")),
         },
+    }
+}
+
+/// Reads an echo service's URL. It is shown in the log, and whoever answers in
+/// its place chooses what is published.
+fn read_echo(text: &str, family: Family) -> Result<Source, String> {
+    let url = provider_url::check(text, ascii_name)?;
+    let parts = Parts::split(&url)?;
+    if parts.user.is_some() || parts.query.is_some() || url.contains(['{', '}']) || url.len() > MAX_URL {
+        return Err(format!(
+            "expected an echo service's URL without credentials, query and placeholders, \
+             of at most {MAX_URL} characters"
+        ));
+    }
+    let address = parts.address();
+    if !parts.https && !parts.is_loopback() && !address.is_some_and(is_local) {
+        return Err("expected https://, as whoever forges the answer chooses what is published \
+             (http:// only towards loopback and private addresses)"
+            .to_owned());
+    }
+    match address {
+        Some(address) if address.is_ipv4() != (family == Family::V4) => {
+            Err(format!("this echo service can be asked over {} only", other(family)))
+        }
+        _ => Ok(Source::Echo(url)),
+    }
+}
+
+fn other(family: Family) -> Family {
+    match family {
+        Family::V4 => Family::V6,
+        Family::V6 => Family::V4,
+    }
+}
+
+/// Whether an address lies in the user's own network.
+fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
     }
 }
 

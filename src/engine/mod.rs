@@ -21,6 +21,7 @@
 //! - attempts at a target are bounded by its retry policy, whatever happens
 
 pub mod choice;
+mod nat;
 mod report;
 mod target;
 

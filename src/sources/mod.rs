@@ -1,11 +1,14 @@
 //! Where addresses come from: one file for each kind of source.
 //!
 //! A source is a thin shell with a memory: `look` asks once, within
-//! [`LOOK_TIME`], and says what it found. It decides nothing about publishing.
+//! [`LOOK_TIME`] (an echo service has a time of its own), and says what it found. It decides nothing about publishing.
 
+pub mod answer;
 mod candidates;
+pub mod echo;
 pub mod interface;
 pub mod natpmp;
+pub mod pace;
 pub mod pcp;
 pub mod upnp;
 
@@ -40,6 +43,7 @@ enum LookerKind {
     NatPmp(natpmp::NatPmp),
     Pcp(pcp::Pcp),
     Interface(interface::Interface),
+    Echo(Box<echo::Echo>),
 }
 
 impl Looker {
@@ -61,6 +65,13 @@ impl Looker {
                 let held = held(config, index, state);
                 LookerKind::Interface(interface::Interface::new(name.clone(), held))
             }
+            Source::Echo(url) => {
+                let families = echo::Families {
+                    ipv4: config.targets.iter().any(|target| target.ipv4.contains(&index)),
+                    ipv6: config.targets.iter().any(|target| target.ipv6.contains(&index)),
+                };
+                LookerKind::Echo(Box::new(echo::Echo::new(url, families, &config.tls)))
+            }
         };
         Some(Self { label, kind })
     }
@@ -79,6 +90,7 @@ impl Looker {
             LookerKind::NatPmp(natpmp) => Look { observation: natpmp.look(deadline), gateway: None },
             LookerKind::Pcp(pcp) => Look { observation: pcp.look(deadline), gateway: None },
             LookerKind::Interface(interface) => Look { observation: interface.look(), gateway: None },
+            LookerKind::Echo(echo) => Look { observation: echo.look(), gateway: None },
         }
     }
 }

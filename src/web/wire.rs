@@ -5,7 +5,7 @@
 //! and panics if it cannot; and nobody tells whether a request has left.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use crate::address::Family;
+
 /// The C library's resolver works in less; the thread does nothing else.
 const RESOLVER_STACK: usize = 256 * 1024;
 /// How many addresses of a name are tried; as many as ureq can hold.
@@ -30,7 +32,10 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Looks names up, within the time that the request has left.
 #[derive(Debug)]
-pub(super) struct Names;
+pub(super) struct Names {
+    /// The only family to use addresses of.
+    pub(super) family: Option<Family>,
+}
 
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
@@ -41,6 +46,15 @@ impl Resolver for Names {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => look_up(host.to_owned(), port, timeout)?,
         };
+        let usable = |address: &SocketAddr| match self.family {
+            None => true,
+            Some(family) => address.is_ipv4() == (family == Family::V4),
+        };
+        let any = !found.is_empty();
+        let found: Vec<SocketAddr> = found.into_iter().filter(usable).collect();
+        if any && found.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into());
+        }
         let mut addresses = self.empty();
         found.into_iter().take(MAX_ADDRESSES).for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
