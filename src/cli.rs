@@ -29,6 +29,8 @@ pub enum Command {
         /// The gateway to ask; `None`: search.
         gateway: Option<Gateway>,
     },
+    /// List the presets for `[[dyndns]]`.
+    Providers,
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -131,6 +133,8 @@ Usage:
   ddns-update-daemon discover [--json] [GATEWAY]
       Show which gateways are there and what they say. GATEWAY is an address
       or the URL of a device description.
+  ddns-update-daemon providers
+      List the presets for [[dyndns]]: name, families, what each needs, link.
   ddns-update-daemon --help | --version
 
 Options:
@@ -207,10 +211,13 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Call, CliError> {
         }
         words.push(word);
     }
-    let discover = words.first().is_some_and(|word| word == "discover");
+    let word = words.first().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
     words.extend(behind);
-    let command =
-        if discover { flags.discover(words.into_iter().skip(1))? } else { flags.work(words.into_iter())? };
+    let command = match word.as_str() {
+        "discover" => flags.discover(words.into_iter().skip(1))?,
+        "providers" => flags.providers(words.into_iter().skip(1))?,
+        _ => flags.work(words.into_iter())?,
+    };
     let verbosity = match (flags.verbose, flags.quiet) {
         (true, true) => return Err(CliError::Conflict("--verbose", "--quiet")),
         (true, false) => Verbosity::Verbose,
@@ -232,6 +239,20 @@ impl Flags {
             verbose: flag(options, ["-v", "--verbose"]),
             quiet: flag(options, ["-q", "--quiet"]),
         })
+    }
+
+    fn providers(&self, words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+        let wrong = [
+            (self.once, "--once"),
+            (self.check, "--check"),
+            (self.dry_run, "--dry-run"),
+            (self.json, "--json"),
+        ];
+        if let Some((_, name)) = wrong.into_iter().find(|(given, _)| *given) {
+            return Err(CliError::Conflict("providers", name));
+        }
+        only(words)?;
+        Ok(Command::Providers)
     }
 
     fn discover(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
@@ -369,6 +390,8 @@ mod tests {
             ("-", Command::Run(work("-", false))),
             ("discover", Command::Discover { json: false, gateway: None }),
             ("--json discover 192.0.2.1", Command::Discover { json: true, gateway: Some(address) }),
+            ("providers", Command::Providers),
+            ("--once -- providers", Command::Once(work("providers", false))),
             ("--help --nonsense", Command::Help),
             ("-h", Command::Help),
             ("c -V", Command::Version),
@@ -403,6 +426,8 @@ mod tests {
                 "discover router",
                 "discover \"router\": expected a gateway's IP address or the URL of its description; see --help",
             ),
+            ("providers --json", "providers and --json exclude each other; see --help"),
+            ("providers x", "one argument too many: \"x\"; see --help"),
             ("discover 192.0.2.1 x", "one argument too many: \"x\"; see --help"),
             ("c --log-format", "--log-format: expected text or json behind it; see --help"),
             ("c --log-format xml", "--log-format \"xml\": expected text or json; see --help"),

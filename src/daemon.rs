@@ -102,9 +102,10 @@ impl<'a> Daemon<'a> {
         let looks =
             (0..config.sources.len()).map(|source| start_source(config, source, &state, &sender, log));
         let looks = looks.collect();
+        let engine = Engine::new(config, state, seed());
         Self {
             config,
-            engine: Engine::new(config, state, seed()),
+            engine: if mode.dry_run { engine.without_pauses() } else { engine },
             start: Instant::now(),
             store,
             mode,

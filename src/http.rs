@@ -94,7 +94,8 @@ impl Head {
         let (version, rest) = self.start.split_once(' ')?;
         let version = version.as_bytes().first_chunk::<7>()?;
         let digits = rest.trim_start().split(' ').next()?;
-        (version == b"HTTP/1." && digits.len() == 3 && all_digits(digits)).then(|| digits.parse().ok())?
+        let plain = version == b"HTTP/1." && digits.len() == 3 && all_digits(digits);
+        digits.parse().ok().filter(|status| plain && *status >= 100)
     }
 
     /// The value of `name` (any case) when it occurs exactly once, so that
@@ -369,6 +370,7 @@ mod tests {
             ("HTTP/1.1  404 x", Some(404)),
             ("HTTP/2 200", None),
             ("HTTP/1.1 2000", None),
+            ("HTTP/1.1 099", None),
             ("HTTP/1.1 +20", None),
             ("NOTIFY * HTTP/1.1", None),
             ("é", None),

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use crate::config::{Config, Group, Run, Tls, hidden_url};
 use crate::process;
 use crate::updaters::cloudflare::Cloudflare;
+use crate::updaters::dyndns2::Dyndns;
 use crate::updaters::url::Url;
 use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
 use crate::updaters::{placeholders, run};
@@ -17,6 +18,8 @@ pub enum Updater {
     Cloudflare(Box<Cloudflare>),
     /// A request of the user's own.
     Url(Box<Url>),
+    /// An account of a dyndns2 service.
+    Dyndns(Box<Dyndns>),
     /// A program.
     Run(Run),
 }
@@ -28,6 +31,7 @@ impl Updater {
         match group {
             Group::Cloudflare(config) => Self::Cloudflare(Box::new(Cloudflare::new(config.clone()))),
             Group::Url(config) => Self::Url(Box::new(Url::new(config.clone()))),
+            Group::Dyndns(config) => Self::Dyndns(Box::new(Dyndns::new((**config).clone()))),
             Group::Run(config) => Self::Run(config.clone()),
         }
     }
@@ -39,6 +43,10 @@ impl Updater {
             Self::Cloudflare(cloudflare) => {
                 cloudflare.start(tasks);
                 converse(|reply| cloudflare.next(reply), connection)
+            }
+            Self::Dyndns(dyndns) => {
+                dyndns.start(&tasks);
+                converse(|reply| dyndns.next(reply), connection)
             }
             // A group of this kind has one entry.
             Self::Url(url) => tasks
@@ -107,6 +115,11 @@ pub fn describe(group: &Group, task: &Task) -> String {
         }
         Group::Run(run) => {
             format!("run {:?} with {}", run.cmd.first().map_or("", String::as_str), task.addresses)
+        }
+        Group::Dyndns(account) => {
+            let preset = account.preset.name.as_str();
+            let whose = if preset.is_empty() { "a dyndns2 server" } else { preset };
+            format!("send {} to {whose}", task.addresses)
         }
     }
 }

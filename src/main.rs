@@ -12,6 +12,7 @@ use ddns_update_daemon::discover;
 use ddns_update_daemon::engine::Level;
 use ddns_update_daemon::log::{Format, Log};
 use ddns_update_daemon::store::{self, Store};
+use ddns_update_daemon::updaters::providers;
 
 /// A target could not be brought up to date, or there is no gateway.
 const FAILED: u8 = 1;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
 fn perform(call: Call) -> ExitCode {
     let log = open_log(&call);
     match call.command {
+        Command::Providers => print(&providers::list()),
         Command::Help => print(cli::HELP),
         Command::Version => print(&format!("{}\n", cli::VERSION)),
         Command::Check { config } => check(&config, log),

@@ -81,7 +81,9 @@ impl State {
                 self.gateways.insert(source, LanUrl::parse(fields.next()?).ok()?);
             }
             ("spoken", source) => {
-                let kinds = fields.next()?.split(' ').map(str::to_owned).collect();
+                // Kinds are written as they are, so what is no word is left out.
+                let words = fields.next()?.split(' ').filter(|word| !word.contains(char::is_control));
+                let kinds = words.map(str::to_owned).collect();
                 self.spoken.insert(source, kinds);
             }
             ("target", fingerprint) => {

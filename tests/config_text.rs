@@ -36,8 +36,15 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)).unwrap()
 }
 
-const EXAMPLES: [&str; 6] =
-    ["quickstart.toml", "full.toml", "cloudflare.toml", "url-dyndns2.toml", "air-gapped.toml", "1.0.toml"];
+const EXAMPLES: [&str; 7] = [
+    "quickstart.toml",
+    "full.toml",
+    "cloudflare.toml",
+    "url-dyndns2.toml",
+    "dyndns.toml",
+    "air-gapped.toml",
+    "1.0.toml",
+];
 
 /// Texts, and what is said of them behind the name of the file.
 const MISTAKES: &[(&str, &str)] = &[
@@ -51,12 +58,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("intervall = 5", "1:1: unknown key \"intervall\": did you mean \"interval\"?"),
     (
         "frobnicate = 5",
-        "1:1: unknown key \"frobnicate\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, runs",
+        "1:1: unknown key \"frobnicate\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, dyndns, runs",
     ),
     ("Interval = 5", "1:1: unknown key \"Interval\": did you mean \"interval\"?"),
     (
         "\"\" = 5",
-        "1:1: unknown key \"\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, runs",
+        "1:1: unknown key \"\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, cloudflare, urls, dyndns, runs",
     ),
     ("interval = 5\ninterval = 6", "2:1: not TOML: duplicate key"),
     ("interval", "1:9: not TOML: key with no value, expected `=`"),
@@ -448,7 +455,7 @@ fn an_empty_file_is_a_configuration_with_nothing_to_do() {
     assert!(config.events && config.tls.builtin_roots && config.sources.is_empty());
     assert_eq!(
         config.warnings,
-        ["nothing to update: there is no [[cloudflare.records]], [[urls]] or [[runs]] section"]
+        ["nothing to update: there is no [[cloudflare.records]], [[urls]], [[dyndns]] or [[runs]] section"]
     );
 }
 

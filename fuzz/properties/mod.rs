@@ -1,18 +1,45 @@
-//! What must hold for every input, one function a parser.
+//! What must hold for every input, one function a parser or decider.
 //!
 //! The fuzz targets and the replay of the seeds (`tests/seeds.rs`) share these,
 //! so a seed that once broke something guards it in every ordinary test run.
 
+mod cloudflare;
 mod engine;
 mod floor;
+mod host;
+mod lan;
+mod providers;
+mod settings;
+mod soap;
+
+/// Panics when the bytes break what it stands for.
+pub(crate) type Property = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its property.
-pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
+pub(crate) const ALL: &[(&str, Property)] = &[
+    ("cli", settings::cli),
+    ("cloudflare", cloudflare::cloudflare),
+    ("config", settings::config),
+    ("description", soap::description),
     ("engine", engine::engine),
     ("http_head", floor::http_head),
     ("http_response", floor::http_response),
+    ("idn", providers::idn),
+    ("interface", host::interface),
     ("lan_url", floor::lan_url),
+    ("natpmp", lan::natpmp),
+    ("netlink", lan::netlink),
+    ("reply", soap::reply),
+    ("routes", host::routes),
+    ("run_plan", providers::run_plan),
+    ("ssdp_answer", lan::ssdp_answer),
+    ("ssdp_notify", lan::ssdp_notify),
+    ("ssdp_sieve", lan::ssdp_sieve),
     ("state", floor::state),
+    ("survey", soap::survey),
+    ("url_updater", providers::url_updater),
+    ("web_fields", providers::web_fields),
+    ("xml", soap::xml),
 ];
 
 /// Runs the property of `target`.

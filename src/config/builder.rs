@@ -1,5 +1,6 @@
 //! Collecting targets: unique names, fingerprints and sources.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::common::Common;
@@ -9,6 +10,7 @@ use super::sources::MAX_SOURCES;
 use super::{Group, Source, Target};
 use crate::address::Family;
 use crate::updaters::placeholders::Needs;
+use crate::updaters::providers::Preset;
 
 /// More than any network has; state and memory stay small.
 const MAX_TARGETS: usize = 10_000;
@@ -32,6 +34,10 @@ pub(super) struct Builder<'a> {
     pub(super) groups: Vec<Group>,
     pub(super) targets: Vec<Target>,
     pub(super) sources: Vec<Source>,
+    /// The groups of accounts that several sections may share.
+    pub(super) accounts: HashMap<String, usize>,
+    /// The presets, once a section has asked for one.
+    pub(super) presets: OnceCell<Vec<Preset>>,
     names: HashMap<String, usize>,
     fingerprints: HashMap<String, usize>,
 }
@@ -43,6 +49,8 @@ impl<'a> Builder<'a> {
             groups: Vec::new(),
             targets: Vec::new(),
             sources: Vec::new(),
+            accounts: HashMap::new(),
+            presets: OnceCell::new(),
             names: HashMap::new(),
             fingerprints: HashMap::new(),
         }
@@ -50,7 +58,18 @@ impl<'a> Builder<'a> {
 
     /// Adds a target of the group that is pushed next; `section` is where
     /// problems with it are noted.
-    pub(super) fn add(&mut self, section: &Section<'_>, common: &Common<'_>, mut draft: Draft) {
+    pub(super) fn add(&mut self, section: &Section<'_>, common: &Common<'_>, draft: Draft) {
+        self.add_to(self.groups.len(), section, common, draft);
+    }
+
+    /// The same for the group with this index.
+    pub(super) fn add_to(
+        &mut self,
+        group: usize,
+        section: &Section<'_>,
+        common: &Common<'_>,
+        mut draft: Draft,
+    ) {
         if self.targets.len() >= MAX_TARGETS {
             section.refuse(&format!("expected at most {MAX_TARGETS} records, urls and runs"));
             return;
@@ -65,7 +84,7 @@ impl<'a> Builder<'a> {
         let fingerprint = self.unique_fingerprint(&draft);
         self.targets.push(Target {
             name: draft.name,
-            group: self.groups.len(),
+            group,
             entry: draft.entry,
             fingerprint,
             required: draft.required,

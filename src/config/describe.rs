@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::provider_url::{hide, hide_in_argument};
-use super::{Cloudflare, CloudflareRecord, Config, Group, Run, Target, Url};
+use super::{Cloudflare, CloudflareRecord, Config, Dyndns, Group, Run, Target, Url};
 use crate::updaters::placeholders::Needs;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
@@ -43,6 +43,7 @@ impl Config {
                     page.request(request);
                     self.write_common(&mut page, target(0));
                 }
+                Group::Dyndns(account) => self.write_names(&mut page, account, target),
                 Group::Run(run) => {
                     page.header("[[runs]]");
                     page.maybe("name", target(0).map(|target| quoted(&target.name)));
@@ -72,12 +73,35 @@ impl Config {
         }
     }
 
+    /// A section for each name; those of one account are one group again.
+    fn write_names<'a>(
+        &self,
+        page: &mut Page,
+        account: &Dyndns,
+        target: impl Fn(usize) -> Option<&'a Target>,
+    ) {
+        for (entry, hostname) in account.hostnames.iter().enumerate() {
+            page.header("[[dyndns]]");
+            page.maybe("name", target(entry).map(|target| quoted(&target.name)));
+            match &account.url {
+                Some(url) => page.entry("url", quoted(&hide(url.reveal(), HIDDEN))),
+                None => page.entry("provider", quoted(&account.preset.name)),
+            }
+            page.maybe("hostname", (!hostname.is_empty()).then(|| quoted(hostname)));
+            page.maybe("username", account.username.as_deref().map(quoted));
+            page.maybe("password", account.password.as_ref().map(|_| quoted(HIDDEN)));
+            page.maybe("token", account.token.as_ref().map(|_| quoted(HIDDEN)));
+            self.write_common(page, target(entry));
+        }
+    }
+
     fn write_common(&self, page: &mut Page, target: Option<&Target>) {
         let Some(target) = target else { return };
         // An empty list is a family switched off for a target that takes what
         // there is, and one without any use for the others.
-        let program = matches!(self.groups.get(target.group), Some(Group::Run(_)));
-        let any = program || target.required == Needs::default();
+        let group = self.groups.get(target.group);
+        let both = matches!(group, Some(Group::Run(_) | Group::Dyndns(_)));
+        let any = both || target.required == Needs::default();
         for (key, indexes) in [("ipv4", &target.ipv4), ("ipv6", &target.ipv6)] {
             if any || !indexes.is_empty() {
                 let used = indexes.iter().filter_map(|index| self.sources.get(*index));

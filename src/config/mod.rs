@@ -8,6 +8,7 @@ mod builder;
 mod cloudflare;
 mod common;
 mod describe;
+mod dyndns;
 mod files;
 mod fingerprint;
 mod load;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 use crate::updaters::placeholders::Needs;
+use crate::updaters::providers::Preset;
 use crate::url::LanUrl;
 
 /// A whole configuration.
@@ -181,6 +183,8 @@ pub enum Group {
     Cloudflare(Cloudflare),
     /// A `[[urls]]` section; one entry.
     Url(Url),
+    /// The `[[dyndns]]` sections of one account; its names are the entries.
+    Dyndns(Box<Dyndns>),
     /// A `[[runs]]` section; one entry.
     Run(Run),
 }
@@ -230,6 +234,35 @@ pub struct Url {
     /// First words of an accepted answer; `None`: any 2xx without a known
     /// failure word.
     pub expect: Option<Vec<String>>,
+}
+
+impl Group {
+    /// The shortest time between two updates of the account.
+    #[must_use]
+    pub fn pause(&self) -> Duration {
+        match self {
+            Self::Dyndns(account) => account.preset.pause,
+            Self::Cloudflare(_) | Self::Url(_) | Self::Run(_) => Duration::ZERO,
+        }
+    }
+}
+
+/// An account of a dyndns2 service or one of its cousins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dyndns {
+    /// How it is asked; for a server of the user's own made from its URL.
+    pub preset: Preset,
+    /// The URL as it stands in the configuration, for a server of the user's own.
+    pub url: Option<Secret>,
+    /// The user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The token.
+    pub token: Option<Secret>,
+    /// The names in ASCII, lower case, without a dot at the end; one may be empty
+    /// where the credentials decide the name.
+    pub hostnames: Vec<String>,
 }
 
 /// A `[[runs]]` section.

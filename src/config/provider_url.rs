@@ -143,7 +143,18 @@ fn hide_piece(piece: &str, mark: &str) -> String {
         Some((key, value)) => (Some(key), value),
         None => (None, piece),
     };
-    let harmless = matches!(value, "" | "{ipv4}" | "{ipv6}" | "{ipv6_prefix}");
+    let harmless = matches!(
+        value,
+        "" | "{ipv4}"
+            | "{ipv6}"
+            | "{ipv6_prefix}"
+            | "{ip}"
+            | "{ips}"
+            | "{host}"
+            | "{username}"
+            | "{password}"
+            | "{token}"
+    );
     let value = if harmless { value } else { mark };
     key.map_or_else(|| value.to_owned(), |key| format!("{key}={value}"))
 }
@@ -162,16 +173,24 @@ pub(super) fn names_secret(name: &str) -> bool {
     ["pass", "token", "key", "secret", "auth", "cookie", "pw"].iter().any(|word| name.contains(word))
 }
 
-/// Hides the URLs in a program's argument; other arguments are shown.
+/// Hides what is secret in the URL of a program's argument; other arguments are
+/// shown as they are. Where a URL ends cannot be told when more follows.
 pub(super) fn hide_in_argument(argument: &str, mark: &str) -> String {
-    let Some(scheme) = argument.find("https://").or_else(|| argument.find("http://")) else {
+    let lower = argument.to_ascii_lowercase();
+    let Some(scheme) = ["https://", "http://"].into_iter().filter_map(|scheme| lower.find(scheme)).min()
+    else {
         return argument.to_owned();
     };
     let (before, url) = argument.split_at_checked(scheme).unwrap_or((argument, ""));
-    if url.contains(char::is_whitespace) {
+    if url.contains(char::is_whitespace) || url.matches("://").count() > 1 {
         return format!("{before}{mark}");
     }
-    format!("{before}{}", hide(url, mark))
+    let hidden = match url.split_once('#') {
+        Some((url, _)) => format!("{}#{mark}", hide(url, mark)),
+        None => hide(url, mark),
+    };
+    // Also the form of a URL changes on the way; an argument has to stay itself.
+    if hidden.contains(mark) { format!("{before}{hidden}") } else { argument.to_owned() }
 }
 
 #[cfg(test)]
@@ -235,6 +254,10 @@ mod tests {
             "--url=https://#@a.example/?k=#"
         );
         assert_eq!(hide_in_argument("curl 'https://u:p@a.example/?k=v' -s", "#"), "curl '#");
+        assert_eq!(hide_in_argument("-o=http://u:p@a.example/,https://b.example/", "?"), "-o=?");
+        assert_eq!(hide_in_argument("HTTPS://u:p@a.example/", "?"), "https://?@a.example/");
+        assert_eq!(hide_in_argument("https://a.example/#token", "?"), "https://a.example/#?");
+        assert_eq!(hide_in_argument("https://a.example", "?"), "https://a.example");
         assert_eq!(hide_in_argument("{ipv4}", "#"), "{ipv4}");
         assert!(holds_secret("https://a.example/?API_KEY=1") && !holds_secret("https://a.example/?key="));
     }

@@ -11,7 +11,7 @@ use super::files::{Files, ReadFile};
 use super::problems::{ConfigError, Problems};
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, Tls, cloudflare, programs, requests};
+use super::{Config, Tls, cloudflare, dyndns, programs, requests};
 
 /// Minutes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -54,7 +54,8 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
     top.finish();
     if builder.targets.is_empty() {
         problems.warn(
-            "nothing to update: there is no [[cloudflare.records]], [[urls]] or [[runs]] section".into(),
+            "nothing to update: there is no [[cloudflare.records]], [[urls]], [[dyndns]] or [[runs]] section"
+                .into(),
         );
     }
     Config {
@@ -83,6 +84,9 @@ fn read_targets<'a>(
     }
     for section in top.take("urls").map_or_else(Vec::new, |value| value.sections("[[urls]]", false)) {
         requests::read(section, common, router, files, problems, &mut builder);
+    }
+    for section in top.take("dyndns").map_or_else(Vec::new, |value| value.sections("[[dyndns]]", false)) {
+        dyndns::read(section, common, router, files, problems, &mut builder);
     }
     for section in top.take("runs").map_or_else(Vec::new, |value| value.sections("[[runs]]", false)) {
         programs::read(section, common, router, problems, &mut builder);

@@ -19,9 +19,11 @@
 //! - a blocked target is silent until its configuration section changes
 //! - restarts with an unchanged address publish nothing
 //! - attempts at a target are bounded by its retry policy, whatever happens
+//! - an account that wants pauses gets one update at a time, and then a pause
 
 pub mod choice;
 mod nat;
+mod pace;
 mod report;
 mod target;
 
@@ -35,6 +37,7 @@ use crate::state::State;
 use crate::updaters::{Outcome, Task};
 use crate::url::LanUrl;
 use choice::{Choice, Kind, SourceStatus};
+use pace::Pace;
 pub use report::{Level, Report};
 use target::TargetStatus;
 
@@ -104,6 +107,8 @@ pub struct Engine {
     targets: Vec<TargetStatus>,
     /// For each group its targets, by entry, and whether a job is in flight.
     groups: Vec<(Vec<usize>, bool)>,
+    /// For each group, how its account wants to be left in peace.
+    paces: Vec<Pace>,
     state: State,
     random: Random,
     actions: VecDeque<Action>,
@@ -136,12 +141,20 @@ impl Engine {
             sources,
             targets,
             groups,
+            paces: config.groups.iter().map(Pace::new).collect(),
             state: State { targets: std::collections::BTreeMap::new(), ..state },
             random: Random::new(seed),
             actions: VecDeque::new(),
             round: 0,
             next_round: Duration::ZERO,
         }
+    }
+
+    /// Forgets that some accounts want pauses: for dry runs, which send nothing.
+    #[must_use]
+    pub fn without_pauses(mut self) -> Self {
+        self.paces = self.paces.iter().map(|_| Pace::default()).collect();
+        self
     }
 
     /// The next thing to do; `None` when there is nothing before [`Self::deadline`].
@@ -153,10 +166,12 @@ impl Engine {
     #[must_use]
     pub fn deadline(&self, now: Now) -> Duration {
         let looks = self.sources.iter().filter(|s| !s.looking).filter_map(|s| s.look_at);
-        let targets = self.groups.iter().filter(|(_, busy)| !busy).flat_map(|(members, _)| members);
-        let targets = targets
-            .filter_map(|index| self.targets.get(*index))
-            .filter_map(|target| target.due_at(&self.sources, now));
+        let free = self.groups.iter().zip(&self.paces).filter(|((_, busy), _)| !busy);
+        let targets = free.flat_map(|((members, _), pace)| members.iter().map(move |index| (index, pace)));
+        let targets = targets.filter_map(|(index, pace)| {
+            let due = self.targets.get(*index)?.due_at(&self.sources, now)?;
+            Some(due.max(pace.not_before))
+        });
         // A target that is due and waits for a free job waits for an event.
         let targets = targets.filter(|at| *at > now.elapsed);
         looks.chain(targets).fold(self.next_round, Duration::min)
@@ -270,13 +285,18 @@ impl Engine {
 
     fn start_job(&mut self, now: Now, group: usize) {
         let Some((members, busy)) = self.groups.get_mut(group) else { return };
-        if *busy {
+        let Some(pace) = self.paces.get_mut(group) else { return };
+        if *busy || now.elapsed < pace.not_before {
             return;
         }
         let mut tasks = Vec::new();
-        for index in members.iter() {
+        for place in pace.order(members.len()) {
+            let Some(index) = members.get(place) else { continue };
             if let Some(task) = self.targets.get_mut(*index).and_then(|t| t.start(&self.sources, now)) {
                 tasks.push(task);
+                if pace.takes_turns(place) {
+                    break;
+                }
             }
         }
         if !tasks.is_empty() {
@@ -289,14 +309,18 @@ impl Engine {
     fn finished(&mut self, now: Now, group: usize, outcomes: &[(usize, Outcome)], took: Duration) {
         let Some((members, busy)) = self.groups.get_mut(group) else { return };
         *busy = false;
+        if let Some(pace) = self.paces.get_mut(group) {
+            pace.finished(outcomes, now.elapsed, &mut self.random);
+        }
+        let mut reports = Vec::new();
         for index in members.iter() {
             let Some(target) = self.targets.get_mut(*index) else { continue };
             let outcome = outcomes.iter().find(|(entry, _)| *entry == target.entry()).map(|(_, o)| o);
-            if let Some(report) = target.finish(outcome, now, took, &mut self.random) {
-                self.actions.push_back(Action::Report(report));
-            }
+            reports.extend(target.finish(outcome, now, took, &mut self.random));
         }
+        // What is reported is on the disk: whoever acts on the line may kill us.
         self.save();
+        self.actions.extend(reports.into_iter().map(Action::Report));
     }
 
     fn save(&mut self) {

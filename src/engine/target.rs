@@ -27,6 +27,8 @@ pub(super) struct TargetStatus {
     complained: bool,
     /// The last failure, until it is mended.
     failure: Option<String>,
+    /// What the last update changed nothing about.
+    unchanged: Option<Addresses>,
 }
 
 /// What a target should hold now.
@@ -60,6 +62,7 @@ impl TargetStatus {
             in_flight: None,
             complained: false,
             failure: None,
+            unchanged: None,
         }
     }
 
@@ -177,7 +180,15 @@ impl TargetStatus {
             (false, _) => format!("already {addresses}"),
         };
         let change = Some((old, addresses));
-        Report { change, took: Some(took), ..Report::new(Level::Info, &self.config.name, text) }
+        let needless = !changed && self.config.refresh.is_none() && self.unchanged == Some(addresses);
+        self.unchanged = (!changed).then_some(addresses);
+        // Providers call that abuse, so nobody should do it without being told.
+        let (level, text) = if needless {
+            (Level::Warning, format!("{text}, as the time before: this update was needless"))
+        } else {
+            (Level::Info, text)
+        };
+        Report { change, took: Some(took), ..Report::new(level, &self.config.name, text) }
     }
 
     /// Whether what it holds is not what it should, or is not certain.
@@ -233,16 +244,20 @@ impl TargetStatus {
 
     fn wanted(&self, sources: &[SourceStatus]) -> Result<Wanted, Waiting> {
         let mut wanted = Wanted { addresses: Addresses::default(), covers: Needs::default() };
+        let mut refused = None;
         for kind in self.kinds() {
             let required = has(self.config.required, kind);
             match self.choice(sources, kind) {
                 Choice::Known(value, source) => match self.publishable(sources, value, source) {
                     Ok(value) => wanted.put(value, self.config.ipv6_suffix),
-                    Err(why) if required => {
+                    Err(why) => {
                         let label = sources.get(source).map_or("", |source| source.label.as_str());
-                        return Err(Waiting::Useless(format!("{label}: {why}")));
+                        let why = format!("{label}: {why}");
+                        if required {
+                            return Err(Waiting::Useless(why));
+                        }
+                        refused.get_or_insert(why);
                     }
-                    Err(_) => {}
                 },
                 Choice::Pending => return Err(Waiting::Pending),
                 Choice::Absent(_) if required && self.config.empty_when_absent => wanted.cover(kind),
@@ -252,7 +267,8 @@ impl TargetStatus {
             }
         }
         if wanted.addresses.is_empty() {
-            return Err(Waiting::Unknown("no address is known".to_owned()));
+            let unknown = || Waiting::Unknown("no address is known".to_owned());
+            return Err(refused.map_or_else(unknown, Waiting::Useless));
         }
         Ok(wanted)
     }

@@ -1,6 +1,6 @@
 //! The engine's invariants, with time as a value.
 
-use std::net::Ipv6Addr;
+mod sources;
 
 use super::*;
 use crate::address::{Addresses, Finding, Prefix};
@@ -523,137 +523,81 @@ fn another_gateway_is_worth_a_warning() {
     }
 }
 
-fn echo() -> Source {
-    Source::Echo("https://echo.example/".into())
+#[test]
+fn a_second_update_in_a_row_that_changed_nothing_is_worth_a_warning() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, Outcome::Published { changed: false });
+    assert_eq!(bench.reports.last().map(|report| report.level), Some(Level::Info));
+    // An answer gets lost, and the address is back by then.
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    bench.finish(0, retry());
+    bench.pass(300 * SECOND);
+    if !bench.jobs.is_empty() {
+        bench.finish(0, retry());
+    }
+    bench.observe(0, seen("1.1.1.1"));
+    bench.pass(7200 * SECOND);
+    bench.finish(0, Outcome::Published { changed: false });
+    let last = bench.reports.last().unwrap();
+    assert_eq!(last.level, Level::Warning);
+    assert_eq!(last.text, "already 1.1.1.1, as the time before: this update was needless");
 }
 
-/// A target with these sources of its IPv4 address, by preference.
-fn bench_of(sources: Vec<Source>, agree: usize) -> Bench {
-    let ipv4 = (0..sources.len()).collect();
-    let target = Target { ipv4, agree, ..target("t", 0, IPV4) };
-    Bench::new(&config(sources, vec![target]), State::default())
-}
-
-fn said(bench: &Bench, words: &str) -> bool {
-    bench.reports.iter().any(|report| report.text.contains(words))
+/// Three names of an account that wants a pause of ten minutes.
+fn account_with_pauses() -> Config {
+    let text = "ipv4 = [\"upnp\"]\nipv6 = []\n[[dyndns]]\nprovider = \"easydns\"\nusername = \"me\"\n\
+                password = \"pw\"\nhostnames = [\"a.example.org\", \"b.example.org\", \"c.example.org\"]";
+    crate::config::parse(text, std::path::Path::new("c.toml"), &|_| Err(String::new())).unwrap()
 }
 
 #[test]
-fn double_nat_is_told_in_words() {
-    let mut bench = bench_of(vec![upnp(), echo()], 1);
-    bench.observe(0, seen("192.168.1.5"));
-    assert!(bench.looks.is_empty() && bench.jobs.is_empty(), "the echo service is not even asked");
-    assert!(said(&bench, "itself behind another router (double NAT)"), "{:?}", bench.reports);
-    let mut bench = bench_of(vec![interface()], 1);
-    bench.observe(0, seen("192.168.1.5"));
-    assert!(said(&bench, "it is behind a router"), "{:?}", bench.reports);
-}
-
-#[test]
-fn an_echo_service_does_not_overrule_a_router_behind_a_nat() {
-    for (inner, words) in [("100.72.3.9", "shared by your provider"), ("10.0.0.2", "double NAT")] {
-        let mut bench = bench_of(vec![echo(), upnp()], 1);
-        assert_eq!(bench.looks, [0, 1], "the router is asked as well");
-        bench.observe(0, seen("1.1.1.1"));
-        assert!(bench.jobs.is_empty(), "the router may yet object");
-        bench.observe(1, seen(inner));
-        assert!(bench.jobs.is_empty());
-        assert!(said(&bench, words) && said(&bench, "the internet sees 1.1.1.1"), "{:?}", bench.reports);
-        for _ in 0..5 {
-            bench.pass(300 * SECOND);
-            bench.observe(0, seen("1.1.1.1"));
-            bench.observe(1, Observation::unknown("timed out"));
-            assert!(bench.jobs.is_empty(), "its last word counts");
+fn an_account_that_wants_pauses_gets_one_update_at_a_time() {
+    let mut bench = Bench::new(&account_with_pauses(), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    let mut entries = Vec::new();
+    let mut times = Vec::new();
+    while entries.len() < 3 {
+        if let Some((_, tasks)) = bench.jobs.first() {
+            assert_eq!(tasks.len(), 1);
+            entries.push(tasks[0].entry);
+            times.push(bench.now.elapsed);
+            // The first fails for ever; it does not hold up the others.
+            let outcome = if tasks[0].entry == 0 { retry() } else { published() };
+            bench.finish(0, outcome);
+            assert!(!bench.engine.is_settled(bench.now) || entries.len() == 3, "--once waits for the pause");
         }
-        bench.pass(300 * SECOND);
-        bench.observe(0, seen("1.1.1.1"));
-        bench.observe(1, seen("1.1.1.1"));
-        assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+        if bench.looks.contains(&0) {
+            bench.observe(0, seen("1.1.1.1"));
+        }
+        bench.tick();
+    }
+    assert_eq!(entries, [0, 1, 2]);
+    for pair in times.windows(2) {
+        assert!((600 * SECOND..=751 * SECOND).contains(&(pair[1] - pair[0])), "{times:?}");
     }
 }
 
 #[test]
-fn an_echo_service_does_not_overrule_ds_lite() {
-    let mut bench = bench_of(vec![upnp(), echo()], 1);
-    bench.observe(0, Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") });
-    bench.observe(1, seen("1.1.1.1"));
-    assert!(bench.jobs.is_empty());
-    assert!(said(&bench, "no IPv4 address of its own: DS-Lite"), "{:?}", bench.reports);
+fn a_dry_run_needs_no_pauses() {
+    let config = account_with_pauses();
+    let mut engine = Engine::new(&config, State::default(), 1).without_pauses();
+    let now = Now { elapsed: Duration::ZERO, unix: None };
+    engine.handle(now, Event::Tick);
+    engine.handle(now, Event::Observed { source: 0, observation: seen("1.1.1.1"), gateway: None });
+    let publish = std::iter::from_fn(|| engine.action()).find_map(|action| match action {
+        Action::Publish { tasks, .. } => Some(tasks.len()),
+        _ => None,
+    });
+    assert_eq!(publish, Some(3));
 }
 
 #[test]
-fn an_echo_service_alone_is_believed_and_so_is_one_beside_a_dead_router() {
-    let mut bench = bench_of(vec![echo()], 1);
-    bench.observe(0, seen("1.1.1.1"));
-    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
-    let mut bench = bench_of(vec![upnp(), echo()], 1);
-    bench.observe(0, Observation::unknown("no router"));
-    bench.observe(1, seen("1.1.1.1"));
-    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
-}
-
-#[test]
-fn echo_services_that_agree_do_not_outvote_a_router_behind_a_nat() {
-    let other = Source::Echo("https://other.example/".into());
-    let mut bench = bench_of(vec![echo(), other, upnp()], 2);
-    bench.observe(0, seen("1.1.1.1"));
-    bench.observe(1, seen("1.1.1.1"));
-    bench.observe(2, seen("100.72.3.9"));
-    assert!(bench.jobs.is_empty());
-    assert!(said(&bench, "shared by your provider"), "{:?}", bench.reports);
-}
-
-#[test]
-fn disagreement_with_an_echo_service_is_explained() {
-    for (inner, words) in [("100.72.3.9", "shared by your provider"), ("2.2.2.2", "a VPN")] {
-        let mut bench = bench_of(vec![upnp(), echo()], 2);
-        bench.observe(0, seen(inner));
-        bench.observe(1, seen("1.1.1.1"));
-        assert!(bench.jobs.is_empty());
-        assert!(said(&bench, "fewer than 2 sources agree") && said(&bench, words), "{:?}", bench.reports);
-    }
-}
-
-#[test]
-fn three_kinds_of_sources_do_not_flap_when_the_first_fails_for_a_moment() {
-    let mut bench = bench_of(vec![upnp(), interface(), echo()], 1);
-    bench.observe(0, seen("1.1.1.1"));
-    bench.finish(0, published());
-    for round in 0..40 {
-        bench.pass(300 * SECOND);
-        let healthy = round % 3 == 2;
-        bench.observe(0, if healthy { seen("1.1.1.1") } else { Observation::unknown("timed out") });
-        assert!(!bench.looks.contains(&1) && !bench.looks.contains(&2), "round {round}");
-        assert!(bench.jobs.is_empty(), "round {round}");
-    }
-    // Gone for good: the next in line is believed, and passed over when it has none.
-    for _ in 0..4 {
-        bench.pass(300 * SECOND);
-        bench.looks.retain(|source| *source != 0);
-        bench.handle(Event::Observed { source: 0, observation: Observation::unknown("gone"), gateway: None });
-    }
-    bench.observe(1, Observation { ipv4: Finding::Absent("none".into()), ..Observation::unknown("no") });
-    bench.observe(2, seen("3.3.3.3"));
-    assert_eq!(bench.sent_ipv4(0), Some("3.3.3.3".into()));
-}
-
-#[test]
-fn a_new_prefix_moves_all_its_records_in_one_go() {
-    let needs = Needs { ipv6_prefix: true, ..NONE };
-    let record = |entry: usize| {
-        let suffix = Some(Ipv6Addr::from_bits(u128::try_from(entry).unwrap() + 1));
-        Target { entry, ipv6_suffix: suffix, ..target(&format!("t{entry}"), 0, needs) }
-    };
-    let mut bench = Bench::new(&config(vec![upnp()], (0..4).map(record).collect()), State::default());
-    for network in ["2a00:1:2:300::", "2a00:9:9:900::"] {
-        let prefix = Prefix::new(network.parse().unwrap(), 56).unwrap();
-        bench.observe(0, Observation { ipv6_prefix: Finding::Known(prefix), ..Observation::unknown("no") });
-        assert_eq!(bench.jobs.len(), 1, "one job for all");
-        let (_, tasks) = &bench.jobs[0];
-        let sent: Vec<_> = tasks.iter().map(|task| task.addresses.ipv6.unwrap()).collect();
-        let hosts: Vec<_> = (1..5).map(|host| prefix.host(Ipv6Addr::from_bits(host))).collect();
-        assert_eq!(sent, hosts);
-        bench.finish(0, published());
-        bench.pass(300 * SECOND);
-    }
+fn a_target_that_takes_either_family_tells_why_it_gets_neither() {
+    let either = Target { optional: IPV4.or(IPV6), ..target("t", 0, NONE) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![either]), State::default());
+    bench.observe(0, seen("100.72.3.9"));
+    let lines: Vec<_> = bench.reports.iter().map(|report| report.text.as_str()).collect();
+    assert!(lines.iter().any(|line| line.contains("carrier-grade NAT (RFC 6598)")), "{lines:?}");
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::address::Finding;
+use crate::address::{self, Finding, Scope};
 
 /// The gateway's port for requests.
 pub const PORT: u16 = 5351;
@@ -184,14 +184,17 @@ impl ExternalAddress {
     }
 
     /// What it tells about the address. No refusal says that there is
-    /// definitely none.
+    /// definitely none, and neither does an address that no host can have.
     #[must_use]
     pub fn finding(&self) -> Finding<Ipv4Addr> {
         match self.result {
             ResultCode::Success if self.address.is_unspecified() => {
                 Finding::Unknown(format!("NAT-PMP: {}", ResultCode::NetworkFailure))
             }
-            ResultCode::Success => Finding::Known(self.address),
+            ResultCode::Success => match address::scope(self.address.into()) {
+                Scope::Global | Scope::Local(_) => Finding::Known(self.address),
+                Scope::Unusable(why) => Finding::Unknown(format!("NAT-PMP: {} is {why}", self.address)),
+            },
             refusal => Finding::Unknown(format!("NAT-PMP: {refusal}")),
         }
     }

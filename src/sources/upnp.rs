@@ -6,7 +6,7 @@
 //! and every [`SOAP_EVERY`]th look asks by SOAP in any case, since the NAT-PMP of
 //! some gateways lags behind.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::Look;
@@ -163,12 +163,17 @@ impl Known {
         if self.natpmp.useless || self.asks_ipv6 || due {
             return false;
         }
-        let deadline = Instant::now().checked_add(CONFIRM_TIME).unwrap_or_else(Instant::now);
-        let answer = natpmp::client::external_address(self.location.host(), deadline);
-        self.natpmp.useless = answer.is_err();
-        let confirmed = answer.is_ok_and(|answer| answer.finding() == Finding::Known(address));
+        let told = self.ask_natpmp();
+        self.natpmp.useless = told.is_none();
+        let confirmed = told == Some(Finding::Known(address));
         self.natpmp.looks = if confirmed { self.natpmp.looks.saturating_add(1) } else { 0 };
         confirmed
+    }
+
+    fn ask_natpmp(&self) -> Option<Finding<Ipv4Addr>> {
+        let deadline = Instant::now().checked_add(CONFIRM_TIME)?;
+        let answer = natpmp::client::external_address(self.location.host(), deadline);
+        answer.ok().map(|answer| answer.finding())
     }
 
     /// Whether this answer stands by itself: an address that can be published, or
@@ -183,9 +188,10 @@ impl Known {
     }
 
     fn take(&mut self, answer: Observation) {
-        // NAT-PMP has confirmed a moment ago what is no longer so: it lags.
+        // NAT-PMP was not asked this time. If it still tells what is no longer so,
+        // it lags.
         if self.natpmp.looks > 0 && answer.ipv4 != self.found.ipv4 {
-            self.natpmp.useless = true;
+            self.natpmp.useless = self.ask_natpmp().as_ref() == Some(&self.found.ipv4);
         }
         self.natpmp.looks = 0;
         self.found = answer;

@@ -4,8 +4,10 @@
 //! requests and outcomes. `web.rs` and `process.rs` perform what it asks for.
 
 pub mod cloudflare;
+pub mod dyndns2;
 pub mod idn;
 pub mod placeholders;
+pub mod providers;
 pub mod quote;
 pub mod run;
 pub mod url;

@@ -8,6 +8,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::dyndns2::wait;
 use super::quote::quoted;
 use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Task, placeholders};
 use crate::config;
@@ -17,8 +18,6 @@ use crate::config;
 const PERSON: Duration = Duration::from_secs(30 * 60);
 /// After 429 without `Retry-After`.
 const LIMITED: Duration = Duration::from_secs(5 * 60);
-/// The longest wait that `w<n>h` may ask for.
-const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Lines of an answer that are looked at: one for each host name.
 const MAX_LINES: usize = 20;
 
@@ -167,23 +166,6 @@ fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Optio
         }
     };
     Some(blocked(format!("{what} ({}); {todo}", said())))
-}
-
-/// `w60s`, `w5m`, `w1h`.
-fn wait(word: &str) -> Option<Duration> {
-    let rest = word.strip_prefix('w')?;
-    let (digits, unit) = rest.split_at_checked(rest.len().checked_sub(1)?)?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let unit: u64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        _ => return None,
-    };
-    let seconds = digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit);
-    Some(Duration::from_secs(seconds).min(MAX_WAIT))
 }
 
 /// What a server might say back to us: whatever stands in the URL behind its

@@ -67,7 +67,9 @@ pub fn redirect(url: &str, location: &str) -> Option<String> {
     let location = location.trim().split('#').next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = split_authority(rest);
-    let target = if let Some((new_scheme, new_rest)) = location.split_once("://") {
+    // Behind a slash or question mark it belongs to a path or query.
+    let absolute = location.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?']));
+    let target = if let Some((new_scheme, new_rest)) = absolute {
         let (new_authority, new_path) = split_authority(new_rest);
         let upgrade = scheme.eq_ignore_ascii_case("http") && new_scheme.eq_ignore_ascii_case("https");
         let same_scheme = scheme.eq_ignore_ascii_case(new_scheme);
@@ -159,6 +161,7 @@ mod tests {
             ("/c?d#e", Some("https://me:pw@Ddns.example:8443/c?d")),
             ("c", Some("https://me:pw@Ddns.example:8443/a/c")),
             ("?c", Some("https://me:pw@Ddns.example:8443/a/b?c")),
+            ("/c?from=https://x/", Some("https://me:pw@Ddns.example:8443/c?from=https://x/")),
             ("HTTPS://ddns.example:8443/c", Some("https://ddns.example:8443/c")),
             ("//ddns.example:8443/c", Some("https://ddns.example:8443/c")),
             ("https://ddns.example/c", None),

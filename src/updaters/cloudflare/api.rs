@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::CloudflareRecord;
 use crate::secret::Secret;
+use crate::updaters::idn::to_ascii;
 use crate::updaters::quote::quoted;
 use crate::updaters::{Reply, Request};
 
@@ -139,7 +140,9 @@ impl Api {
     /// The zones of a reply to [`Api::zones`] or [`Api::zones_named`].
     pub(super) fn read_zones(&self, reply: &Reply) -> Result<Page<Zone>, Refusal> {
         self.read_page(reply, ZONES_A_PAGE, |zone| {
-            Ok(Some(Zone { id: id(zone)?, name: required(zone, "name")?.to_ascii_lowercase() }))
+            let id = id(zone)?;
+            // Becomes part of a URL; a zone with another name cannot be ours.
+            Ok(to_ascii(required(zone, "name")?).ok().map(|name| Zone { id, name }))
         })
     }
 

@@ -1,0 +1,195 @@
+//! Properties of what arrives in datagrams: SSDP, NAT-PMP, netlink.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use ddns_update_daemon::address::{Finding, Scope, scope};
+use ddns_update_daemon::natpmp::message::{ExternalAddress, MAX_DATAGRAM, ResultCode, restarted};
+use ddns_update_daemon::netlink::message::{Address, Link, Message, parse};
+use ddns_update_daemon::ssdp::message::{Answer, MAX_TEXT, Notify, NotifyKind, Verdict};
+use ddns_update_daemon::ssdp::sieve::{
+    MAX_LOCATIONS, MAX_PER_HOST, MAX_PER_SECOND, RESERVED, Senders, Sieve,
+};
+use ddns_update_daemon::url::MAX_URL;
+
+const SENDERS: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1)), IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1))];
+
+/// An answer leads to its sender and to nobody else, says what stands in the
+/// datagram once, and is written and read again unchanged.
+pub(super) fn ssdp_answer(data: &[u8]) {
+    for sender in SENDERS {
+        let Ok(answer) = Answer::parse(data, sender) else { continue };
+        assert_eq!(answer.location.host(), sender);
+        assert!(answer.location.to_string().len() <= MAX_URL);
+        assert_eq!(values(data, "ST"), [answer.st.as_str()]);
+        assert_eq!(values(data, "LOCATION").len(), 1);
+        check_text(&answer.st);
+        answer.usn.iter().chain(&answer.server).for_each(|text| check_text(text));
+        assert_eq!(Answer::parse(answer.to_string().as_bytes(), sender), Ok(answer));
+    }
+}
+
+/// The same of a notification, whose location may be missing.
+pub(super) fn ssdp_notify(data: &[u8]) {
+    for sender in SENDERS {
+        let Ok(notify) = Notify::parse(data, sender) else { continue };
+        assert!(Answer::parse(data, sender).is_err(), "one datagram is one thing");
+        assert!(notify.location.iter().all(|location| location.host() == sender));
+        assert!(notify.kind != NotifyKind::Alive || notify.location.is_some());
+        assert_eq!(values(data, "NT"), [notify.nt.as_str()]);
+        check_text(&notify.nt);
+        assert_eq!(Notify::parse(notify.to_string().as_bytes(), sender), Ok(notify));
+    }
+}
+
+fn check_text(text: &str) {
+    assert!((1..=MAX_TEXT).contains(&text.len()));
+    assert!(!text.contains(['\r', '\n', '\0']));
+}
+
+/// A second reader, as simple as can be: the values of every line of this name.
+fn values(datagram: &[u8], name: &str) -> Vec<String> {
+    let text = String::from_utf8_lossy(datagram);
+    let head = text.split('\n').skip(1).map(|line| line.strip_suffix('\r').unwrap_or(line));
+    head.take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(key, _)| key.trim().eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim().to_owned())
+        .collect()
+}
+
+/// Under every sequence of answers the bounds of a search hold, and no flood of
+/// others takes a place or a datagram from the gateway.
+pub(super) fn ssdp_sieve(data: &[u8]) {
+    let [setting, script @ ..] = data else { return };
+    let gateway = Ipv4Addr::new(192, 168, 1, 1);
+    let senders = Senders {
+        gateway: (setting & 1 != 0).then_some(gateway),
+        only_gateway: setting & 2 != 0,
+        subnets: if setting & 4 != 0 { vec![(Ipv4Addr::new(192, 168, 1, 7), 24)] } else { Vec::new() },
+    };
+    let mut sieve = Sieve::new(senders.clone());
+    let mut elapsed = Duration::ZERO;
+    let mut read: BTreeMap<(u64, bool), u32> = BTreeMap::new();
+    let mut found: Vec<(IpAddr, String)> = Vec::new();
+    for event in script.chunks_exact(3) {
+        let (host, place, step) = (event[0], event[1], event[2]);
+        elapsed += Duration::from_millis(u64::from(step & 0xf) * 20);
+        let sender = IpAddr::V4(Ipv4Addr::from([192, 168, 1 + (host >> 7), host & 0x1f]));
+        let is_gateway = senders.gateway.map(IpAddr::V4) == Some(sender);
+        // A flood of one sender, so that short inputs reach the limit.
+        for _ in 0..=(step >> 4) * 5 {
+            let admitted = sieve.admit(sender, elapsed);
+            let count = read.entry((elapsed.as_secs(), is_gateway)).or_default();
+            assert!(admitted || !is_gateway || *count == MAX_PER_SECOND, "the gateway is always heard");
+            *count += u32::from(admitted);
+            assert!(*count <= MAX_PER_SECOND);
+            assert!(!admitted || is_gateway || !senders.only_gateway);
+            assert!(!admitted || is_gateway || senders.subnets.is_empty() || host >> 7 == 0);
+        }
+        let st = ["upnp:rootdevice", "urn:schemas-upnp-org:device:Printer:1"][usize::from(place >> 7)];
+        let text =
+            format!("HTTP/1.1 200 OK\r\nST: {st}\r\nLOCATION: http://{sender}:5000/{}\r\n\r\n", place & 0x7f);
+        let answer = Answer::parse(text.as_bytes(), sender).expect("a good answer");
+        let entry = (sender, answer.location.to_string());
+        let fresh = answer.verdict() != Verdict::NotAGateway && !found.contains(&entry);
+        let passed = sieve.pass(&answer);
+        assert!(fresh || !passed);
+        if is_gateway && fresh {
+            let of_gateway = found.iter().filter(|(host, _)| *host == sender).count();
+            assert!(passed || of_gateway >= RESERVED, "its places are its own");
+        }
+        if passed {
+            found.push(entry);
+        }
+        assert!(found.len() <= MAX_LOCATIONS);
+        assert!(is_gateway || found.iter().filter(|(host, _)| *host == sender).count() <= MAX_PER_HOST);
+    }
+}
+
+/// An answer is written and read again unchanged, and tells an address only as a
+/// success, word for word, and only one that a host could have.
+pub(super) fn natpmp(data: &[u8]) {
+    if let Ok(answer) = ExternalAddress::parse(data) {
+        assert!(data.len() <= MAX_DATAGRAM && data.starts_with(&[0, 128]));
+        assert_eq!(ExternalAddress::parse(&answer.to_bytes()), Ok(answer));
+        if let Finding::Known(address) = answer.finding() {
+            assert_eq!(answer.result, ResultCode::Success);
+            assert_eq!(data.get(8..12), Some(&address.octets()[..]));
+            assert!(!matches!(scope(address.into()), Scope::Unusable(_)), "{address}");
+        }
+    }
+    let number =
+        |at: usize| data.get(at..at + 4).map_or(7, |bytes| u32::from_be_bytes(bytes.try_into().expect("4")));
+    let (last, elapsed, new) = (number(0), number(4), number(8));
+    let on_time = u64::from(new) >= u64::from(last) + u64::from(elapsed);
+    assert!(!(on_time && restarted(last, Duration::from_secs(elapsed.into()), new)));
+    assert!(last < 4 || restarted(last, Duration::from_secs(elapsed.into()), 0));
+}
+
+const SEQUENCE: u32 = 5;
+
+/// No more messages than headers fit into the bytes; a cut loses messages but
+/// changes none; what is read is written and read again unchanged.
+pub(super) fn netlink(data: &[u8]) {
+    let messages = parse(data, SEQUENCE);
+    assert!(messages.len() <= data.len() / 16 * 2);
+    let half = parse(&data[..data.len() / 2], SEQUENCE);
+    assert_eq!(messages[..half.len()], half);
+    for message in messages {
+        match &message {
+            Message::Link(link) => {
+                assert!(link.name.chars().count() < 16 && !link.name.contains('\0'));
+                // A name that is no UTF-8 has grown by its replacement.
+                if link.name.len() < 16 {
+                    assert_eq!(parse(&write_link(link), SEQUENCE), [message]);
+                }
+            }
+            Message::Address(address) => {
+                assert!(address.prefix_length <= if address.address.is_ipv4() { 32 } else { 128 });
+                assert!(address.address.is_ipv6() || !address.temporary);
+                assert_eq!(parse(&write_address(address), SEQUENCE), [message]);
+            }
+            Message::Done | Message::Interrupted | Message::Error(_) | Message::Other => {}
+        }
+    }
+}
+
+fn write(kind: u16, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(16 + body.len()).expect("short");
+    let numbers =
+        [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 2], &SEQUENCE.to_ne_bytes(), &[0; 4], body];
+    numbers.concat()
+}
+
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(4 + value.len()).expect("short");
+    let mut bytes = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+fn write_link(link: &Link) -> Vec<u8> {
+    let flags = u32::from(link.up) | u32::from(link.loopback) << 3 | u32::from(link.multicast) << 12;
+    let name = attribute(3, &[link.name.as_bytes(), &[0]].concat());
+    write(16, &[&[0; 4][..], &link.index.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 4], &name].concat())
+}
+
+fn write_address(address: &Address) -> Vec<u8> {
+    let (family, bytes) = match address.address {
+        IpAddr::V4(address) => (2, address.octets().to_vec()),
+        IpAddr::V6(address) => (10, address.octets().to_vec()),
+    };
+    let flags =
+        u32::from(address.temporary) | u32::from(address.deprecated) << 5 | u32::from(address.tentative) << 6;
+    let seconds = |time: Option<Duration>| {
+        time.map_or(u32::MAX, |time| u32::try_from(time.as_secs()).expect("as read")).to_ne_bytes()
+    };
+    let cache = [&seconds(address.preferred)[..], &seconds(address.valid), &[0; 8]].concat();
+    let attributes =
+        [attribute(2, &bytes), attribute(8, &flags.to_ne_bytes()), attribute(6, &cache)].concat();
+    let fixed = [family, address.prefix_length, 0, 0];
+    write(20, &[&fixed[..], &address.index.to_ne_bytes(), &attributes].concat())
+}

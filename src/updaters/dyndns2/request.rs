@@ -1,0 +1,218 @@
+//! From a preset, the user's section and addresses to a request.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use crate::address::Addresses;
+use crate::config::Dyndns;
+use crate::updaters::providers::Preset;
+use crate::updaters::{Request, SHORT_REPLY};
+
+/// The request that gives `addresses` to `hosts`. A template that splits
+/// families gets one family only; `ipv6` says which URL.
+pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ipv6: bool) -> Request {
+    let preset = &config.preset;
+    let values = Values { config, hosts, addresses };
+    let url = preset.url6.as_deref().filter(|_| ipv6).unwrap_or(&preset.url);
+    let mut headers = Vec::new();
+    if let Some(user) = preset.basic.as_deref().and_then(|user| values.fill(user, str::to_owned)) {
+        headers.push(("Authorization".to_owned(), format!("Basic {}", base64(user.as_bytes()))));
+    }
+    if let Some((name, text)) = &preset.header {
+        headers.extend(values.fill(text, str::to_owned).map(|text| (name.clone(), text)));
+    }
+    if preset.form.is_some() {
+        headers.push(("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+    }
+    Request {
+        method: preset.method,
+        url: values.url(url),
+        headers,
+        body: preset.form.as_deref().map(|form| values.parameters(form)),
+        max_reply: SHORT_REPLY,
+    }
+}
+
+/// What placeholders stand for.
+pub(super) struct Values<'a> {
+    pub(super) config: &'a Dyndns,
+    pub(super) hosts: &'a [&'a str],
+    pub(super) addresses: &'a Addresses,
+}
+
+impl Values<'_> {
+    fn url(&self, template: &str) -> String {
+        let (path, query) = match template.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (template, None),
+        };
+        let mut url = self.fill(path, percent_encoded).unwrap_or_default();
+        if let Some(query) = query {
+            url.push('?');
+            url.push_str(&self.parameters(query));
+        }
+        url
+    }
+
+    /// Parameters whose value there is not are left out.
+    fn parameters(&self, template: &str) -> String {
+        let filled: Vec<String> =
+            template.split('&').filter_map(|parameter| self.fill(parameter, percent_encoded)).collect();
+        filled.join("&")
+    }
+
+    /// `None`: it holds a placeholder that stands for nothing.
+    pub(super) fn fill(&self, template: &str, encode: fn(&str) -> String) -> Option<String> {
+        let (mut filled, mut rest) = (String::new(), template);
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (placeholder, after) = behind.split_once('}')?;
+            filled.push_str(before);
+            let (name, otherwise) = match placeholder.split_once('|') {
+                Some((name, otherwise)) => (name, Some(otherwise.to_owned())),
+                None => (placeholder, None),
+            };
+            filled.push_str(&self.value(name, encode).or(otherwise)?);
+            rest = after;
+        }
+        filled.push_str(rest);
+        Some(filled)
+    }
+
+    fn value(&self, name: &str, encode: fn(&str) -> String) -> Option<String> {
+        let host = || self.hosts.first().copied().filter(|host| !host.is_empty());
+        let secret = |secret: &Option<crate::secret::Secret>| Some(secret.as_ref()?.reveal().to_owned());
+        Some(match name {
+            "host" => {
+                host()?;
+                self.hosts.iter().map(|host| encode(host)).collect::<Vec<_>>().join(",")
+            }
+            "label" => encode(label(host()?, self.zone().as_deref())),
+            "zone" => encode(&self.zone()?),
+            "username" => encode(self.config.username.as_deref()?),
+            "password" => encode(&secret(&self.config.password)?),
+            "token" => encode(&secret(&self.config.token)?),
+            "raw_token" => query_encoded(&secret(&self.config.token)?),
+            // Colons and commas may stand in a query (RFC 3986, section 3.4).
+            "ipv4" => self.addresses.ipv4?.to_string(),
+            "ipv6" => self.addresses.ipv6?.to_string(),
+            "ip" => self.all().first()?.to_string(),
+            "ips" => {
+                let all: Vec<String> = self.all().iter().map(ToString::to_string).collect();
+                if all.is_empty() { None } else { Some(all.join(",")) }?
+            }
+            _ => return None,
+        })
+    }
+
+    fn all(&self) -> Vec<IpAddr> {
+        addresses(self.addresses)
+    }
+
+    fn zone(&self) -> Option<String> {
+        zone(&self.config.preset, self.config.username.as_deref())
+    }
+}
+
+/// IPv4 first.
+pub(super) fn addresses(addresses: &Addresses) -> Vec<IpAddr> {
+    let ipv4 = addresses.ipv4.map(IpAddr::from);
+    ipv4.into_iter().chain(addresses.ipv6.map(IpAddr::from)).collect()
+}
+
+/// What `{zone}` stands for.
+#[must_use]
+pub fn zone(preset: &Preset, username: Option<&str>) -> Option<String> {
+    match preset.zone.as_deref()? {
+        "{username}" => Some(username?.trim_end_matches('.').to_ascii_lowercase()),
+        zone => Some(zone.to_owned()),
+    }
+}
+
+/// What of `host` stands in front of `zone`; `@` for the zone itself.
+fn label<'h>(host: &'h str, zone: Option<&str>) -> &'h str {
+    let Some(zone) = zone else { return host };
+    match host.strip_suffix(zone) {
+        Some("") => "@",
+        Some(front) => front.strip_suffix('.').unwrap_or(host),
+        None => host,
+    }
+}
+
+/// Everything but the unreserved characters encoded (RFC 3986, section 2.3).
+pub(super) fn percent_encoded(text: &str) -> String {
+    encoded(text, b"-._~")
+}
+
+/// As it is, as far as it may stand in a query.
+fn query_encoded(text: &str) -> String {
+    encoded(text, b"-._~!$'()*+,;=:@/?")
+}
+
+fn encoded(text: &str, allowed: &[u8]) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || allowed.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+/// RFC 4648, section 4.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32, shift: u32| {
+        let index = usize::try_from((bits >> shift) & 63).unwrap_or(0);
+        DIGITS.get(index).map_or('=', |digit| char::from(*digit))
+    };
+    bytes.chunks(3).fold(String::new(), |mut text, chunk| {
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
+        text.push(digit(bits, 18));
+        text.push(digit(bits, 12));
+        text.push(if chunk.len() > 1 { digit(bits, 6) } else { '=' });
+        text.push(if chunk.len() > 2 { digit(bits, 0) } else { '=' });
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (text, code) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+            ("\u{ff}>?", "w78+Pw=="),
+        ] {
+            assert_eq!(base64(text.as_bytes()), code);
+        }
+    }
+
+    #[test]
+    fn awkward_texts_are_encoded() {
+        assert_eq!(percent_encoded("a&b=c d%ö#+/?"), "a%26b%3Dc%20d%25%C3%B6%23%2B%2F%3F");
+        assert_eq!(query_encoded("Ab+/=:1&#%\""), "Ab+/=:1%26%23%25%22");
+    }
+
+    #[test]
+    fn labels_stand_in_front_of_their_zone() {
+        for (host, zone, expected) in [
+            ("home.example.org", Some("example.org"), "home"),
+            ("a.b.example.org", Some("example.org"), "a.b"),
+            ("example.org", Some("example.org"), "@"),
+            ("notexample.org", Some("example.org"), "notexample.org"),
+            ("home", Some("duckdns.org"), "home"),
+            ("home.example.org", None, "home.example.org"),
+        ] {
+            assert_eq!(label(host, zone), expected);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Jobs without a server: replies are values.
+
+use std::time::Duration;
+
+use super::*;
+use crate::secret::Secret;
+use crate::updaters::providers::{Preset, all, find};
+
+const NAMES: [&str; 3] = ["a.example.org", "b.example.org", "c.example.org"];
+
+fn account(preset: Preset) -> config::Dyndns {
+    config::Dyndns {
+        preset,
+        url: None,
+        username: Some("me".into()),
+        password: Some(Secret::new("hunter22".into())),
+        token: Some(Secret::new("t0ken".into())),
+        hostnames: NAMES.iter().map(|&name| name.to_owned()).collect(),
+    }
+}
+
+fn updater(provider: &str) -> Dyndns {
+    Dyndns::new(account(find(&all(), provider).unwrap().clone()))
+}
+
+fn own() -> Dyndns {
+    Dyndns::new(account(Preset::own("https://dyn.example/nic/update", true)))
+}
+
+fn addresses(ipv4: &str, ipv6: &str) -> Addresses {
+    Addresses { ipv4: ipv4.parse().ok(), ipv6: ipv6.parse().ok(), ipv6_prefix: None }
+}
+
+fn both() -> Addresses {
+    addresses("192.0.2.1", "2001:db8::1")
+}
+
+fn task(entry: usize, addresses: Addresses) -> Task {
+    Task { entry, addresses, old: Addresses::default() }
+}
+
+fn answer(status: u16, body: &str) -> Reply {
+    Reply { status, retry_after: None, body: body.into() }
+}
+
+/// Performs a job; each request takes the next answer, the last one stays. The
+/// URLs behind the host, and the outcomes.
+fn perform(
+    updater: &mut Dyndns,
+    tasks: &[Task],
+    answers: &[(u16, &str)],
+) -> (Vec<String>, Vec<(usize, Outcome)>) {
+    updater.start(tasks);
+    let (mut urls, mut reply) = (Vec::new(), None);
+    loop {
+        match updater.next(reply) {
+            Step::Send(request) => {
+                let (status, body) = answers[urls.len().min(answers.len() - 1)];
+                urls.push(request.url.splitn(4, '/').nth(3).unwrap().to_owned());
+                reply = Some(Ok(answer(status, body)));
+            }
+            Step::Done(outcomes) => return (urls, outcomes),
+        }
+    }
+}
+
+fn outcome(status: u16, body: &str) -> Outcome {
+    perform(&mut updater("no-ip"), &[task(0, both())], &[(status, body)]).1.remove(0).1
+}
+
+const CHANGED: Outcome = Outcome::Published { changed: true };
+const SAME: Outcome = Outcome::Published { changed: false };
+
+#[test]
+fn every_return_code_does_what_the_table_says() {
+    for body in ["good", "good 192.0.2.1", "good 192.0.2.1,2001:db8::1\r\n", " good \n", "nochg\ngood"] {
+        assert_eq!(outcome(200, body), CHANGED, "{body}");
+    }
+    assert_eq!(outcome(200, "nochg 192.0.2.1"), SAME);
+    for word in [
+        "badauth",
+        "!donator",
+        "!active",
+        "!yours",
+        "notfqdn",
+        "nohost",
+        "numhost",
+        "abuse",
+        "badagent",
+        "badsys",
+        "good 127.0.0.1",
+    ] {
+        for status in [200, 401, 403, 500] {
+            assert!(matches!(outcome(status, word), Outcome::Blocked { .. }), "{status} {word}");
+        }
+    }
+    for (word, seconds) in [
+        ("dnserr", 1800),
+        ("911", 1800),
+        ("servererror", 1800),
+        ("w30s", 30),
+        ("w5m", 300),
+        ("w2h", 7200),
+        ("w99h", 86400),
+    ] {
+        let wait = Some(Duration::from_secs(seconds));
+        let outcome = outcome(500, word);
+        assert!(matches!(outcome, Outcome::Retry { after, reached: true, .. } if after == wait), "{word}");
+    }
+    for body in ["", "Good", "goodbye", "<html>good</html>", "abuses", "OK", "good\n<html>", "wait"] {
+        assert!(matches!(outcome(200, body), Outcome::Retry { after: None, reached: true, .. }), "{body}");
+    }
+    assert!(matches!(outcome(500, "good"), Outcome::Retry { .. }), "a fault with a friendly word");
+}
+
+#[test]
+fn a_status_without_a_code_is_judged_by_itself() {
+    for (status, blocks, wait) in [
+        (401, true, None),
+        (403, true, None),
+        (302, false, Some(1800)),
+        (400, false, Some(1800)),
+        (404, false, Some(1800)),
+        (429, false, Some(300)),
+        (500, false, None),
+    ] {
+        match outcome(status, "<html>") {
+            Outcome::Blocked { .. } => assert!(blocks, "{status}"),
+            Outcome::Retry { after, .. } => {
+                assert_eq!((after, blocks), (wait.map(Duration::from_secs), false), "{status}");
+            }
+            Outcome::Published { .. } => panic!("{status}"),
+        }
+    }
+    let gone = perform(&mut updater("desec"), &[task(0, both())], &[(404, "")]).1.remove(0).1;
+    assert!(matches!(gone, Outcome::Blocked { .. }));
+}
+
+#[test]
+fn an_unreached_server_may_be_tried_again_soon() {
+    let lost = |maybe_done| {
+        let mut updater = own();
+        updater.start(&[task(0, both()), task(1, both())]);
+        updater.next(None);
+        let Step::Done(outcomes) = updater.next(Some(Err(Failure { why: "timed out".into(), maybe_done })))
+        else {
+            panic!("nothing more is sent")
+        };
+        outcomes
+    };
+    let retry = |why: &str, reached| Outcome::Retry { why: why.into(), after: None, reached };
+    assert_eq!(lost(false), [(0, retry("timed out", false)), (1, retry("timed out", false))]);
+    assert_eq!(lost(true)[1], (1, retry("could not confirm: timed out", true)));
+}
+
+#[test]
+fn families_go_by_the_providers_own_way() {
+    let urls = |provider: &str, addresses| {
+        perform(&mut updater(provider), &[task(0, addresses)], &[(200, "good"), (200, "good")]).0
+    };
+    assert_eq!(urls("no-ip", both()), ["nic/update?hostname=a.example.org&myip=192.0.2.1,2001:db8::1"]);
+    assert_eq!(
+        urls("no-ip", addresses("", "2001:db8::1")),
+        ["nic/update?hostname=a.example.org&myip=2001:db8::1"]
+    );
+    assert_eq!(
+        urls("infomaniak", both()),
+        [
+            "nic/update?hostname=a.example.org&myip=192.0.2.1",
+            "nic/update?hostname=a.example.org&myip=2001:db8::1"
+        ]
+    );
+    assert_eq!(
+        urls("desec", addresses("192.0.2.1", "")),
+        ["?hostname=a.example.org&myipv4=192.0.2.1&myipv6=preserve"]
+    );
+    assert_eq!(
+        urls("core-networks", both()),
+        [
+            "?hostname=a.example.org&myip=192.0.2.1&keepipv6=1",
+            "?hostname=a.example.org&myip=2001:db8::1&keepipv4=1"
+        ]
+    );
+    assert_eq!(
+        urls("gigahost", addresses("192.0.2.1", "")),
+        ["api/v0/dns/dyndns?hostname=a.example.org&myip=192.0.2.1"]
+    );
+}
+
+#[test]
+fn of_two_requests_only_the_new_family_is_sent() {
+    let mut updater = updater("infomaniak");
+    let good = [(200, "good")];
+    assert_eq!(perform(&mut updater, &[task(0, both())], &good).0.len(), 2);
+    let moved = addresses("192.0.2.2", "2001:db8::1");
+    let (urls, outcomes) = perform(&mut updater, &[task(0, moved)], &good);
+    assert_eq!(urls, ["nic/update?hostname=a.example.org&myip=192.0.2.2"]);
+    assert_eq!(outcomes, [(0, CHANGED)]);
+    // The engine asks for it once more: a refresh.
+    assert_eq!(perform(&mut updater, &[task(0, moved)], &good).0.len(), 2);
+    // The first family gets through, the second does not.
+    let moved = addresses("192.0.2.3", "2001:db8::3");
+    let (urls, outcomes) = perform(&mut updater, &[task(0, moved)], &[(200, "good"), (200, "911")]);
+    assert!(urls.len() == 2 && matches!(outcomes[..], [(0, Outcome::Retry { .. })]));
+    let (urls, outcomes) = perform(&mut updater, &[task(0, moved)], &good);
+    assert_eq!(urls, ["nic/update?hostname=a.example.org&myip=2001:db8::3"]);
+    assert_eq!(outcomes, [(0, CHANGED)]);
+    // What got lost on its way back is not relied on.
+    let lost = addresses("192.0.2.4", "2001:db8::3");
+    perform(&mut updater, &[task(0, lost)], &[(500, "")]);
+    let back = addresses("192.0.2.3", "2001:db8::5");
+    assert_eq!(perform(&mut updater, &[task(0, back)], &good).0.len(), 2);
+}
+
+#[test]
+fn names_go_one_by_one_unless_the_provider_takes_lists() {
+    let tasks: Vec<Task> = (0..3).map(|entry| task(entry, both())).collect();
+    let (urls, outcomes) =
+        perform(&mut updater("no-ip"), &tasks, &[(200, "good"), (200, "nohost"), (200, "nochg")]);
+    assert_eq!(urls.len(), 3);
+    assert!(matches!(&outcomes[..], [(0, CHANGED), (1, Outcome::Blocked { .. }), (2, SAME)]));
+    let (urls, outcomes) = perform(&mut updater("dyn"), &tasks, &[(200, "good x\nnohost\nnochg x\n")]);
+    assert_eq!(
+        urls,
+        ["v3/update?hostname=a.example.org,b.example.org,c.example.org&myip=192.0.2.1,2001:db8::1"]
+    );
+    assert!(matches!(&outcomes[..], [(0, CHANGED), (1, Outcome::Blocked { .. }), (2, SAME)]));
+    let (_, outcomes) = perform(&mut updater("dyn"), &tasks, &[(200, "good x\ngood x")]);
+    assert!(
+        outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Retry { .. })),
+        "a line is missing"
+    );
+}
+
+#[test]
+fn too_many_names_are_sent_one_by_one_from_then_on() {
+    let tasks: Vec<Task> = (0..3).map(|entry| task(entry, both())).collect();
+    let mut updater = updater("dyn");
+    let (urls, outcomes) = perform(&mut updater, &tasks, &[(200, "numhost"), (200, "good")]);
+    assert_eq!((urls.len(), outcomes), (4, vec![(0, CHANGED), (1, CHANGED), (2, CHANGED)]));
+    assert_eq!(perform(&mut updater, &tasks, &[(200, "nochg")]).0.len(), 3);
+    let (urls, outcomes) = perform(&mut updater, &tasks[..1], &[(200, "numhost")]);
+    assert!(urls.len() == 1 && matches!(outcomes[..], [(0, Outcome::Blocked { .. })]));
+}
+
+#[test]
+fn refused_credentials_are_not_tried_again_with_the_next_name() {
+    let tasks: Vec<Task> = (0..3).map(|entry| task(entry, both())).collect();
+    for (status, body) in [(200, "badauth"), (401, ""), (200, "badagent")] {
+        let (urls, outcomes) = perform(&mut own(), &tasks, &[(status, body)]);
+        assert_eq!(urls.len(), 1, "{body}");
+        assert_eq!(outcomes.len(), 3);
+        assert!(outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Blocked { .. })));
+    }
+    // There each name is a user of its own.
+    assert_eq!(perform(&mut updater("nsupdate.info"), &tasks, &[(401, "badauth")]).0.len(), 3);
+    // A refused name says nothing of the others, but of its other family.
+    assert_eq!(perform(&mut own(), &tasks, &[(200, "nohost"), (200, "good")]).0.len(), 5);
+    for word in ["911", "dnserr", "w1h"] {
+        let (urls, outcomes) = perform(&mut own(), &tasks, &[(200, word)]);
+        assert_eq!(urls.len(), 1);
+        assert!(outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Retry { .. })));
+    }
+}
+
+#[test]
+fn own_urls_get_the_usual_parameters_or_have_their_own() {
+    for (url, with_user, expected) in [
+        ("https://dyn.example/nic/update", true, "nic/update?hostname=a.example.org&myip=192.0.2.1"),
+        ("https://dyn.example/u?x=1", false, "u?x=1&hostname=a.example.org&myip=192.0.2.1"),
+        (
+            "https://dyn.example/{token}/{host}?4={ipv4}&6={ipv6|none}",
+            false,
+            "t0ken/a.example.org?4=192.0.2.1&6=none",
+        ),
+        ("https://dyn.example/?h={host}&ip={ips}", true, "?h=a.example.org&ip=192.0.2.1"),
+    ] {
+        let mut updater = Dyndns::new(account(Preset::own(url, with_user)));
+        updater.start(&[task(0, addresses("192.0.2.1", ""))]);
+        let Step::Send(request) = updater.next(None) else { panic!("{url}") };
+        assert_eq!(request.url, format!("https://dyn.example/{expected}"));
+        assert_eq!(request.headers.len(), usize::from(with_user), "{url}");
+    }
+}
+
+#[test]
+fn no_secret_comes_back_in_an_outcome() {
+    for body in ["hunter22", "badauth t0ken", "bWU6aHVudGVyMjI= is wrong", "error hunter22"] {
+        for status in [200, 302, 401, 404, 429, 500] {
+            let told = format!("{:?}", outcome(status, body));
+            for secret in ["hunter22", "t0ken", "bWU6"] {
+                assert!(!told.contains(secret), "{told}");
+            }
+        }
+    }
+    let updater = updater("no-ip");
+    assert!(!format!("{updater:?}").contains("hunter22"));
+}

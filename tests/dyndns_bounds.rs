@@ -1,0 +1,229 @@
+//! How many requests a provider gets, whatever it answers: engine and updater
+//! together, in simulated time.
+//!
+//! The bounds are those that README states.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests may fail loudly"
+)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use ddns_update_daemon::address::{Finding, Observation};
+use ddns_update_daemon::config::{Config, Group, parse};
+use ddns_update_daemon::engine::{Action, Engine, Event, Now};
+use ddns_update_daemon::retry::Random;
+use ddns_update_daemon::state::State;
+use ddns_update_daemon::updaters::dyndns2::Dyndns;
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Step, Task};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const RUN: Duration = Duration::from_secs(12 * 3600);
+const NAMES: usize = 3;
+
+/// One update of the account: when, of how many names, in how many requests,
+/// and whether anybody was reached.
+struct Update {
+    at: Duration,
+    names: BTreeSet<usize>,
+    requests: usize,
+    reached: bool,
+}
+
+/// A provider and a network that do what the dice say.
+struct World {
+    random: Random,
+    /// The address changes at every look.
+    flaps: bool,
+    /// What the provider may answer; the last ones only if `blocks`.
+    blocks: bool,
+    succeeds: bool,
+    updater: Dyndns,
+    updates: Vec<Update>,
+}
+
+const FAULTS: [(u16, &str); 8] = [
+    (200, "911"),
+    (200, "dnserr"),
+    (500, ""),
+    (429, ""),
+    (404, "<html>"),
+    (200, "what?"),
+    (200, "w1s"),
+    (302, ""),
+];
+const REFUSALS: [(u16, &str); 4] = [(401, "badauth"), (200, "nohost"), (200, "numhost"), (403, "abuse")];
+
+impl World {
+    fn dice(&mut self, sides: u64) -> usize {
+        usize::try_from(self.random.next_u64() % sides).unwrap()
+    }
+
+    fn answer(&mut self) -> Result<Reply, Failure> {
+        let (status, body) = match self.dice(10) {
+            0..=2 => return Err(Failure { why: "no route".into(), maybe_done: self.dice(2) == 0 }),
+            3..=4 if self.succeeds => (200, ["good", "nochg"][self.dice(2)]),
+            5 if self.blocks => REFUSALS[self.dice(4)],
+            _ => FAULTS[self.dice(8)],
+        };
+        let wish = [None, Some(Duration::ZERO), Some(Duration::from_secs(5))][self.dice(3)];
+        Ok(Reply { status, retry_after: wish, body: body.into() })
+    }
+
+    fn publish(&mut self, at: Duration, tasks: &[Task]) -> Vec<(usize, Outcome)> {
+        let (mut requests, mut reached, mut reply) = (0, false, None);
+        self.updater.start(tasks);
+        loop {
+            match self.updater.next(reply) {
+                Step::Send(_) => {
+                    requests += 1;
+                    let answer = self.answer();
+                    reached |= !matches!(answer, Err(Failure { maybe_done: false, .. }));
+                    reply = Some(answer);
+                }
+                Step::Done(outcomes) => {
+                    let names = tasks.iter().map(|task| task.entry).collect();
+                    self.updates.push(Update { at, names, requests, reached });
+                    return outcomes;
+                }
+            }
+        }
+    }
+
+    fn observe(&mut self) -> Observation {
+        let last = if self.flaps { u8::try_from(self.dice(250)).unwrap() + 1 } else { 1 };
+        if self.flaps && self.dice(8) == 0 {
+            return Observation::unknown("asleep");
+        }
+        let ipv6 = format!("2001:4860::{last:x}").parse().unwrap();
+        Observation {
+            ipv4: Finding::Known([8, 8, 8, last].into()),
+            ipv6: Finding::Known(ipv6),
+            ..Observation::unknown("")
+        }
+    }
+}
+
+fn config(provider: &str, interval: f64) -> Config {
+    let names: Vec<String> = (0..NAMES).map(|name| format!("\"h{name}.example.org\"")).collect();
+    let text = format!(
+        "interval = {interval}\nipv4 = [\"upnp\"]\nipv6 = [\"upnp\"]\n[[dyndns]]\nprovider = \"{provider}\"\n\
+         hostnames = [{}]\nusername = \"me\"\npassword = \"pw\"",
+        names.join(", ")
+    );
+    parse(&text, Path::new("c.toml"), &|_| Err(String::new())).unwrap()
+}
+
+/// Runs a daemon for half a day.
+fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Config, Vec<Update>) {
+    let config = config(provider, if flaps { 0.5 } else { 5.0 });
+    let Group::Dyndns(account) = &config.groups[0] else { panic!() };
+    let updater = Dyndns::new((**account).clone());
+    let mut world =
+        World { random: Random::new(seed), flaps, blocks, succeeds, updater, updates: Vec::new() };
+    let mut engine = Engine::new(&config, State::default(), seed);
+    let mut elapsed = Duration::ZERO;
+    let mut waiting: Vec<(Duration, Event)> = vec![(elapsed, Event::Tick)];
+    while elapsed < RUN {
+        let now = Now { elapsed, unix: None };
+        let next = waiting.iter().map(|(at, _)| *at).min();
+        let deadline = engine.deadline(now);
+        let at = next.map_or(deadline, |next| next.min(deadline));
+        elapsed = at.max(elapsed);
+        let ready = waiting.iter().position(|(at, _)| *at <= elapsed);
+        let event = ready.map_or(Event::Tick, |ready| waiting.remove(ready).1);
+        engine.handle(Now { elapsed, unix: None }, event);
+        while let Some(action) = engine.action() {
+            match action {
+                Action::Look { source } => {
+                    let observation = world.observe();
+                    waiting.push((elapsed, Event::Observed { source, observation, gateway: None }));
+                }
+                Action::Publish { group, tasks } => {
+                    let outcomes = world.publish(elapsed, &tasks);
+                    let took = Duration::from_millis(u64::try_from(world.dice(5000)).unwrap());
+                    waiting.push((elapsed + took, Event::Finished { group, outcomes, took }));
+                }
+                Action::Save(_) | Action::Report(_) => {}
+            }
+        }
+    }
+    (config, world.updates)
+}
+
+/// The most that `count` says of the updates in any hour.
+fn busiest_hour(updates: &[Update], count: impl Fn(&Update) -> usize) -> usize {
+    let hours = updates.iter().enumerate().map(|(first, start)| {
+        updates[first..].iter().take_while(|update| update.at < start.at + HOUR).map(&count).sum()
+    });
+    hours.max().unwrap_or(0)
+}
+
+const PROVIDERS: [&str; 5] = ["no-ip", "infomaniak", "dyn", "easydns", "ovh"];
+
+#[test]
+fn while_the_address_stays_a_name_costs_ten_updates_an_hour_at_most_and_soon_one() {
+    for provider in PROVIDERS {
+        for seed in 0..10 {
+            for blocks in [false, true] {
+                let (_, updates) = run(provider, seed, [false, true, blocks]);
+                for name in 0..NAMES {
+                    let count = |update: &Update| usize::from(update.names.contains(&name));
+                    assert!(busiest_hour(&updates, count) <= 10, "{provider} {seed}");
+                    let hours = usize::try_from(RUN.as_secs() / 3600).unwrap();
+                    assert!(updates.iter().map(count).sum::<usize>() <= 10 + hours, "{provider} {seed}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flapping_address_costs_at_most_sixty_updates_an_hour_for_each_name() {
+    for provider in PROVIDERS {
+        for seed in 0..4 {
+            for (succeeds, blocks) in [(true, false), (true, true), (false, false)] {
+                let (_, updates) = run(provider, seed, [true, succeeds, blocks]);
+                for name in 0..NAMES {
+                    let count = |update: &Update| usize::from(update.names.contains(&name));
+                    let most = busiest_hour(&updates, count);
+                    assert!(most <= 61, "{provider} {seed}: {most}");
+                }
+                // A request for each family of each name at most, and once more
+                // when a list of names was too long.
+                for update in &updates {
+                    assert!(update.requests <= 2 * update.names.len() + 1, "{provider} {seed}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_account_that_wants_pauses_gets_them_and_every_name_gets_its_turn() {
+    let mut busy = 0;
+    for seed in 0..5 {
+        for succeeds in [false, true] {
+            let (config, updates) = run("easydns", seed, [true, succeeds, false]);
+            let pause = config.groups[0].pause();
+            assert_eq!(pause, Duration::from_secs(600));
+            let reached: Vec<_> = updates.iter().filter(|update| update.reached).collect();
+            for pair in reached.windows(2) {
+                assert!(pair[1].at >= pair[0].at + pause, "{seed}");
+            }
+            assert!(updates.iter().all(|update| update.names.len() == 1), "{seed}");
+            assert!(busiest_hour(&updates, |update| usize::from(update.reached)) <= 7);
+            for name in 0..NAMES {
+                let turns = updates.iter().filter(|update| update.names.contains(&name)).count();
+                assert!(turns >= 8, "{seed}: {turns}");
+            }
+            busy = busy.max(reached.len());
+        }
+    }
+    assert!(busy > 30, "the account is in use: {busy}");
+}

@@ -1,0 +1,514 @@
+//! Every preset against a strict stand-in for its provider.
+//!
+//! The stand-in is made from `providers.toml`, read here by itself: it takes
+//! requests for the preset's path with exactly its parameters, credentials and
+//! header over a real connection, decodes them, and answers in the provider's
+//! words. The host is the one thing that is checked before and then replaced.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests may fail loudly"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use ddns_update_daemon::address::Addresses;
+use ddns_update_daemon::config::{self, Group, Tls};
+use ddns_update_daemon::jobs::{Connection, Updater};
+use ddns_update_daemon::updaters::dyndns2::Dyndns;
+use ddns_update_daemon::updaters::providers;
+use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Task};
+use ddns_update_daemon::web::Web;
+use toml::de::{DeTable, DeValue};
+
+const TABLE: &str = include_str!("../src/updaters/providers.toml");
+/// Everything that has a meaning in URLs, and letters beyond ASCII.
+const PASSWORD: &str = "p&a=s s%w/ö+r?d#{ip}:\"";
+const USER: &str = "me+you@example.org";
+const TOKEN: &str = "t0k&n=%2B+/";
+
+/// A row of the table.
+type Row = BTreeMap<String, String>;
+
+fn rows() -> BTreeMap<String, Row> {
+    let table = DeTable::parse(TABLE).unwrap();
+    let text = |value: &DeValue<'_>| match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Array(list) => {
+            list.iter().map(|value| value.get_ref().as_str().unwrap()).collect::<Vec<_>>().join("\n")
+        }
+        _ => "true".to_owned(),
+    };
+    let row = |row: &DeValue<'_>| {
+        let row = row.as_table().unwrap().iter();
+        row.map(|(key, value)| (key.get_ref().to_string(), text(value.get_ref()))).collect()
+    };
+    table.get_ref().iter().map(|(name, value)| (name.get_ref().to_string(), row(value.get_ref()))).collect()
+}
+
+fn mentions(row: &Row, name: &str) -> bool {
+    let (plain, filled) = (format!("{{{name}}}"), format!("{{{name}|"));
+    ["url", "url6", "form", "basic", "header", "zone"]
+        .iter()
+        .filter_map(|key| row.get(*key))
+        .any(|text| text.contains(&plain) || text.contains(&filled))
+}
+
+/// What the placeholders stand for in this test.
+struct Values {
+    host: String,
+    label: String,
+    zone: String,
+    user: String,
+    password: String,
+}
+
+impl Values {
+    fn of(row: &Row) -> Self {
+        let user_is_zone = row.get("zone").is_some_and(|zone| zone == "{username}");
+        let zone = match row.get("zone") {
+            Some(_) if user_is_zone => "zone.example".to_owned(),
+            Some(zone) => zone.clone(),
+            None => "zone.example".to_owned(),
+        };
+        Self {
+            host: if row.contains_key("id") { "12345".to_owned() } else { format!("my-host.{zone}") },
+            label: "my-host".to_owned(),
+            user: if user_is_zone { zone.clone() } else { USER.to_owned() },
+            password: PASSWORD.to_owned(),
+            zone,
+        }
+    }
+
+    /// A template's text, nothing encoded; `None` when an address is missing.
+    fn fill(&self, template: &str, sent: &Addresses) -> Option<String> {
+        let all: Vec<String> = [sent.ipv4.map(IpAddr::from), sent.ipv6.map(IpAddr::from)]
+            .iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
+        let (ipv4, ipv6) = (sent.ipv4.map(|ip| ip.to_string()), sent.ipv6.map(|ip| ip.to_string()));
+        let mut filled = String::new();
+        let mut rest = template;
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (name, after) = behind.split_once('}').unwrap();
+            let (name, otherwise) = name.split_once('|').unwrap_or((name, ""));
+            let value = match name {
+                "host" => self.host.clone(),
+                "label" => self.label.clone(),
+                "zone" => self.zone.clone(),
+                "username" => self.user.clone(),
+                "password" => self.password.clone(),
+                "token" | "raw_token" => TOKEN.to_owned(),
+                "ipv4" if ipv4.is_none() && otherwise.is_empty() => return None,
+                "ipv6" if ipv6.is_none() && otherwise.is_empty() => return None,
+                "ipv4" => ipv4.clone().unwrap_or_else(|| otherwise.to_owned()),
+                "ipv6" => ipv6.clone().unwrap_or_else(|| otherwise.to_owned()),
+                "ip" => all.first()?.clone(),
+                "ips" => all.join(","),
+                other => panic!("{other}"),
+            };
+            filled += before;
+            filled += &value;
+            rest = after;
+        }
+        Some(filled + rest)
+    }
+
+    fn section(&self, provider: &str, row: &Row, more: &str) -> String {
+        let mut text = format!("[[dyndns]]\nprovider = \"{provider}\"\n{more}\n");
+        if mentions(row, "host") || mentions(row, "label") {
+            let _ = writeln!(text, "hostname = \"{}\"", self.host);
+        }
+        for (key, name, value) in [
+            ("username", "username", self.user.as_str()),
+            ("password", "password", &self.password),
+            ("token", "token", TOKEN),
+            ("token", "raw_token", TOKEN),
+        ] {
+            if mentions(row, name) {
+                let _ = writeln!(text, "{key} = '{value}'");
+            }
+        }
+        text
+    }
+}
+
+/// A request as it arrived, decoded.
+#[derive(Debug, Eq, PartialEq)]
+struct Arrived {
+    method: String,
+    path: String,
+    /// Parameters of query and body; a piece without a sign has no value.
+    query: Vec<(String, Option<String>)>,
+    form: Vec<(String, Option<String>)>,
+    headers: BTreeMap<String, String>,
+}
+
+fn parameters(text: &str, decode: bool) -> Vec<(String, Option<String>)> {
+    let decode = |text: &str| if decode { percent_decoded(text) } else { text.to_owned() };
+    text.split('&')
+        .filter(|piece| !piece.is_empty())
+        .map(|piece| match piece.split_once('=') {
+            Some((key, value)) => (decode(key), Some(decode(value))),
+            None => (decode(piece), None),
+        })
+        .collect()
+}
+
+/// As a form decoder does it: a plus sign is a blank.
+fn percent_decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let hex: Vec<u8> = rest.by_ref().take(2).collect();
+                u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
+            }
+            b'+' => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn base64_decoded(text: &str) -> String {
+    let digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
+    for digit in text.trim_end_matches('=').chars() {
+        bits = (bits << 6) | u32::try_from(digits.find(digit).unwrap()).unwrap();
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from((bits >> count) & 255).unwrap());
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn receive(stream: &TcpStream) -> Arrived {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (path, query) = words[1].split_once('?').unwrap_or((words[1], ""));
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        assert!(headers.insert(name.to_ascii_lowercase(), value.to_owned()).is_none(), "{name} twice");
+    }
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let raw = query.starts_with("t0k");
+    Arrived {
+        method: words[0].to_owned(),
+        path: percent_decoded(path),
+        query: if raw { vec![(query.to_owned(), None)] } else { parameters(query, true) },
+        form: parameters(std::str::from_utf8(&body).unwrap(), true),
+        headers,
+    }
+}
+
+/// What must arrive for `sent`; in each request one family, where they are split.
+fn expected(row: &Row, values: &Values, sent: &Addresses) -> Arrived {
+    let ipv6_only = sent.ipv4.is_none();
+    let url = row.get("url6").filter(|_| ipv6_only).unwrap_or(&row["url"]);
+    let (_, behind) = url.split_once("://").unwrap();
+    let (_, path) = behind.split_once('/').unwrap();
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let fill = |template: &str| {
+        let filled = |text: &str| values.fill(text, sent);
+        parameters(template, false)
+            .into_iter()
+            .filter_map(|(key, value)| match value {
+                Some(value) => Some((filled(&key)?, Some(filled(&value)?))),
+                None => Some((filled(&key)?, None)),
+            })
+            .collect()
+    };
+    let mut headers = BTreeMap::new();
+    if let Some(basic) = row.get("basic") {
+        headers.insert("authorization".to_owned(), format!("Basic {}", values.fill(basic, sent).unwrap()));
+    }
+    if let Some((name, value)) = row.get("header").and_then(|header| header.split_once(": ")) {
+        headers.insert(name.to_ascii_lowercase(), values.fill(value, sent).unwrap());
+    }
+    Arrived {
+        method: row.get("method").cloned().unwrap_or_else(|| "GET".to_owned()),
+        path: format!("/{}", values.fill(path, sent).unwrap()),
+        // Sent as it is: escaped only where a query could not hold it.
+        query: if query.contains("{raw_token}") {
+            vec![(format!("t0k%26n=%252B+/&address={}", values.fill("{ip}", sent).unwrap()), None)]
+        } else {
+            fill(query)
+        },
+        form: fill(row.get("form").map_or("", String::as_str)),
+        headers,
+    }
+}
+
+/// Answers one request after the other with what is sent to it, and reports
+/// what arrived.
+struct StandIn {
+    port: u16,
+    arrived: Receiver<Arrived>,
+    answers: mpsc::Sender<(u16, String)>,
+}
+
+impl StandIn {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (report, arrived) = mpsc::channel();
+        let (answers, next) = mpsc::channel::<(u16, String)>();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                report.send(receive(&stream)).unwrap();
+                let Ok((status, body)) = next.recv() else { return };
+                let head = format!(
+                    "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all((head + &body).as_bytes()).unwrap();
+            }
+        });
+        Self { port, arrived, answers }
+    }
+
+    /// Sends a request here that is meant for the preset's host.
+    fn carry(
+        &self,
+        request: &Request,
+        row: &Row,
+        ipv6: bool,
+        answer: (u16, String),
+        web: &Web,
+    ) -> (Reply, Arrived) {
+        let meant = row.get("url6").filter(|_| ipv6).unwrap_or(&row["url"]);
+        let host = meant.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let path = request.url.strip_prefix(&host).unwrap_or_else(|| panic!("{} is not {host}", request.url));
+        let here = Request { url: format!("http://127.0.0.1:{}{path}", self.port), ..request.clone() };
+        self.answers.send(answer).unwrap();
+        let reply = web.send(&here, Duration::from_secs(20)).unwrap();
+        (reply, self.arrived.recv().unwrap())
+    }
+}
+
+/// Fails unless exactly what is expected has arrived.
+fn check(provider: &str, arrived: &Arrived, expected: &Arrived) {
+    assert_eq!(arrived.method, expected.method, "{provider}");
+    assert_eq!(arrived.path, expected.path, "{provider}");
+    assert_eq!(arrived.query, expected.query, "{provider}");
+    assert_eq!(arrived.form, expected.form, "{provider}");
+    let agent = &arrived.headers["user-agent"];
+    assert!(agent.starts_with("ddns-update-daemon/") && agent.contains("(+https://"), "{agent}");
+    for name in ["authorization", "x-forwarded-for"] {
+        let value = arrived.headers.get(name).map(|value| match value.strip_prefix("Basic ") {
+            Some(code) => format!("Basic {}", base64_decoded(code)),
+            None => value.clone(),
+        });
+        assert_eq!(value.as_ref(), expected.headers.get(name), "{provider}: {name}");
+    }
+    if !expected.form.is_empty() {
+        assert_eq!(arrived.headers["content-type"], "application/x-www-form-urlencoded", "{provider}");
+    }
+}
+
+/// An answer of the provider that means what `kind` says, made from its rules.
+fn words(row: &Row, kind: &str, values: &Values, sent: &Addresses) -> Option<String> {
+    let rule = match (row.get(kind), kind) {
+        (Some(rules), _) => rules.lines().next().unwrap().to_owned(),
+        (None, "good") if row.contains_key("empty") => return Some(String::new()),
+        (None, "good") => "good".to_owned(),
+        (None, "same") if !row.contains_key("good") => "nochg".to_owned(),
+        (None, "stop") => "badauth".to_owned(),
+        (None, _) => return None,
+    };
+    let filled = values.fill(&rule, sent).unwrap();
+    Some(match (filled.strip_prefix('*'), filled.strip_suffix('*')) {
+        (Some(rest), _) => format!("<p>{}</p>\nmore", rest.trim_end_matches('*')),
+        (None, Some(start)) => format!("{start}and so on"),
+        _ if filled.contains(' ') => filled,
+        _ => format!("{filled} and more\r\n"),
+    })
+}
+
+fn addresses(ipv4: &str, ipv6: &str) -> Addresses {
+    Addresses { ipv4: ipv4.parse().ok(), ipv6: ipv6.parse().ok(), ipv6_prefix: None }
+}
+
+fn knows_ipv6(row: &Row) -> bool {
+    row.contains_key("url6") || ["ip", "ips", "ipv6"].iter().any(|name| mentions(row, name))
+}
+
+/// The requests that these addresses take.
+fn parts(row: &Row, all: &Addresses) -> Vec<Addresses> {
+    if row.contains_key("url6") || mentions(row, "ip") {
+        let ipv4 = all.ipv4.map(|ip| addresses(&ip.to_string(), ""));
+        let ipv6 = all.ipv6.map(|ip| addresses("", &ip.to_string()));
+        return ipv4.into_iter().chain(ipv6).collect();
+    }
+    vec![*all]
+}
+
+fn updater(section: &str) -> Dyndns {
+    let config = config::parse(section, Path::new("c.toml"), &|_| Err(String::new()));
+    let config = config.unwrap_or_else(|error| panic!("{error}\n{section}"));
+    let Group::Dyndns(account) = &config.groups[0] else { panic!("{section}") };
+    Dyndns::new((**account).clone())
+}
+
+fn task(addresses: Addresses) -> Task {
+    Task { entry: 0, addresses, old: Addresses::default() }
+}
+
+/// What a job is told when everything is answered with `kind`.
+fn perform(
+    stand_in: &StandIn,
+    web: &Web,
+    name: &str,
+    row: &Row,
+    sent: Addresses,
+    kind: &str,
+) -> Option<Outcome> {
+    let values = Values::of(row);
+    words(row, kind, &values, &sent)?;
+    let more = if sent.ipv4.is_none() { "ipv4 = []" } else { "" };
+    let mut updater = updater(&values.section(name, row, more));
+    updater.start(&[task(sent)]);
+    let (mut parts, mut reply) = (parts(row, &sent).into_iter(), None);
+    loop {
+        match updater.next(reply) {
+            Step::Send(request) => {
+                let part = parts.next().unwrap_or_else(|| panic!("{name}: one request too many"));
+                let answer = (200, words(row, kind, &values, &part)?);
+                let (answered, arrived) = stand_in.carry(&request, row, part.ipv4.is_none(), answer, web);
+                check(name, &arrived, &expected(row, &values, &part));
+                reply = Some(Ok(answered));
+            }
+            Step::Done(mut outcomes) => {
+                let left = parts.count();
+                assert!(left == 0 || kind == "stop" || kind == "later", "{name}: {left} requests missing");
+                return Some(outcomes.remove(0).1);
+            }
+        }
+    }
+}
+
+fn families(row: &Row) -> Vec<Addresses> {
+    let (ipv4, ipv6) = ("192.0.2.77", "2001:db8:1::77");
+    match (knows_ipv6(row), row.contains_key("record")) {
+        (true, false) => vec![addresses(ipv4, ipv6), addresses(ipv4, ""), addresses("", ipv6)],
+        (true, true) => vec![addresses(ipv4, ""), addresses("", ipv6)],
+        (false, _) => vec![addresses(ipv4, "")],
+    }
+}
+
+#[test]
+fn every_preset_asks_as_its_provider_wants_and_understands_the_answer() {
+    let (stand_in, web) = (StandIn::start(), Web::new(&Tls::default()).unwrap());
+    let rows = rows();
+    assert_eq!(rows.len(), providers::all().len());
+    for (name, row) in &rows {
+        for sent in families(row) {
+            let judged = |kind| perform(&stand_in, &web, name, row, sent, kind);
+            assert_eq!(judged("good"), Some(Outcome::Published { changed: true }), "{name}");
+            let same = judged("same");
+            assert!(
+                same.is_none() || same == Some(Outcome::Published { changed: false }),
+                "{name}: {same:?}"
+            );
+            assert!(matches!(judged("stop"), Some(Outcome::Blocked { .. })), "{name}");
+            let later = judged("later");
+            assert!(matches!(later, None | Some(Outcome::Retry { after: Some(_), .. })), "{name}: {later:?}");
+        }
+    }
+}
+
+#[test]
+fn every_preset_knows_the_return_codes() {
+    for (name, row) in &rows() {
+        let values = Values::of(row);
+        let sent = families(row)[0];
+        let outcome = |status, body: &str| {
+            let mut updater = updater(&values.section(name, row, ""));
+            updater.start(&[task(sent)]);
+            let mut step = updater.next(None);
+            loop {
+                match step {
+                    Step::Done(mut outcomes) => return outcomes.remove(0).1,
+                    Step::Send(_) => {
+                        let reply = Reply { status, retry_after: None, body: body.to_owned() };
+                        step = updater.next(Some(Ok(reply)));
+                    }
+                }
+            }
+        };
+        for word in [
+            "badauth", "!donator", "!active", "!yours", "notfqdn", "nohost", "numhost", "abuse", "badagent",
+            "badsys",
+        ] {
+            assert!(matches!(outcome(200, word), Outcome::Blocked { .. }), "{name}: {word}");
+        }
+        for word in ["dnserr", "911", "w10m"] {
+            assert!(matches!(outcome(200, word), Outcome::Retry { after: Some(_), .. }), "{name}: {word}");
+        }
+        assert!(matches!(outcome(401, "<html>"), Outcome::Blocked { .. }), "{name}");
+        assert!(matches!(outcome(429, ""), Outcome::Retry { after: Some(_), .. }), "{name}");
+        for (status, body) in [(500, "good"), (503, ""), (302, "good"), (200, "<html>Welcome</html>")] {
+            let any = status == 200 && row.contains_key("any");
+            assert_eq!(
+                matches!(outcome(status, body), Outcome::Published { .. }),
+                any,
+                "{name}: {status} {body}"
+            );
+        }
+        let empty = row.contains_key("empty") || row.contains_key("any");
+        assert_eq!(matches!(outcome(200, ""), Outcome::Published { .. }), empty, "{name}");
+    }
+}
+
+#[test]
+fn a_server_of_the_users_own_is_asked_at_its_url() {
+    let stand_in = StandIn::start();
+    let text = format!(
+        "[[dyndns]]\nurl = \"http://127.0.0.1:{}/nic/update\"\nhostnames = [\"a.example\", \"b.example\"]\n\
+         username = '{USER}'\npassword = '{PASSWORD}'",
+        stand_in.port
+    );
+    let config = config::parse(&text, Path::new("c.toml"), &|_| Err(String::new())).unwrap();
+    let tasks: Vec<Task> =
+        (0..2).map(|entry| Task { entry, ..task(addresses("192.0.2.7", "2001:db8::7")) }).collect();
+    for answer in ["good 192.0.2.7", "nochg 2001:db8::7", "nohost"] {
+        stand_in.answers.send((200, answer.to_owned())).unwrap();
+    }
+    let outcomes = Updater::new(&config.groups[0]).perform(tasks, &Connection::new(&config));
+    assert!(
+        matches!(&outcomes[..], [(0, Outcome::Published { changed: true }), (1, Outcome::Blocked { .. })]),
+        "{outcomes:?}"
+    );
+    for (host, ip) in [("a.example", "192.0.2.7"), ("a.example", "2001:db8::7"), ("b.example", "192.0.2.7")] {
+        let arrived = stand_in.arrived.recv().unwrap();
+        assert_eq!((arrived.method.as_str(), arrived.path.as_str()), ("GET", "/nic/update"));
+        let pair = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+        assert_eq!(arrived.query, [pair("hostname", host), pair("myip", ip)]);
+        let code = arrived.headers["authorization"].strip_prefix("Basic ").unwrap();
+        assert_eq!(base64_decoded(code), format!("{USER}:{PASSWORD}"));
+    }
+    assert!(stand_in.arrived.try_recv().is_err(), "the refused name's other family is not sent");
+}
