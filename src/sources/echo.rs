@@ -72,9 +72,13 @@ impl Echo {
     pub fn look(&mut self) -> Observation {
         let most = u64::try_from(JITTER.as_millis()).unwrap_or(u64::MAX);
         let jitter = Duration::from_millis(self.random.next_u64().checked_rem(most).unwrap_or(0));
-        if let Turn::Ask(wait) = self.pace.turn(self.start.elapsed(), jitter) {
-            thread::sleep(wait);
-            self.ask();
+        match self.pace.turn(self.start.elapsed(), jitter) {
+            Turn::Ask(wait) => {
+                thread::sleep(wait);
+                self.ask();
+            }
+            Turn::Repeat => {}
+            Turn::Hold => return Observation::unknown("it asked us to wait (Retry-After)"),
         }
         self.last.clone()
     }

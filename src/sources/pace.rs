@@ -31,11 +31,14 @@ pub enum Turn {
     Ask(Duration),
     /// Say again what was said last.
     Repeat,
+    /// Say nothing: it is not time to ask, and the last answer is too old.
+    Hold,
 }
 
 /// When the next ask is allowed. Times are since any moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
+    asked: Duration,
     not_before: Option<Duration>,
     unreached: u32,
 }
@@ -46,19 +49,25 @@ impl Pace {
     pub fn turn(&self, now: Duration, jitter: Duration) -> Turn {
         let Some(not_before) = self.not_before else { return Turn::Ask(Duration::ZERO) };
         let wait = not_before.saturating_sub(now).max(jitter.min(JITTER));
-        if wait > WORTH_WAITING { Turn::Repeat } else { Turn::Ask(wait) }
+        if wait <= WORTH_WAITING {
+            return Turn::Ask(wait);
+        }
+        // Only a service that wants a longer pause gets here with an old answer.
+        if now.saturating_sub(self.asked) <= GAP { Turn::Repeat } else { Turn::Hold }
     }
 
     /// The service was reached by an ask at `now`, whatever came of it; `wish`
     /// is the wait that it asked for.
     pub fn reached(&mut self, now: Duration, wish: Option<Duration>) {
         self.unreached = 0;
+        self.asked = now;
         let wait = wish.map_or(GAP, |wish| wish.min(LONGEST_WISH).max(GAP));
         self.not_before = Some(now.saturating_add(wait));
     }
 
     /// Nothing of an ask at `now` got to the service.
     pub fn missed(&mut self, now: Duration) {
+        self.asked = now;
         let factor = 1_u32.checked_shl(self.unreached.min(5)).unwrap_or(u32::MAX);
         self.unreached = self.unreached.saturating_add(1);
         self.not_before = Some(now.saturating_add(FIRST_RETRY.saturating_mul(factor).min(GAP)));
@@ -127,5 +136,7 @@ mod tests {
             assert_eq!(pace.not_before, Some(Duration::from_secs(wait)));
             assert_eq!(pace.turn(SECOND, Duration::ZERO), Turn::Repeat);
         }
+        assert_eq!(pace.turn(GAP, Duration::ZERO), Turn::Repeat);
+        assert_eq!(pace.turn(GAP + SECOND, Duration::ZERO), Turn::Hold, "an answer gets old");
     }
 }
