@@ -33,6 +33,7 @@ impl Config {
         page.entry("builtin_roots", self.tls.builtin_roots);
         let targets: HashMap<_, _> =
             self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
+        let mut names = false;
         for (index, group) in self.groups.iter().enumerate() {
             let target = |entry: usize| targets.get(&(index, entry)).copied();
             match group {
@@ -43,7 +44,11 @@ impl Config {
                     page.request(request);
                     self.write_common(&mut page, target(0));
                 }
-                Group::Dyndns(account) => self.write_names(&mut page, account, target),
+                Group::Dyndns(_) if names => {}
+                Group::Dyndns(_) => {
+                    names = true;
+                    self.write_names(&mut page);
+                }
                 Group::Run(run) => {
                     page.header("[[runs]]");
                     page.maybe("name", target(0).map(|target| quoted(&target.name)));
@@ -73,25 +78,15 @@ impl Config {
         }
     }
 
-    /// A section for each name; those of one account are one group again.
-    fn write_names<'a>(
-        &self,
-        page: &mut Page,
-        account: &Dyndns,
-        target: impl Fn(usize) -> Option<&'a Target>,
-    ) {
-        for (entry, hostname) in account.hostnames.iter().enumerate() {
+    /// A section for each name, in the order of the targets; those of one account
+    /// are one group again.
+    fn write_names(&self, page: &mut Page) {
+        for target in &self.targets {
+            let Some(Group::Dyndns(account)) = self.groups.get(target.group) else { continue };
             page.header("[[dyndns]]");
-            page.maybe("name", target(entry).map(|target| quoted(&target.name)));
-            match &account.url {
-                Some(url) => page.entry("url", quoted(&hide(url.reveal(), HIDDEN))),
-                None => page.entry("provider", quoted(&account.preset.name)),
-            }
-            page.maybe("hostname", (!hostname.is_empty()).then(|| quoted(hostname)));
-            page.maybe("username", account.username.as_deref().map(quoted));
-            page.maybe("password", account.password.as_ref().map(|_| quoted(HIDDEN)));
-            page.maybe("token", account.token.as_ref().map(|_| quoted(HIDDEN)));
-            self.write_common(page, target(entry));
+            page.entry("name", quoted(&target.name));
+            page.account(account, account.hostnames.get(target.entry).map_or("", String::as_str));
+            self.write_common(page, Some(target));
         }
     }
 
@@ -155,6 +150,17 @@ impl Page {
         }
         self.maybe("body", request.body.as_ref().map(|_| quoted(HIDDEN)));
         self.maybe("expect", request.expect.as_ref().map(|words| list(words.iter().cloned())));
+    }
+
+    fn account(&mut self, account: &Dyndns, hostname: &str) {
+        match &account.url {
+            Some(url) => self.entry("url", quoted(&hide(url.reveal(), HIDDEN))),
+            None => self.entry("provider", quoted(&account.preset.name)),
+        }
+        self.maybe("hostname", (!hostname.is_empty()).then(|| quoted(hostname)));
+        self.maybe("username", account.username.as_deref().map(quoted));
+        self.maybe("password", account.password.as_ref().map(|_| quoted(HIDDEN)));
+        self.maybe("token", account.token.as_ref().map(|_| quoted(HIDDEN)));
     }
 
     fn program(&mut self, run: &Run) {
