@@ -18,6 +18,7 @@ const REST: Duration = Duration::from_secs(30);
 /// A gateway that is asked by PCP.
 pub struct Pcp {
     gateway: Option<IpAddr>,
+    asked: Option<IpAddr>,
     failed: Option<(Instant, String)>,
 }
 
@@ -25,7 +26,13 @@ impl Pcp {
     /// The gateway at this address; `None`: the default route's.
     #[must_use]
     pub fn new(gateway: Option<IpAddr>) -> Self {
-        Self { gateway, failed: None }
+        Self { gateway, asked: None, failed: None }
+    }
+
+    /// The gateway that was asked last.
+    #[must_use]
+    pub fn asked(&self) -> Option<IpAddr> {
+        self.asked
     }
 
     /// Asks once, unless it has failed a moment ago.
@@ -42,6 +49,7 @@ impl Pcp {
         let Some(IpAddr::V4(gateway)) = gateway else {
             return Finding::Unknown("no default gateway is known; write pcp:ADDRESS".to_owned());
         };
+        self.asked = Some(gateway.into());
         self.failed = None;
         match pcp_client::external_address(gateway, deadline) {
             Ok(told) => Finding::Known(told.address),
