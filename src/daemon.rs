@@ -4,9 +4,11 @@
 //! The main thread owns the engine, the clock and the state file. Each source
 //! has a thread that sleeps until it is asked to look, since it keeps what it
 //! knows of its gateway between looks. Each publishing job is a thread that ends
-//! with the job. All of them answer over one channel.
+//! with the job. The channels of [`hints`](crate::hints) wait for announcements.
+//! All of them answer over one channel.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::address::Finding;
 use crate::config::{Config, Target};
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
+use crate::hints::Channels;
 use crate::jobs::{self, Connection, Updater};
 use crate::log::{self, Log};
 use crate::sources;
@@ -39,6 +42,7 @@ pub struct Mode {
 /// What a thread has to say.
 enum Message {
     Observed { source: usize, look: sources::Look },
+    Hint { source: usize, channel: &'static str },
     Finished { group: usize, updater: Updater, outcomes: Vec<(usize, Outcome)>, took: Duration },
 }
 
@@ -87,7 +91,8 @@ struct Daemon<'a> {
     store: Store,
     mode: Mode,
     log: Log,
-    looks: Vec<Sender<()>>,
+    looks: Vec<Sender<bool>>,
+    channels: Arc<Channels>,
     /// `None` while a job has it.
     updaters: Vec<Option<Updater>>,
     connection: Connection,
@@ -99,9 +104,9 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     fn new(config: &'a Config, state: State, store: Store, mode: Mode, log: Log) -> Self {
         let (sender, messages) = mpsc::channel();
-        let looks =
-            (0..config.sources.len()).map(|source| start_source(config, source, &state, &sender, log));
-        let looks = looks.collect();
+        let channels = Arc::new(open_channels(config, mode, &sender, log));
+        let start = |source| start_source(config, source, &state, &sender, &channels, log);
+        let looks = (0..config.sources.len()).map(start).collect();
         let engine = Engine::new(config, state, seed());
         Self {
             config,
@@ -111,6 +116,7 @@ impl<'a> Daemon<'a> {
             mode,
             log,
             looks,
+            channels,
             updaters: config.groups.iter().map(|group| Some(Updater::new(group))).collect(),
             connection: Connection::new(config),
             sender,
@@ -138,6 +144,13 @@ impl<'a> Daemon<'a> {
                 }
                 Some(Event::Finished { group, outcomes, took })
             }
+            Ok(Message::Hint { source, channel }) => {
+                if let Some(source) = self.config.sources.get(source) {
+                    let text = format!("looking, because of {channel}");
+                    self.log.write(&Report::new(Level::Debug, &source.to_string(), text));
+                }
+                Some(Event::Hint { source })
+            }
             Err(RecvTimeoutError::Timeout) => Some(Event::Tick),
             Err(RecvTimeoutError::Disconnected) => None,
         }
@@ -147,9 +160,10 @@ impl<'a> Daemon<'a> {
         self.engine.handle(self.now(), event);
         while let Some(action) = self.engine.action() {
             match action {
-                Action::Look { source } => {
+                Action::Look { source, hinted } => {
+                    self.channels.look_begins(source);
                     // The thread lives as long as the program.
-                    let _ = self.looks.get(source).map(|look| look.send(()));
+                    let _ = self.looks.get(source).map(|look| look.send(hinted));
                 }
                 Action::Save(text) => self.save(&text),
                 Action::Publish { group, tasks } => self.publish(group, tasks),
@@ -217,27 +231,41 @@ impl<'a> Daemon<'a> {
     }
 }
 
+/// Opens what hints come from; none in a single run, or where the user says so.
+fn open_channels(config: &Config, mode: Mode, sender: &Sender<Message>, log: Log) -> Channels {
+    if mode.once || !config.events {
+        return Channels::default();
+    }
+    let sender = sender.clone();
+    Channels::open(config, log, move |source, channel| {
+        // Fails only at the end of the program.
+        let _ = sender.send(Message::Hint { source, channel });
+    })
+}
+
 /// Starts the thread of a source; it looks whenever it is asked to.
 fn start_source(
     config: &Config,
     source: usize,
     state: &State,
     sender: &Sender<Message>,
+    channels: &Arc<Channels>,
     log: Log,
-) -> Sender<()> {
+) -> Sender<bool> {
     let (ask, asked) = mpsc::channel();
-    let sender = sender.clone();
+    let (sender, channels) = (sender.clone(), Arc::clone(channels));
     if let Some(mut looker) = sources::Looker::new(config, source, state) {
         spawn("source", move || {
-            for () in asked {
+            for hinted in asked {
                 let start = Instant::now();
-                let look = looker.look();
+                let look = looker.look(hinted, &|| channels.has_news(source));
                 if log.wants(Level::Debug) {
                     log.write(&debug_line(looker.label(), &look, start.elapsed()));
                 }
-                if sender.send(Message::Observed { source, look }).is_err() {
+                if sender.send(Message::Observed { source, look: look.clone() }).is_err() {
                     return;
                 }
+                channels.look_ended(source, &looker, &look);
             }
         });
     }

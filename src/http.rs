@@ -172,6 +172,7 @@ pub struct Response {
 pub struct ResponseReader {
     buffer: Vec<u8>,
     max_body: usize,
+    head_only: bool,
     interim: u8,
     state: State,
 }
@@ -192,7 +193,13 @@ impl ResponseReader {
     /// A reader that refuses bodies over `max_body` bytes.
     #[must_use]
     pub fn new(max_body: usize) -> Self {
-        Self { buffer: Vec::new(), max_body, interim: 0, state: State::Head }
+        Self { buffer: Vec::new(), max_body, head_only: false, interim: 0, state: State::Head }
+    }
+
+    /// A reader that is content with the head and leaves the body unread.
+    #[must_use]
+    pub fn head_only() -> Self {
+        Self { head_only: true, ..Self::new(0) }
     }
 
     /// Takes more bytes; `Some` as soon as the response is complete.
@@ -222,7 +229,7 @@ impl ResponseReader {
     fn take_head(&mut self) -> Result<(), HttpError> {
         let (head, rest) = Head::parse(&self.buffer)?;
         let status = head.status().ok_or(HttpError::NotHttp)?;
-        let framing = framing(&head, status)?;
+        let framing = if self.head_only { Framing::Length(0) } else { framing(&head, status)? };
         self.buffer = rest.to_vec();
         if (100..200).contains(&status) {
             self.interim = self.interim.saturating_add(1);
@@ -252,8 +259,9 @@ impl ResponseReader {
     }
 }
 
-/// An empty line stands somewhere in the bytes.
-fn head_is_complete(bytes: &[u8]) -> bool {
+/// Whether an empty line stands somewhere in the bytes.
+#[must_use]
+pub fn head_is_complete(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some((line, after)) = split_line(rest) {
         if line.is_empty() {
@@ -470,6 +478,16 @@ mod tests {
             let early = reader.push(a).unwrap();
             let response = early.or_else(|| reader.push(b).unwrap());
             assert_eq!(response.as_ref(), Some(&whole), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_reader_of_heads_does_not_wait_for_a_body() {
+        for fields in ["", "Content-Length: 99999\r\n", "Transfer-Encoding: chunked\r\n"] {
+            let mut reader = ResponseReader::head_only();
+            assert_eq!(reader.push(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), Ok(None));
+            let response = reader.push(format!("{fields}\r\nbody").as_bytes()).unwrap().unwrap();
+            assert_eq!((response.status, response.body.len()), (200, 0));
         }
     }
 }

@@ -3,17 +3,19 @@
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
 //! [`address`] (what may be published), [`http`], [`xml`], [`url`],
 //! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
-//! [`soap::actions`], [`natpmp::message`], [`natpmp::pcp`], [`netlink::message`].
+//! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`natpmp::pcp`],
+//! [`netlink::message`].
 //!
 //! Floor 1 decides; it reads no clock and opens nothing: [`config`], [`cli`],
 //! [`engine`] (what to do next), [`retry`] (when), [`state`] (what each target
-//! holds), [`soap::survey`] (what to ask a gateway), [`updaters`] (what to send
-//! to a provider).
+//! holds), [`soap::survey`] (what to ask a gateway), [`soap::subscription`] (when
+//! to ask for its events), [`updaters`] (what to send to a provider).
 //!
 //! Floor 2 touches the world, thinly: [`ssdp::search`], [`soap::client`],
-//! [`natpmp::client`], [`natpmp::pcp_client`], [`platform`], [`sources`] (where
-//! addresses come from), [`web`] and [`process`] (where they go), [`store`],
-//! [`log`], [`jobs`], [`discover`], and [`daemon`], the loop.
+//! [`soap::listener`], [`natpmp::client`], [`natpmp::pcp_client`], [`platform`],
+//! [`sources`] (where addresses come from), [`hints`] (who says that they may
+//! have changed), [`web`] and [`process`] (where they go), [`store`], [`log`],
+//! [`jobs`], [`discover`], and [`daemon`], the loop.
 //!
 //! A file imports its own floor and those below; `tests/house.rs` sees to it.
 //! Updaters and sources do not know each other: they meet in the engine.
@@ -38,6 +40,7 @@ pub mod config;
 pub mod daemon;
 pub mod discover;
 pub mod engine;
+pub mod hints;
 pub mod http;
 pub mod jobs;
 pub mod log;

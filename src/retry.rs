@@ -92,40 +92,55 @@ impl Backoff {
     }
 }
 
-/// How many attempts a target gets at once after a quiet time.
-const BURST: u32 = 30;
+/// Looks after a hint that found nothing: right after a reconnect the address is
+/// often not there yet, but within a second it is.
+const LOOK_EARLY: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+];
 
-/// How long it takes to earn one more: in the long run, 30 attempts an hour.
-const EARN: Duration = Duration::from_secs(120);
-
-/// Bounds the attempts at one target whatever happens in the LAN: an address
-/// that flaps (or a liar who makes it flap) must not get the user banned.
+/// How often something may happen: a few times at once, then steadily.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
+    burst: u32,
+    earn: Duration,
     left: u32,
     counted: Duration,
 }
 
-impl Default for Allowance {
-    fn default() -> Self {
-        Self { left: BURST, counted: Duration::ZERO }
-    }
-}
-
 impl Allowance {
-    /// When the next attempt may start: `now`, or later.
+    /// Attempts at one target, whatever happens in the LAN: an address that flaps
+    /// (or a liar who makes it flap) must not get the user banned.
+    pub const ATTEMPTS: Self = Self::new(30, Duration::from_secs(120));
+
+    /// Looks that somebody else asked for: a flood of forged announcements must
+    /// not become a flood of questions to the gateway.
+    pub const HINTS: Self = Self::new(3, Duration::from_secs(2));
+
+    /// Subscriptions at one gateway: whoever makes it look restarted must not
+    /// make us subscribe without end.
+    pub const SUBSCRIPTIONS: Self = Self::new(5, Duration::from_secs(60));
+
+    /// `burst` at once after a quiet time, and one more for every `earn`.
+    const fn new(burst: u32, earn: Duration) -> Self {
+        Self { burst, earn, left: burst, counted: Duration::ZERO }
+    }
+
+    /// When the next one may start: `now`, or later.
     pub fn next(&mut self, now: Duration) -> Duration {
-        while self.left < BURST && now.saturating_sub(self.counted) >= EARN {
+        while self.left < self.burst && now.saturating_sub(self.counted) >= self.earn {
             self.left = self.left.saturating_add(1);
-            self.counted = self.counted.saturating_add(EARN);
+            self.counted = self.counted.saturating_add(self.earn);
         }
-        if self.left == BURST {
+        if self.left == self.burst {
             self.counted = now;
         }
-        if self.left > 0 { now } else { self.counted.saturating_add(EARN) }
+        if self.left > 0 { now } else { self.counted.saturating_add(self.earn) }
     }
 
-    /// Counts an attempt.
+    /// Counts one.
     pub fn take(&mut self) {
         self.left = self.left.saturating_sub(1);
     }
@@ -138,6 +153,13 @@ pub fn look_again(misses: u32, interval: Duration) -> Duration {
     let index = usize::try_from(misses.saturating_sub(1)).unwrap_or(usize::MAX);
     let calm = if misses > EAGER_LOOKS { LOOK_PATIENTLY } else { LOOK_EAGERLY };
     LOOK_AGAIN.get(index).copied().unwrap_or(calm).min(interval)
+}
+
+/// How long to wait before a source is looked at again that knew nothing after a
+/// hint, `step` looks after it; `None`: from now on like any other failure.
+#[must_use]
+pub fn look_early(step: usize) -> Option<Duration> {
+    LOOK_EARLY.get(step).copied()
 }
 
 #[cfg(test)]
@@ -188,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_flapping_address_is_slowed_down() {
-        let (mut allowance, mut now, mut attempts) = (Allowance::default(), Duration::ZERO, 0);
+        let (mut allowance, mut now, mut attempts) = (Allowance::ATTEMPTS, Duration::ZERO, 0);
         while now < Duration::from_secs(3600) {
             let at = allowance.next(now);
             if at <= now {
@@ -197,9 +219,23 @@ mod tests {
             }
             now += Duration::from_secs(1);
         }
-        assert!((BURST..=BURST + 30).contains(&attempts), "{attempts}");
+        assert!((30..=60).contains(&attempts), "{attempts}");
         assert_eq!(allowance.next(now + Duration::from_secs(86_400)), now + Duration::from_secs(86_400));
-        assert_eq!(allowance.left, BURST);
+        assert_eq!(allowance.left, 30);
+    }
+
+    #[test]
+    fn hints_count_three_times_at_once_and_then_every_other_second() {
+        let mut allowance = Allowance::HINTS;
+        let mut times = Vec::new();
+        for millis in 0..10_000 {
+            let now = Duration::from_secs(100) + Duration::from_millis(millis);
+            if allowance.next(now) <= now {
+                allowance.take();
+                times.push(millis);
+            }
+        }
+        assert_eq!(times, [0, 1, 2, 2000, 4000, 6000, 8000]);
     }
 
     #[test]

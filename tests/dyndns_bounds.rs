@@ -140,7 +140,7 @@ fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Conf
         engine.handle(Now { elapsed, unix: None }, event);
         while let Some(action) = engine.action() {
             match action {
-                Action::Look { source } => {
+                Action::Look { source, .. } => {
                     let observation = world.observe();
                     waiting.push((elapsed, Event::Observed { source, observation, gateway: None }));
                 }

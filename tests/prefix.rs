@@ -97,7 +97,8 @@ fn answer(request: &str, delegated: &Delegated) -> String {
 }
 
 fn look(source: &mut Upnp) -> Observation {
-    source.look(Instant::now().checked_add(Duration::from_secs(5)).unwrap()).observation
+    let deadline = Instant::now().checked_add(Duration::from_secs(5)).unwrap();
+    source.look(false, deadline, &|| false).observation
 }
 
 #[test]

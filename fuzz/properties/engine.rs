@@ -30,6 +30,10 @@ struct World {
     blocked: BTreeSet<usize>,
     not_before: [Duration; TARGETS],
     attempts: [Vec<Duration>; TARGETS],
+    /// When each source was looked at because of a hint.
+    hinted: [Vec<Duration>; 2],
+    /// Sources with a hint that no look has followed yet.
+    hints: BTreeSet<usize>,
 }
 
 fn config() -> Config {
@@ -73,6 +77,8 @@ pub(super) fn engine(data: &[u8]) {
         blocked: BTreeSet::new(),
         not_before: [Duration::ZERO; TARGETS],
         attempts: Default::default(),
+        hinted: Default::default(),
+        hints: BTreeSet::new(),
     };
     world.handle(Event::Tick);
     let mut script = data.iter().copied();
@@ -85,11 +91,12 @@ pub(super) fn engine(data: &[u8]) {
 
 impl World {
     fn step(&mut self, byte: u8, argument: u8) {
-        match byte % 6 {
+        match byte % 8 {
             0 | 1 => self.observe(argument),
             2 | 3 => self.finish(argument),
             4 => self.pass(argument),
-            _ => self.restart(argument),
+            5 => self.restart(argument),
+            _ => self.hint(argument),
         }
     }
 
@@ -133,6 +140,16 @@ impl World {
         self.handle(Event::Finished { group, outcomes, took: Duration::ZERO });
     }
 
+    /// Anybody may say anything about a source, at any time and any number of times.
+    fn hint(&mut self, argument: u8) {
+        let source = usize::from(argument % 3);
+        self.hints.extend((source < 2).then_some(source));
+        for _ in 0..=argument / 64 {
+            self.now.elapsed += Duration::from_millis(u64::from(argument / 3));
+            self.handle(Event::Hint { source });
+        }
+    }
+
     fn pass(&mut self, argument: u8) {
         let until = self.engine.deadline(self.now);
         let step = match argument % 4 {
@@ -158,6 +175,8 @@ impl World {
         self.jobs.clear();
         self.not_before = [Duration::ZERO; TARGETS];
         self.attempts = Default::default();
+        self.hinted = Default::default();
+        self.hints.clear();
         self.handle(Event::Tick);
     }
 
@@ -165,7 +184,11 @@ impl World {
         self.engine.handle(self.now, event);
         while let Some(action) = self.engine.action() {
             match action {
-                Action::Look { source } => assert!(self.looking.insert(source), "two looks at once"),
+                Action::Look { source, hinted } => {
+                    assert!(self.looking.insert(source), "two looks at once");
+                    self.hints.remove(&source);
+                    self.hinted[source].extend(hinted.then_some(self.now.elapsed));
+                }
                 Action::Save(text) => self.saved = text,
                 Action::Report(_) => {}
                 Action::Publish { group, tasks } => self.publish(group, tasks),
@@ -175,6 +198,9 @@ impl World {
         let deadline = self.engine.deadline(self.now);
         assert!(deadline > self.now.elapsed, "a deadline in the past is a busy loop");
         assert!(deadline <= self.now.elapsed + INTERVAL, "a poll is never forgotten");
+        // The first source is one that somebody always needs.
+        let waits = self.hints.contains(&0) && !self.looking.contains(&0);
+        assert!(!waits || deadline <= self.now.elapsed + Duration::from_secs(2), "a hint is never lost");
     }
 
     fn publish(&mut self, group: usize, tasks: Vec<Task>) {
@@ -191,8 +217,17 @@ impl World {
         self.jobs.push((group, tasks));
     }
 
-    /// Never more than the burst and the steady rate allow, in any hour.
+    /// Never more than the burst and the steady rate allow: looks because of hints
+    /// in any minute, attempts in any hour.
     fn check_rates(&self) {
+        for hinted in &self.hinted {
+            for (index, start) in hinted.iter().enumerate() {
+                let end = *start + Duration::from_secs(60);
+                let within = hinted.iter().skip(index).take_while(|at| **at < end).count();
+                assert!(within <= 3 + 30, "{within} looks because of hints in a minute");
+            }
+        }
+
         for attempts in &self.attempts {
             for (index, start) in attempts.iter().enumerate() {
                 let end = *start + Duration::from_secs(3600);

@@ -5,6 +5,7 @@
 
 mod cloudflare;
 mod engine;
+mod events;
 mod floor;
 mod host;
 mod lan;
@@ -22,6 +23,7 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("config", settings::config),
     ("description", soap::description),
     ("engine", engine::engine),
+    ("events", events::events),
     ("http_head", floor::http_head),
     ("http_response", floor::http_response),
     ("idn", providers::idn),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::nat;
 use crate::address::{Finding, Observation, Prefix, Scope, scope};
 use crate::config::Source;
+use crate::retry::Allowance;
 
 /// Missed polls before the next source may speak for one that has answered.
 const PATIENCE: u32 = 3;
@@ -144,6 +145,7 @@ pub enum Speaker {
 
 /// A source and what is known of it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct SourceStatus {
     /// Its name in logs and in the state file.
     pub label: String,
@@ -153,8 +155,18 @@ pub struct SourceStatus {
     pub looking: bool,
     /// The round of its last look, once it has ended.
     pub seen_in: Option<u64>,
+    /// Some target needs it.
+    pub wanted: bool,
     /// When to look again before the next round.
     pub look_at: Option<Duration>,
+    /// When to look because of a hint.
+    pub hint_at: Option<Duration>,
+    /// How many hints may lead to a look.
+    pub hints: Allowance,
+    /// Quick looks so far after a hint that found nothing, while they last.
+    pub early: Option<usize>,
+    /// When the last quick looks began.
+    pub early_since: Option<Duration>,
     /// Its last look was no use.
     pub failed: bool,
     /// Looks in a row that were no use.
@@ -177,7 +189,12 @@ impl SourceStatus {
             },
             looking: false,
             seen_in: None,
+            wanted: false,
             look_at: None,
+            hint_at: None,
+            hints: Allowance::HINTS,
+            early: None,
+            early_since: None,
             failed: false,
             misses: 0,
             in_trouble: false,

@@ -1,7 +1,7 @@
 //! What to do next: (time, event) to actions; pure.
 //!
 //! ```text
-//!            Tick, Observed, Finished
+//!         Tick, Hint, Observed, Finished
 //!                      |
 //!   rounds of looks -> choice of an address -> due targets -> jobs
 //!                      |
@@ -19,6 +19,8 @@
 //! - a blocked target is silent until its configuration section changes
 //! - restarts with an unchanged address publish nothing
 //! - attempts at a target are bounded by its retry policy, whatever happens
+//! - looks because of hints are bounded, however many hints come, and a hint is
+//!   never lost: after it there is a look
 //! - an account that wants pauses gets one update at a time, and then a pause
 
 pub mod choice;
@@ -32,7 +34,7 @@ use std::time::Duration;
 
 use crate::address::Observation;
 use crate::config::Config;
-use crate::retry::{Random, look_again};
+use crate::retry::{Random, look_again, look_early};
 use crate::state::State;
 use crate::updaters::{Outcome, Task};
 use crate::url::LanUrl;
@@ -43,6 +45,14 @@ use target::TargetStatus;
 
 /// Most jobs in flight, so that ten thousand targets cost no threads.
 pub const MAX_JOBS: usize = 16;
+
+/// How long to let a change settle after the first hint: gateways tell the loss
+/// of the old address and the new one as two events some 40 ms apart.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// How long quick looks after a hint rest when they were in vain: less than a
+/// reconnect takes, enough that forged hints gain nothing.
+const EARLY_REST: Duration = Duration::from_secs(6);
 
 /// The time of an event.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +69,12 @@ pub struct Now {
 pub enum Event {
     /// The deadline has passed.
     Tick,
+    /// Somebody says that a source may tell something new. Anyone can: it makes
+    /// us look sooner, and nothing else.
+    Hint {
+        /// Index into [`Config::sources`].
+        source: usize,
+    },
     /// A look at a source has ended.
     Observed {
         /// Index into [`Config::sources`].
@@ -86,6 +102,8 @@ pub enum Action {
     Look {
         /// The source.
         source: usize,
+        /// A hint asked for it: a cheap "nothing new" will not do.
+        hinted: bool,
     },
     /// Store this text, durably, before the next action.
     Save(String),
@@ -165,7 +183,8 @@ impl Engine {
     /// When [`Event::Tick`] is due, in time since the start of the program.
     #[must_use]
     pub fn deadline(&self, now: Now) -> Duration {
-        let looks = self.sources.iter().filter(|s| !s.looking).filter_map(|s| s.look_at);
+        let looks = self.sources.iter().filter(|s| s.wanted && !s.looking);
+        let looks = looks.flat_map(|source| [source.look_at, source.hint_at]).flatten();
         let free = self.groups.iter().zip(&self.paces).filter(|((_, busy), _)| !busy);
         let targets = free.flat_map(|((members, _), pace)| members.iter().map(move |index| (index, pace)));
         let targets = targets.filter_map(|(index, pace)| {
@@ -181,6 +200,7 @@ impl Engine {
     pub fn handle(&mut self, now: Now, event: Event) {
         match event {
             Event::Tick => {}
+            Event::Hint { source } => self.hinted(now, source),
             Event::Observed { source, observation, gateway } => {
                 self.observed(now, source, &observation, gateway);
             }
@@ -214,7 +234,11 @@ impl Engine {
         source.seen_in = Some(self.round);
         source.look_at = None;
         source.failed = source.hear(seen, self.round);
-        source.misses = if source.failed { source.misses.saturating_add(1) } else { 0 };
+        match (source.failed, source.early) {
+            (true, Some(step)) if look_early(step).is_some() => {}
+            (true, _) => source.misses = source.misses.saturating_add(1),
+            (false, _) => (source.misses, source.early) = (0, None),
+        }
         if let Some(gateway) = gateway {
             let before = self.state.gateways.insert(source.label.clone(), gateway.clone());
             if let Some(report) = report::gateway_change(&source.label, before.as_ref(), &gateway) {
@@ -244,11 +268,31 @@ impl Engine {
         let trouble = source.failed && missed;
         if !trouble {
             source.look_at = None;
+            source.early = source.early.filter(|_| source.looking);
         } else if !source.looking && source.look_at.is_none() {
-            source.look_at = Some(now.elapsed.saturating_add(look_again(source.misses, self.interval)));
+            let wait = source.early.and_then(look_early);
+            source.early = wait.and(source.early).map(|step| step.saturating_add(1));
+            let wait = wait.unwrap_or_else(|| look_again(source.misses, self.interval));
+            source.look_at = Some(now.elapsed.saturating_add(wait));
+        }
+        // A reconnect that is over within a second is not worth a line.
+        if trouble && source.early.is_some() {
+            return;
         }
         if let Some(report) = report::trouble(source, trouble) {
             self.actions.push_back(Action::Report(report));
+        }
+    }
+
+    /// Whoever speaks through the source speaks through others as well: what the
+    /// gateway announces by one protocol concerns all that it tells.
+    fn hinted(&mut self, now: Now, index: usize) {
+        let Some(speaker) = self.sources.get(index).map(|source| source.speaker) else { return };
+        for source in self.sources.iter_mut().filter(|source| source.speaker == speaker) {
+            if source.hint_at.is_none() {
+                let settled = now.elapsed.saturating_add(SETTLE);
+                source.hint_at = Some(source.hints.next(now.elapsed).max(settled));
+            }
         }
     }
 
@@ -260,15 +304,20 @@ impl Engine {
             }
         }
         for ((index, source), wanted) in self.sources.iter_mut().enumerate().zip(wanted) {
+            source.wanted = wanted;
             if !wanted {
-                source.look_at = None;
+                (source.look_at, source.early) = (None, None);
             }
             let this_round = source.seen_in == Some(self.round);
             let again = source.look_at.is_some_and(|at| at <= now.elapsed);
-            if wanted && !source.looking && (!this_round || again) {
+            let hinted = source.hint_at.is_some_and(|at| at <= now.elapsed);
+            if wanted && !source.looking && (!this_round || again || hinted) {
                 source.looking = true;
                 source.look_at = None;
-                self.actions.push_back(Action::Look { source: index });
+                if hinted {
+                    follow_hint(source, now.elapsed);
+                }
+                self.actions.push_back(Action::Look { source: index, hinted });
             }
         }
     }
@@ -333,6 +382,17 @@ impl Engine {
     #[must_use]
     pub fn choice(&self, target: usize, kind: Kind) -> Option<Choice> {
         Some(self.targets.get(target)?.choice(&self.sources, kind))
+    }
+}
+
+/// Counts the hint that a look is about to follow.
+fn follow_hint(source: &mut SourceStatus, now: Duration) {
+    source.hint_at = None;
+    source.hints.next(now);
+    source.hints.take();
+    let rested = source.early_since.is_none_or(|since| now.saturating_sub(since) >= EARLY_REST);
+    if rested {
+        (source.early, source.early_since) = (Some(0), Some(now));
     }
 }
 

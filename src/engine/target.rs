@@ -57,7 +57,7 @@ impl TargetStatus {
             owed: config.at_start,
             config: config.clone(),
             backoff: Backoff::default(),
-            allowance: Allowance::default(),
+            allowance: Allowance::ATTEMPTS,
             not_before: Duration::ZERO,
             in_flight: None,
             complained: false,
@@ -228,7 +228,7 @@ impl TargetStatus {
                 return None;
             }
             Err(Waiting::Pending) => return None,
-            // Its source has said so already.
+            // Its source has said so already, or will when it stays like this.
             Err(Waiting::Unknown(_)) if self.kinds().any(|k| self.in_trouble(sources, k)) => return None,
             Err(Waiting::Unknown(why) | Waiting::Useless(why)) => (Level::Warning, why),
         };
@@ -239,7 +239,8 @@ impl TargetStatus {
     }
 
     fn in_trouble(&self, sources: &[SourceStatus], kind: Kind) -> bool {
-        self.preferred(kind).iter().any(|index| sources.get(*index).is_some_and(|source| source.in_trouble))
+        let speaks = |source: &SourceStatus| source.in_trouble || source.early.is_some();
+        self.preferred(kind).iter().any(|index| sources.get(*index).is_some_and(speaks))
     }
 
     fn wanted(&self, sources: &[SourceStatus]) -> Result<Wanted, Waiting> {

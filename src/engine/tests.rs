@@ -17,6 +17,7 @@ struct Bench {
     engine: Engine,
     now: Now,
     looks: Vec<usize>,
+    hinted: usize,
     jobs: Vec<(usize, Vec<Task>)>,
     reports: Vec<Report>,
     saved: State,
@@ -83,6 +84,7 @@ impl Bench {
             engine,
             now,
             looks: Vec::new(),
+            hinted: 0,
             jobs: Vec::new(),
             reports: Vec::new(),
             saved: State::default(),
@@ -100,7 +102,10 @@ impl Bench {
         self.engine.handle(self.now, event);
         while let Some(action) = self.engine.action() {
             match action {
-                Action::Look { source } => self.looks.push(source),
+                Action::Look { source, hinted } => {
+                    self.looks.push(source);
+                    self.hinted += usize::from(hinted);
+                }
                 Action::Publish { group, tasks } => self.jobs.push((group, tasks)),
                 Action::Save(text) => {
                     let (state, damaged) = State::parse(&text);
@@ -600,4 +605,137 @@ fn a_target_that_takes_either_family_tells_why_it_gets_neither() {
     bench.observe(0, seen("100.72.3.9"));
     let lines: Vec<_> = bench.reports.iter().map(|report| report.text.as_str()).collect();
     assert!(lines.iter().any(|line| line.contains("carrier-grade NAT (RFC 6598)")), "{lines:?}");
+}
+
+/// One source that was seen and published, ten minutes after a quiet start.
+fn quiet() -> Bench {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    for _ in 0..2 {
+        bench.tick();
+        bench.observe(0, seen("1.1.1.1"));
+    }
+    bench
+}
+
+const HINT: Event = Event::Hint { source: 0 };
+
+#[test]
+fn the_two_events_of_a_change_cost_one_look() {
+    let mut bench = quiet();
+    let start = bench.now.elapsed;
+    bench.handle(HINT);
+    bench.pass(Duration::from_millis(40));
+    bench.handle(HINT);
+    assert!(bench.looks.is_empty());
+    assert_eq!(bench.tick() - start, SETTLE);
+    assert_eq!((bench.looks.as_slice(), bench.hinted), (&[0][..], 1));
+    bench.observe(0, seen("2.2.2.2"));
+    assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+    bench.finish(0, published());
+    bench.tick();
+    assert_eq!(bench.now.elapsed.as_secs(), 900, "then nothing until the next poll");
+}
+
+#[test]
+fn a_look_that_comes_too_early_is_repeated_quickly_and_quietly() {
+    let mut bench = quiet();
+    bench.handle(HINT);
+    bench.tick();
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        let before = bench.now.elapsed;
+        bench.observe(0, Observation::unknown("no address"));
+        waits.push((bench.tick() - before).as_millis());
+        if waits.len() == 4 {
+            assert!(bench.reports.iter().all(|report| report.level == Level::Info), "{:?}", bench.reports);
+        }
+    }
+    assert_eq!(waits, [100, 200, 400, 800, 1000, 2000, 4000]);
+    assert_eq!(bench.reports.iter().filter(|report| report.level == Level::Warning).count(), 1);
+    bench.observe(0, seen("2.2.2.2"));
+    assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+}
+
+#[test]
+fn a_hint_during_a_look_leads_to_another() {
+    let mut bench = quiet();
+    bench.handle(HINT);
+    bench.tick();
+    bench.handle(HINT);
+    bench.pass(SECOND);
+    assert_eq!(bench.looks, [0], "one at a time");
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.looks, [0], "the first may have been too early");
+    assert!(bench.engine.deadline(bench.now) > bench.now.elapsed);
+}
+
+#[test]
+fn a_flood_of_hints_costs_three_looks_and_then_one_in_two_seconds() {
+    for answer in [seen("1.1.1.1"), Observation::unknown("no address")] {
+        let mut bench = quiet();
+        bench.hinted = 0;
+        let mut looks = 0;
+        for _ in 0..10_000 {
+            bench.handle(HINT);
+            bench.pass(Duration::from_millis(1));
+            if !bench.looks.is_empty() {
+                looks += 1;
+                bench.observe(0, answer.clone());
+            }
+        }
+        assert!((7..=8).contains(&bench.hinted), "{}", bench.hinted);
+        // When it also fails: four quick ones in six seconds, and the ordinary ones.
+        assert!(looks <= 8 + 8 + 4, "{looks}");
+        assert!(bench.engine.deadline(bench.now) > bench.now.elapsed);
+    }
+}
+
+#[test]
+fn a_change_in_a_flood_is_seen_within_two_seconds() {
+    let mut bench = quiet();
+    let (mut address, mut changed_at, mut worst) = ("1.1.1.1", Duration::ZERO, Duration::ZERO);
+    for step in 0..60_000_u32 {
+        if step % 7919 == 7918 {
+            address = if address == "1.1.1.1" { "2.2.2.2" } else { "1.1.1.1" };
+            changed_at = bench.now.elapsed;
+        }
+        bench.handle(HINT);
+        bench.pass(Duration::from_millis(1));
+        if !bench.looks.is_empty() {
+            bench.observe(0, seen(address));
+        }
+        if bench.jobs.first().is_some_and(|(_, tasks)| tasks[0].addresses.ipv4 == address.parse().ok()) {
+            worst = worst.max(bench.now.elapsed - changed_at);
+            bench.finish(0, published());
+        }
+    }
+    assert!(worst > Duration::ZERO && worst <= 2 * SECOND + SETTLE, "{worst:?}");
+}
+
+#[test]
+fn a_hint_about_one_protocol_concerns_the_others_of_the_gateway() {
+    let both = Target { ipv4: vec![0, 1, 2], agree: 3, ..target("t", 0, IPV4) };
+    let mut bench =
+        Bench::new(&config(vec![upnp(), Source::NatPmp(None), interface()], vec![both]), State::default());
+    for source in 0..3 {
+        bench.observe(source, seen("1.1.1.1"));
+    }
+    bench.finish(0, published());
+    bench.handle(HINT);
+    bench.tick();
+    assert_eq!(bench.looks, [0, 1], "the kernel has hints of its own");
+}
+
+#[test]
+fn hints_about_a_source_that_nobody_needs_wait_until_somebody_does() {
+    let either = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![either]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    bench.handle(Event::Hint { source: 1 });
+    bench.handle(Event::Hint { source: 9 });
+    assert_eq!(bench.tick(), 300 * SECOND);
+    assert_eq!(bench.looks, [0]);
 }

@@ -5,7 +5,7 @@
 //! (RFC 6887), which shares the port, answers are recognised and not read.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use crate::address::{self, Finding, Scope};
@@ -22,11 +22,29 @@ pub const MAX_DATAGRAM: usize = 1100;
 
 const VERSION: u8 = 0;
 
+/// The version of PCP, RFC 6887.
+const PCP: u8 = 2;
+
 /// The answer to opcode 0.
 const OPCODE: u8 = 128;
 
 /// Set in the opcode of every answer, of PCP too.
 const ANSWER_BIT: u8 = 0x80;
+
+/// Where gateways announce that something has changed (RFC 6886, section 3.2.1;
+/// RFC 6887, section 14).
+pub const ANNOUNCEMENTS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 1), 5350);
+
+/// Whether a datagram at [`ANNOUNCEMENTS`] is an announcement: of an external
+/// address, or PCP's ANNOUNCE. What it says is not taken from it.
+#[must_use]
+pub fn is_announcement(datagram: &[u8]) -> bool {
+    let pcp = MessageError::Version { version: PCP, opcode: 0, result: 0 };
+    match ExternalAddress::parse(datagram) {
+        Ok(answer) => answer.result == ResultCode::Success,
+        Err(error) => error == pcp,
+    }
+}
 
 /// A gateway's answer about its external address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -255,6 +273,19 @@ mod tests {
         let pcp = ExternalAddress::parse(&[2, 128, 0, 1, 0, 0, 0, 0]).unwrap_err();
         assert_eq!(pcp, MessageError::Version { version: 2, opcode: 0, result: 1 });
         assert!(pcp.to_string().contains("PCP"));
+    }
+
+    #[test]
+    fn announcements_are_addresses_and_those_of_pcp() {
+        let pcp = |opcode, result| [&[2, opcode, 0, result][..], &[0; 20]].concat();
+        assert!(is_announcement(&GOOD));
+        assert!(is_announcement(&pcp(128, 0)));
+        for other in
+            [pcp(0, 0), pcp(129, 0), pcp(128, 3), vec![], REQUEST.to_vec(), vec![0, 129, 0, 0, 0, 0, 0, 1]]
+        {
+            assert!(!is_announcement(&other), "{other:?}");
+        }
+        assert!(!is_announcement(&[0, 128, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0]), "no address yet");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Messages of rtnetlink, rtnetlink(7): dumps of interfaces and addresses.
+//! Messages of rtnetlink, rtnetlink(7): dumps of interfaces and addresses, and
+//! notices of changes.
 //!
 //! Bytes in, values out; the socket lives in `platform/linux.rs`. Numbers are
 //! in the byte order of the host that runs the kernel: netlink never leaves it.
@@ -10,9 +11,13 @@ use std::time::Duration;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 const RTM_GETADDR: u16 = 22;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
 
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
@@ -38,6 +43,9 @@ const IFF_UP: u32 = 0x1;
 const IFF_LOOPBACK: u32 = 0x8;
 const IFF_MULTICAST: u32 = 0x1000;
 
+/// Of routes: a cached copy.
+const RTM_F_CLONED: u32 = 0x200;
+
 /// The header before every message.
 const HEADER: usize = 16;
 
@@ -47,6 +55,9 @@ const TYPE_MASK: u16 = 0x3fff;
 /// The longest interface name, in bytes (IFNAMSIZ); alternative names may be
 /// longer, but not these.
 const MAX_NAME: usize = 16;
+
+/// The multicast groups of changes: links, addresses and routes of both families.
+pub const CHANGES: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 
 /// What to ask the kernel for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -144,6 +155,30 @@ pub fn parse(datagram: &[u8], sequence: u32) -> Vec<Message> {
         rest = after;
     }
     messages
+}
+
+/// Whether a datagram tells of a change of addresses, interfaces or routes. What
+/// has changed the next look shows.
+#[must_use]
+pub fn tells_a_change(datagram: &[u8]) -> bool {
+    let mut rest = datagram;
+    while let Some((message, after)) = split(rest) {
+        let told = match message.kind {
+            // Of another family are the ports of bridges.
+            RTM_NEWLINK | RTM_DELLINK => message.body.first() == Some(&0),
+            RTM_NEWADDR | RTM_DELADDR => true,
+            // Cached routes come and go without meaning.
+            RTM_NEWROUTE | RTM_DELROUTE => {
+                u32_at(message.body, 8).is_some_and(|flags| flags & RTM_F_CLONED == 0)
+            }
+            _ => false,
+        };
+        if told {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 struct Raw<'a> {
@@ -361,6 +396,30 @@ mod tests {
         // The bit means "secondary" there.
         assert!(!address.temporary);
         assert_eq!((address.valid, address.preferred, address.prefix_length), (None, None, 32));
+    }
+
+    #[test]
+    fn changes_are_told_apart_from_noise() {
+        let route = |flags: u32| [&[2, 0, 0, 0, 0, 0, 0, 0][..], &flags.to_ne_bytes()].concat();
+        let bridge = [7, 0, 0, 0];
+        for (kind, body, told) in [
+            (RTM_NEWADDR, vec![0; 8], true),
+            (RTM_DELADDR, vec![0; 8], true),
+            (RTM_DELLINK, vec![0; 16], true),
+            (RTM_NEWLINK, bridge.to_vec(), false),
+            (RTM_NEWROUTE, route(0), true),
+            (RTM_DELROUTE, route(0), true),
+            (RTM_NEWROUTE, route(RTM_F_CLONED), false),
+            (RTM_NEWROUTE, vec![2], false),
+            (RTM_NEWLINK, vec![], false),
+            (28, vec![0; 16], false),
+        ] {
+            let bytes = message(kind, 0, 0, &[&body]);
+            assert_eq!(tells_a_change(&bytes), told, "{kind}");
+            let behind = [message(28, 0, 0, &[&[0; 4]]), bytes].concat();
+            assert_eq!(tells_a_change(&behind), told, "{kind}");
+        }
+        assert!(!tells_a_change(&[]) && !tells_a_change(&[1, 2, 3]));
     }
 
     #[test]

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use rustix::net::{recvfrom, sendto, socket_with};
+use rustix::net::{Shutdown, bind, ipproto, recvfrom, sendto, shutdown, socket_with};
 
-use super::{DefaultRoute, InterfaceAddress, routes};
+use super::{DefaultRoute, InterfaceAddress, Way, routes};
 use crate::netlink::message::{self, Address, Dump, Link, Message};
 
 /// How much of a routing table is read: a router with the whole internet in
@@ -59,13 +61,13 @@ pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
         .into_iter()
         .filter_map(|message| match message {
             // An interface that appeared in between is there at the next look.
-            Message::Address(address) => Some(join(links.get(&address.index)?, &address)),
+            Message::Address(address) => Some(with_link(links.get(&address.index)?, &address)),
             _ => None,
         })
         .collect())
 }
 
-fn join(link: &Link, address: &Address) -> InterfaceAddress {
+fn with_link(link: &Link, address: &Address) -> InterfaceAddress {
     InterfaceAddress {
         interface: link.name.clone(),
         index: link.index,
@@ -129,4 +131,64 @@ fn dump_once(socket: &OwnedFd, what: Dump, sequence: u32) -> io::Result<Vec<Mess
 /// Netlink counts errors downwards from 0.
 fn refused(number: i32) -> io::Error {
     io::Error::from_raw_os_error(number.saturating_neg())
+}
+
+/// A netlink socket in the groups of what we want to know.
+#[derive(Debug)]
+pub(super) struct Changes(OwnedFd);
+
+impl Changes {
+    pub(super) fn listen() -> io::Result<Self> {
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        bind(&socket, &SocketAddrNetlink::new(0, message::CHANGES))?;
+        Ok(Self(socket))
+    }
+
+    pub(super) fn wait(&mut self) -> io::Result<()> {
+        let mut flags = RecvFlags::empty();
+        let mut found = false;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match recvfrom(&self.0, buffer.as_mut_slice(), flags) {
+                Ok((_, length, sender)) => {
+                    let kernel = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
+                    // Only the kernel has the number 0.
+                    let from_kernel = kernel.is_some_and(|kernel| kernel.pid() == 0);
+                    let datagram = buffer.get(..length).unwrap_or_default();
+                    found |= from_kernel && message::tells_a_change(datagram);
+                }
+                // Nothing more at the moment.
+                Err(Errno::AGAIN) if found => return Ok(()),
+                Err(Errno::AGAIN) => flags = RecvFlags::empty(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if found {
+                flags = RecvFlags::DONTWAIT;
+            }
+        }
+    }
+}
+
+/// Bound to the group, so that what is sent to this host alone stays with the
+/// program that serves this port here.
+pub(super) fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
+    let socket =
+        socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(ipproto::UDP))?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &group)?;
+    Ok(socket.into())
+}
+
+pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    Ok(sockopt::set_ip_add_source_membership(socket, &group, &way.local, &way.sender)?)
+}
+
+pub(super) fn leave(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    Ok(sockopt::set_ip_drop_source_membership(socket, &group, &way.local, &way.sender)?)
+}
+
+pub(super) fn unblock(listener: &TcpListener) {
+    // It fails only on a socket that nobody waits for.
+    let _ = shutdown(listener, Shutdown::Both);
 }

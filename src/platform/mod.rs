@@ -1,8 +1,9 @@
 //! What this host knows about its own network: default routes and addresses.
 //!
-//! The only place with one file for each operating system. Nothing here sends
-//! a packet: routes and addresses come from the kernel, and connecting a UDP
-//! socket only makes it choose a route.
+//! The only place with one file for each operating system. Nothing here asks
+//! anybody outside: routes and addresses come from the kernel, and connecting a
+//! UDP socket only makes it choose a route. Joining a multicast group sends what
+//! the system sends for it (IGMP).
 
 pub mod routes;
 
@@ -12,7 +13,7 @@ mod linux;
 mod other;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
@@ -77,6 +78,55 @@ pub fn default_interface_v6() -> Option<String> {
 /// about their interfaces.
 pub fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     system::addresses()
+}
+
+/// What the kernel tells unasked: changes of addresses, interfaces and routes.
+#[derive(Debug)]
+pub struct Changes(system::Changes);
+
+impl Changes {
+    /// Begins to listen. Only Linux tells.
+    pub fn listen() -> io::Result<Self> {
+        system::Changes::listen().map(Self)
+    }
+
+    /// Waits for something to change. Several changes at once count as one, and
+    /// an error means that some may have been missed.
+    pub fn wait(&mut self) -> io::Result<()> {
+        self.0.wait()
+    }
+}
+
+/// A socket for what is sent to a multicast group, shared with other programs
+/// where the system allows it. See [`join`].
+pub fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
+    system::multicast_socket(group)
+}
+
+/// Who sends to whom where: the address of our interface, and the sender that is
+/// of interest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Way {
+    /// Our address.
+    pub local: Ipv4Addr,
+    /// The sender.
+    pub sender: Ipv4Addr,
+}
+
+/// Joins the group. On Linux the kernel drops what others than the sender send to
+/// it; elsewhere all of it comes. Fails where it has been joined already.
+pub fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    system::join(socket, group, way)
+}
+
+/// Undoes [`join`].
+pub fn leave(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    system::leave(socket, group, way)
+}
+
+/// Ends the wait of another thread that accepts connections.
+pub fn unblock(listener: &TcpListener) {
+    system::unblock(listener);
 }
 
 /// The address that this host would use towards `destination`; `None` without

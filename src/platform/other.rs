@@ -2,9 +2,10 @@
 //! towards the internet. IPv6 addresses found so may be temporary ones.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
 
-use super::{DefaultRoute, InterfaceAddress, source_towards};
+use super::{DefaultRoute, InterfaceAddress, Way, source_towards};
 
 /// Addresses in the internet, as far as routing goes; nothing is sent there.
 const DESTINATIONS: [IpAddr; 2] =
@@ -23,6 +24,43 @@ pub(super) fn default_interface_v6() -> Option<String> {
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as on other systems")]
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     Ok(DESTINATIONS.into_iter().filter_map(source_towards).map(bare).collect())
+}
+
+/// Not told: interfaces are looked at every interval.
+#[derive(Debug)]
+pub(super) struct Changes;
+
+impl Changes {
+    pub(super) fn listen() -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[expect(clippy::unused_self, reason = "the same signature as on other systems")]
+    pub(super) fn wait(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Not shared: where another program has the port, there is no socket.
+pub(super) fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, group.port()))
+}
+
+pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    socket.join_multicast_v4(&group, &way.local)
+}
+
+/// Another sender may be of interest at the same interface: it stays joined.
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as on other systems")]
+pub(super) fn leave(_socket: &UdpSocket, _group: Ipv4Addr, _way: Way) -> io::Result<()> {
+    Ok(())
+}
+
+/// By a connection to ourselves.
+pub(super) fn unblock(listener: &TcpListener) {
+    const TIME: Duration = Duration::from_secs(1);
+    // If it fails, the address is gone, and the thread waits without cost.
+    drop(listener.local_addr().and_then(|address| TcpStream::connect_timeout(&address, TIME)));
 }
 
 fn bare(address: IpAddr) -> InterfaceAddress {

@@ -89,14 +89,16 @@ fn attempt(request: &Request, version: Version, deadline: Instant) -> Result<Rec
     let local = stream.local_addr().map_err(broken)?.ip();
     // Fits into the socket's buffer by far, so this write never waits.
     stream.write_all(&request.bytes(version)).map_err(broken)?;
-    let response = read(&mut stream, request.max_body(), deadline)?;
+    let response = read(&mut stream, request, deadline)?;
     Ok(Received { response, local })
 }
 
-fn read(stream: &mut TcpStream, max_body: usize, deadline: Instant) -> Result<Response, ExchangeError> {
-    let mut reader = ResponseReader::new(max_body);
+fn read(stream: &mut TcpStream, request: &Request, deadline: Instant) -> Result<Response, ExchangeError> {
+    let head_only = request.wants_head_only();
+    let mut reader =
+        if head_only { ResponseReader::head_only() } else { ResponseReader::new(request.max_body()) };
     // Chunk sizes add to the body, interim answers to the head.
-    let mut allowance = max_body.saturating_add(MAX_HEAD).saturating_mul(2);
+    let mut allowance = request.max_body().saturating_add(MAX_HEAD).saturating_mul(2);
     let mut buffer = [0; READ_SIZE];
     for _ in 0..MAX_READS {
         stream.set_read_timeout(Some(remaining(deadline)?)).map_err(broken)?;

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::description::ServiceType;
+use super::event::Ask;
 use super::quoted;
 use crate::url::LanUrl;
 use crate::xml::{Element, XmlError};
@@ -46,7 +47,14 @@ impl fmt::Display for Version {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Request {
     url: LanUrl,
-    call: Option<Call>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Kind {
+    Get,
+    Call(Call),
+    Event(Ask),
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -59,13 +67,19 @@ impl Request {
     /// Fetches a description.
     #[must_use]
     pub fn get(url: LanUrl) -> Self {
-        Self { url, call: None }
+        Self { url, kind: Kind::Get }
     }
 
     /// Calls an action that takes no arguments.
     #[must_use]
     pub fn call(control: LanUrl, service_type: ServiceType, action: &'static str) -> Self {
-        Self { url: control, call: Some(Call { service_type, action }) }
+        Self { url: control, kind: Kind::Call(Call { service_type, action }) }
+    }
+
+    /// Asks the publisher of events at `url` for something.
+    #[must_use]
+    pub fn event(url: LanUrl, ask: Ask) -> Self {
+        Self { url, kind: Kind::Event(ask) }
     }
 
     /// Whom to ask.
@@ -77,7 +91,17 @@ impl Request {
     /// The longest answer to accept, in bytes of body.
     #[must_use]
     pub fn max_body(&self) -> usize {
-        if self.call.is_some() { MAX_REPLY } else { MAX_DESCRIPTION }
+        match self.kind {
+            Kind::Get => MAX_DESCRIPTION,
+            Kind::Call(_) | Kind::Event(_) => MAX_REPLY,
+        }
+    }
+
+    /// Whether the answer has no body worth waiting for: gateways answer to
+    /// subscriptions without a length, and some keep the connection open.
+    #[must_use]
+    pub fn wants_head_only(&self) -> bool {
+        matches!(self.kind, Kind::Event(_))
     }
 
     /// The whole request, to be sent in one write: some stacks read once, and
@@ -85,8 +109,13 @@ impl Request {
     #[must_use]
     pub fn bytes(&self, version: Version) -> Vec<u8> {
         let (path, host) = (self.url.path(), self.url.authority());
-        let Some(Call { service_type, action }) = &self.call else {
-            return format!("GET {path} {version}\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes();
+        let Call { service_type, action } = match &self.kind {
+            Kind::Get => {
+                let text = format!("GET {path} {version}\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+                return text.into_bytes();
+            }
+            Kind::Event(ask) => return ask.bytes(path, &host, version),
+            Kind::Call(call) => call,
         };
         let envelope = envelope(service_type, action);
         format!(

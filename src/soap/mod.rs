@@ -1,14 +1,19 @@
 //! Asking a gateway over HTTP and SOAP: UPnP Device Architecture 1.1, sections
-//! 2 and 3; WANIPConnection:1 and :2.
+//! 2 to 4; WANIPConnection:1 and :2.
 //!
 //! [`description`], [`envelope`] and [`actions`] turn bytes into values,
-//! [`survey`] decides which questions to ask, [`client`] carries them. Device
-//! events and control of anything are no part of it.
+//! [`survey`] decides which questions to ask, [`client`] carries them. [`event`],
+//! [`subscription`] and [`listener`] hear of changes, and [`keeper`] keeps that
+//! up. Control of anything is no part of it.
 
 pub mod actions;
 pub mod client;
 pub mod description;
 pub mod envelope;
+pub mod event;
+pub mod keeper;
+pub mod listener;
+pub mod subscription;
 pub mod survey;
 
 /// The most characters of a gateway's own words that we print.

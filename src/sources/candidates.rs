@@ -28,6 +28,13 @@ const GRACE: Duration = Duration::from_millis(700);
 /// How often answers to the search are looked at while a description is read.
 const SLICE: Duration = Duration::from_millis(20);
 
+/// How long a search lasts at least when there are news: whoever is there has
+/// answered by then.
+const ENOUGH: Duration = Duration::from_millis(500);
+
+/// How often news are looked for.
+const NEWS_SLICE: Duration = Duration::from_millis(50);
+
 /// The time for one description with all its services.
 const CANDIDATE_TIME: Duration = Duration::from_millis(2500);
 
@@ -86,13 +93,19 @@ impl Candidates {
         Ok(())
     }
 
-    /// The first usable gateway, or the best there is when the time is up.
-    pub(super) fn best(mut self) -> Result<(LanUrl, Report), String> {
+    /// The first usable gateway, or the best there is when the time is up. With
+    /// `news`, a gateway may just have started that has missed our questions: the
+    /// next search finds it sooner than this one.
+    pub(super) fn best(mut self, news: &dyn Fn() -> bool) -> Result<(LanUrl, Report), String> {
+        let started = Instant::now();
         while Instant::now() < self.deadline && !self.is_over() {
             if self.judged < self.asked.len() {
                 self.await_verdict();
+            } else if started.elapsed() >= ENOUGH && news() {
+                break;
             } else {
-                self.await_answer(self.deadline);
+                let slice = Instant::now().checked_add(NEWS_SLICE).unwrap_or(self.deadline);
+                self.await_answer(self.deadline.min(slice));
             }
         }
         let silence = "no router answered the search; is UPnP switched on in it? router_ip may name it";

@@ -1,7 +1,8 @@
 //! Where addresses come from: one file for each kind of source.
 //!
 //! A source is a thin shell with a memory: `look` asks once, within
-//! [`LOOK_TIME`] (an echo service has a time of its own), and says what it found. It decides nothing about publishing.
+//! [`LOOK_TIME`] (an echo service has a time of its own), and says what it found.
+//! It decides nothing about publishing.
 
 pub mod answer;
 mod candidates;
@@ -12,6 +13,8 @@ pub mod pace;
 pub mod pcp;
 pub mod upnp;
 
+use std::cell::Cell;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::address::{Addresses, Observation};
@@ -36,6 +39,7 @@ pub struct Look {
 pub struct Looker {
     label: String,
     kind: LookerKind,
+    cut_short: bool,
 }
 
 enum LookerKind {
@@ -73,7 +77,7 @@ impl Looker {
                 LookerKind::Echo(Box::new(echo::Echo::new(url, families, &config.tls)))
             }
         };
-        Some(Self { label, kind })
+        Some(Self { label, kind, cut_short: false })
     }
 
     /// Its name in the log.
@@ -82,16 +86,47 @@ impl Looker {
         &self.label
     }
 
-    /// Asks once.
-    pub fn look(&mut self) -> Look {
+    /// The gateway whose announcements concern it, after a look.
+    #[must_use]
+    pub fn gateway(&self) -> Option<IpAddr> {
+        match &self.kind {
+            LookerKind::Upnp(upnp) => upnp.asked(),
+            LookerKind::NatPmp(natpmp) => natpmp.asked(),
+            LookerKind::Pcp(pcp) => pcp.asked(),
+            LookerKind::Interface(_) | LookerKind::Echo(_) => None,
+        }
+    }
+
+    /// Where its gateway takes subscriptions to events, after a look.
+    #[must_use]
+    pub fn events(&self) -> Option<LanUrl> {
+        match &self.kind {
+            LookerKind::Upnp(upnp) => upnp.events(),
+            LookerKind::NatPmp(_) | LookerKind::Pcp(_) | LookerKind::Interface(_) | LookerKind::Echo(_) => {
+                None
+            }
+        }
+    }
+
+    /// Asks once. `hinted`: something is said to have changed. A search ends early
+    /// when there are `news`: somebody has spoken since. The one after it takes its
+    /// time, else a flood of hints would cut short every search.
+    pub fn look(&mut self, hinted: bool, news: &dyn Fn() -> bool) -> Look {
         let deadline = Instant::now().checked_add(LOOK_TIME).unwrap_or_else(Instant::now);
-        match &mut self.kind {
-            LookerKind::Upnp(upnp) => upnp.look(deadline),
+        let (patient, ended) = (self.cut_short, Cell::new(false));
+        let end = || {
+            ended.set(!patient && news());
+            ended.get()
+        };
+        let look = match &mut self.kind {
+            LookerKind::Upnp(upnp) => upnp.look(hinted, deadline, &end),
             LookerKind::NatPmp(natpmp) => Look { observation: natpmp.look(deadline), gateway: None },
             LookerKind::Pcp(pcp) => Look { observation: pcp.look(deadline), gateway: None },
             LookerKind::Interface(interface) => Look { observation: interface.look(), gateway: None },
             LookerKind::Echo(echo) => Look { observation: echo.look(), gateway: None },
-        }
+        };
+        self.cut_short = ended.get();
+        look
     }
 }
 

@@ -9,18 +9,26 @@ use crate::{natpmp, platform};
 /// A gateway that is asked by NAT-PMP.
 pub struct NatPmp {
     gateway: Option<IpAddr>,
+    asked: Option<IpAddr>,
 }
 
 impl NatPmp {
     /// The gateway at this address; `None`: the default route's.
     #[must_use]
     pub fn new(gateway: Option<IpAddr>) -> Self {
-        Self { gateway }
+        Self { gateway, asked: None }
+    }
+
+    /// Whom it asked last.
+    #[must_use]
+    pub fn asked(&self) -> Option<IpAddr> {
+        self.asked
     }
 
     /// Asks once.
     pub fn look(&mut self, deadline: Instant) -> Observation {
         let gateway = self.gateway.or_else(|| platform::default_route()?.gateway);
+        self.asked = gateway;
         let Some(gateway) = gateway else {
             return Observation::unknown("no default gateway is known; write natpmp:ADDRESS");
         };

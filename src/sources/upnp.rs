@@ -36,6 +36,7 @@ pub struct Upnp {
     wanted: Wanted,
     remembered: Option<LanUrl>,
     known: Option<Known>,
+    asked: Option<IpAddr>,
 }
 
 /// What is known of the gateway that answered last.
@@ -62,17 +63,33 @@ impl Upnp {
     /// address or prefix. `remembered`: the description that worked last.
     #[must_use]
     pub fn new(gateway: Gateway, ipv6: bool, remembered: Option<LanUrl>) -> Self {
-        Self { gateway, wanted: Wanted { ipv4: true, ipv6 }, remembered, known: None }
+        Self { gateway, wanted: Wanted { ipv4: true, ipv6 }, remembered, known: None, asked: None }
     }
 
-    /// Asks once.
-    pub fn look(&mut self, deadline: Instant) -> Look {
+    /// Asks once. `hinted`: something is said to have changed, so NAT-PMP, which
+    /// may lag behind, is not asked whether it has.
+    /// A search ends early when there are `news`.
+    pub fn look(&mut self, hinted: bool, deadline: Instant, news: &dyn Fn() -> bool) -> Look {
         let expected = self.expected_host();
         self.forget_another(expected);
-        match self.ask_known(deadline) {
+        let look = match self.ask_known(hinted, deadline) {
             Some(look) => look,
-            None => self.search(expected, deadline),
-        }
+            None => self.search(expected, deadline, news),
+        };
+        self.asked = expected.or_else(|| look.gateway.as_ref().map(LanUrl::host)).or(self.asked);
+        look
+    }
+
+    /// Whom it asked last, as far as is known.
+    #[must_use]
+    pub fn asked(&self) -> Option<IpAddr> {
+        self.asked
+    }
+
+    /// Where the gateway that answered last takes subscriptions to events.
+    #[must_use]
+    pub fn events(&self) -> Option<LanUrl> {
+        self.known.as_ref()?.service.event.clone()
     }
 
     /// Whose answers count; `None` when the system does not tell a default route.
@@ -96,9 +113,9 @@ impl Upnp {
     }
 
     /// Asks the gateway that answered last; `None` when it has to be searched for.
-    fn ask_known(&mut self, deadline: Instant) -> Option<Look> {
+    fn ask_known(&mut self, hinted: bool, deadline: Instant) -> Option<Look> {
         let known = self.known.as_mut()?;
-        if known.is_confirmed() {
+        if !hinted && known.is_confirmed() {
             return Some(known.look());
         }
         let deadline = deadline.min(Instant::now().checked_add(KNOWN_TIME)?);
@@ -116,7 +133,7 @@ impl Upnp {
         found.chosen.is_some().then(|| self.adopt(location, found))
     }
 
-    fn search(&mut self, expected: Option<IpAddr>, deadline: Instant) -> Look {
+    fn search(&mut self, expected: Option<IpAddr>, deadline: Instant, news: &dyn Fn() -> bool) -> Look {
         let last = self.known.take().map(|known| known.location);
         let mut candidates = Candidates::new(self.wanted, deadline);
         match &self.gateway {
@@ -130,7 +147,7 @@ impl Upnp {
                 }
             }
         }
-        match candidates.best() {
+        match candidates.best(news) {
             Ok((location, found)) => self.adopt(location, found),
             Err(why) => Look { observation: Observation::unknown(&why), gateway: None },
         }

@@ -143,6 +143,8 @@ pub struct Notify {
     pub usn: Option<String>,
     /// Where its description is, on the host that sent this; `alive` has one.
     pub location: Option<LanUrl>,
+    /// Changes whenever the device restarts (UDA 1.1 only).
+    pub boot_id: Option<u32>,
 }
 
 impl Notify {
@@ -162,7 +164,8 @@ impl Notify {
             NotifyKind::Alive => Some(location(&head, sender)?),
             NotifyKind::Byebye | NotifyKind::Update => location(&head, sender).ok(),
         };
-        Ok(Self { kind, nt: required(&head, "NT")?, usn: optional(&head, "USN"), location })
+        let boot_id = head.one("BOOTID.UPNP.ORG").and_then(|text| text.parse().ok());
+        Ok(Self { kind, nt: required(&head, "NT")?, usn: optional(&head, "USN"), location, boot_id })
     }
 
     /// What its notification type lets us hope.
@@ -183,6 +186,7 @@ impl fmt::Display for Notify {
         write!(f, "NOTIFY * HTTP/1.1\r\nHOST: {GROUP}\r\nNTS: ssdp:{kind}\r\nNT: {}\r\n", self.nt)?;
         write_optional(f, "USN", self.usn.as_deref())?;
         write_optional(f, "LOCATION", self.location.as_ref().map(LanUrl::to_string).as_deref())?;
+        write_optional(f, "BOOTID.UPNP.ORG", self.boot_id.map(|id| id.to_string()).as_deref())?;
         f.write_str("\r\n")
     }
 }
@@ -420,7 +424,8 @@ mod tests {
         assert_eq!(Answer::parse(answer.to_string().as_bytes(), ROUTER), Ok(answer.clone()));
         for kind in [NotifyKind::Alive, NotifyKind::Byebye, NotifyKind::Update] {
             let location = (kind == NotifyKind::Alive).then(|| answer.location.clone());
-            let notify = Notify { kind, nt: "x".to_owned(), usn: None, location };
+            let boot_id = location.is_some().then_some(7);
+            let notify = Notify { kind, nt: "x".to_owned(), usn: None, location, boot_id };
             assert_eq!(Notify::parse(notify.to_string().as_bytes(), ROUTER), Ok(notify));
         }
     }

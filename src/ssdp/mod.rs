@@ -1,5 +1,7 @@
-//! Finding gateways: the discovery part of UPnP (SSDP).
+//! Finding gateways, and hearing of their restarts: the discovery part of UPnP
+//! (SSDP).
 
 pub mod message;
+pub mod presence;
 pub mod search;
 pub mod sieve;

@@ -1,0 +1,35 @@
+//! What strangers say unasked never counts as more than it is.
+
+use ddns_update_daemon::http::ResponseReader;
+use ddns_update_daemon::natpmp::message::is_announcement;
+use ddns_update_daemon::netlink::message::tells_a_change;
+use ddns_update_daemon::soap::event::{Callback, Expected, Granted, Judgement, SHORTEST, Sid, WISH, judge};
+use ddns_update_daemon::ssdp::message::Notify;
+
+/// Events and answers to subscriptions, announcements, notices of the kernel.
+pub(super) fn events(data: &[u8]) {
+    let callback = Callback::new(([192, 168, 1, 7], 40000).into(), *b"0123456789abcdef");
+    let sid = Sid::parse("uuid:1").expect("a name");
+    if judge(data, &callback, &Expected::Of(sid.clone())) == Judgement::Event {
+        let text = String::from_utf8_lossy(data);
+        assert!(text.starts_with(&format!("NOTIFY /{} HTTP/1.", callback.path)));
+        assert!(text.contains("uuid:1"));
+    }
+    assert_ne!(judge(data, &callback, &Expected::None), Judgement::Event);
+    let mut reader = ResponseReader::head_only();
+    if let Ok(Some(response)) = reader.push(data) {
+        assert!(response.body.is_empty());
+        if let Ok(granted) = Granted::parse(&response, Some(&sid)) {
+            assert_eq!(response.status, 200);
+            assert!((SHORTEST..=WISH).contains(&granted.lasts));
+        }
+    }
+    if is_announcement(data) {
+        assert!(data[1] == 128 && [0, 2].contains(&data[0]));
+    }
+    if let Ok(notify) = Notify::parse(data, [192, 168, 1, 1].into()) {
+        assert_eq!(Notify::parse(notify.to_string().as_bytes(), [192, 168, 1, 1].into()), Ok(notify));
+    }
+    // Sixteen bytes are the least that a notice of the kernel can have.
+    assert!(data.len() >= 16 || !tells_a_change(data));
+}
