@@ -3,8 +3,8 @@
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
 //! [`address`] (what may be published), [`http`], [`xml`], [`url`],
 //! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
-//! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`netlink::message`],
-//! [`dns::message`], [`dns::tsig`], [`dns::answer`].
+//! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`natpmp::pcp`],
+//! [`netlink::message`], [`dns::message`], [`dns::tsig`], [`dns::answer`].
 //!
 //! Floor 1 decides; it reads no clock and opens nothing: [`config`], [`cli`],
 //! [`engine`] (what to do next), [`retry`] (when), [`state`] (what each target
@@ -12,10 +12,10 @@
 //! to ask for its events), [`updaters`] (what to send to a provider).
 //!
 //! Floor 2 touches the world, thinly: [`ssdp::search`], [`soap::client`],
-//! [`soap::listener`], [`natpmp::client`], [`dns::client`], [`platform`],
-//! [`sources`] (where addresses come from), [`hints`] (who says that they may have changed),
-//! [`web`] and [`process`] (where they go), [`store`], [`log`], [`jobs`],
-//! [`discover`], and [`daemon`], the loop.
+//! [`soap::listener`], [`natpmp::client`], [`natpmp::pcp_client`],
+//! [`dns::client`], [`platform`], [`sources`] (where addresses come from),
+//! [`hints`] (who says that they may have changed), [`web`] and [`process`] (where
+//! they go), [`store`], [`log`], [`jobs`], [`discover`], and [`daemon`], the loop.
 //!
 //! A file imports its own floor and those below; `tests/house.rs` sees to it.
 //! Updaters and sources do not know each other: they meet in the engine.

@@ -28,6 +28,7 @@ use ureq::http::{self, HeaderMap};
 use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, AsSendBody, Body, Error};
 
+use crate::address::Family;
 use crate::config;
 use crate::updaters::{Failure, Reply, Request, SHORT_REPLY};
 
@@ -127,6 +128,19 @@ impl Web {
     /// closed when it is dropped.
     #[must_use]
     pub fn session(&self) -> Session {
+        self.session_over(None)
+    }
+
+    /// Reads the page at `url` over a connection of this family, within
+    /// `timeout`; of its body at most `limit` bytes.
+    pub fn read(&self, url: &str, family: Family, limit: usize, timeout: Duration) -> Result<Reply, Failure> {
+        let request =
+            Request { method: "GET", url: url.to_owned(), headers: Vec::new(), body: None, max_reply: limit };
+        self.session_over(Some(family)).send(&request, timeout)
+    }
+
+    /// `family`: connections of this one only.
+    fn session_over(&self, family: Option<Family>) -> Session {
         let sent = Arc::new(AtomicBool::new(false));
         let fresh = Arc::new(AtomicBool::new(false));
         let proxies = Arc::clone(&self.proxies);
@@ -153,7 +167,7 @@ impl Web {
             agent: Agent::with_parts(
                 settings,
                 TcpConnector::default().chain(wires),
-                wire::Names { proxies: Arc::clone(&proxies) },
+                wire::Names { proxies: Arc::clone(&proxies), family },
             ),
             proxies,
             sent,

@@ -104,8 +104,17 @@ const MISTAKES: &[(&str, &str)] = &[
     ("ipv4 = \"upnp\"", "1:8: ipv4 = \"upnp\": expected a list: [\"...\", \"...\"]"),
     ("ipv4 = [\"upn\"]", "1:9: ipv4 = \"upn\": no such source; did you mean \"upnp\"?"),
     (
-        "ipv4 = [\"pcp\"]",
-        "1:9: ipv4 = \"pcp\": no such source; expected \"upnp\", \"natpmp\" or \"interface\"",
+        "ipv4 = [\"stun\"]",
+        "1:9: ipv4 = \"stun\": no such source; expected \"upnp\", \"natpmp\", \"pcp\", \"interface\" or an echo service's URL (\"https://...\")",
+    ),
+    ("ipv4 = [\"pcq\"]", "1:9: ipv4 = \"pcq\": no such source; did you mean \"pcp\"?"),
+    (
+        "ipv4 = [\"pcp:router\"]",
+        "1:9: ipv4 = \"pcp:router\": expected a gateway's IPv4 address behind the colon, as in \"pcp:192.168.1.1\"",
+    ),
+    (
+        "ipv6 = [\"pcp\"]",
+        "1:9: ipv6 = \"pcp\": PCP tells no IPv6 address; expected \"upnp\" or \"interface\"",
     ),
     ("ipv4 = [5]", "1:9: ipv4 = 5: expected text in quotes"),
     ("ipv4 = [\"upnp\", \"upnp\"]", "1:17: ipv4 = \"upnp\": this source is listed twice"),
@@ -120,11 +129,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "ipv6 = [\"natpmp\"]",
-        "1:9: ipv6 = \"natpmp\": NAT-PMP knows no IPv6; expected \"upnp\" or \"interface\"",
+        "1:9: ipv6 = \"natpmp\": NAT-PMP tells no IPv6 address; expected \"upnp\" or \"interface\"",
     ),
     (
         "router_ip = \"fe80::1\"\nipv4 = [\"natpmp\"]",
-        "2:9: ipv4 = \"natpmp\": router_ip is an IPv6 address, and NAT-PMP needs an IPv4 one: \"natpmp:192.168.1.1\"",
+        "2:9: ipv4 = \"natpmp\": router_ip is no IPv4 address, which natpmp needs: \"natpmp:192.168.1.1\"",
     ),
     (
         "ipv4 = [\"upnp:http://me:pw@192.168.1.1/\"]",
@@ -392,7 +401,32 @@ const MISTAKES: &[(&str, &str)] = &[
     ("ä = 1", "1:1: not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`"),
     (
         "ipv4 = [\"https://me:pw@echo.example/\"]",
-        "1:9: ipv4: no such source; expected \"upnp\", \"natpmp\" or \"interface\"",
+        "1:9: ipv4: expected an echo service's URL without credentials, query and placeholders, of at most 256 characters",
+    ),
+    (
+        "ipv4 = [\"https://echo.example/?token=x\"]",
+        "1:9: ipv4: expected an echo service's URL without credentials, query and placeholders, of at most 256 characters",
+    ),
+    (
+        "ipv4 = [\"http://echo.example/\"]",
+        "1:9: ipv4: expected https://, as whoever forges the answer chooses what is published (http:// only towards loopback and private addresses)",
+    ),
+    (
+        "ipv6 = [\"https://1.1.1.1/cdn-cgi/trace\"]",
+        "1:9: ipv6: this echo service can be asked over IPv4 only",
+    ),
+    (
+        "ipv4 = [\"https://[2606:4700:4700::1111]/cdn-cgi/trace\"]",
+        "1:9: ipv4: this echo service can be asked over IPv6 only",
+    ),
+    ("ipv4 = [\"https://\"]", "1:9: ipv4: the host is neither a name nor an address"),
+    (
+        "ipv4 = [\"ftp://echo.example/\"]",
+        "1:9: ipv4: no such source; expected \"upnp\", \"natpmp\", \"pcp\", \"interface\" or an echo service's URL (\"https://...\")",
+    ),
+    (
+        "ipv4 = [\"https://echo.example\", \"https://echo.example/\"]",
+        "1:33: ipv4 = \"https://echo.example/\": this source is listed twice",
     ),
 ];
 
@@ -700,6 +734,17 @@ fn secrets_are_never_shown_however_the_file_is_damaged() {
             }
         }
     }
+}
+
+#[test]
+fn every_source_is_described_as_it_is_read() {
+    let ipv4 = "ipv4 = [\"upnp\", \"natpmp:192.168.1.1\", \"pcp\", \"pcp:192.168.1.1\", \"interface:eth0\", \
+                \"https://1.1.1.1/cdn-cgi/trace\", \"http://192.168.1.2:8080/ip\"]\n";
+    let ipv6 = "ipv6 = [\"interface\", \"https://echo.example/\", \"http://[fd00::1]/\"]\n";
+    let config = good(&format!("{ipv4}{ipv6}[[runs]]\ncmd = [\"x\", \"{{ipv4}}\", \"{{ipv6}}\"]\n"));
+    let described = config.describe();
+    assert!(described.contains(ipv4) && described.contains(ipv6), "{described}");
+    assert_eq!(good(&described).sources, config.sources);
 }
 
 /// The description with the hidden values put back, in their order.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::provider_url::{hide, hide_in_argument};
-use super::{Cloudflare, CloudflareRecord, Config, Dyndns, Group, Rfc2136, Run, Target, Url, sources};
+use super::{Cloudflare, CloudflareRecord, Config, Dyndns, Group, Rfc2136, Run, Target, Url};
 use crate::updaters::placeholders::Needs;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
@@ -137,7 +137,7 @@ impl Config {
         for (key, indexes) in [("ipv4", &target.ipv4), ("ipv6", &target.ipv6)] {
             if any || !indexes.is_empty() {
                 let used = indexes.iter().filter_map(|index| self.sources.get(*index));
-                page.entry(key, list(used.map(sources::write)));
+                page.entry(key, list(used.map(ToString::to_string)));
             }
         }
         page.entry("agree", target.agree);

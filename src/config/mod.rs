@@ -93,8 +93,15 @@ pub enum Source {
     Upnp(Gateway),
     /// A gateway, asked by NAT-PMP; `None`: the default route's.
     NatPmp(Option<IpAddr>),
+    /// A gateway, asked by PCP, which needs a port mapping for a moment; `None`:
+    /// the default route's.
+    Pcp(Option<IpAddr>),
     /// This host's own addresses; `None`: of the default route's interface.
     Interface(Option<String>),
+    /// A service on the internet that answers with the address it sees; its
+    /// URL, without credentials and query. Plain http towards private
+    /// addresses only.
+    Echo(String),
 }
 
 /// As it stands in the configuration.
@@ -106,8 +113,11 @@ impl fmt::Display for Source {
             Self::Upnp(Gateway::Description(url)) => write!(f, "upnp:{url}"),
             Self::NatPmp(None) => f.write_str("natpmp"),
             Self::NatPmp(Some(address)) => write!(f, "natpmp:{address}"),
+            Self::Pcp(None) => f.write_str("pcp"),
+            Self::Pcp(Some(address)) => write!(f, "pcp:{address}"),
             Self::Interface(None) => f.write_str("interface"),
             Self::Interface(Some(name)) => write!(f, "interface:{name}"),
+            Self::Echo(url) => f.write_str(url),
         }
     }
 }

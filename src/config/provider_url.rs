@@ -44,8 +44,13 @@ impl<'a> Parts<'a> {
 
     /// Whether the host is this machine.
     pub(super) fn is_loopback(&self) -> bool {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        let address = self.address();
+        self.host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+    }
+
+    /// The host, if it is an address.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 
     fn check_host(&self) -> Result<(), &'static str> {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::names::ascii_name;
+use super::provider_url::{self, Parts};
 use super::section::Value;
 use super::{Gateway, Source};
 use crate::address::Family;
@@ -11,7 +13,14 @@ use crate::url::LanUrl;
 /// More in one configuration would be asked for ever.
 pub(super) const MAX_SOURCES: usize = 64;
 
-const KINDS: [&str; 3] = ["upnp", "natpmp", "interface"];
+const KINDS: [&str; 4] = ["upnp", "natpmp", "pcp", "interface"];
+
+/// What may stand in a list of sources.
+const EXPECTED: &str =
+    "expected \"upnp\", \"natpmp\", \"pcp\", \"interface\" or an echo service's URL (\"https://...\")";
+
+/// Longer ones are no echo service's.
+const MAX_URL: usize = 256;
 
 /// What `router_ip` says.
 #[derive(Clone)]
@@ -70,15 +79,23 @@ impl Router {
         }
     }
 
-    /// NAT-PMP speaks IPv4 only: a router pinned by its IPv6 address has none.
     fn natpmp(&self) -> Option<Source> {
+        self.over_ipv4(Source::NatPmp)
+    }
+
+    /// A source for the protocols that we speak over IPv4 only: a router pinned
+    /// by its IPv6 address has none.
+    fn over_ipv4(&self, make: MakeSource) -> Option<Source> {
         match self {
-            Self::Any | Self::ThisHost => Some(Source::NatPmp(None)),
-            Self::At(address) => address.is_ipv4().then_some(Source::NatPmp(Some(*address))),
-            Self::Description(url) => url.host().is_ipv4().then(|| Source::NatPmp(Some(url.host()))),
+            Self::Any | Self::ThisHost => Some(make(None)),
+            Self::At(address) => address.is_ipv4().then(|| make(Some(*address))),
+            Self::Description(url) => url.host().is_ipv4().then(|| make(Some(url.host()))),
         }
     }
 }
+
+/// Makes a source of a gateway's address; `None`: the default route's.
+type MakeSource = fn(Option<IpAddr>) -> Source;
 
 /// Reads a list of sources; an empty one switches the family off.
 pub(super) fn read_list(value: &Value<'_>, family: Family, router: &Router) -> Option<Vec<Source>> {
@@ -104,36 +121,90 @@ fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Sou
         None => (text, None),
     };
     match (kind, place) {
-        ("natpmp", _) if family == Family::V6 => {
-            value.refuse("NAT-PMP knows no IPv6; expected \"upnp\" or \"interface\"")
+        (kind, Some(_)) if kind.eq_ignore_ascii_case("https") || kind.eq_ignore_ascii_case("http") => {
+            read_echo(text, family).map_or_else(|problem| value.refuse_hidden(&problem), Some)
+        }
+        ("natpmp" | "pcp", _) if family == Family::V6 => {
+            let name = if kind == "pcp" { "PCP" } else { "NAT-PMP" };
+            value.refuse(&format!("{name} tells no IPv6 address; expected \"upnp\" or \"interface\""))
         }
         ("upnp", None) => Some(Source::Upnp(router.upnp())),
         ("upnp", Some(place)) => read_gateway(place)
             .map_or_else(|problem| value.refuse_hidden(&problem), |gateway| Some(Source::Upnp(gateway))),
-        ("natpmp", None) => router.natpmp().or_else(|| {
-            value
-                .refuse("router_ip is an IPv6 address, and NAT-PMP needs an IPv4 one: \"natpmp:192.168.1.1\"")
-        }),
-        ("natpmp", Some(place)) => match place.parse::<IpAddr>().map(|address| address.to_canonical()) {
-            Ok(address) if address.is_ipv4() && usable(address).is_ok() => {
-                Some(Source::NatPmp(Some(address)))
-            }
-            _ => value
-                .refuse("expected a gateway's IPv4 address behind the colon, as in \"natpmp:192.168.1.1\""),
-        },
+        ("natpmp", place) => read_over_ipv4(value, kind, place, router, Source::NatPmp),
+        ("pcp", place) => read_over_ipv4(value, kind, place, router, Source::Pcp),
         ("interface", None) => Some(Source::Interface(None)),
         ("interface", Some(name)) if is_interface(name) => Some(Source::Interface(Some(name.to_owned()))),
         ("interface", Some(_)) => {
             value.refuse("expected an interface's name behind the colon, as in \"interface:eth0\"")
         }
         // It might hold credentials.
-        _ if text.contains("://") => {
-            value.refuse_hidden("no such source; expected \"upnp\", \"natpmp\" or \"interface\"")
-        }
+        _ if text.contains("://") => value.refuse_hidden(&format!("no such source; {EXPECTED}")),
         (kind, _) => match nearest(kind, KINDS) {
             Some(meant) => value.refuse(&format!("no such source; did you mean {meant:?}?")),
-            None => value.refuse("no such source; expected \"upnp\", \"natpmp\" or \"interface\""),
+            None => value.refuse(&format!("no such source; {EXPECTED}")),
         },
+    }
+}
+
+/// Reads an echo service's URL. It is shown in the log, and whoever answers in
+/// its place chooses what is published.
+fn read_echo(text: &str, family: Family) -> Result<Source, String> {
+    let url = provider_url::check(text, ascii_name)?;
+    let parts = Parts::split(&url)?;
+    if parts.user.is_some() || parts.query.is_some() || url.contains(['{', '}']) || url.len() > MAX_URL {
+        return Err(format!(
+            "expected an echo service's URL without credentials, query and placeholders, \
+             of at most {MAX_URL} characters"
+        ));
+    }
+    let address = parts.address();
+    if !parts.https && !parts.is_loopback() && !address.is_some_and(is_local) {
+        return Err("expected https://, as whoever forges the answer chooses what is published \
+             (http:// only towards loopback and private addresses)"
+            .to_owned());
+    }
+    match address {
+        Some(address) if address.is_ipv4() != (family == Family::V4) => {
+            Err(format!("this echo service can be asked over {} only", other(family)))
+        }
+        _ => Ok(Source::Echo(url)),
+    }
+}
+
+fn other(family: Family) -> Family {
+    match family {
+        Family::V4 => Family::V6,
+        Family::V6 => Family::V4,
+    }
+}
+
+/// Whether an address lies in the user's own network.
+fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
+
+/// Reads `natpmp` and `pcp`, with or without a gateway.
+fn read_over_ipv4(
+    value: &Value<'_>,
+    kind: &str,
+    place: Option<&str>,
+    router: &Router,
+    make: MakeSource,
+) -> Option<Source> {
+    let Some(place) = place else {
+        return router.over_ipv4(make).or_else(|| {
+            value.refuse(&format!("router_ip is no IPv4 address, which {kind} needs: \"{kind}:192.168.1.1\""))
+        });
+    };
+    match place.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(address) if address.is_ipv4() && usable(address).is_ok() => Some(make(Some(address))),
+        _ => value.refuse(&format!(
+            "expected a gateway's IPv4 address behind the colon, as in \"{kind}:192.168.1.1\""
+        )),
     }
 }
 
@@ -162,17 +233,4 @@ fn usable(address: IpAddr) -> Result<(), &'static str> {
 fn is_interface(name: &str) -> bool {
     let bad = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '"';
     !name.is_empty() && name.len() <= 255 && !name.contains(bad)
-}
-
-/// A source as it stands in a configuration.
-pub(super) fn write(source: &Source) -> String {
-    match source {
-        Source::Upnp(Gateway::Any) => "upnp".to_owned(),
-        Source::Upnp(Gateway::At(address)) => format!("upnp:{address}"),
-        Source::Upnp(Gateway::Description(url)) => format!("upnp:{url}"),
-        Source::NatPmp(None) => "natpmp".to_owned(),
-        Source::NatPmp(Some(address)) => format!("natpmp:{address}"),
-        Source::Interface(None) => "interface".to_owned(),
-        Source::Interface(Some(name)) => format!("interface:{name}"),
-    }
 }

@@ -10,6 +10,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use super::nat;
 use crate::address::{Finding, Observation, Prefix, Scope, scope};
 use crate::config::Source;
 use crate::retry::Allowance;
@@ -93,6 +94,8 @@ pub struct Voice {
     pub spoken: bool,
     /// Its last answer; `None` before the first look.
     pub last: Option<Finding<Value>>,
+    /// The last address that it told in this run.
+    pub known: Option<Value>,
     missed: u32,
     missed_in: Option<u64>,
 }
@@ -109,6 +112,11 @@ impl Voice {
             self.missed = 0;
             self.missed_in = None;
         }
+        self.known = match finding {
+            Finding::Known(value) => Some(value),
+            Finding::Absent(_) => None,
+            Finding::Unknown(_) => self.known,
+        };
         self.last = Some(finding);
     }
 
@@ -131,6 +139,8 @@ pub enum Speaker {
     Gateway,
     /// This host's kernel.
     Kernel,
+    /// A service on the internet, which speaks for itself.
+    Echo,
 }
 
 /// A source and what is known of it.
@@ -173,8 +183,9 @@ impl SourceStatus {
         Self {
             label: source.to_string(),
             speaker: match source {
-                Source::Upnp(_) | Source::NatPmp(_) => Speaker::Gateway,
+                Source::Upnp(_) | Source::NatPmp(_) | Source::Pcp(_) => Speaker::Gateway,
                 Source::Interface(_) => Speaker::Kernel,
+                Source::Echo(_) => Speaker::Echo,
             },
             looking: false,
             seen_in: None,
@@ -272,6 +283,10 @@ fn first(sources: &[SourceStatus], preferred: &[usize], kind: Kind) -> Choice {
         let voice = source.voice(kind);
         match &voice.last {
             None => return Choice::Pending,
+            // What the router says decides whether this address leads here.
+            Some(Finding::Known(_)) if awaits_witness(sources, preferred, kind, source) => {
+                return Choice::Pending;
+            }
             Some(Finding::Known(value)) => return Choice::Known(*value, index),
             Some(Finding::Absent(why)) => absent = Some(why.clone()),
             Some(Finding::Unknown(why)) if voice.holds() => return Choice::Unknown(why.clone()),
@@ -281,12 +296,20 @@ fn first(sources: &[SourceStatus], preferred: &[usize], kind: Kind) -> Choice {
     absent.map_or_else(|| Choice::Unknown(reasons.join("; ")), Choice::Absent)
 }
 
+/// Whether an echo service has told its address before a listed router was
+/// asked at all.
+fn awaits_witness(sources: &[SourceStatus], preferred: &[usize], kind: Kind, teller: &SourceStatus) -> bool {
+    let unheard = |source: &SourceStatus| nat::is_witness(source, kind) && source.voice(kind).last.is_none();
+    teller.speaker == Speaker::Echo && listed(sources, preferred).any(|(_, source)| unheard(source))
+}
+
 fn vote(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize) -> Choice {
     let voices: Vec<_> = listed(sources, preferred).map(|(index, s)| (index, s.voice(kind))).collect();
     for (index, voice) in &voices {
         if let Some(Finding::Known(value)) = voice.last {
             let votes = voices.iter().filter(|(_, v)| v.last == Some(Finding::Known(value))).count();
-            if votes >= agree {
+            let teller = sources.get(*index);
+            if votes >= agree && !teller.is_some_and(|t| awaits_witness(sources, preferred, kind, t)) {
                 return Choice::Known(value, *index);
             }
         }
@@ -302,7 +325,15 @@ fn vote(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize)
             None => label.to_owned(),
         }
     };
-    let said: Vec<String> = voices.iter().map(said).collect();
+    let mut said: Vec<String> = voices.iter().map(said).collect();
+    let told: Vec<_> = voices
+        .iter()
+        .filter_map(|(index, voice)| match voice.last {
+            Some(Finding::Known(Value::Ipv4(address))) => Some((address, sources.get(*index)?.speaker)),
+            _ => None,
+        })
+        .collect();
+    said.extend(nat::explain_disagreement(&told));
     Choice::Unknown(format!("fewer than {agree} sources agree: {}", said.join("; ")))
 }
 
@@ -322,6 +353,12 @@ pub fn needed(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: 
         }
         needed.push(index);
         holding = holding.saturating_add(usize::from(source.voice(kind).holds()));
+    }
+    // An echo service cannot know that the router is behind a NAT.
+    let echoed = |index: &usize| sources.get(*index).is_some_and(|s| s.speaker == Speaker::Echo);
+    if needed.iter().any(echoed) {
+        let routers = listed(sources, preferred).filter(|(_, source)| nat::is_witness(source, kind));
+        needed.extend(routers.map(|(index, _)| index));
     }
     needed
 }

@@ -24,6 +24,7 @@
 //! - an account that wants pauses gets one update at a time, and then a pause
 
 pub mod choice;
+mod nat;
 mod pace;
 mod report;
 mod target;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Now;
-use super::choice::{Choice, Kind, SourceStatus, Value, choose, needed, refusal};
+use super::choice::{Choice, Kind, SourceStatus, Value, choose, needed};
+use super::nat;
 use super::report::{Level, Report};
 use crate::address::Addresses;
 use crate::config::Target;
@@ -288,7 +289,7 @@ impl TargetStatus {
         for kind in self.kinds() {
             let required = has(self.config.required, kind);
             match self.choice(sources, kind) {
-                Choice::Known(value, source) => match self.publishable(value) {
+                Choice::Known(value, source) => match self.publishable(sources, value, source) {
                     Ok(value) => wanted.put(value, self.config.ipv6_suffix),
                     Err(why) => {
                         let label = sources.get(source).map_or("", |source| source.label.as_str());
@@ -313,15 +314,18 @@ impl TargetStatus {
         Ok(wanted)
     }
 
-    fn publishable(&self, value: Value) -> Result<Value, String> {
+    /// `value`, by the source with this index, or why it is not published.
+    fn publishable(&self, sources: &[SourceStatus], value: Value, source: usize) -> Result<Value, String> {
         let address = match (value, self.config.ipv6_suffix) {
             (Value::Prefix(prefix), Some(suffix)) => prefix.host(suffix).into(),
             _ => value.address(),
         };
-        match refusal(address, self.config.allow_private) {
-            None => Ok(value),
-            Some(why) => Err(format!("the address {address} is not publicly reachable: {why}")),
+        let speaker = sources.get(source).map(|source| source.speaker);
+        let mut objection = nat::objection(address, speaker, self.config.allow_private);
+        if objection.is_none() && !self.config.allow_private {
+            objection = nat::contradiction(sources, &self.config.ipv4, value, source);
         }
+        objection.map_or(Ok(value), Err)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The engine's invariants, with time as a value.
 
+mod sources;
+
 use super::*;
 use crate::address::{Addresses, Finding, Prefix};
 use crate::config::{Config, Gateway, Group, Run, Source, Target};
@@ -195,7 +197,9 @@ fn what_must_not_be_published_is_refused_with_its_reason() {
     let lines: Vec<_> = bench.reports.iter().map(|report| report.text.as_str()).collect();
     assert_eq!(
         lines,
-        ["not updated: upnp: the address 100.72.3.9 is not publicly reachable: carrier-grade NAT (RFC 6598)"]
+        ["not updated: upnp: your router's address 100.72.3.9 is shared by your provider's customers \
+             (carrier-grade NAT (RFC 6598)); a public IPv4 record cannot reach you: use IPv6, or ask your \
+             provider for a public address"]
     );
 }
 

@@ -2,3 +2,5 @@
 
 pub mod client;
 pub mod message;
+pub mod pcp;
+pub mod pcp_client;

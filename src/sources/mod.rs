@@ -1,11 +1,16 @@
 //! Where addresses come from: one file for each kind of source.
 //!
 //! A source is a thin shell with a memory: `look` asks once, within
-//! [`LOOK_TIME`], and says what it found. It decides nothing about publishing.
+//! [`LOOK_TIME`] (an echo service has a time of its own), and says what it found.
+//! It decides nothing about publishing.
 
+pub mod answer;
 mod candidates;
+pub mod echo;
 pub mod interface;
 pub mod natpmp;
+pub mod pace;
+pub mod pcp;
 pub mod upnp;
 
 use std::cell::Cell;
@@ -40,7 +45,9 @@ pub struct Looker {
 enum LookerKind {
     Upnp(Box<upnp::Upnp>),
     NatPmp(natpmp::NatPmp),
+    Pcp(pcp::Pcp),
     Interface(interface::Interface),
+    Echo(Box<echo::Echo>),
 }
 
 impl Looker {
@@ -57,9 +64,17 @@ impl Looker {
                 LookerKind::Upnp(Box::new(upnp::Upnp::new(gateway.clone(), ipv6, remembered)))
             }
             Source::NatPmp(gateway) => LookerKind::NatPmp(natpmp::NatPmp::new(*gateway)),
+            Source::Pcp(gateway) => LookerKind::Pcp(pcp::Pcp::new(*gateway)),
             Source::Interface(name) => {
                 let held = held(config, index, state);
                 LookerKind::Interface(interface::Interface::new(name.clone(), held))
+            }
+            Source::Echo(url) => {
+                let families = echo::Families {
+                    ipv4: config.targets.iter().any(|target| target.ipv4.contains(&index)),
+                    ipv6: config.targets.iter().any(|target| target.ipv6.contains(&index)),
+                };
+                LookerKind::Echo(Box::new(echo::Echo::new(url, families, &config.tls)))
             }
         };
         Some(Self { label, kind, cut_short: false })
@@ -77,7 +92,8 @@ impl Looker {
         match &self.kind {
             LookerKind::Upnp(upnp) => upnp.asked(),
             LookerKind::NatPmp(natpmp) => natpmp.asked(),
-            LookerKind::Interface(_) => None,
+            LookerKind::Pcp(pcp) => pcp.asked(),
+            LookerKind::Interface(_) | LookerKind::Echo(_) => None,
         }
     }
 
@@ -86,7 +102,9 @@ impl Looker {
     pub fn events(&self) -> Option<LanUrl> {
         match &self.kind {
             LookerKind::Upnp(upnp) => upnp.events(),
-            LookerKind::NatPmp(_) | LookerKind::Interface(_) => None,
+            LookerKind::NatPmp(_) | LookerKind::Pcp(_) | LookerKind::Interface(_) | LookerKind::Echo(_) => {
+                None
+            }
         }
     }
 
@@ -103,7 +121,9 @@ impl Looker {
         let look = match &mut self.kind {
             LookerKind::Upnp(upnp) => upnp.look(hinted, deadline, &end),
             LookerKind::NatPmp(natpmp) => Look { observation: natpmp.look(deadline), gateway: None },
+            LookerKind::Pcp(pcp) => Look { observation: pcp.look(deadline), gateway: None },
             LookerKind::Interface(interface) => Look { observation: interface.look(), gateway: None },
+            LookerKind::Echo(echo) => Look { observation: echo.look(), gateway: None },
         };
         self.cut_short = ended.get();
         look

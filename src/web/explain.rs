@@ -40,6 +40,9 @@ fn explain_io(error: &io::Error) -> String {
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
             format!("not reachable from here ({})", error.kind())
         }
+        io::ErrorKind::AddrNotAvailable => {
+            "it, or this machine, has no address of the family that it is asked over".to_owned()
+        }
         // The system's words, or std's; neither knows our URL.
         _ => format!("the connection failed ({error})"),
     }

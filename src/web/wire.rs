@@ -6,7 +6,7 @@
 //! HTTP does not get through its proxies as most of them want it.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,7 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Timeout};
 
 use super::tunnel;
+use crate::address::Family;
 use crate::config::{Proxies, Proxy};
 use crate::secret::Secret;
 
@@ -37,6 +38,8 @@ const MAX_ADDRESSES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) proxies: Arc<Proxies>,
+    /// The only family to use addresses of.
+    pub(super) family: Option<Family>,
 }
 
 impl Resolver for Names {
@@ -50,6 +53,15 @@ impl Resolver for Names {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => look_up(host.to_owned(), port, timeout)?,
         };
+        let usable = |address: &SocketAddr| match self.family {
+            None => true,
+            Some(family) => address.is_ipv4() == (family == Family::V4),
+        };
+        let any = !found.is_empty();
+        let found: Vec<SocketAddr> = found.into_iter().filter(usable).collect();
+        if any && found.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into());
+        }
         let mut addresses = self.empty();
         found.into_iter().take(MAX_ADDRESSES).for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }

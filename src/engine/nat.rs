@@ -1,0 +1,94 @@
+//! Addresses that nobody can reach, in words for people; pure.
+//!
+//! A router that is itself behind a NAT tells a private or shared address. A
+//! service on the internet then sees another one, which is public and useless:
+//! it is the outer NAT's, and no port of it leads here.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::choice::{Kind, SourceStatus, Speaker, Value, refusal};
+use crate::address::{Finding, Scope, scope};
+
+/// Shared address space (RFC 6598).
+const SHARED: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);
+const SHARED_BITS: u32 = 10;
+
+/// Why `address`, as `speaker` tells it, is not published, if so.
+pub(super) fn objection(address: IpAddr, speaker: Option<Speaker>, allow_private: bool) -> Option<String> {
+    let why = refusal(address, allow_private)?;
+    let IpAddr::V4(ipv4) = address else { return Some(plain(address, why)) };
+    Some(match speaker {
+        Some(Speaker::Gateway) if is_shared(ipv4) => format!(
+            "your router's address {ipv4} is shared by your provider's customers ({why}); a public IPv4 \
+             record cannot reach you: use IPv6, or ask your provider for a public address"
+        ),
+        Some(Speaker::Gateway) if ipv4.is_private() => format!(
+            "your router's address {ipv4} is {why}: it is itself behind another router (double NAT); a \
+             public IPv4 record cannot reach you: let the outer router work as a modem (bridge mode), or \
+             make the daemon ask that one (router_ip)"
+        ),
+        Some(Speaker::Kernel) if ipv4.is_private() || is_shared(ipv4) => {
+            format!(
+                "this host's address {ipv4} is {why}: it is behind a router; let the router be asked (\"upnp\")"
+            )
+        }
+        _ => plain(address, why),
+    })
+}
+
+fn plain(address: IpAddr, why: &str) -> String {
+    format!("the address {address} is not publicly reachable: {why}")
+}
+
+fn is_shared(address: Ipv4Addr) -> bool {
+    (address.to_bits() ^ SHARED.to_bits()).leading_zeros() >= SHARED_BITS
+}
+
+/// Whether a source is a router that can contradict an echo service.
+pub(super) fn is_witness(source: &SourceStatus, kind: Kind) -> bool {
+    kind == Kind::Ipv4 && source.speaker == Speaker::Gateway
+}
+
+/// Why the address that an echo service told does not lead here, if a router
+/// among the listed sources has told that it is behind a NAT. Its last word
+/// counts, also while it is silent.
+pub(super) fn contradiction(
+    sources: &[SourceStatus],
+    preferred: &[usize],
+    told: Value,
+    teller: usize,
+) -> Option<String> {
+    if sources.get(teller)?.speaker != Speaker::Echo {
+        return None;
+    }
+    let Value::Ipv4(outer) = told else { return None };
+    let routers = preferred.iter().filter_map(|index| sources.get(*index));
+    let mut routers = routers.filter(|source| is_witness(source, Kind::Ipv4));
+    let (router, why) = routers.find_map(|source| Some((&source.label, hidden_behind(source, outer)?)))?;
+    Some(format!(
+        "the internet sees {outer}, but {router}: {why}; to publish {outer} all the same, list the echo \
+         service alone"
+    ))
+}
+
+/// Why a router is not to be reached at `outer`, by its own word.
+fn hidden_behind(router: &SourceStatus, outer: Ipv4Addr) -> Option<String> {
+    let voice = router.voice(Kind::Ipv4);
+    match (&voice.last, voice.known) {
+        (Some(Finding::Absent(why)), _) => Some(format!("your router has no IPv4 address of its own: {why}")),
+        (_, Some(Value::Ipv4(inner))) if inner != outer && scope(inner.into()) != Scope::Global => {
+            objection(inner.into(), Some(Speaker::Gateway), false)
+        }
+        _ => None,
+    }
+}
+
+/// What two different addresses mean, for those who asked for agreement.
+pub(super) fn explain_disagreement(voices: &[(Ipv4Addr, Speaker)]) -> Option<String> {
+    let echoed = voices.iter().find(|(_, speaker)| *speaker == Speaker::Echo)?;
+    let (inner, speaker) =
+        voices.iter().find(|(address, speaker)| *speaker == Speaker::Gateway && *address != echoed.0)?;
+    Some(objection((*inner).into(), Some(*speaker), false).unwrap_or_else(|| {
+        "a second internet line, a VPN or a proxy may lie between this host and the echo service".to_owned()
+    }))
+}

@@ -1,0 +1,140 @@
+//! Several sources: who is believed, and what is said of NAT.
+
+use std::net::Ipv6Addr;
+
+use super::*;
+
+fn echo() -> Source {
+    Source::Echo("https://echo.example/".into())
+}
+
+/// A target with these sources of its IPv4 address, by preference.
+fn bench_of(sources: Vec<Source>, agree: usize) -> Bench {
+    let ipv4 = (0..sources.len()).collect();
+    let target = Target { ipv4, agree, ..target("t", 0, IPV4) };
+    Bench::new(&config(sources, vec![target]), State::default())
+}
+
+fn said(bench: &Bench, words: &str) -> bool {
+    bench.reports.iter().any(|report| report.text.contains(words))
+}
+
+#[test]
+fn double_nat_is_told_in_words() {
+    let mut bench = bench_of(vec![upnp(), echo()], 1);
+    bench.observe(0, seen("192.168.1.5"));
+    assert!(bench.looks.is_empty() && bench.jobs.is_empty(), "the echo service is not even asked");
+    assert!(said(&bench, "itself behind another router (double NAT)"), "{:?}", bench.reports);
+    let mut bench = bench_of(vec![interface()], 1);
+    bench.observe(0, seen("192.168.1.5"));
+    assert!(said(&bench, "it is behind a router"), "{:?}", bench.reports);
+}
+
+#[test]
+fn an_echo_service_does_not_overrule_a_router_behind_a_nat() {
+    for (inner, words) in [("100.72.3.9", "shared by your provider"), ("10.0.0.2", "double NAT")] {
+        let mut bench = bench_of(vec![echo(), upnp()], 1);
+        assert_eq!(bench.looks, [0, 1], "the router is asked as well");
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty(), "the router may yet object");
+        bench.observe(1, seen(inner));
+        assert!(bench.jobs.is_empty());
+        assert!(said(&bench, words) && said(&bench, "the internet sees 1.1.1.1"), "{:?}", bench.reports);
+        for _ in 0..5 {
+            bench.pass(300 * SECOND);
+            bench.observe(0, seen("1.1.1.1"));
+            bench.observe(1, Observation::unknown("timed out"));
+            assert!(bench.jobs.is_empty(), "its last word counts");
+        }
+        bench.pass(300 * SECOND);
+        bench.observe(0, seen("1.1.1.1"));
+        bench.observe(1, seen("1.1.1.1"));
+        assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+    }
+}
+
+#[test]
+fn an_echo_service_does_not_overrule_ds_lite() {
+    let mut bench = bench_of(vec![upnp(), echo()], 1);
+    bench.observe(0, Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") });
+    bench.observe(1, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty());
+    assert!(said(&bench, "no IPv4 address of its own: DS-Lite"), "{:?}", bench.reports);
+}
+
+#[test]
+fn an_echo_service_alone_is_believed_and_so_is_one_beside_a_dead_router() {
+    let mut bench = bench_of(vec![echo()], 1);
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+    let mut bench = bench_of(vec![upnp(), echo()], 1);
+    bench.observe(0, Observation::unknown("no router"));
+    bench.observe(1, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+}
+
+#[test]
+fn echo_services_that_agree_do_not_outvote_a_router_behind_a_nat() {
+    let other = Source::Echo("https://other.example/".into());
+    let mut bench = bench_of(vec![echo(), other, upnp()], 2);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.observe(1, seen("1.1.1.1"));
+    bench.observe(2, seen("100.72.3.9"));
+    assert!(bench.jobs.is_empty());
+    assert!(said(&bench, "shared by your provider"), "{:?}", bench.reports);
+}
+
+#[test]
+fn disagreement_with_an_echo_service_is_explained() {
+    for (inner, words) in [("100.72.3.9", "shared by your provider"), ("2.2.2.2", "a VPN")] {
+        let mut bench = bench_of(vec![upnp(), echo()], 2);
+        bench.observe(0, seen(inner));
+        bench.observe(1, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty());
+        assert!(said(&bench, "fewer than 2 sources agree") && said(&bench, words), "{:?}", bench.reports);
+    }
+}
+
+#[test]
+fn three_kinds_of_sources_do_not_flap_when_the_first_fails_for_a_moment() {
+    let mut bench = bench_of(vec![upnp(), interface(), echo()], 1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    for round in 0..40 {
+        bench.pass(300 * SECOND);
+        let healthy = round % 3 == 2;
+        bench.observe(0, if healthy { seen("1.1.1.1") } else { Observation::unknown("timed out") });
+        assert!(!bench.looks.contains(&1) && !bench.looks.contains(&2), "round {round}");
+        assert!(bench.jobs.is_empty(), "round {round}");
+    }
+    // Gone for good: the next in line is believed, and passed over when it has none.
+    for _ in 0..4 {
+        bench.pass(300 * SECOND);
+        bench.looks.retain(|source| *source != 0);
+        bench.handle(Event::Observed { source: 0, observation: Observation::unknown("gone"), gateway: None });
+    }
+    bench.observe(1, Observation { ipv4: Finding::Absent("none".into()), ..Observation::unknown("no") });
+    bench.observe(2, seen("3.3.3.3"));
+    assert_eq!(bench.sent_ipv4(0), Some("3.3.3.3".into()));
+}
+
+#[test]
+fn a_new_prefix_moves_all_its_records_in_one_go() {
+    let needs = Needs { ipv6_prefix: true, ..NONE };
+    let record = |entry: usize| {
+        let suffix = Some(Ipv6Addr::from_bits(u128::try_from(entry).unwrap() + 1));
+        Target { entry, ipv6_suffix: suffix, ..target(&format!("t{entry}"), 0, needs) }
+    };
+    let mut bench = Bench::new(&config(vec![upnp()], (0..4).map(record).collect()), State::default());
+    for network in ["2a00:1:2:300::", "2a00:9:9:900::"] {
+        let prefix = Prefix::new(network.parse().unwrap(), 56).unwrap();
+        bench.observe(0, Observation { ipv6_prefix: Finding::Known(prefix), ..Observation::unknown("no") });
+        assert_eq!(bench.jobs.len(), 1, "one job for all");
+        let (_, tasks) = &bench.jobs[0];
+        let sent: Vec<_> = tasks.iter().map(|task| task.addresses.ipv6.unwrap()).collect();
+        let hosts: Vec<_> = (1..5).map(|host| prefix.host(Ipv6Addr::from_bits(host))).collect();
+        assert_eq!(sent, hosts);
+        bench.finish(0, published());
+        bench.pass(300 * SECOND);
+    }
+}

@@ -1,0 +1,160 @@
+//! The addresses as a service on the internet sees them, asked over HTTP once
+//! for each wanted family.
+//!
+//! Only where the user lists it. It sees the address that a connection of this
+//! host comes from: behind carrier-grade NAT nobody can be reached there, and
+//! with privacy extensions its IPv6 address lasts a day. The engine asks the
+//! router about the first, where one is listed.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::answer::{self, MAX_ANSWER};
+use super::pace::{JITTER, Pace, Turn};
+use crate::address::{Family, Finding, Observation};
+use crate::config::Tls;
+use crate::retry::Random;
+use crate::web::Web;
+
+/// The time for one answer. A daemon that starts with the system may meet a name
+/// server that is still waking up.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Enough for a TLS exchange.
+const STACK: usize = 256 * 1024;
+
+/// Families that somebody wants to know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Families {
+    /// An IPv4 address.
+    pub ipv4: bool,
+    /// An IPv6 address.
+    pub ipv6: bool,
+}
+
+/// An echo service.
+pub struct Echo {
+    url: String,
+    families: Families,
+    web: Result<Web, String>,
+    start: Instant,
+    random: Random,
+    pace: Pace,
+    last: Observation,
+}
+
+/// What an ask over one family came to.
+struct Heard<A> {
+    finding: Finding<A>,
+    reached: bool,
+    wish: Option<Duration>,
+}
+
+impl Echo {
+    /// The service at `url`, which is asked for these families.
+    #[must_use]
+    pub fn new(url: &str, families: Families, tls: &Tls) -> Self {
+        Self {
+            url: url.to_owned(),
+            families,
+            web: Web::new(tls).map_err(|error| error.to_string()),
+            start: Instant::now(),
+            random: Random::new(RandomState::new().hash_one(url)),
+            pace: Pace::default(),
+            last: Observation::unknown("not asked"),
+        }
+    }
+
+    /// Asks, when it is time to ask again; otherwise the last answer stands.
+    pub fn look(&mut self) -> Observation {
+        let most = u64::try_from(JITTER.as_millis()).unwrap_or(u64::MAX);
+        let jitter = Duration::from_millis(self.random.next_u64().checked_rem(most).unwrap_or(0));
+        match self.pace.turn(self.start.elapsed(), jitter) {
+            Turn::Ask(wait) => {
+                thread::sleep(wait);
+                self.ask();
+            }
+            Turn::Repeat => {}
+            Turn::Hold => return Observation::unknown("it asked us to wait (Retry-After)"),
+        }
+        self.last.clone()
+    }
+
+    fn ask(&mut self) {
+        let at = self.start.elapsed();
+        let (ipv4, ipv6) = thread::scope(|scope| {
+            // Side by side: a broken IPv6 must not hold up an IPv4 address.
+            let this = &*self;
+            let ipv6 = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || this.ask_ipv6());
+            let ipv4 = this.ask_ipv4();
+            let ipv6 = ipv6.ok().and_then(|thread| thread.join().ok());
+            (ipv4, ipv6.unwrap_or_else(|| unheard("no thread could be started")))
+        });
+        if ipv4.reached || ipv6.reached {
+            self.pace.reached(at, ipv4.wish.max(ipv6.wish));
+        } else {
+            self.pace.missed(at);
+        }
+        let prefix = Finding::Unknown("an echo service tells no IPv6 prefix".to_owned());
+        self.last = Observation { ipv4: ipv4.finding, ipv6: ipv6.finding, ipv6_prefix: prefix };
+    }
+
+    fn ask_ipv4(&self) -> Heard<Ipv4Addr> {
+        if !self.families.ipv4 {
+            return unheard("not asked");
+        }
+        self.ask_over(Family::V4, |address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    }
+
+    fn ask_ipv6(&self) -> Heard<Ipv6Addr> {
+        if !self.families.ipv6 {
+            return unheard("not asked");
+        }
+        self.ask_over(Family::V6, |address| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+        })
+    }
+
+    fn ask_over<A>(&self, family: Family, of_family: fn(IpAddr) -> Option<A>) -> Heard<A> {
+        let web = match &self.web {
+            Ok(web) => web,
+            Err(why) => return unheard(why),
+        };
+        let page = match web.read(&self.url, family, MAX_ANSWER.saturating_add(1), TIME) {
+            Ok(page) => page,
+            Err(failure) => {
+                let finding = Finding::Unknown(failure.why);
+                return Heard { finding, reached: failure.maybe_done, wish: None };
+            }
+        };
+        let finding = match page.status {
+            200 => match answer::read(&page.body, path(&self.url), family).map(of_family) {
+                Ok(Some(address)) => Finding::Known(address),
+                Ok(None) => Finding::Unknown("its answer is of the other family".to_owned()),
+                Err(error) => Finding::Unknown(error.to_string()),
+            },
+            status @ 300..400 => Finding::Unknown(format!(
+                "it sends us elsewhere (status {status}), where we do not go: list the URL that answers"
+            )),
+            status => Finding::Unknown(format!("it answered with status {status}")),
+        };
+        Heard { finding, reached: true, wish: page.retry_after }
+    }
+}
+
+fn unheard<A>(why: &str) -> Heard<A> {
+    Heard { finding: Finding::Unknown(why.to_owned()), reached: false, wish: None }
+}
+
+/// The path of a URL that has been checked.
+fn path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
+}
