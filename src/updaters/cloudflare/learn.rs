@@ -14,7 +14,6 @@ impl Cloudflare {
             Ok(reply) => reply,
             Err(failure) => return self.lost(call, failure),
         };
-        self.job.replies = self.job.replies.saturating_add(1);
         let read = match &call {
             // Cut off: its records are too large for pages of our size.
             Call::List(zone, _) if reply.body.len() >= LIST_REPLY => {
@@ -118,8 +117,9 @@ impl Cloudflare {
 
     /// No reply: the others would wait for theirs in vain, too.
     fn lost(&mut self, call: Call, failure: Failure) {
-        let reached = self.job.replies > 0;
-        let outcome = |why| Outcome::Retry { why, after: None, reached };
+        // The line failed, not Cloudflare, even if it answered before: after a
+        // reconnect the old connection is dead and a new one works at once.
+        let outcome = |why| Outcome::Retry { why, after: None, reached: false };
         if let Call::Batch(batch) = call {
             self.batch_lost(batch, &failure, outcome);
             return self.finish_all(&outcome(failure.why));

@@ -64,7 +64,6 @@ struct Job {
     outcomes: Vec<(usize, Outcome)>,
     asked: Option<Call>,
     requests: usize,
-    replies: usize,
     faults: usize,
     /// The next page of the list of zones, in search of `zone_id`'s name.
     zones_page: usize,
