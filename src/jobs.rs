@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::address::Family;
 use crate::config::{self, Config, Group, Proxies, Run, Tls, hidden_url};
 use crate::dns::client::{self, DnsError};
 use crate::process;
@@ -77,11 +78,11 @@ type Answer = Option<Result<Reply, Failure>>;
 
 fn converse(mut next: impl FnMut(Answer) -> Step, connection: &Connection) -> Vec<(usize, Outcome)> {
     // Connections are kept for the length of a job only: the next one is days away.
-    let mut session = None;
+    let mut kept = None;
     let mut answer = None;
     loop {
         match next(answer) {
-            Step::Send(request) => answer = Some(connection.send(&mut session, &request)),
+            Step::Send(request) => answer = Some(connection.send(&mut kept, &request)),
             Step::Done(outcomes) => return outcomes,
         }
     }
@@ -122,6 +123,12 @@ pub struct Connection {
     web: Arc<OnceLock<Result<Web, String>>>,
 }
 
+/// Connections of a job that may serve its next request.
+struct Kept {
+    family: Option<Family>,
+    session: Session,
+}
+
 impl Connection {
     /// For the servers that `config` trusts.
     #[must_use]
@@ -129,13 +136,13 @@ impl Connection {
         Self { tls: config.tls.clone(), proxies: config.proxies.clone(), web: Arc::default() }
     }
 
-    fn send(&self, session: &mut Option<Session>, request: &Request) -> Result<Reply, Failure> {
+    fn send(&self, kept: &mut Option<Kept>, request: &Request) -> Result<Reply, Failure> {
         let set_up = || Web::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
         let web = self.web.get_or_init(set_up);
-        match web {
-            Ok(web) => session.get_or_insert_with(|| web.session()).send(request, web::TIMEOUT),
-            Err(why) => Err(Failure { why: why.clone(), maybe_done: false }),
-        }
+        let web = web.as_ref().map_err(|why| Failure { why: why.clone(), maybe_done: false })?;
+        kept.take_if(|kept| kept.family != request.family);
+        let new = || Kept { family: request.family, session: web.session(request.family) };
+        kept.get_or_insert_with(new).session.send(request, web::TIMEOUT)
     }
 }
 

@@ -124,23 +124,24 @@ impl Web {
         Ok(Self { tls: Arc::new(tls), proxies: Arc::new(proxies) })
     }
 
-    /// Connections for one job: they are used again by its later requests and
-    /// closed when it is dropped.
-    #[must_use]
-    pub fn session(&self) -> Session {
-        self.session_over(None)
-    }
-
     /// Reads the page at `url` over a connection of this family, within
     /// `timeout`; of its body at most `limit` bytes.
     pub fn read(&self, url: &str, family: Family, limit: usize, timeout: Duration) -> Result<Reply, Failure> {
-        let request =
-            Request { method: "GET", url: url.to_owned(), headers: Vec::new(), body: None, max_reply: limit };
-        self.session_over(Some(family)).send(&request, timeout)
+        let request = Request {
+            method: "GET",
+            url: url.to_owned(),
+            headers: Vec::new(),
+            body: None,
+            max_reply: limit,
+            family: Some(family),
+        };
+        self.session(Some(family)).send(&request, timeout)
     }
 
-    /// `family`: connections of this one only.
-    fn session_over(&self, family: Option<Family>) -> Session {
+    /// Connections for one job, of this family only, if one is given: they are used
+    /// again by its later requests and closed when it is dropped.
+    #[must_use]
+    pub fn session(&self, family: Option<Family>) -> Session {
         let sent = Arc::new(AtomicBool::new(false));
         let fresh = Arc::new(AtomicBool::new(false));
         let proxies = Arc::clone(&self.proxies);
@@ -177,7 +178,7 @@ impl Web {
 
     /// [`Session::send`] with connections of its own.
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
-        self.session().send(request, timeout)
+        self.session(request.family).send(request, timeout)
     }
 }
 

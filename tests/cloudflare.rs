@@ -343,6 +343,7 @@ fn the_check_against_the_description_sees_what_is_wrong() {
         headers: Vec::new(),
         body: Some(body.to_string()),
         max_reply: 1,
+        family: None,
     };
     let fine = Reply { status: 200, retry_after: None, body: String::new() };
     for (url, body, objected) in [

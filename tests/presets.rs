@@ -302,7 +302,9 @@ impl StandIn {
         let meant = row.get("url6").filter(|_| ipv6).unwrap_or(&row["url"]);
         let host = meant.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         let path = request.url.strip_prefix(&host).unwrap_or_else(|| panic!("{} is not {host}", request.url));
-        let here = Request { url: format!("http://127.0.0.1:{}{path}", self.port), ..request.clone() };
+        // The stand-in has one family; that the right one is asked for is a unit test.
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let here = Request { url, family: None, ..request.clone() };
         self.answers.send(answer).unwrap();
         let reply = web.send(&here, Duration::from_secs(20)).unwrap();
         (reply, self.arrived.recv().unwrap())

@@ -89,7 +89,7 @@ fn web() -> Web {
 const MAX_REPLY: usize = 256 * 1024;
 
 fn get(url: String) -> Request {
-    Request { method: "GET", url, headers: Vec::new(), body: None, max_reply: MAX_REPLY }
+    Request { method: "GET", url, headers: Vec::new(), body: None, max_reply: MAX_REPLY, family: None }
 }
 
 fn fetch(port: u16, timeout: Duration) -> Result<Reply, Failure> {
@@ -403,7 +403,7 @@ fn one_connection_serves_a_job() {
         }
         count
     });
-    let session = web().session();
+    let session = web().session(None);
     for _ in 0..3 {
         assert_eq!(session.send(&get(format!("http://127.0.0.1:{port}/")), PATIENT).unwrap().body, "ok");
     }
@@ -437,7 +437,7 @@ fn a_connection_that_went_stale_costs_a_reader_nothing_and_is_not_hidden_from_a_
         [("GET", 3, true), ("HEAD", 3, true), ("PATCH", 2, false), ("POST", 2, false)]
     {
         let (port, requests) = serve_once_a_connection();
-        let session = web().session();
+        let session = web().session(None);
         let url = format!("http://127.0.0.1:{port}/");
         session.send(&get(url.clone()), PATIENT).unwrap();
         let second = session.send(&Request { method, ..get(url) }, PATIENT);
@@ -502,7 +502,7 @@ fn proxies(url: &str, exceptions: &[&str]) -> Proxies {
 fn a_proxy_leads_to_plain_servers_by_their_whole_url() {
     let server = proxy(0);
     let url = format!("http://me:p%40ss@127.0.0.1:{}", server.port);
-    let session = Web::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap().session();
+    let session = Web::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap().session(None);
     for _ in 0..2 {
         let mut request = get("http://ddns.invalid:8080/a?b=c".into());
         request.method = "POST";

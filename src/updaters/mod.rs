@@ -16,7 +16,7 @@ pub mod url;
 use std::fmt;
 use std::time::Duration;
 
-use crate::address::Addresses;
+use crate::address::{Addresses, Family};
 
 /// How the attempt to bring one target up to date ended; what it means for the
 /// schedule.
@@ -79,6 +79,9 @@ pub struct Request {
     /// The longest reply of use, in bytes; it is cut there. Replies that are no
     /// success are cut at [`SHORT_REPLY`] in any case.
     pub max_reply: usize,
+    /// The only family that the connection may use, for servers that take the
+    /// address it comes from.
+    pub family: Option<Family>,
 }
 
 /// A reply of one word, with room for a page of HTML around it.

@@ -64,6 +64,7 @@ pub fn request(url: &config::Url, task: &Task) -> Request {
         headers: url.headers.iter().map(|(name, value)| (name.clone(), fill(value.reveal()))).collect(),
         body: url.body.as_ref().map(|body| fill(body.reveal())),
         max_reply: SHORT_REPLY,
+        family: None,
     }
 }
 

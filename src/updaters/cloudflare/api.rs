@@ -150,7 +150,8 @@ impl Api {
             headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
         }
         let body = body.map(|body| Value::Object(body).to_string());
-        Request { method, url: format!("{}/{path}", self.url), headers, body, max_reply: LIST_REPLY }
+        let url = format!("{}/{path}", self.url);
+        Request { method, url, headers, body, max_reply: LIST_REPLY, family: None }
     }
 
     /// The zones of a reply to a request for zones.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use crate::address::Addresses;
+use crate::address::{Addresses, Family};
 use crate::config::Dyndns;
 use crate::updaters::providers::Preset;
 use crate::updaters::{Request, SHORT_REPLY};
@@ -30,7 +30,19 @@ pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ip
         headers,
         body: preset.form.as_deref().map(|form| values.parameters(form)),
         max_reply: SHORT_REPLY,
+        family: asking_family(preset, url, addresses, ipv6),
     }
+}
+
+/// A service that is told no address takes the one that the request comes from:
+/// it must come from the family that is wanted.
+fn asking_family(preset: &Preset, url: &str, addresses: &Addresses, ipv6: bool) -> Option<Family> {
+    let header = preset.header.as_ref().map(|(_, text)| text.as_str());
+    let texts = [Some(url), preset.form.as_deref(), header];
+    if texts.into_iter().flatten().any(|text| text.contains("{ip")) {
+        return None;
+    }
+    Some(if ipv6 || addresses.ipv4.is_none() { Family::V6 } else { Family::V4 })
 }
 
 /// What placeholders stand for.

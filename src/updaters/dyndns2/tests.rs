@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::address::Family;
 use crate::secret::Secret;
 use crate::updaters::providers::{Preset, all, find};
 
@@ -185,6 +186,24 @@ fn families_go_by_the_providers_own_way() {
         urls("gigahost", addresses("192.0.2.1", "")),
         ["api/v0/dns/dyndns?hostname=a.example.org&myip=192.0.2.1"]
     );
+}
+
+#[test]
+fn a_service_that_takes_the_asking_address_is_asked_from_the_right_family() {
+    let families = |provider: &str, addresses| {
+        let mut updater = updater(provider);
+        updater.start(&[task(0, addresses)]);
+        let (mut families, mut reply) = (Vec::new(), None);
+        while let Step::Send(request) = updater.next(reply) {
+            families.push(request.family);
+            reply = Some(Ok(answer(200, "192.0.2.1 2001:db8::1")));
+        }
+        families
+    };
+    assert_eq!(families("mythic-beasts", both()), [Some(Family::V4), Some(Family::V6)]);
+    assert_eq!(families("mythic-beasts", addresses("", "2001:db8::1")), [Some(Family::V6)]);
+    assert_eq!(families("dy.fi", addresses("192.0.2.1", "")), [Some(Family::V4)]);
+    assert_eq!(families("no-ip", both()), [None]);
 }
 
 #[test]
