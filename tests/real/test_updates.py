@@ -48,6 +48,31 @@ def the_first_address_and_a_change_reach_every_target_exactly_once(lab):
     assert all("ddns-update-daemon/" in r.headers.get("user-agent", "") for r in front.requests + url.requests)
 
 
+@scenario(prism=True)
+def many_records_go_in_one_batch_that_the_contract_allows(lab):
+    front = cloudflare(lab)
+    names = [f"h{number}" for number in range(6)]
+    for name in names[:4]:
+        front.api.add(f"{name}.example.org", "A", "62.9.9.9", ttl=300, comment="by hand")
+    front.api.add("other.example.org", "A", "62.9.9.9")
+    records = [{"name": name, "type": "A"} for name in names]
+    daemon = start(lab, write_config(lab, cloudflare_section(front, records)))
+
+    def everywhere(address):
+        return [front.api.contents(f"{name}.example.org") for name in names] == [[address]] * len(names)
+
+    for address in WAN[:2]:
+        lab.set_wan(address)
+        # Prism takes seconds to hold a batch to its schema on a busy machine.
+        wait_for(lambda: everywhere(address), f"{address} is everywhere", 60)
+        wait_for_answers(daemon, address, len(names))
+    assert [request.path.rsplit("/", 1)[-1] for request in front.writes()] == ["batch", "batch"], front.writes()
+    kept = [r for r in front.api.records.values() if r["comment"] == "by hand"]
+    assert len(kept) == 4 and all(record["ttl"] == 300 for record in kept), kept
+    assert front.api.contents("other.example.org") == ["62.9.9.9"]
+    assert front.violations == [], front.violations
+
+
 def check_kept_settings(front):
     by_name = {record["name"]: record for record in front.api.records.values()}
     apex, nas = by_name["example.org"], by_name["nas.example.org"]
