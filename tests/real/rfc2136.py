@@ -80,6 +80,20 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def both_ends():
+    """A port that is free for TCP and UDP, with a socket of each on it."""
+    for _ in range(50):
+        tcp, udp = socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM)
+        port = tcp.getsockname()[1]
+        try:
+            udp.bind(("127.0.0.1", port))
+            return port, tcp, udp
+        except OSError:
+            tcp.close()
+            udp.close()
+    raise RuntimeError("no port is free for both TCP and UDP")
+
+
 class Relay:
     """Passes messages on to a server, over TCP and UDP, and counts them.
 
@@ -89,13 +103,11 @@ class Relay:
     """
 
     def __init__(self, server):
-        self.server, self.port = server, name_servers.free_port()
+        self.server = server
         self.opcodes, self.closed = [], threading.Event()
         self.before = self.after = lambda opcode: None
         self.forged = lambda message: []
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
-        self.udp = socket.socket(type=socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", self.port))
+        self.port, self.tcp, self.udp = both_ends()
         for serve in (self.serve_tcp, self.serve_udp):
             threading.Thread(target=serve, daemon=True).start()
 
