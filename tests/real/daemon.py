@@ -21,7 +21,7 @@ INTERVAL = 0.02
 def scenario(**lab_options):
     """Marks a function as a test; it gets a Lab made with these options.
 
-    `prism`: it needs Prism; `slow`: it waits for long.
+    `prism`: it needs Prism; `needs`: it needs this program; `slow`: it waits for long.
     """
     def mark(function):
         function.lab_options = lab_options
@@ -96,9 +96,9 @@ class Hook:
         return [call["args"] for call in self.calls()]
 
 
-def url_section(url, more=""):
-    """A `[[urls]]` section that sends `{ipv4}` to `url`."""
-    return f'[[urls]]\nmethod = "get"\nurl = "{url}{{ipv4}}"\n{more}\n'
+def url_section(url, more="", value="ipv4"):
+    """A `[[urls]]` section that sends `{ipv4}` (or another value) to `url`."""
+    return f'[[urls]]\nmethod = "get"\nurl = "{url}{{{value}}}"\n{more}\n'
 
 
 def cloudflare_section(front, records, zone_id=ZONE):

@@ -2,20 +2,26 @@
 
 For what miniupnpd will not do: tell a private address, lie, answer for
 somebody else. It serves in any namespace, so it can be the gateway or a
-stranger in the LAN.
+stranger in the LAN. `AvmGateway` has AVM's actions for IPv6 and sends events.
 """
 
+import http.client
 import ipaddress
 import re
 import socket
 import socketserver
 import struct
+import threading
 import time
+import uuid
+from urllib.parse import urlsplit
 
 import servers
+from lab import enter
 
 GROUP = "239.255.255.250"
 HTTP_PORT = 5000
+AVM_PORT = 49000
 
 DESCRIPTION = """<?xml version="1.0"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0"><specVersion><major>1</major><minor>0</minor></specVersion>
@@ -50,7 +56,7 @@ ANSWER = """<?xml version="1.0"?>
 FAULT = """<?xml version="1.0"?>
 <s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault><faultcode>s:Client</faultcode>
 <faultstring>UPnPError</faultstring><detail><UPnPError xmlns="urn:schemas-upnp-org:control-1-0">
-<errorCode>401</errorCode><errorDescription>Invalid Action</errorDescription></UPnPError></detail></s:Fault></s:Body>
+<errorCode>{}</errorCode><errorDescription>{}</errorDescription></UPnPError></detail></s:Fault></s:Body>
 </s:Envelope>
 """
 
@@ -67,7 +73,7 @@ class Soap(servers.Server):
         if request.path in pages:
             return 200, xml, pages[request.path]
         if "GetExternalIPAddress" not in request.headers.get("soapaction", ""):
-            return 500, xml, FAULT
+            return 500, xml, FAULT.format(401, "Invalid Action")
         self.answered += 1
         return 200, xml, ANSWER.format(self.external)
 
@@ -77,9 +83,9 @@ class Ssdp(socketserver.UDPServer):
 
     allow_reuse_address = True
 
-    def __init__(self, address):
+    def __init__(self, address, location):
         super().__init__(("0.0.0.0", 1900), SsdpHandler)
-        self.address, self.searches = address, 0
+        self.location, self.searches = location, 0
         membership = socket.inet_aton(GROUP) + socket.inet_aton(address)
         self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
 
@@ -93,7 +99,7 @@ class SsdpHandler(socketserver.BaseRequestHandler):
         self.server.searches += 1
         answer = (f"HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=120\r\nEXT:\r\nST: {target[1].decode()}\r\n"
                   f"USN: uuid:00000000-0000-0000-0000-000000000001::{target[1].decode()}\r\nSERVER: lab/1 UPnP/1.1 fake/1\r\n"
-                  f"LOCATION: http://{self.server.address}:{HTTP_PORT}/desc.xml\r\n\r\n")
+                  f"LOCATION: {self.server.location}\r\n\r\n")
         sock.sendto(answer.encode(), self.client_address)
 
 
@@ -124,7 +130,7 @@ class FakeGateway:
 
     def __init__(self, lab, namespace, address, external, natpmp=None):
         self.soap = lab.serve(namespace, lambda: Soap((address, HTTP_PORT)))
-        self.ssdp = lab.serve(namespace, lambda: Ssdp(address))
+        self.ssdp = lab.serve(namespace, lambda: Ssdp(address, f"http://{address}:{HTTP_PORT}/desc.xml"))
         self.natpmp = lab.serve(namespace, lambda: NatPmp(address)) if natpmp else None
         self.tell(external, natpmp)
 
@@ -132,3 +138,115 @@ class FakeGateway:
         self.soap.external = external
         if natpmp:
             self.natpmp.external = natpmp
+
+
+# -- AVM --------------------------------------------------------------------
+
+AVM_PATH = "/igdupnp/control/WANIPConn1"
+AVM_DESCRIPTION = DESCRIPTION.replace(
+    "<controlURL>/control</controlURL><eventSubURL>/event</eventSubURL>",
+    f"<controlURL>{AVM_PATH}</controlURL><eventSubURL>{AVM_PATH}</eventSubURL>")
+
+AVM_ANSWER = """<?xml version="1.0"?>
+<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" s:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/">
+<s:Body><u:{action}Response xmlns:u="urn:schemas-upnp-org:service:WANIPConnection:1">{arguments}</u:{action}Response>
+</s:Body></s:Envelope>
+"""
+
+EVENT = """<?xml version="1.0"?>
+<e:propertyset xmlns:e="urn:schemas-upnp-org:event-1-0"><e:property><ExternalIPAddress>{}</ExternalIPAddress></e:property>
+</e:propertyset>
+"""
+
+
+class AvmSoap(servers.Server):
+    """What a router by AVM tells of its line; the values are attributes."""
+
+    external = ipv6 = prefix = ""
+    length, valid, preferred = 56, 7200, 3600
+    # The UPnP error, number and text, with which both IPv6 actions fail.
+    ipv6_fault = None
+
+    def __init__(self, address, namespace):
+        self.namespace, self.actions, self.subscribers, self.events = namespace, [], {}, 0
+        super().__init__(address)
+
+    def reply(self, request):
+        xml = {"Content-Type": "text/xml"}
+        if request.method in ("SUBSCRIBE", "UNSUBSCRIBE"):
+            return self.subscription(request)
+        if request.path == "/igddesc.xml":
+            return 200, xml, AVM_DESCRIPTION
+        action = request.headers.get("soapaction", "").strip('"').partition("#")[2]
+        self.actions.append(action)
+        fault = self.ipv6_fault if action.startswith("X_AVM_DE_") else None
+        lifetimes = {"NewPrefixLength": self.length, "NewValidLifetime": self.valid, "NewPreferedLifetime": self.preferred}
+        arguments = {
+            "GetExternalIPAddress": {"NewExternalIPAddress": self.external},
+            "X_AVM_DE_GetExternalIPv6Address": {"NewExternalIPv6Address": self.ipv6, **lifetimes},
+            "X_AVM_DE_GetIPv6Prefix": {"NewIPv6Prefix": self.prefix, **lifetimes},
+        }.get(action)
+        if fault or not arguments:
+            return 500, xml, FAULT.format(*(fault or (401, "Invalid Action")))
+        text = "".join(f"<{name}>{value}</{name}>" for name, value in arguments.items())
+        return 200, xml, AVM_ANSWER.format(action=action, arguments=text)
+
+    def subscription(self, request):
+        sid = request.headers.get("sid")
+        if request.method == "UNSUBSCRIBE":
+            return (200 if self.subscribers.pop(sid, None) else 412), {}, ""
+        if sid is None:
+            sid = f"uuid:{uuid.uuid4()}"
+            self.subscribers[sid] = [request.headers["callback"].strip("<>"), 0]
+            # The first event may come before the answer that it follows.
+            self.notify(sid)
+        elif sid not in self.subscribers:
+            return 412, {}, ""
+        return 200, {"SID": sid, "TIMEOUT": "Second-1800"}, ""
+
+    def notify(self, sid):
+        """Sends an event, in its own time."""
+        callback, number = self.subscribers[sid]
+        self.subscribers[sid][1] += 1
+        url, body = urlsplit(callback), EVENT.format(self.external)
+
+        def send():
+            enter(self.namespace)
+            connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
+            try:
+                connection.request("NOTIFY", url.path, body=body, headers={
+                    "Content-Type": "text/xml", "NT": "upnp:event", "NTS": "upnp:propchange", "SID": sid, "SEQ": str(number)})
+                self.events += connection.getresponse().status == 200
+            except OSError:
+                pass
+            finally:
+                connection.close()
+
+        threading.Thread(target=send, daemon=True).start()
+
+
+class AvmGateway:
+    """A router by AVM at one address of the LAN, with events and, if wanted, SSDP."""
+
+    def __init__(self, lab, namespace, address, ssdp=False, **values):
+        self.description = f"http://{address}:{AVM_PORT}/igddesc.xml"
+        self.soap = lab.serve(namespace, lambda: AvmSoap((address, AVM_PORT), namespace))
+        self.ssdp = lab.serve(namespace, lambda: Ssdp(address, self.description)) if ssdp else None
+        self.tell(**values)
+
+    def tell(self, **values):
+        """Changes what it says, silently."""
+        for name, value in values.items():
+            assert hasattr(self.soap, name), name
+            setattr(self.soap, name, value)
+
+    def change(self, **values):
+        """Changes what it says and sends events; when that was."""
+        self.tell(**values)
+        at = time.monotonic()
+        for sid in list(self.soap.subscribers):
+            self.soap.notify(sid)
+        return at
+
+    def asked(self, action):
+        return self.soap.actions.count(action)

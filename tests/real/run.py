@@ -6,13 +6,14 @@
 The program is $DDNS_BIN, else target/release/ddns-update-daemon. A test is a
 function marked with @scenario in a test_*.py file beside this one; each runs in
 a process and a network of its own (lab.py). With --keep-log the daemon's log is
-shown for tests that pass, too. Tests that need Prism are left out, and named,
-when it is not there. The last line is `N passed, N failed`.
+shown for tests that pass, too. Tests that need Prism or a program that is not
+there are left out, and named. The last line is `N passed, N failed`.
 """
 
 import argparse
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -45,7 +46,7 @@ def run_one(name, keep_log):
     """Runs one test in this process; the exit status."""
     module, function = name.split(".")
     test = getattr(importlib.import_module(module), function)
-    network = labs.Lab(**{key: value for key, value in test.lab_options.items() if key not in ("prism", "slow")})
+    network = labs.Lab(**{key: value for key, value in test.lab_options.items() if key not in ("needs", "prism", "slow")})
     network.daemons = []
     try:
         with network:
@@ -102,13 +103,20 @@ def main():
     return run_all(chosen, options)
 
 
+def lacking(options):
+    """Why a test with these options cannot run here, if so."""
+    if options.get("prism") and not (cloudflare_standin.PRISM.exists() and cloudflare_standin.OPENAPI.exists()):
+        return "Prism or the OpenAPI file is missing"
+    program = options.get("needs")
+    return f"{program} is missing" if program and not shutil.which(program) else None
+
+
 def run_all(chosen, options):
     if os.geteuid() != 0:
         sys.exit("network namespaces need root")
     print(f"{daemon.version()} ({daemon.BINARY})")
-    have_prism = cloudflare_standin.PRISM.exists() and cloudflare_standin.OPENAPI.exists()
-    names = [name for name, test in chosen if have_prism or not test.lab_options.get("prism")]
-    left_out = [name for name, _ in chosen if name not in names]
+    left_out = {name: why for name, test in chosen if (why := lacking(test.lab_options))}
+    names = [name for name, _ in chosen if name not in left_out]
     passed, lock = [], threading.Lock()
 
     def one(name):
@@ -122,8 +130,8 @@ def run_all(chosen, options):
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(one, names))
     labs.remove_leftovers()
-    for name in left_out:
-        print(f"left out: {name} (Prism or the OpenAPI file is missing)")
+    for name, why in left_out.items():
+        print(f"left out: {name} ({why})")
     print(f"{sum(passed)} passed, {len(passed) - sum(passed)} failed")
     return 0 if all(passed) else 1
 

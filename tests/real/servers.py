@@ -110,6 +110,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(*answer)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
+    do_SUBSCRIBE = do_UNSUBSCRIBE = handle_one
 
     def answer(self, status, headers, body):
         body = body.encode()
