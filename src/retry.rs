@@ -119,6 +119,11 @@ impl Allowance {
     /// not become a flood of questions to the gateway.
     pub const HINTS: Self = Self::new(3, Duration::from_secs(2));
 
+    /// Looks at this host's own addresses because the kernel says that they change.
+    /// They cost no packet, and one new prefix brings half a dozen notices before
+    /// its address may be used; but router advertisements can be forged, too.
+    pub const NOTICES: Self = Self::new(10, Duration::from_millis(500));
+
     /// Subscriptions at one gateway: whoever makes it look restarted must not
     /// make us subscribe without end.
     pub const SUBSCRIPTIONS: Self = Self::new(5, Duration::from_secs(60));

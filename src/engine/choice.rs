@@ -192,7 +192,7 @@ impl SourceStatus {
             wanted: false,
             look_at: None,
             hint_at: None,
-            hints: Allowance::HINTS,
+            hints: if matches!(source, Source::Interface(_)) { Allowance::NOTICES } else { Allowance::HINTS },
             early: None,
             early_since: None,
             failed: false,

@@ -22,6 +22,10 @@ use crate::{natpmp, platform};
 /// At least every so many looks the address is asked for by SOAP.
 const SOAP_EVERY: u32 = 4;
 
+/// A gateway that has no IPv6 actions is asked for them again after so many looks:
+/// somebody may switch IPv6 on, or a new firmware bring them.
+const IPV6_AGAIN: u32 = 12;
+
 /// How long NAT-PMP may take to confirm: it answers within a millisecond, and
 /// SOAP waits behind it.
 const CONFIRM_TIME: Duration = Duration::from_millis(300);
@@ -44,9 +48,33 @@ struct Known {
     location: LanUrl,
     service: Service,
     found: Observation,
-    /// It said that it has no IPv6 actions, so they are not asked for again.
-    asks_ipv6: bool,
+    ipv6: Ipv6Actions,
     natpmp: Confirmation,
+}
+
+/// Whether this gateway is asked for IPv6.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ipv6Actions {
+    /// Nobody wants it.
+    NotWanted,
+    /// At every look.
+    Asked,
+    /// It said that it has no such actions; asked again after so many looks.
+    Missing(u32),
+}
+
+impl Ipv6Actions {
+    fn after(wanted: bool, offered: bool) -> Self {
+        match (wanted, offered) {
+            (false, _) => Self::NotWanted,
+            (true, true) => Self::Asked,
+            (true, false) => Self::Missing(IPV6_AGAIN),
+        }
+    }
+
+    fn is_due(self) -> bool {
+        matches!(self, Self::Asked | Self::Missing(0))
+    }
 }
 
 /// What NAT-PMP is good for at this gateway.
@@ -115,14 +143,20 @@ impl Upnp {
     /// Asks the gateway that answered last; `None` when it has to be searched for.
     fn ask_known(&mut self, hinted: bool, deadline: Instant) -> Option<Look> {
         let known = self.known.as_mut()?;
+        if let Ipv6Actions::Missing(looks) = &mut known.ipv6 {
+            *looks = looks.saturating_sub(1);
+        }
         if !hinted && known.is_confirmed() {
             return Some(known.look());
         }
         let deadline = deadline.min(Instant::now().checked_add(KNOWN_TIME)?);
-        let wanted = Wanted { ipv6: self.wanted.ipv6 && known.asks_ipv6, ..self.wanted };
+        let wanted = Wanted { ipv6: known.ipv6.is_due(), ..self.wanted };
         let survey = Survey::of_service(known.service.clone(), wanted);
         let answer = client::run(survey, deadline, KNOWN_TIME).result.ok()?;
         if known.settles(&answer.observation) {
+            if wanted.ipv6 {
+                known.ipv6 = Ipv6Actions::after(true, answer.ipv6_offered);
+            }
             known.take(answer.observation);
             return Some(known.look());
         }
@@ -160,7 +194,7 @@ impl Upnp {
             location: location.clone(),
             service,
             found: found.observation,
-            asks_ipv6: self.wanted.ipv6 && found.ipv6_offered,
+            ipv6: Ipv6Actions::after(self.wanted.ipv6, found.ipv6_offered),
             natpmp: Confirmation::default(),
         });
         Look { observation, gateway: Some(location) }
@@ -177,7 +211,7 @@ impl Known {
     fn is_confirmed(&mut self) -> bool {
         let Finding::Known(address) = self.found.ipv4 else { return false };
         let due = self.natpmp.looks.saturating_add(1) >= SOAP_EVERY;
-        if self.natpmp.useless || self.asks_ipv6 || due {
+        if self.natpmp.useless || self.ipv6.is_due() || due {
             return false;
         }
         let told = self.ask_natpmp();
