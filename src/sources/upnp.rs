@@ -72,6 +72,12 @@ impl Ipv6Actions {
         }
     }
 
+    fn count_look(&mut self) {
+        if let Self::Missing(looks) = self {
+            *looks = looks.saturating_sub(1);
+        }
+    }
+
     fn is_due(self) -> bool {
         matches!(self, Self::Asked | Self::Missing(0))
     }
@@ -143,9 +149,7 @@ impl Upnp {
     /// Asks the gateway that answered last; `None` when it has to be searched for.
     fn ask_known(&mut self, hinted: bool, deadline: Instant) -> Option<Look> {
         let known = self.known.as_mut()?;
-        if let Ipv6Actions::Missing(looks) = &mut known.ipv6 {
-            *looks = looks.saturating_sub(1);
-        }
+        known.ipv6.count_look();
         if !hinted && known.is_confirmed() {
             return Some(known.look());
         }
@@ -246,5 +250,23 @@ impl Known {
         }
         self.natpmp.looks = 0;
         self.found = answer;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_ipv6_actions_are_asked_for_again_after_some_looks() {
+        let mut actions = Ipv6Actions::after(true, false);
+        for _ in 1..IPV6_AGAIN {
+            actions.count_look();
+            assert!(!actions.is_due());
+        }
+        actions.count_look();
+        assert!(actions.is_due());
+        assert!(Ipv6Actions::after(true, true).is_due());
+        assert!(!Ipv6Actions::after(false, true).is_due());
     }
 }
