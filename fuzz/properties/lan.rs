@@ -1,4 +1,4 @@
-//! Properties of what arrives in datagrams: SSDP, NAT-PMP, netlink.
+//! Properties of what arrives in datagrams: SSDP, NAT-PMP, PCP, netlink.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Scope, scope};
 use ddns_update_daemon::natpmp::message::{ExternalAddress, MAX_DATAGRAM, ResultCode, restarted};
+use ddns_update_daemon::natpmp::pcp::{Mapping, PcpError};
 use ddns_update_daemon::netlink::message::{Address, Link, Message, parse};
 use ddns_update_daemon::ssdp::message::{Answer, MAX_TEXT, Notify, NotifyKind, Verdict};
 use ddns_update_daemon::ssdp::sieve::{
@@ -127,6 +128,57 @@ pub(super) fn natpmp(data: &[u8]) {
     let on_time = u64::from(new) >= u64::from(last) + u64::from(elapsed);
     assert!(!(on_time && restarted(last, Duration::from_secs(elapsed.into()), new)));
     assert!(last < 4 || restarted(last, Duration::from_secs(elapsed.into()), 0));
+}
+
+/// A grant is an answer, word for word, to just this mapping: no other nonce, port
+/// or protocol gets one. What a gateway makes of our own request is read as that.
+/// The input: what it makes of it (result, lifetime, address), then a datagram.
+pub(super) fn pcp(data: &[u8]) {
+    let Some(([result, lifetime, external @ ..], datagram)) = data.split_first_chunk::<6>() else { return };
+    let mapping = Mapping { client: Ipv4Addr::new(192, 168, 1, 7), port: 0x3930, nonce: *b"nonce-of-us!" };
+    match mapping.read(datagram) {
+        Ok(granted) => {
+            assert!((60..=MAX_DATAGRAM).contains(&datagram.len()));
+            assert_eq!((&datagram[..2], datagram[3]), (&[2, 0x81][..], 0));
+            assert_eq!(datagram[4..8], granted.lifetime.to_be_bytes());
+            assert_eq!((&datagram[24..36], datagram[36]), (&mapping.nonce[..], 17));
+            assert_eq!(datagram[40..42], mapping.port.to_be_bytes());
+            assert_eq!(datagram[44..60], granted.external.octets());
+            if let Some(address) = granted.ipv4() {
+                assert!(!address.is_unspecified());
+                assert_eq!(datagram[54..60], [&[255, 255][..], &address.octets()].concat());
+            }
+            for place in [0, 1, 3, 24, 35, 36, 40, 41] {
+                let mut other = datagram.to_vec();
+                other[place] ^= 1;
+                assert!(mapping.read(&other).is_err(), "{place}");
+            }
+            assert!(Mapping { port: 9, ..mapping }.read(datagram).is_err());
+            assert!(Mapping { nonce: [7; 12], ..mapping }.read(datagram).is_err());
+        }
+        Err(error) => {
+            if let PcpError::Refused(refusal) = error {
+                assert!(datagram.starts_with(&[2, 0x81]) && datagram[3] == refusal.0 && refusal.0 != 0);
+            }
+            let why = error.to_string();
+            assert!(!why.is_empty() && why.len() < 200);
+        }
+    }
+    let mut answer = mapping.request().to_vec();
+    assert_eq!(mapping.read(&answer), Err(PcpError::Request), "an echo of it is no answer");
+    answer[1] |= 0x80;
+    answer[3] = *result;
+    answer[4..8].copy_from_slice(&u32::from(*lifetime).to_be_bytes());
+    answer[56..].copy_from_slice(external);
+    match mapping.read(&answer) {
+        Ok(granted) => {
+            let address = Ipv4Addr::from(*external);
+            assert_eq!((*result, granted.lifetime), (0, u32::from(*lifetime)));
+            assert_eq!(granted.ipv4(), Some(address).filter(|address| !address.is_unspecified()));
+        }
+        Err(PcpError::Refused(refusal)) => assert!(refusal.0 == *result && *result != 0),
+        Err(other) => panic!("{other}"),
+    }
 }
 
 const SEQUENCE: u32 = 5;

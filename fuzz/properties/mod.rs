@@ -4,6 +4,8 @@
 //! so a seed that once broke something guards it in every ordinary test run.
 
 mod cloudflare;
+mod dns;
+mod dyndns;
 mod engine;
 mod events;
 mod floor;
@@ -18,20 +20,28 @@ pub(crate) type Property = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its property.
 pub(crate) const ALL: &[(&str, Property)] = &[
+    ("base64", dns::base64_text),
     ("cli", settings::cli),
     ("cloudflare", cloudflare::cloudflare),
     ("config", settings::config),
     ("description", soap::description),
+    ("dns_answer", dns::dns_answer),
+    ("dns_message", dns::dns_message),
+    ("dyndns", dyndns::dyndns),
+    ("echo_answer", providers::echo_answer),
     ("engine", engine::engine),
     ("events", events::events),
     ("http_head", floor::http_head),
     ("http_response", floor::http_response),
     ("idn", providers::idn),
     ("interface", host::interface),
+    ("key_file", settings::key_file),
     ("lan_url", floor::lan_url),
     ("natpmp", lan::natpmp),
     ("netlink", lan::netlink),
+    ("pcp", lan::pcp),
     ("reply", soap::reply),
+    ("resolv", dns::resolv),
     ("routes", host::routes),
     ("run_plan", providers::run_plan),
     ("ssdp_answer", lan::ssdp_answer),
@@ -39,6 +49,7 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("ssdp_sieve", lan::ssdp_sieve),
     ("state", floor::state),
     ("survey", soap::survey),
+    ("tsig", dns::tsig),
     ("url_updater", providers::url_updater),
     ("web_fields", providers::web_fields),
     ("xml", soap::xml),

@@ -1,12 +1,13 @@
 //! Properties of what goes to providers and comes back: names, placeholders,
-//! requests, answers, header fields.
+//! requests, answers, header fields, and what echo services say.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ddns_update_daemon::address::{Addresses, Prefix};
+use ddns_update_daemon::address::{Addresses, Family, Prefix, Scope, scope};
 use ddns_update_daemon::config::{Run, Url};
 use ddns_update_daemon::secret::Secret;
+use ddns_update_daemon::sources::answer::{MAX_ANSWER, read};
 use ddns_update_daemon::updaters::idn::to_ascii;
 use ddns_update_daemon::updaters::run::plan;
 use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Task, placeholders, url};
@@ -265,4 +266,41 @@ fn write_date(seconds: u64) -> String {
     }
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("Sun, {:02} {} {year:04} {hour:02}:{minute:02}:{second:02} GMT", days + 1, names[month])
+}
+
+/// What is accepted is one address of the family that was asked over, one that a
+/// host could have, and nothing stands beside it; in lines, one line says it.
+pub(super) fn echo_answer(data: &[u8]) {
+    let body = String::from_utf8_lossy(data);
+    for family in [Family::V4, Family::V6] {
+        check_echo(&body, "/", family, Some(body.trim_end_matches(|c: char| c.is_ascii_whitespace())));
+        let mut told = body.split('\n').filter_map(|line| line.strip_prefix("ip="));
+        let only = told.next().filter(|_| told.next().is_none());
+        let tunnel = body.split('\n').filter_map(|line| line.strip_prefix("warp="));
+        let tunnel =
+            tunnel.map(|value| value.strip_suffix('\r').unwrap_or(value)).any(|value| value != "off");
+        let only = only.filter(|_| !tunnel).map(|value| value.strip_suffix('\r').unwrap_or(value));
+        check_echo(&body, "/cdn-cgi/trace", family, only);
+    }
+}
+
+/// `told` is what a second reader takes for the address.
+fn check_echo(body: &str, path: &str, family: Family, told: Option<&str>) {
+    let expected = told.and_then(|text| text.parse::<IpAddr>().ok()).filter(|address| {
+        let usable = !matches!(scope(*address), Scope::Unusable(_));
+        usable && address.is_ipv4() == (family == Family::V4) && body.len() <= MAX_ANSWER
+    });
+    match read(body, path, family) {
+        Ok(address) => {
+            assert_eq!(Some(address), expected);
+            assert!(address.is_ipv6() || told == Some(&address.to_string()), "IPv4 is written in one way");
+            assert_eq!(read(&format!("{address}\r\n"), "/", family), Ok(address));
+            assert!(read(&format!("{address} {address}"), "/", family).is_err());
+        }
+        Err(error) => {
+            assert_eq!(expected, None);
+            let why = error.to_string();
+            assert!(!why.chars().any(char::is_control) && why.len() < 600, "{why}");
+        }
+    }
 }

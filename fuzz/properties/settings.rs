@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ddns_update_daemon::cli::{Command, LogFormat, Verbosity, Work, parse};
 use ddns_update_daemon::config::{self, Config, Group};
+use ddns_update_daemon::dns::tsig::Key;
 
 const FILE: &str = "/folder/c.toml";
 
@@ -261,4 +262,65 @@ fn check_work(work: &Work, words: &[&str], dry_run: bool) {
 
 fn check_path(path: &PathBuf, words: &[&str]) {
     assert!(words.iter().any(|word| path == Path::new(word) && !word.is_empty()));
+}
+
+/// A key file is refused without a word of it, or the one key in it is the same
+/// with comments around it and when it is written anew; nothing shows its secret.
+pub(super) fn key_file(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let config = match read_key_file(&text) {
+        Ok(config) => config,
+        Err(shown) => return assert!(!shown.contains(IN_TEXT), "{shown}"),
+    };
+    let key = key_of(&config);
+    let name = key.name.to_string();
+    assert!(text.to_ascii_lowercase().contains(&*name) && name.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert!(text.contains("key") && text.contains("algorithm") && text.contains("secret"));
+    assert!(text.to_ascii_lowercase().contains(key.algorithm.name()) && !key.reveal().is_empty());
+    let shown = format!("{config:?}\n{}\n{}", config.describe(), config.warnings.join("\n"));
+    let in_name = name.contains(&IN_TEXT.to_ascii_lowercase()) || name.contains(IN_TEXT);
+    assert!(in_name || !shown.contains(IN_TEXT), "{shown}");
+    let secret = write_base64(key.reveal());
+    // A short one may stand anywhere.
+    assert!(secret.len() < 24 || !shown.contains(&secret), "{shown}");
+    let algorithm = key.algorithm.name();
+    for same in [
+        format!("// one\n{text}\n# two\n/* three */"),
+        format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{secret}\";\n}};\n"),
+        format!("key {name}. {{ secret \"{secret}\"; algorithm \"{algorithm}.\"; }}"),
+    ] {
+        // Some marks end a name that is not in quotes.
+        if same.starts_with("key ")
+            && !same.starts_with("key \"")
+            && name.contains(|c| "{};\"#/.".contains(c))
+        {
+            continue;
+        }
+        assert_eq!(key_of(&read_key_file(&same).expect("the same key")), key, "{same}");
+    }
+    assert!(read_key_file(&format!("{text}\n{text}")).is_err(), "which of two is not said");
+}
+
+fn read_key_file(text: &str) -> Result<Config, String> {
+    let section = "[[rfc2136]]\nserver = \"192.0.2.53\"\nzone = \"home.example\"\nkey_file = \"k.key\"\n\
+                   [[rfc2136.records]]\nname = \"nas.home.example\"\n";
+    config::parse(section, Path::new(FILE), &|_: &Path| Ok(text.to_owned()))
+        .map_err(|error| format!("{error}\n{error:?}"))
+}
+
+fn key_of(config: &Config) -> Key {
+    match &config.groups[..] {
+        [Group::Rfc2136(zone)] => zone.key.clone().expect("a key"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn write_base64(bytes: &[u8]) -> String {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32| char::from(digits[bits as usize & 63]);
+    let group = |group: &[u8]| {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(*group.get(at).unwrap_or(&0)));
+        [18, 12, 6, 0].map(|shift| digit(bits >> shift))[..=group.len()].iter().collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
 }

@@ -7,7 +7,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::request::{Values, base64, percent_encoded};
+use super::request::{Values, base64, percent_encoded, query_encoded};
 use crate::address::Addresses;
 use crate::config::Dyndns;
 use crate::secret::Secret;
@@ -121,8 +121,13 @@ impl Sent<'_> {
         if let Some(code) = codes.iter().flatten().find(|code| code.account) {
             return Some(Verdict::Account(code.outcome.clone()));
         }
+        let first = codes.first()?.as_ref()?.outcome.clone();
         let codes: Option<Vec<Outcome>> = codes.into_iter().map(|code| Some(code?.outcome)).collect();
-        let codes = codes?;
+        let Some(codes) = codes else {
+            // Where any answer is a success, a known failure with words behind it is none.
+            let failed = self.preset().answers.any && !matches!(first, Outcome::Published { .. });
+            return failed.then(|| Verdict::Names(vec![first; self.hosts.len()]));
+        };
         if codes.len() == self.hosts.len() {
             return Some(Verdict::Names(codes));
         }
@@ -210,7 +215,7 @@ impl Sent<'_> {
         let user = config.username.as_deref().or(self.hosts.first().copied()).unwrap_or_default();
         let basic = config.password.as_ref().map(|password| format!("{user}:{}", password.reveal()));
         let written: Vec<String> = secrets
-            .flat_map(|secret| [secret.to_owned(), percent_encoded(secret)])
+            .flat_map(|secret| [secret.to_owned(), percent_encoded(secret), query_encoded(secret)])
             .chain(basic.map(|basic| base64(basic.as_bytes())))
             .collect();
         quoted(body, written.iter().map(String::as_str))

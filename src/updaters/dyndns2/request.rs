@@ -156,7 +156,7 @@ pub(super) fn percent_encoded(text: &str) -> String {
 }
 
 /// As it is, as far as it may stand in a query.
-fn query_encoded(text: &str) -> String {
+pub(super) fn query_encoded(text: &str) -> String {
     encoded(text, b"-._~!$'()*+,;=:@/?")
 }
 
