@@ -164,6 +164,16 @@ impl fmt::Display for Addresses {
     }
 }
 
+/// What an address that a gateway told by `protocol` is worth: one that no host can
+/// have is no answer.
+#[must_use]
+pub fn told(protocol: &str, address: Ipv4Addr) -> Finding<Ipv4Addr> {
+    match scope_v4(address) {
+        Scope::Global | Scope::Local(_) => Finding::Known(address),
+        Scope::Unusable(why) => Finding::Unknown(format!("{protocol}: {address} is {why}")),
+    }
+}
+
 /// The scope of `address`.
 #[must_use]
 pub fn scope(address: IpAddr) -> Scope {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use crate::address::{self, Finding, Scope};
+use crate::address::{self, Finding};
 
 /// The gateway's port for requests.
 pub const PORT: u16 = 5351;
@@ -209,10 +209,7 @@ impl ExternalAddress {
             ResultCode::Success if self.address.is_unspecified() => {
                 Finding::Unknown(format!("NAT-PMP: {}", ResultCode::NetworkFailure))
             }
-            ResultCode::Success => match address::scope(self.address.into()) {
-                Scope::Global | Scope::Local(_) => Finding::Known(self.address),
-                Scope::Unusable(why) => Finding::Unknown(format!("NAT-PMP: {} is {why}", self.address)),
-            },
+            ResultCode::Success => address::told("NAT-PMP", self.address),
             refusal => Finding::Unknown(format!("NAT-PMP: {refusal}")),
         }
     }

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use crate::address::{Finding, Observation};
+use crate::address::{Finding, Observation, told};
 use crate::natpmp::pcp::PcpError;
 use crate::natpmp::pcp_client::{self, PcpFailure};
 use crate::{natpmp, platform};
@@ -52,7 +52,7 @@ impl Pcp {
         self.asked = Some(gateway.into());
         self.failed = None;
         match pcp_client::external_address(gateway, deadline) {
-            Ok(told) => Finding::Known(told.address),
+            Ok(granted) => told("PCP", granted.address),
             // It answered at once, so there is time to ask in its own language.
             Err(PcpFailure::Answer(PcpError::Version(0))) => by_natpmp(gateway, deadline),
             Err(error) => {
