@@ -53,8 +53,13 @@ def a_program_that_fails_or_hangs_is_tried_again(lab):
     sections = f'[[runs]]\ncmd = ["{fails}", "{{ipv4}}"]\n[[runs]]\ncmd = ["{hangs}", "{{ipv4}}"]\ntimeout = 1\n'
     start(lab, write_config(lab, sections + url_section(url.url)))
     wait_for(lambda: url.values() == [WAN[0]], "the other target")
-    wait_for(lambda: (lab.dir / "hangs").exists() and (lab.dir / "fails").exists(), "both are run")
-    group = int((lab.dir / "hangs").read_text().split()[0])
+
+    def written(name):
+        path = lab.dir / name
+        return path.read_text().split() if path.exists() else []
+
+    wait_for(lambda: written("hangs") and written("fails"), "both are run")
+    group = int(written("hangs")[0])
     wait_for(lambda: not group_exists(group), "the hanging program's group is ended", 10)
     (lab.dir / "mended").touch()
     wait_for(lambda: (lab.dir / "fails").read_text().count("x") == 2, "the failed program is run again", 60)
