@@ -6,7 +6,7 @@
 The program is $DDNS_BIN, else target/release/ddns-update-daemon. A test is a
 function marked with @scenario in a test_*.py file beside this one; each runs in
 a process and a network of its own (lab.py). With --keep-log the daemon's log is
-shown for tests that pass, too. A test that fails is run once more, alone. Tests that need Prism or a program that is not
+shown for tests that pass, too. Tests that need Prism or a program that is not
 there are left out, and named. The last line is `N passed, N failed`.
 """
 
@@ -117,26 +117,18 @@ def run_all(chosen, options):
     print(f"{daemon.version()} ({daemon.BINARY})")
     left_out = {name: why for name, test in chosen if (why := lacking(test.lab_options))}
     names = [name for name, _ in chosen if name not in left_out]
-    passed, again, lock = [], [], threading.Lock()
+    passed, lock = [], threading.Lock()
 
-    def one(name, last=False):
+    def one(name):
         good, seconds, output = run_apart(name, options.keep_log)
         with lock:
             print(f"{'ok    ' if good else 'FAILED'} {seconds:6.1f} s  {name}", flush=True)
             if output.strip() and (options.keep_log or not good):
                 print(output, flush=True)
-            if good or last:
-                passed.append(good)
-            else:
-                again.append(name)
+            passed.append(good)
 
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(one, names))
-    # What failed beside three others on a busy machine fails alone, too, or it was
-    # the machine; either way it is told.
-    for name in again:
-        print(f"== again, alone: {name}")
-        one(name, last=True)
     labs.remove_leftovers()
     for name, why in left_out.items():
         print(f"left out: {name} ({why})")
