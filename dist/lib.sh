@@ -1,0 +1,61 @@
+# What the scripts here share; sourced by them, after `set -euo pipefail`.
+#
+# The working folder becomes the project's; `$root`, `$target`, `$dist` (where
+# everything made is put), `$version` and SOURCE_DATE_EPOCH (the last commit's
+# time, or that of the source archive) are set.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+target=${CARGO_TARGET_DIR:-$root/target}
+dist=$target/dist
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+PATH=$PATH:/usr/sbin:/sbin
+
+source_date() {
+    if [[ -e $root/.source-date ]]; then cat "$root/.source-date"; else git -C "$root" log -1 --format=%ct; fi
+}
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(source_date)}
+
+die() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# need COMMAND[:PACKAGE]...: installs the Debian packages of the commands that
+# are missing. Fails, naming them, where it may not or cannot.
+need() {
+    local entry command packages=() missing=()
+    for entry in "$@"; do
+        command=${entry%%:*}
+        command -v "$command" >/dev/null && continue
+        missing+=("$command")
+        packages+=("${entry#*:}")
+    done
+    ((${#missing[@]})) || return 0
+    if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        echo "${0##*/}: missing: ${missing[*]} (in Debian: ${packages[*]})" >&2
+        return 1
+    fi
+    install_packages "${packages[@]}"
+}
+
+# Installs Debian packages; no service of theirs starts on this machine.
+install_packages() (
+    policy=/usr/sbin/policy-rc.d
+    kept=$(mktemp -d)
+    output=$(mktemp)
+    put_back() {
+        rm -f "$policy" "$output"
+        if [[ -e $kept/policy-rc.d ]]; then mv "$kept/policy-rc.d" "$policy"; fi
+        rmdir "$kept"
+    }
+    exec 9>/run/lock/ddns-update-daemon-apt
+    flock 9
+    if [[ -e $policy ]]; then mv "$policy" "$kept/"; fi
+    trap put_back EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q >"$output" 2>&1 9>&- || cat "$output" >&2
+    apt-get install -qy --no-install-recommends "$@" >"$output" 2>&1 9>&- || { cat "$output" >&2; exit 1; }
+)
