@@ -29,6 +29,10 @@ const MAX_MESSAGES: usize = 4096;
 /// The kernel writes dumps in pieces of at most this size.
 const BUFFER: usize = 32 * 1024;
 
+/// Room for a message about a change; a longer one counts as a change. It is small
+/// because it is kept for as long as the program runs.
+const CHANGE: usize = 2048;
+
 /// How often a dump that changed under way is asked for again.
 const TRIES: u32 = 3;
 
@@ -147,7 +151,7 @@ impl Changes {
     pub(super) fn wait(&mut self) -> io::Result<()> {
         let mut flags = RecvFlags::empty();
         let mut found = false;
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = [0; CHANGE];
         loop {
             match recvfrom(&self.0, buffer.as_mut_slice(), flags) {
                 Ok((_, length, sender)) => {
@@ -155,7 +159,8 @@ impl Changes {
                     // Only the kernel has the number 0.
                     let from_kernel = kernel.is_some_and(|kernel| kernel.pid() == 0);
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    found |= from_kernel && message::tells_a_change(datagram);
+                    let cut = length >= CHANGE;
+                    found |= from_kernel && (cut || message::tells_a_change(datagram));
                 }
                 // Nothing more at the moment.
                 Err(Errno::AGAIN) if found => return Ok(()),
