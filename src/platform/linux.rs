@@ -53,14 +53,15 @@ fn read(path: &str) -> Option<String> {
 
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     let socket = open()?;
-    let links: HashMap<u32, Link> = dump(&socket, Dump::Links)?
+    let mut buffer = vec![0; BUFFER];
+    let links: HashMap<u32, Link> = dump(&socket, Dump::Links, &mut buffer)?
         .into_iter()
         .filter_map(|message| match message {
             Message::Link(link) => Some((link.index, link)),
             _ => None,
         })
         .collect();
-    let addresses = dump(&socket, Dump::Addresses)?;
+    let addresses = dump(&socket, Dump::Addresses, &mut buffer)?;
     Ok(addresses
         .into_iter()
         .filter_map(|message| match message {
@@ -96,12 +97,12 @@ fn open() -> io::Result<OwnedFd> {
 }
 
 /// A whole dump; asked for again when it changed under way.
-fn dump(socket: &OwnedFd, what: Dump) -> io::Result<Vec<Message>> {
+fn dump(socket: &OwnedFd, what: Dump, buffer: &mut [u8]) -> io::Result<Vec<Message>> {
     let mut messages = Vec::new();
     for attempt in 1..=TRIES {
         // Each dump of this socket has a number of its own.
         let sequence = attempt.saturating_add(if what == Dump::Links { 0 } else { TRIES });
-        messages = dump_once(socket, what, sequence)?;
+        messages = dump_once(socket, what, sequence, buffer)?;
         if !messages.contains(&Message::Interrupted) {
             break;
         }
@@ -109,14 +110,13 @@ fn dump(socket: &OwnedFd, what: Dump) -> io::Result<Vec<Message>> {
     Ok(messages)
 }
 
-fn dump_once(socket: &OwnedFd, what: Dump, sequence: u32) -> io::Result<Vec<Message>> {
+fn dump_once(socket: &OwnedFd, what: Dump, sequence: u32, buffer: &mut [u8]) -> io::Result<Vec<Message>> {
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(socket, &message::request(what, sequence), SendFlags::empty(), &kernel)?;
     let started = Instant::now();
-    let mut buffer = vec![0; BUFFER];
     let mut messages = Vec::new();
     while started.elapsed() < TIME && messages.len() < MAX_MESSAGES {
-        let (_, length, sender) = recvfrom(socket, buffer.as_mut_slice(), RecvFlags::empty())?;
+        let (_, length, sender) = recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
         // Other processes may write to this socket too.
         if sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok()) != Some(kernel) {
             continue;
