@@ -39,7 +39,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of an answer; policies and cookies fill some kilobytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Must hold a head with room for more, or reading would seem to stall.
-const BUFFER: usize = 2 * MAX_HEAD;
+const INPUT: usize = MAX_HEAD + 4 * 1024;
+/// Must hold the head of a request; servers take 8 KiB.
+const OUTPUT: usize = 16 * 1024;
 /// A body is taken in steps of this size, so that small ones stay small.
 const CHUNK: u64 = 16 * 1024;
 /// Redirects that are followed: a slash, TLS, a new path.
@@ -109,8 +111,8 @@ impl Web {
             .user_agent(USER_AGENT)
             .accept_encoding(AutoHeaderValue::None)
             .max_response_header_size(MAX_HEAD)
-            .input_buffer_size(BUFFER)
-            .output_buffer_size(BUFFER)
+            .input_buffer_size(INPUT)
+            .output_buffer_size(OUTPUT)
             .max_idle_connections(1)
             .build();
         Session {

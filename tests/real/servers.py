@@ -33,6 +33,7 @@ class Request:
     query: dict
     headers: dict
     body: str
+    peer: str = ""
     at: float = field(default_factory=time.monotonic)
     status: int = 0
 
@@ -104,7 +105,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = {key: values[-1] for key, values in parse_qs(url.query, keep_blank_values=True).items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.server.respond(Request(self.command, url.path, query, headers, body))
+        answer = self.server.respond(Request(self.command, url.path, query, headers, body, self.client_address[0]))
         if answer is None:
             return self.reset()
         self.answer(*answer)
@@ -155,14 +156,15 @@ def provider(lab, tls=None):
     return server
 
 
-def certificate(lab):
-    """A test CA with a certificate for the provider; server context, CA file."""
+def certificate(lab, names=()):
+    """A test CA with a certificate for the provider's address and `names`; server context, CA file."""
     folder = lab.dir
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     run("openssl", "req", "-x509", *key, "-days", "30", "-subj", "/CN=lab CA", "-keyout", "ca.key", "-out", "ca.pem",
         "-addext", "keyUsage=critical,keyCertSign", cwd=folder)
     run("openssl", "req", *key, "-subj", "/CN=provider", "-keyout", "server.key", "-out", "server.csr", cwd=folder)
-    (folder / "server.ext").write_text(f"subjectAltName=IP:{PROVIDER}\nbasicConstraints=CA:FALSE\n")
+    subject = ",".join([f"IP:{PROVIDER}", *(f"DNS:{name}" for name in names)])
+    (folder / "server.ext").write_text(f"subjectAltName={subject}\nbasicConstraints=CA:FALSE\n")
     run("openssl", "x509", "-req", "-days", "30", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
         "-CAcreateserial", "-extfile", "server.ext", "-out", "server.pem", cwd=folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
