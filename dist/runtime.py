@@ -1,0 +1,162 @@
+"""What the toolchain puts into the program besides crates: std, its crates, libc.
+
+Needs the toolchain of dist/build: $RUSTC, whose sysroot has the source of std,
+and $CARGO_ZIGBUILD_ZIG_PATH, the linker that brings musl.
+"""
+
+import fnmatch
+import functools
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import crates
+
+# What std is made of on the systems we build for (library/std/Cargo.toml); the
+# test of dist/sbom holds it against what cargo would compile.
+OF_STD = ("addr2line", "adler2", "cfg-if", "gimli", "hashbrown", "libc", "memchr", "miniz_oxide", "object", "rustc-demangle")
+# The std workspace itself: core, alloc, panic_abort, unwind, std_detect, compiler_builtins.
+RUST_LICENCE = "(MIT OR Apache-2.0) AND (Apache-2.0 WITH LLVM-exception OR MIT)"
+DOCUMENTS = re.compile(r"^(licen[sc]e|copying|copyright|unlicense|notice)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something linked that Cargo.lock does not know, with its licence texts."""
+
+    name: str
+    version: str
+    licence: str
+    purl: str
+    checksum: str
+    texts: tuple
+
+
+def parts(target):
+    """Everything that the toolchain links for a target."""
+    found = [_rust(), *map(_std_crate, OF_STD)]
+    if "linux" in target:
+        found += _of_zig(("musl", _musl_version(), "MIT", "lib/libc/musl/COPYRIGHT"))
+        found += _of_zig(("libunwind", _zig_version(), "Apache-2.0 WITH LLVM-exception", "lib/libunwind/LICENSE.TXT"))
+    if "darwin" not in target and "windows" not in target:
+        found += _of_zig(("zig-compiler-rt", _zig_version(), "MIT", "LICENSE"))
+    if "windows" in target:
+        found += _mingw()
+    return found
+
+
+def texts_in(folder):
+    """The licence texts of a package, with their names, wherever in it they lie."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and DOCUMENTS.match(path.name))
+    plain = [path for path in paths if path.suffix not in (".rs", ".py", ".pl")]
+    return tuple((str(path.relative_to(folder)), path.read_text(errors="replace")) for path in plain)
+
+
+# -- Rust -----------------------------------------------------------------
+
+
+@functools.cache
+def _sysroot():
+    rustc = os.environ.get("RUSTC", "rustc")
+    return Path(crates.run([rustc, "--print", "sysroot"]).strip())
+
+
+@functools.cache
+def _library():
+    folder = _sysroot() / "lib/rustlib/src/rust/library"
+    if not folder.is_dir():
+        crates.stop(f"no source of std in {folder}: let RUSTC name the compiler that dist/build uses")
+    return folder.resolve()
+
+
+def _rust_version():
+    rustc = os.environ.get("RUSTC", "rustc")
+    return crates.run([rustc, "--version"]).split()[1]
+
+
+def _rust():
+    version = _rust_version()
+    texts = (*texts_in(_library().parent.joinpath("src/tools/cargo/crates/rustfix")), *_paragraphs("library/std/src/lib.rs"))
+    notice = _library().parent / "COPYRIGHT"
+    if notice.exists():
+        texts += (("COPYRIGHT", notice.read_text()),)
+    return Part("rust-std", version, RUST_LICENCE, f"pkg:generic/rust-std@{version}", "", texts)
+
+
+def _std_crate(name):
+    packages = tomllib.loads((_library() / "Cargo.lock").read_text())["package"]
+    found = [package for package in packages if package["name"] == name]
+    if len(found) != 1:
+        crates.stop(f"{_library()}/Cargo.lock has {len(found)} crates {name}: mend OF_STD in dist/runtime.py")
+    version = found[0]["version"]
+    folder = next(filter(Path.is_dir, _copies(f"{name}-{version}")), None)
+    if not folder:
+        crates.stop(f"no source of std's crate {name} {version}: run dist/build once, which fetches it")
+    manifest = tomllib.loads((folder / "Cargo.toml").read_text())["package"]
+    texts = texts_in(folder) or _paragraphs(f"vendor/{name}-{version}/src/lib.rs")
+    purl = f"pkg:cargo/{name}@{version}"
+    return Part(name, version, manifest["license"].replace("/", " OR "), purl, found[0]["checksum"], tuple(texts))
+
+
+def _copies(name):
+    """Where a crate of std may lie; the registry's copy is whole, Debian's lacks the texts."""
+    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    return [*(registry / name for registry in sorted(home.glob("registry/src/*"))), _library() / "vendor" / name]
+
+
+def _paragraphs(path):
+    """What Debian's copyright file says of a source file, and the texts it names."""
+    document = next(iter(sorted(_sysroot().glob("share/doc/rust-web-src/copyright"))), None)
+    if not document:
+        return ()
+    blocks = document.read_text().split("\n\n")
+    chosen = [block for block in blocks if _is_about(block, path)]
+    if not chosen:
+        return ()
+    said = re.sub(r"^Files:.*?\n(?=Copyright)", "", chosen[-1].strip(), flags=re.S)
+    names = re.findall(r"[\w.-]+", re.search(r"^License:(.*)$", said, re.M)[1])
+    texts = [block for block in blocks if any(block.strip().startswith(f"License: {name}\n") for name in names)]
+    return (("copyright", "\n\n".join([said, *texts])),)
+
+
+def _is_about(block, path):
+    files = re.match(r"\s*Files:(.*?)\nCopyright:", block, re.S)
+    return bool(files) and any(fnmatch.fnmatch(path, pattern) for pattern in files[1].split())
+
+
+# -- C --------------------------------------------------------------------
+
+
+@functools.cache
+def _zig():
+    named = os.environ.get("CARGO_ZIGBUILD_ZIG_PATH")
+    folder = Path(named).resolve().parent if named else None
+    if not folder or not (folder / "lib/libc/musl").is_dir():
+        crates.stop("no source of musl: let CARGO_ZIGBUILD_ZIG_PATH name the zig that dist/build links with")
+    return folder
+
+
+@functools.cache
+def _zig_version():
+    return crates.run([os.environ["CARGO_ZIGBUILD_ZIG_PATH"], "version"]).strip()
+
+
+def _musl_version():
+    return re.search(r'"(.*)"', (_zig() / "lib/libc/musl/src/internal/version.h").read_text())[1]
+
+
+def _of_zig(row):
+    name, version, licence, text = row
+    path = _zig() / text
+    return [Part(name, version, licence, f"pkg:generic/{name}@{version}", "", ((path.name, path.read_text()),))]
+
+
+def _mingw():
+    document = Path("/usr/share/doc/mingw-w64-x86-64-dev/copyright")
+    if not document.exists():
+        crates.stop("no copyright of mingw-w64: install Debian's mingw-w64-x86-64-dev, which dist/build links with")
+    version = crates.run(["dpkg-query", "-W", "-f", "${Version}", "mingw-w64-x86-64-dev"])
+    purl = f"pkg:deb/debian/mingw-w64-x86-64-dev@{version}"
+    return [Part("mingw-w64-runtime", version, "LicenseRef-mingw-w64-runtime", purl, "", (("copyright", document.read_text()),))]
