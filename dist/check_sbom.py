@@ -5,9 +5,6 @@ FIRST has what an earlier run wrote. Runs where cyclonedx-python-lib is.
 
 import copy
 import json
-import os
-import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,10 +12,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 import crates
+import runtime
 
-# Compiled with std because of proc_macro, which no program links.
-NOT_LINKED = {"rustc-literal-escaper"}
-UNIT = re.compile(r"^registry\+.*#(.*)@(.*)$")
 counts = {"ok": 0, "FAILED": 0}
 
 
@@ -32,6 +27,7 @@ def main():
         say(f"{target}: exactly the crates that are compiled", difference(document, target))
         say(f"{target}: every reference leads somewhere", dangling(document))
         say(f"{target}: the same bytes again", changed(first, name))
+    say("std is built as dist/runtime.py says", other_std())
     say("licences.txt: the same bytes again", changed(first, "licences.txt"))
     print(f"{counts['ok']} passed, {counts['FAILED']} failed")
     sys.exit(1 if counts["FAILED"] else 0)
@@ -61,21 +57,14 @@ def difference(document, target):
         for component in document["components"]
         if component["purl"].startswith("pkg:cargo/") and component["scope"] == "required"
     }
-    compiled = units(target)
+    compiled = runtime.units(target, of_std=False) | runtime.units(target, of_std=True)
     return [f"not listed: {id}" for id in compiled - listed] + [f"listed only: {id}" for id in listed - compiled]
 
 
-def units(target):
-    command = ["cargo", "build", "--locked", "--release", "--target", target]
-    command += ["-Zunstable-options", "--unit-graph", "-Zbuild-std=std,panic_abort"]
-    # As dist/build does: a stable compiler takes the options that std's own build needs.
-    environment = {**os.environ, "RUSTC_BOOTSTRAP": "1"}
-    done = subprocess.run(command, cwd=crates.ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        crates.stop(f"cargo tells no units for {target}:\n{done.stderr}")
-    found = [unit for unit in json.loads(done.stdout)["units"] if unit["mode"] == "build" and unit["platform"] == target]
-    ids = {UNIT.match(unit["pkg_id"]) for unit in found}
-    return {match.groups() for match in ids if match and match[1] not in NOT_LINKED}
+def other_std():
+    """std's own crates depend on the options it is built with."""
+    script = (crates.ROOT / "dist/build").read_text()
+    return [] if f"build_std=({' '.join(runtime.BUILD_STD)})" in script else ["mend BUILD_STD in dist/runtime.py"]
 
 
 def dangling(document):

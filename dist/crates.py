@@ -98,6 +98,18 @@ def building(target):
     return [crate for crate in _crates(target, "normal,build") if crate.id not in inside]
 
 
+def used(target):
+    """NAME-VERSION of everything that building and testing for a target needs."""
+    command = ["cargo", "tree", "--locked", "--target", target, "--edges", "all"]
+    lines = run([*command, "--prefix", "none", "--format", "{p}"]).splitlines()
+    return {"-".join(line.replace(" v", " ", 1).split()[:2]) for line in lines if line}
+
+
+def locked():
+    """Name and version of every package of Cargo.lock that comes from a registry."""
+    return sorted(_checksums())
+
+
 def _crates(target, edges):
     tree = _tree(target, edges)
     return sorted(_crate(id, known) for id, known in tree.items() if id[0] != PROGRAM)
@@ -140,6 +152,6 @@ def _packages():
 
 
 @functools.cache
-def _checksums(lock=LOCK):
-    packages = tomllib.loads(Path(lock).read_text())["package"]
+def _checksums():
+    packages = tomllib.loads(LOCK.read_text())["package"]
     return {(p["name"], p["version"]): p["checksum"] for p in packages if "checksum" in p}

@@ -10,7 +10,6 @@ its manifest and licence stay, with a library that refuses to be compiled.
 import hashlib
 import json
 import shutil
-import tomllib
 
 import crates
 
@@ -20,26 +19,11 @@ REFUSAL = 'compile_error!("left out of the source archive: no target in dist/tar
 
 
 def main():
-    used = set()
-    for target in [HOST, *crates.targets()]:
-        used |= names(target)
-    for package in tomllib.loads(crates.LOCK.read_text())["package"]:
-        name = f"{package['name']}-{package['version']}"
-        if "source" in package and name not in used:
+    used = set().union(*map(crates.used, [HOST, *crates.targets()]))
+    for name in ("-".join(id) for id in crates.locked()):
+        if name not in used:
             print(name)
             empty(crates.ROOT / "vendor" / name)
-
-
-def names(target):
-    """NAME-VERSION of everything that building and testing for a target needs."""
-    command = ["cargo", "tree", "--locked", "--target", target, "--edges", "all"]
-    lines = crates.run([*command, "--prefix", "none", "--format", "{p}"]).splitlines()
-    return {name_of(line) for line in lines if line}
-
-
-def name_of(line):
-    name, version = line.split()[:2]
-    return f"{name}-{version.removeprefix('v')}"
 
 
 def empty(folder):

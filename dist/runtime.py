@@ -1,11 +1,12 @@
 """What the toolchain puts into the program besides crates: std, its crates, libc.
 
-Needs the toolchain of dist/build: $RUSTC, whose sysroot has the source of std,
-and $CARGO_ZIGBUILD_ZIG_PATH, the linker that brings musl.
+Needs what `use_toolchain` of dist/toolchain.sh sets: $RUSTC, whose sysroot has
+the source of std, and $CARGO_ZIGBUILD_ZIG_PATH, the linker that brings musl.
 """
 
 import fnmatch
 import functools
+import json
 import os
 import re
 import tomllib
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import crates
 
-# What std is made of on the systems we build for (library/std/Cargo.toml); the
-# test of dist/sbom holds it against what cargo would compile.
-OF_STD = ("addr2line", "adler2", "cfg-if", "gimli", "hashbrown", "libc", "memchr", "miniz_oxide", "object", "rustc-demangle")
+# How dist/build makes std; dist/test-sbom sees to it that it still does.
+BUILD_STD = ("-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size")
+# Compiled beside std for proc_macro, which no program links.
+NOT_LINKED = {"rustc-literal-escaper"}
+UNIT = re.compile(r"^registry\+.*#(.*)@(.*)$")
 # The std workspace itself: core, alloc, panic_abort, unwind, std_detect, compiler_builtins.
 RUST_LICENCE = "(MIT OR Apache-2.0) AND (Apache-2.0 WITH LLVM-exception OR MIT)"
 DOCUMENTS = re.compile(r"^(licen[sc]e|copying|copyright|unlicense|notice)", re.IGNORECASE)
@@ -36,7 +39,7 @@ class Part:
 
 def parts(target):
     """Everything that the toolchain links for a target."""
-    found = [_rust(), *map(_std_crate, OF_STD)]
+    found = [_rust(), *(_std_crate(*id) for id in sorted(units(target, of_std=True)))]
     if "linux" in target:
         found += _of_zig(("musl", _musl_version(), "MIT", "lib/libc/musl/COPYRIGHT"))
         found += _of_zig(("libunwind", _zig_version(), "Apache-2.0 WITH LLVM-exception", "lib/libunwind/LICENSE.TXT"))
@@ -45,6 +48,17 @@ def parts(target):
     if "windows" in target:
         found += _mingw()
     return found
+
+
+def units(target, of_std):
+    """Name and version of the crates of a registry that cargo would compile for the program."""
+    command = ["cargo", "build", "--locked", "--release", "--bin", crates.PROGRAM, "--target", target]
+    # As in dist/build: a stable compiler takes the options that std's own build needs.
+    os.environ["RUSTC_BOOTSTRAP"] = "1"
+    graph = json.loads(crates.run([*command, *BUILD_STD, "-Zunstable-options", "--unit-graph"]))
+    ours = [unit for unit in graph["units"] if unit["mode"] == "build" and unit["platform"] == target]
+    found = {UNIT.match(unit["pkg_id"]) for unit in ours if unit.get("is_std", False) == of_std}
+    return {match.groups() for match in found if match and match[1] not in NOT_LINKED}
 
 
 def texts_in(folder):
@@ -85,19 +99,16 @@ def _rust():
     return Part("rust-std", version, RUST_LICENCE, f"pkg:generic/rust-std@{version}", "", texts)
 
 
-def _std_crate(name):
+def _std_crate(name, version):
     packages = tomllib.loads((_library() / "Cargo.lock").read_text())["package"]
-    found = [package for package in packages if package["name"] == name]
-    if len(found) != 1:
-        crates.stop(f"{_library()}/Cargo.lock has {len(found)} crates {name}: mend OF_STD in dist/runtime.py")
-    version = found[0]["version"]
+    checksum = next(package["checksum"] for package in packages if (package["name"], package["version"]) == (name, version))
     folder = next(filter(Path.is_dir, _copies(f"{name}-{version}")), None)
     if not folder:
         crates.stop(f"no source of std's crate {name} {version}: run dist/build once, which fetches it")
     manifest = tomllib.loads((folder / "Cargo.toml").read_text())["package"]
     texts = texts_in(folder) or _paragraphs(f"vendor/{name}-{version}/src/lib.rs")
     purl = f"pkg:cargo/{name}@{version}"
-    return Part(name, version, manifest["license"].replace("/", " OR "), purl, found[0]["checksum"], tuple(texts))
+    return Part(name, version, manifest["license"].replace("/", " OR "), purl, checksum, tuple(texts))
 
 
 def _copies(name):
