@@ -12,12 +12,12 @@ endian:
 
 A value is u32: kind << 28 | what, where "what" is the number itself (kind 1), or
 where in the payload it stands: a u32 (kind 2); bytes with their length before
-them in 1, 2 or 4 bytes (kinds 8, 9, 10); or an array (13) or an object (14), which
-is u32 slots and then the values, of which an object's trailing empty ones are
-left out (the lists of folders and files bear the object's number too, as apk's own
-writer has it, and readers take either). The payload begins with four bytes of versions, all 0, and the value of
-the root. Equal pieces are written once. Lists are sorted, as apk looks things up
-in them by halving.
+them in 1, 2 or 4 bytes (kinds 8, 9, 10); or an object (kind 14), which is u32 slots
+and then the values, of which the trailing empty ones are left out. A list is an
+object of its entries (readers take kind 13 for it too). The payload begins with
+four bytes of versions, all 0, and the value of the root. Equal pieces are written
+once. Lists are sorted, as apk looks things up in them by halving. The order in
+which pieces are written is that of `apk mkpkg`, so that both make the same bytes.
 
 Left out: signatures (OpenWrt signs its index, not its packages), links and
 devices, extended attributes, and versions in dependencies: our package has none.
@@ -32,7 +32,7 @@ import zlib
 from pathlib import Path
 
 SPECIAL_NULL = 0
-INT, INT_32, BLOB_8, BLOB_16, BLOB_32, ARRAY, OBJECT = 1, 2, 8, 9, 10, 13, 14
+INT, INT_32, BLOB_8, BLOB_16, BLOB_32, OBJECT = 1, 2, 8, 9, 10, 14
 BLOCK_VALUES, BLOCK_FILE = 0, 2
 DIRECT = 1 << 28
 
@@ -92,17 +92,17 @@ class Values:
     def text(self, text):
         return self.blob(text.encode())
 
-    def obj(self, slots, kind=OBJECT):
+    def obj(self, slots):
         """Of a dictionary from slot to value."""
         used = [slot for slot, value in slots.items() if value != SPECIAL_NULL]
         if not used:
             return SPECIAL_NULL
         count = 1 + max(used)
         words = [count] + [slots.get(slot, SPECIAL_NULL) for slot in range(1, count)]
-        return kind << 28 | self._put(struct.pack(f"<{count}I", *words), 4)
+        return OBJECT << 28 | self._put(struct.pack(f"<{count}I", *words), 4)
 
-    def array(self, values, kind=ARRAY):
-        return self.obj(dict(enumerate(values, 1)), kind)
+    def array(self, values):
+        return self.obj(dict(enumerate(values, 1)))
 
     def set_root(self, value):
         struct.pack_into("<I", self.bytes, 4, value)
@@ -128,7 +128,7 @@ def folder_entry(values, root, folder, mtime):
     entries = [file_entry(values, path, mtime) for path in files]
     relative = "" if folder == root else str(folder.relative_to(root))
     name, rights = values.text(relative), acl(values, folder.stat().st_mode)
-    return values.obj({1: name, 2: rights, 3: values.array(entries, OBJECT)}), files
+    return values.obj({1: name, 2: rights, 3: values.array(entries)}), files
 
 
 def tree(values, root, mtime):
@@ -159,7 +159,7 @@ def package(root, fields, scripts, mtime):
     slots[INFO["installed-size"]] = values.number(sum(path.stat().st_size for group in files for path in group))
     slots[INFO["hashes"]], unique = values.own_blob(bytes(UNIQUE))
     info = values.obj(slots)
-    paths = values.array(entries, OBJECT)
+    paths = values.array(entries)
     texts = {SCRIPTS[name]: values.blob(Path(file).read_bytes()) for name, file in
              sorted(scripts.items(), key=lambda item: SCRIPTS[item[0]])}
     values.set_root(values.obj({1: info, 2: paths, 3: values.obj(texts)}))
