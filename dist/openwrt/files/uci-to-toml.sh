@@ -56,7 +56,8 @@ find_kind() {
 # `group`, `verbosity` and `unjailed`.
 load_config() {
 	wrong='' globals='' seen=' '
-	if ! config_load "$NAME"; then
+	# Of a damaged file, config_load takes what it can and says nothing.
+	if ! uci -q export "$NAME" >/dev/null || ! config_load "$NAME"; then
 		tell err "/etc/config/$NAME cannot be read: see uci show $NAME"
 		return 1
 	fi

@@ -82,6 +82,7 @@ class Router:
         for applet in subprocess.check_output(["busybox", "--list"], text=True).split():
             (self.root / "bin" / applet).symlink_to("/bin/busybox")
         (self.root / "bin/logger").unlink(missing_ok=True)
+        self.put("sbin/uci", '#!/bin/sh\n# uci -q export NAME\ncat "/tmp/uci/$3"\n', 0o755)
         self.put("lib/functions.sh", (HERE / "functions.sh").read_text())
         self.put("lib/functions/procd.sh", (HERE / "procd.sh").read_text())
         self.put("etc/rc.common", (HERE / "rc.common").read_text(), 0o755)

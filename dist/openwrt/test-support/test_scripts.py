@@ -208,7 +208,7 @@ def test_nothing_vanishes_silently():
     refused(ON + RUN + uci.section("runs", name="x", cmd=[]), "cmd")
     with Router(program) as router:
         (router.root / f"tmp/uci/{NAME}").unlink()
-        (router.root / f"etc/config/{NAME}").write_text("config 'unclosed\n")
+        (router.root / f"etc/config/{NAME}").write_text(ON + RUN + "config 'unclosed\n")
         router.service("start")
         contains(router.log(), f"/etc/config/{NAME} cannot be read")
 
