@@ -109,9 +109,10 @@ class Router:
         self.put(f"etc/config/{NAME}", text, 0o600)
         self.put(f"tmp/uci/{NAME}", uci.export(uci.parse(text)))
 
-    def command(self, *words):
+    def command(self, *words, user=0):
         """What runs a command in the router, with its own mounts."""
-        mounts = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
+        mounts = ('mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && '
+                  f'exec chroot --userspec={user}:{user} --groups= "$0" "$@"')
         return ["unshare", "-m", "--propagation", "private", "sh", "-c", mounts, str(self.root), *words]
 
     def run(self, *words, prefix=()):
