@@ -67,7 +67,7 @@ class Router:
             shutil.copytree(self.real, self.root, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("dev"))
         else:
             self._stand_ins()
-        for folder in ("dev", "proc", "etc/config", "etc/init.d", "etc/rc.d", "tmp/etc", "tmp/run", "tmp/uci", "usr/share"):
+        for folder in ("dev", "proc", "etc/config", "etc/init.d", "etc/rc.d", "tmp/etc", "tmp/lock", "tmp/run", "tmp/uci", "usr/share"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         self.put("etc/passwd", f"root:x:0:0:root:/root:/bin/ash\n{NAME}:x:{UID}:{UID}::/var/run/{NAME}:/bin/false\n")
         self.put("etc/group", f"root:x:0:\n{NAME}:x:{UID}:\n")
