@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import uci
-from lab import LeftOut, contains, equal
+from lab import LeftOut, equal
 from router import NAME, UID, Router
 
 ADDRESS, NEXT = "62.141.3.10", "62.141.3.11"
@@ -97,12 +97,13 @@ class Host:
         self.asked.seek(0)
         return self.asked.read().splitlines()
 
-    def wait_for(self, count, log):
-        end = time.monotonic() + 20
-        while len(self.requests()) < count:
-            if time.monotonic() > end:
-                raise AssertionError(f"{self.requests()}\n{log.read_text(errors='replace')}")
-            time.sleep(0.05)
+
+def wait_for(condition, log):
+    end = time.monotonic() + 20
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within 20 s:\n{log.read_text(errors='replace')}")
+        time.sleep(0.05)
 
 
 def environment(instance):
@@ -132,20 +133,25 @@ def updates_arrive(how, config=CONFIG):
         if instance is None:
             raise AssertionError(router.log())
         log = router.root / "tmp/daemon.log"
+        state = router.root / f"etc/{NAME}/state/{NAME}.state"
+
+        def accepted(address):
+            return lambda: state.exists() and f"accepted={address}," in state.read_text() and "trying" not in state.read_text()
+
         with open(log, "ab") as output:
             first = host.start(how(router, instance), stdout=output, stderr=output)
-            host.wait_for(1, log)
+            wait_for(accepted(ADDRESS), log)
             host.ip(f"addr del {ADDRESS}/24 dev wan0")
             host.ip(f"addr add {NEXT}/24 dev wan0")
-            host.wait_for(2, log)
+            wait_for(accepted(NEXT), log)
             os.killpg(first.pid, signal.SIGKILL)
             first.wait()
             host.start(how(router, instance), stdout=output, stderr=output)
+            wait_for(lambda: log.read_text().count("version ") == 2, log)
+            # Three looks.
             time.sleep(3)
         secret = 'Bearer "it\'s" \\ $HOME'
         equal(host.requests(), [f"/update?ip={ADDRESS} {secret}", f"/update?ip={NEXT} {secret}"], log.read_text())
-        state = router.root / f"etc/{NAME}/state/{NAME}.state"
-        contains(state.read_text(), f"accepted={NEXT}")
         equal((state.stat().st_uid, oct(state.stat().st_mode)[-3:]), (UID, "600"))
 
 
