@@ -40,7 +40,6 @@ try() {
 {
     echo "address: $1"
     echo "user: $(id -u)"
-    echo "processes of others: $(ls -d /proc/[0-9]* | while read -r p; do [ -O "$p" ] || echo "$p"; done | wc -l)"
     try "local sockets" logger hello
     try "writing to /etc" touch /etc/probe
     try "writing to /usr" touch /usr/probe
@@ -50,6 +49,7 @@ try() {
     try "mounts" mount -t tmpfs none /mnt
     try "raising its priority" renice -n -5 -p $$
     try "block devices" ls /dev/vda /dev/sda
+    try "processes of others" cat /proc/1/status
     try "kernel's log" dmesg
     try "kernel's settings" cat /proc/sys/kernel/hostname
     try "temporary files" touch /tmp/probe
@@ -191,7 +191,7 @@ def the_sandbox_is_enforced(service):
     told = service.told()
     service.machine.type(f"cat {STATE}/program.txt")
     assert allowed(told) == {"temporary files"}, told
-    assert f"user: {user}\nprocesses of others: 0\n" in told, told
+    assert f"user: {user}\n" in told, told
 
 
 def a_killed_daemon_is_started_again_and_sends_nothing(service):
