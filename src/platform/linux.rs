@@ -36,12 +36,14 @@ const CHANGE: usize = 2048;
 /// How often a dump that changed under way is asked for again.
 const TRIES: u32 = 3;
 
+// By way of `self`: a sandbox may hide all of /proc but processes (systemd's
+// `ProcSubset=pid`), and the link /proc/net with it.
 pub(super) fn default_route() -> Option<DefaultRoute> {
-    routes::ipv4_default(&read("/proc/net/route")?)
+    routes::ipv4_default(&read("/proc/self/net/route")?)
 }
 
 pub(super) fn default_interface_v6() -> Option<String> {
-    routes::ipv6_default_interface(&read("/proc/net/ipv6_route")?)
+    routes::ipv6_default_interface(&read("/proc/self/net/ipv6_route")?)
 }
 
 fn read(path: &str) -> Option<String> {
