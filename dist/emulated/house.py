@@ -7,7 +7,6 @@ Cloudflare's API and a dyndns2 server. BIND is real; it serves the client's
 loopback. And there is a program to be run.
 """
 
-import signal
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 
@@ -56,7 +55,7 @@ class House:
         stranger, _ = servers.certificate(lab, "stranger")
         self.trusted = lab.dir / "trusted.pem"
         self.trusted.write_text("".join(ca.read_text() for ca in (modern_ca, old_ca, api_ca)))
-        self.plain, self.dyndns, self.own = (servers.provider(lab) for _ in range(3))
+        self.plain, self.dyndns = servers.provider(lab), servers.provider(lab)
         self.tls13, self.tls12 = servers.provider(lab, modern), servers.provider(lab, old)
         self.stranger = servers.provider(lab, stranger)
         self.api = lab.serve(lab.provider, lambda: cloudflare_standin.Api((PROVIDER, 0), api))
@@ -131,26 +130,3 @@ class House:
         """Whether the state file says that every target has the address."""
         accepted = f"accepted={address},-,-"
         return sum(accepted in line for line in self.state()) == TARGETS
-
-
-class Linux:
-    """A Linux system, emulated or not."""
-
-    environment = {}
-    # It does not catch the signal.
-    ended = (-signal.SIGTERM,)
-    hook = daemon.Hook
-
-    @staticmethod
-    def watches_itself(house, ipv4, ipv6):
-        """The second address follows the first at the kernel's word: the next look is in five minutes."""
-        hook = daemon.Hook(house.lab, "own")
-        sections = daemon.url_section(house.own.url) + hook.section("{ipv4}", "{ipv6}")
-        house.start(daemon.write_config(house.lab, sections, "own.toml", "own.state", interval=5,
-                                        ipv4=["interface:lan0"], ipv6=["interface"]), "-v")
-        soon(lambda: hook.args() == [f"{ipv4[0]} {ipv6}"], "this host's addresses")
-        house.lab.ip("cl", f"addr add {ipv4[1]}/32 dev lan0", f"addr del {ipv4[0]}/32 dev lan0")
-        soon(lambda: house.own.values() == list(ipv4), "this host's new address")
-        assert "looking, because of the kernel" in house.running.log(), house.running.log()
-        house.close_process()
-SYSTEMS = {}

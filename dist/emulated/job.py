@@ -192,17 +192,17 @@ def wall(house, rule):
                   f"table inet wall {{ chain input {{ type filter hook input priority 0; {rule}; }}; }}")
 
 
-@check("a change, told by an announcement (NAT-PMP) alone: all updated again, once", after=state)
-def announcement(house):
-    wall(house, "iifname lan0 tcp flags & (syn | ack) == syn drop")
-    follows(house, WAN[1], "an announcement of the gateway")
-
-
 @check("a change, told by an event (GENA) alone: all updated again, once", after=state)
 def event(house):
     soon(lambda: "Callback '<http" in house.lab.upnpd.log(), "it subscribes")
     wall(house, "udp dport { 1900, 5350 } ip daddr 224.0.0.0/4 drop")
-    follows(house, WAN[2], "an event of the gateway")
+    follows(house, WAN[1], "an event of the gateway")
+
+
+@check("a change, told by an announcement (NAT-PMP) alone: all updated again, once", after=state)
+def announcement(house):
+    wall(house, "iifname lan0 tcp flags & (syn | ack) == syn drop")
+    follows(house, WAN[2], "an announcement of the gateway")
 
 
 @check("SIGTERM ends it; started again it sends nothing", after=state)
@@ -220,10 +220,18 @@ def restart(house):
 # -- this host ------------------------------------------------------------------------
 
 
-@check("addresses of this host, IPv4 and IPv6, and the kernel's notice of a change")
-def netlink(house):
-    lab = house.lab
+@check("addresses of this host, IPv4 and IPv6, and a change of them")
+def own_addresses(house):
+    lab, hook = house.lab, house.system.hook(house.lab, "own")
     lab.sysctl(lab.client, "net.ipv6.conf.lan0.disable_ipv6=0", "net.ipv6.conf.lan0.accept_ra=0")
-    lab.ip("cl", f"addr add {WAN[3]}/32 dev lan0", f"addr add {IPV6}/64 dev lan0 nodad",
-           "route add default via 2a02:8071:1:2::1 dev lan0")
-    return house.system.watches_itself(house, WAN[3:5], IPV6)
+    house.system.own_address(lab, WAN[3])
+    lab.ip("cl", f"addr add {IPV6}/64 dev lan0 nodad", "route add default via 2a02:8071:1:2::1 dev lan0")
+    sources = house.system.own_sources
+    house.start(daemon.write_config(lab, hook.section("{ipv4}", "{ipv6}"), "own.toml", "own.state", **sources), "-v")
+    soon(lambda: hook.args() == [f"{WAN[3]} {IPV6}"], "this host's addresses")
+    house.system.own_address(lab, WAN[4], WAN[3])
+    soon(lambda: hook.args()[1:] == [f"{WAN[4]} {IPV6}"], "this host's new address")
+    notices = house.running.log().count("looking, because of the kernel")
+    assert bool(notices) == house.system.notices, house.running.log()
+    house.close_process()
+    return "by the kernel's notice" if notices else "by the next look"

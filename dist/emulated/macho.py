@@ -13,6 +13,8 @@ SEGMENT, DYLIB, RPATH, SIGNATURE, BUILD = 0x19, 0xC, 0x8000001C, 0x1D, 0x32
 WEAK_DYLIB, REEXPORT_DYLIB = 0x80000018, 0x8000001F
 WRITE, EXEC = 2, 4
 CODE_DIRECTORY, SUPER_BLOB = 0xFADE0C02, 0xFADE0CC0
+# macOS 11, the first for these processors.
+OLDEST = 11 << 16
 SYSTEM = ("/usr/lib/", "/System/Library/")
 
 
@@ -31,6 +33,7 @@ def examine(path):
         assert not any(bits & WRITE and bits & EXEC for bits in protection), f"{body[8:24]} may be written and executed"
     platform, oldest = next(struct.unpack_from("<2I", body, 8) for name, body in commands if name == BUILD)
     assert platform == 1, f"for platform {platform}"
+    assert oldest <= OLDEST, f"it wants macOS {oldest >> 16}.{oldest >> 8 & 255}"
     offset, size = next(struct.unpack_from("<2I", body, 8) for name, body in commands if name == SIGNATURE)
     pages = check_signature(data, data[offset:offset + size], offset)
     names = ", ".join(sorted(library.rsplit("/", 1)[1] for library in libraries))

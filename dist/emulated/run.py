@@ -67,11 +67,12 @@ def test(target, program, runner, described):
     tested.check("the file", lambda: files.examine(target, program))
     if runner == "inspect":
         return tested
-    import house as houses
     import lab as labs
+    from house import House
+    from systems import Linux, Windows
     with labs.Lab() as lab:
         lab.daemons = []
-        house = houses.House(lab, houses.SYSTEMS.get(target, houses.Linux)())
+        house = House(lab, Windows(lab) if target == "windows" else Linux())
         house.described = described.read_text()
         house.version = next(line.split('"')[1] for line in open(ROOT / "Cargo.toml") if line.startswith("version = "))
         do_the_job(tested, house)
