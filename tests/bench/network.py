@@ -90,7 +90,7 @@ class Network(Lab):
     def _furnish(self):
         self.start_upnpd(notify=SILENT)
         self._fix_neighbours()
-        tls, self.ca_file = servers.certificate(self, NAMES)
+        tls, self.ca_file = servers.certificate(self, names=NAMES)
         self.https = self.serve(self.provider, lambda: Standin((PROVIDER, 443), tls))
         self.http = self.serve(self.provider, lambda: Standin((PROVIDER, 80)))
         hosts = self.dir / "hosts"
