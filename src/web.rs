@@ -5,11 +5,13 @@
 //! redirect never leads to another host or away from TLS. Left out: cookies,
 //! compression, HTTP/2.
 //!
-//! This folder is the only place that knows ureq, and `tls.rs` in it the only
-//! one that knows rustls; a build without TLS has `no_tls.rs` in its place. ureq
-//! starts no thread here; a name (not an address) in a URL takes one
-//! short-lived thread.
+//! This folder is the only place that knows ureq, and `tls.rs` and
+//! `cryptography.rs` in it the only ones that know rustls; a build without TLS has
+//! `no_tls.rs` in their place. ureq starts no thread here; a name (not an address)
+//! in a URL takes one short-lived thread.
 
+#[cfg(feature = "tls")]
+mod cryptography;
 mod explain;
 pub mod fields;
 #[cfg_attr(not(feature = "tls"), path = "web/no_tls.rs")]

@@ -79,7 +79,8 @@ const FLOORS: [&[&str]; 3] = [
 const KEEPERS: &[(&str, &[&str])] = &[
     ("quick_xml", &["xml"]),
     ("ureq", &["web"]),
-    ("rustls", &["web::tls"]),
+    ("rustls", &["web::tls", "web::cryptography"]),
+    ("webpki", &["web::cryptography"]),
     ("webpki_roots", &["web::tls"]),
     ("toml", &["config", "updaters::providers"]),
     ("pico_args", &["cli"]),

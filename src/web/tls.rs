@@ -15,6 +15,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
+use super::cryptography;
 use super::wire::adapter;
 use crate::config;
 
@@ -66,8 +67,7 @@ pub(super) struct Trust(Arc<ClientConfig>);
 impl Trust {
     /// As the configuration says.
     pub(super) fn new(tls: &config::Tls) -> Result<Self, WebError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(Arc::new(cryptography::provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| WebError::Tls(error.to_string()))?
             .with_root_certificates(roots(tls)?);
