@@ -59,3 +59,17 @@ install_packages() (
     apt-get update -q >"$output" 2>&1 9>&- || cat "$output" >&2
     apt-get install -qy --no-install-recommends "$@" >"$output" 2>&1 9>&- || { cat "$output" >&2; exit 1; }
 )
+
+# shellcheck source=dist/toolchain.sh
+. "$root/dist/toolchain.sh"
+
+# rustc_targets NAME...|all: what rustc calls them, a line each.
+rustc_targets() {
+    local name found
+    for name in "$@"; do
+        found=$(awk -F '\t' -v name="$name" \
+            '!/^#/ && (name == "all" || name == $1 || name == $2) { print $2 }' "$root/dist/targets")
+        [[ -n $found ]] || die "no target $name; there are: $(awk -F '\t' '!/^#/ { print $1 }' "$root/dist/targets" | xargs)"
+        echo "$found"
+    done
+}

@@ -33,7 +33,7 @@ pub enum Command {
     Providers,
     /// Print [`HELP`].
     Help,
-    /// Print the version.
+    /// Print [`parts::version`](crate::parts::version).
     Version,
 }
 
@@ -165,9 +165,6 @@ A configuration:
   [[runs]]
   cmd = [\"logger\", \"our address is now {ipv4}\"]
 ";
-
-/// What `--version` prints.
-pub const VERSION: &str = concat!("ddns-update-daemon ", env!("CARGO_PKG_VERSION"));
 
 const OPTIONS: [&str; 9] = [
     "--once",

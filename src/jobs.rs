@@ -1,46 +1,39 @@
 //! One publishing job: the conversation between a pure updater and the world.
 
+#[cfg_attr(not(feature = "rfc2136"), path = "jobs/no_dns.rs")]
+mod dns;
+
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::Instant;
 
-use ring::rand::{SecureRandom, SystemRandom};
-
+use self::dns::NameServer;
 use crate::address::Family;
-use crate::config::{self, Config, Group, Proxies, Run, Tls, hidden_url};
-use crate::dns::client::{self, DnsError};
+use crate::config::{Config, Group, Proxies, Run, Tls};
 use crate::process;
-use crate::updaters::cloudflare::Cloudflare;
-use crate::updaters::dyndns2::Dyndns;
-use crate::updaters::rfc2136::{self, Rfc2136};
-use crate::updaters::url::Url;
-use crate::updaters::{Failure, Outcome, Reply, Request, Step, Task};
-use crate::updaters::{placeholders, run};
+use crate::updaters::run;
+use crate::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task};
 use crate::web::{self, Session, Web};
 
 /// The updater of a group, with what it remembers between jobs.
 pub enum Updater {
-    /// Records at Cloudflare.
-    Cloudflare(Box<Cloudflare>),
-    /// A request of the user's own.
-    Url(Box<Url>),
-    /// An account of a dyndns2 service.
-    Dyndns(Box<Dyndns>),
-    /// Records at a name server.
-    Rfc2136(Box<Rfc2136>),
-    /// A program.
+    /// Talks to a web server.
+    Web(Box<dyn Talk>),
+    /// Talks to a name server.
+    NameServer(Box<NameServer>),
+    /// Runs a program.
     Run(Run),
 }
 
 impl Updater {
     /// The updater for `group`.
     #[must_use]
+    #[allow(clippy::match_same_arms, reason = "kinds that a build leaves out are all alike")]
     pub fn new(group: &Group) -> Self {
         match group {
-            Group::Cloudflare(config) => Self::Cloudflare(Box::new(Cloudflare::new(config.clone()))),
-            Group::Url(config) => Self::Url(Box::new(Url::new(config.clone()))),
-            Group::Dyndns(config) => Self::Dyndns(Box::new(Dyndns::new((**config).clone()))),
-            Group::Rfc2136(config) => Self::Rfc2136(Box::new(Rfc2136::new(config.clone()))),
+            Group::Cloudflare(config) => Self::Web(config.updater()),
+            Group::Url(config) => Self::Web(config.updater()),
+            Group::Dyndns(config) => Self::Web(config.updater()),
+            Group::Rfc2136(config) => Self::NameServer(NameServer::boxed(config)),
             Group::Run(config) => Self::Run(config.clone()),
         }
     }
@@ -49,64 +42,24 @@ impl Updater {
     /// [`web::TIMEOUT`], a program by its own timeout, and both are few.
     pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
         match self {
-            Self::Cloudflare(cloudflare) => {
-                cloudflare.start(tasks);
-                converse(|reply| cloudflare.next(reply), connection)
+            Self::Web(updater) => {
+                updater.start(tasks);
+                converse(&mut **updater, connection)
             }
-            Self::Dyndns(dyndns) => {
-                dyndns.start(&tasks);
-                converse(|reply| dyndns.next(reply), connection)
-            }
-            // A group of this kind has one entry.
-            Self::Url(url) => tasks
-                .into_iter()
-                .flat_map(|task| {
-                    url.start(task);
-                    converse(|reply| url.next(reply), connection)
-                })
-                .collect(),
-            Self::Rfc2136(rfc2136) => {
-                rfc2136.start(tasks);
-                converse_by_dns(rfc2136)
-            }
+            Self::NameServer(updater) => updater.perform(tasks),
             Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
         }
     }
 }
 
-type Answer = Option<Result<Reply, Failure>>;
-
-fn converse(mut next: impl FnMut(Answer) -> Step, connection: &Connection) -> Vec<(usize, Outcome)> {
+fn converse(updater: &mut dyn Talk, connection: &Connection) -> Vec<(usize, Outcome)> {
     // Connections are kept for the length of a job only: the next one is days away.
     let mut kept = None;
     let mut answer = None;
     loop {
-        match next(answer) {
+        match updater.next(answer) {
             Step::Send(request) => answer = Some(connection.send(&mut kept, &request)),
             Step::Done(outcomes) => return outcomes,
-        }
-    }
-}
-
-fn converse_by_dns(rfc2136: &mut Rfc2136) -> Vec<(usize, Outcome)> {
-    let resolvers = client::system_resolvers();
-    let random = SystemRandom::new();
-    let mut answer = None;
-    loop {
-        let mut id = [0; 2];
-        // A system without randomness still has TCP and signatures.
-        let _ = random.fill(&mut id);
-        let now = rfc2136::Now { unix: client::unix_time(), id: u16::from_ne_bytes(id) };
-        match rfc2136.next(now, answer.take()) {
-            rfc2136::Step::Exchange(exchange) => {
-                let start = Instant::now();
-                let deadline = start.checked_add(client::TIMEOUT).unwrap_or(start);
-                let came = client::exchange(&exchange, &resolvers, deadline);
-                let failure =
-                    |error: DnsError| Failure { maybe_done: error.maybe_done(), why: error.to_string() };
-                answer = Some(came.map_err(failure));
-            }
-            rfc2136::Step::Done(outcomes) => return outcomes,
         }
     }
 }
@@ -148,28 +101,13 @@ impl Connection {
 
 /// What the job would do, for `--dry-run`; secrets stay hidden.
 #[must_use]
+#[allow(clippy::match_same_arms, reason = "kinds that a build leaves out are all alike")]
 pub fn describe(group: &Group, task: &Task) -> String {
     match group {
-        Group::Cloudflare(cloudflare) => {
-            format!("set the record to {} at {}", task.addresses, cloudflare.api_url)
-        }
-        Group::Url(url) => {
-            let shown = placeholders::fill(&hidden_url(url.url.reveal()), &task.addresses);
-            format!("send {} {shown}", url.method)
-        }
-        Group::Rfc2136(config::Rfc2136 { server: Some(server), .. }) => {
-            format!("set the record to {} at the name server {server}", task.addresses)
-        }
-        Group::Rfc2136(_) => {
-            format!("set the record to {} at its zone's primary name server", task.addresses)
-        }
-        Group::Run(run) => {
-            format!("run {:?} with {}", run.cmd.first().map_or("", String::as_str), task.addresses)
-        }
-        Group::Dyndns(account) => {
-            let preset = account.preset.name.as_str();
-            let whose = if preset.is_empty() { "a dyndns2 server" } else { preset };
-            format!("send {} to {whose}", task.addresses)
-        }
+        Group::Cloudflare(config) => config.intent(task),
+        Group::Url(config) => config.intent(task),
+        Group::Rfc2136(config) => config.intent(task),
+        Group::Run(config) => config.intent(task),
+        Group::Dyndns(config) => config.intent(task),
     }
 }

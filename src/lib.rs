@@ -1,7 +1,7 @@
 //! The map of the house.
 //!
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
-//! [`address`] (what may be published), [`http`], [`xml`], [`url`],
+//! [`address`] (what may be published), [`parts`] (what this build has), [`http`], [`xml`], [`url`],
 //! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
 //! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`natpmp::pcp`],
 //! [`netlink::message`], [`dns::message`], [`dns::tsig`], [`dns::answer`].
@@ -39,6 +39,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod discover;
+#[cfg(feature = "rfc2136")]
 pub mod dns;
 pub mod engine;
 pub mod hints;
@@ -48,6 +49,7 @@ pub mod log;
 pub mod natpmp;
 pub mod nearest;
 pub mod netlink;
+pub mod parts;
 pub mod platform;
 pub mod process;
 pub mod retry;

@@ -11,8 +11,8 @@ use ddns_update_daemon::daemon::{self, Mode};
 use ddns_update_daemon::discover;
 use ddns_update_daemon::engine::Level;
 use ddns_update_daemon::log::{Format, Log};
+use ddns_update_daemon::parts;
 use ddns_update_daemon::store::{self, Store};
-use ddns_update_daemon::updaters::providers;
 
 /// A target could not be brought up to date, or there is no gateway.
 const FAILED: u8 = 1;
@@ -30,9 +30,9 @@ fn main() -> ExitCode {
 fn perform(call: Call) -> ExitCode {
     let log = open_log(&call);
     match call.command {
-        Command::Providers => print(&providers::list()),
+        Command::Providers => list_providers(),
         Command::Help => print(cli::HELP),
-        Command::Version => print(&format!("{}\n", cli::VERSION)),
+        Command::Version => print(&parts::version()),
         Command::Check { config } => check(&config, log),
         Command::Discover { json, gateway } => discover_gateways(json, gateway.as_ref()),
         Command::Run(work) => run(&work, false, log),
@@ -85,6 +85,16 @@ fn load(path: &Path, log: Log) -> Result<Config, ExitCode> {
         log.say(Level::Warning, warning.as_str());
     }
     Ok(config)
+}
+
+#[cfg(feature = "dyndns")]
+fn list_providers() -> ExitCode {
+    print(&ddns_update_daemon::updaters::providers::list())
+}
+
+#[cfg(not(feature = "dyndns"))]
+fn list_providers() -> ExitCode {
+    complain(&parts::left_out("dyndns").unwrap_or_default())
 }
 
 fn discover_gateways(json: bool, gateway: Option<&Gateway>) -> ExitCode {

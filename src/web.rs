@@ -5,11 +5,15 @@
 //! redirect never leads to another host or away from TLS. Left out: cookies,
 //! compression, HTTP/2.
 //!
-//! This folder is the only place that knows ureq and rustls. ureq starts no
-//! thread here; a name (not an address) in a URL takes one short-lived thread.
+//! This folder is the only place that knows ureq, and `tls.rs` in it the only
+//! one that knows rustls; a build without TLS has `no_tls.rs` in its place. ureq
+//! starts no thread here; a name (not an address) in a URL takes one
+//! short-lived thread.
 
 mod explain;
 pub mod fields;
+#[cfg_attr(not(feature = "tls"), path = "web/no_tls.rs")]
+mod tls;
 mod tunnel;
 mod wire;
 
@@ -19,15 +23,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustls::client::Resumption;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 use ureq::config::AutoHeaderValue;
 use ureq::http::{self, HeaderMap};
 use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, AsSendBody, Body, Error};
 
+pub use self::tls::WebError;
 use crate::address::Family;
 use crate::config;
 use crate::updaters::{Failure, Reply, Request, SHORT_REPLY};
@@ -38,59 +39,21 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of an answer; policies and cookies fill some kilobytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Must hold a head with room for more, or reading would seem to stall.
-const BUFFER: usize = 2 * MAX_HEAD;
+const INPUT: usize = MAX_HEAD + 4 * 1024;
+/// Must hold the head of a request; servers take 8 KiB.
+const OUTPUT: usize = 16 * 1024;
 /// A body is taken in steps of this size, so that small ones stay small.
 const CHUNK: u64 = 16 * 1024;
 /// Redirects that are followed: a slash, TLS, a new path.
 const MAX_REDIRECTS: usize = 3;
-/// TLS sessions that are remembered; a configuration knows few servers.
-const MAX_SESSIONS: usize = 16;
 /// Says who asks, as the terms of use of many services want it.
 const USER_AGENT: &str =
     concat!("ddns-update-daemon/", env!("CARGO_PKG_VERSION"), " (+", env!("CARGO_PKG_REPOSITORY"), ")");
 
-/// Why the `[tls]` section cannot be used.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum WebError {
-    /// The CA file holds no certificate in PEM form.
-    NoCertificate,
-    /// A certificate of the CA file is damaged, counted from 1.
-    BadCertificate(usize),
-    /// The client certificate holds no certificate in PEM form, or a damaged one.
-    BadClientCertificate,
-    /// The key is none, damaged, or that of another certificate.
-    BadClientKey,
-    /// Neither built-in roots nor a CA file.
-    NoRoots,
-    /// TLS cannot be set up at all, for this reason.
-    Tls(String),
-}
-
-impl fmt::Display for WebError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCertificate => {
-                f.write_str("ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
-            }
-            Self::BadCertificate(number) => write!(f, "certificate {number} of ca_file is damaged"),
-            Self::BadClientCertificate => f.write_str(
-                "client_cert holds no certificate in PEM form (-----BEGIN CERTIFICATE-----), or a damaged one",
-            ),
-            Self::BadClientKey => {
-                f.write_str("client_key is no private key in PEM form, or not that of client_cert's first certificate")
-            }
-            Self::NoRoots => f.write_str("builtin_roots = false needs a ca_file"),
-            Self::Tls(why) => write!(f, "TLS cannot be set up: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for WebError {}
-
-/// The trust in servers; cheap to clone, to be made once.
+/// The way to servers; cheap to clone, to be made once.
 #[derive(Clone)]
 pub struct Web {
-    tls: Arc<ClientConfig>,
+    trust: tls::Trust,
     proxies: Arc<config::Proxies>,
 }
 
@@ -100,6 +63,7 @@ impl fmt::Debug for Web {
     }
 }
 
+#[allow(clippy::must_use_candidate, reason = "without TLS, there is no error that `?` could pass on")]
 impl Web {
     /// Prepares TLS as the configuration says; servers are reached directly.
     pub fn new(tls: &config::Tls) -> Result<Self, WebError> {
@@ -108,20 +72,7 @@ impl Web {
 
     /// The same through proxies.
     pub fn with_proxies(tls: &config::Tls, proxies: config::Proxies) -> Result<Self, WebError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| WebError::Tls(error.to_string()))?
-            .with_root_certificates(roots(tls)?);
-        let mut tls = match &tls.client {
-            None => builder.with_no_client_auth(),
-            Some(client) => {
-                let (certificates, key) = identity(client)?;
-                builder.with_client_auth_cert(certificates, key).map_err(|_| WebError::BadClientKey)?
-            }
-        };
-        tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
-        Ok(Self { tls: Arc::new(tls), proxies: Arc::new(proxies) })
+        Ok(Self { trust: tls::Trust::new(tls)?, proxies: Arc::new(proxies) })
     }
 
     /// Reads the page at `url` over a connection of this family, within
@@ -146,7 +97,7 @@ impl Web {
         let fresh = Arc::new(AtomicBool::new(false));
         let proxies = Arc::clone(&self.proxies);
         let wires = wire::Wires {
-            tls: Arc::clone(&self.tls),
+            trust: self.trust.clone(),
             proxies: Arc::clone(&proxies),
             sent: Arc::clone(&sent),
             fresh: Arc::clone(&fresh),
@@ -160,8 +111,8 @@ impl Web {
             .user_agent(USER_AGENT)
             .accept_encoding(AutoHeaderValue::None)
             .max_response_header_size(MAX_HEAD)
-            .input_buffer_size(BUFFER)
-            .output_buffer_size(BUFFER)
+            .input_buffer_size(INPUT)
+            .output_buffer_size(OUTPUT)
             .max_idle_connections(1)
             .build();
         Session {
@@ -180,38 +131,6 @@ impl Web {
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
         self.session(request.family).send(request, timeout)
     }
-}
-
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn identity(client: &config::ClientCertificate) -> Result<Identity, WebError> {
-    let certificates = CertificateDer::pem_slice_iter(client.certificate.as_bytes());
-    let certificates: Vec<_> =
-        certificates.collect::<Result<_, _>>().map_err(|_| WebError::BadClientCertificate)?;
-    if certificates.is_empty() {
-        return Err(WebError::BadClientCertificate);
-    }
-    let key = PrivateKeyDer::from_pem_slice(client.key.reveal().as_bytes());
-    Ok((certificates, key.map_err(|_| WebError::BadClientKey)?))
-}
-
-/// One store for Mozilla's roots and the user's.
-fn roots(tls: &config::Tls) -> Result<RootCertStore, WebError> {
-    let mut roots = RootCertStore::empty();
-    if tls.builtin_roots {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    if let Some(pem) = &tls.extra_roots {
-        let before = roots.len();
-        for (certificate, number) in CertificateDer::pem_slice_iter(pem.as_bytes()).zip(1..) {
-            let certificate = certificate.map_err(|_| WebError::BadCertificate(number))?;
-            roots.add(certificate).map_err(|_| WebError::BadCertificate(number))?;
-        }
-        if roots.len() == before {
-            return Err(WebError::NoCertificate);
-        }
-    }
-    if roots.is_empty() { Err(WebError::NoRoots) } else { Ok(roots) }
 }
 
 /// The connections of one job.
@@ -366,23 +285,6 @@ fn host(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn web(extra_roots: Option<&str>, builtin_roots: bool) -> Result<Web, WebError> {
-        Web::new(&config::Tls {
-            extra_roots: extra_roots.map(str::to_owned),
-            builtin_roots,
-            ..config::Tls::default()
-        })
-    }
-
-    #[test]
-    fn the_tls_section_is_checked() {
-        assert!(web(None, true).is_ok());
-        assert_eq!(web(None, false).unwrap_err(), WebError::NoRoots);
-        assert_eq!(web(Some("not a certificate"), true).unwrap_err(), WebError::NoCertificate);
-        let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert_eq!(web(Some(damaged), true).unwrap_err(), WebError::BadCertificate(1));
-    }
 
     #[test]
     fn only_the_host_is_shown() {

@@ -16,7 +16,7 @@ use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::{self, CloudflareRecord};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::cloudflare::Cloudflare;
-use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Task};
+use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Talk, Task};
 use serde_json::{Value, json};
 
 const BASE: &str = "https://api.cloudflare.com/client/v4";

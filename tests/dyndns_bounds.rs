@@ -20,7 +20,7 @@ use ddns_update_daemon::engine::{Action, Engine, Event, Now};
 use ddns_update_daemon::retry::Random;
 use ddns_update_daemon::state::State;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Step, Task};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Step, Talk, Task};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const RUN: Duration = Duration::from_secs(12 * 3600);
@@ -77,7 +77,7 @@ impl World {
 
     fn publish(&mut self, at: Duration, tasks: &[Task]) -> Vec<(usize, Outcome)> {
         let (mut requests, mut reached, mut reply) = (0, false, None);
-        self.updater.start(tasks);
+        self.updater.start(tasks.to_vec());
         loop {
             match self.updater.next(reply) {
                 Step::Send(_) => {

@@ -24,6 +24,7 @@ const FLOORS: [&[&str]; 3] = [
         "dns",
         "nearest",
         "netlink",
+        "parts",
         "secret",
         "soap::actions",
         "soap::description",
@@ -78,8 +79,8 @@ const FLOORS: [&[&str]; 3] = [
 const KEEPERS: &[(&str, &[&str])] = &[
     ("quick_xml", &["xml"]),
     ("ureq", &["web"]),
-    ("rustls", &["web"]),
-    ("webpki_roots", &["web"]),
+    ("rustls", &["web::tls"]),
+    ("webpki_roots", &["web::tls"]),
     ("toml", &["config", "updaters::providers"]),
     ("pico_args", &["cli"]),
     ("rustix", &["platform", "process"]),

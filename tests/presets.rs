@@ -27,7 +27,7 @@ use ddns_update_daemon::config::{self, Group, Tls};
 use ddns_update_daemon::jobs::{Connection, Updater};
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
 use ddns_update_daemon::updaters::providers;
-use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Task};
+use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Talk, Task};
 use ddns_update_daemon::web::Web;
 use toml::de::{DeTable, DeValue};
 
@@ -392,7 +392,7 @@ fn perform(
     words(row, kind, &values, &sent)?;
     let more = if sent.ipv4.is_none() { "ipv4 = []" } else { "" };
     let mut updater = updater(&values.section(name, row, more));
-    updater.start(&[task(sent)]);
+    updater.start(vec![task(sent)]);
     let (mut parts, mut reply) = (parts(row, &sent).into_iter(), None);
     loop {
         match updater.next(reply) {
@@ -449,7 +449,7 @@ fn every_preset_knows_the_return_codes() {
         let sent = families(row)[0];
         let outcome = |status, body: &str| {
             let mut updater = updater(&values.section(name, row, ""));
-            updater.start(&[task(sent)]);
+            updater.start(vec![task(sent)]);
             let mut step = updater.next(None);
             loop {
                 match step {

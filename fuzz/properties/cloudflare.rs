@@ -12,7 +12,7 @@ use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::{self, CloudflareRecord};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::cloudflare::Cloudflare;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Task};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "s3ntinel-t0ken";

@@ -13,7 +13,7 @@ use ddns_update_daemon::config;
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
 use ddns_update_daemon::updaters::providers::{Preset, all};
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Task};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task};
 
 /// With signs that URLs write in another way.
 const SECRET: &str = "s3ntinel/p4 ss";
@@ -93,7 +93,7 @@ fn run_job<'a>(
     let entries = if single || !told { 0..1 } else { 0..NAMES.len() };
     let tasks: Vec<Task> =
         entries.clone().map(|entry| Task { entry, addresses, old: Addresses::default() }).collect();
-    updater.start(&tasks);
+    updater.start(tasks.clone());
     let mut accepted = [0; NAMES.len()];
     let mut refused = [0; NAMES.len()];
     let mut answered = false;

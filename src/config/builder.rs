@@ -1,6 +1,5 @@
 //! Collecting targets: unique names, fingerprints and sources.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::common::Common;
@@ -10,7 +9,6 @@ use super::sources::MAX_SOURCES;
 use super::{Group, Source, Target};
 use crate::address::Family;
 use crate::updaters::placeholders::Needs;
-use crate::updaters::providers::Preset;
 
 /// More than any network has; state and memory stay small.
 const MAX_TARGETS: usize = 10_000;
@@ -34,10 +32,6 @@ pub(super) struct Builder<'a> {
     pub(super) groups: Vec<Group>,
     pub(super) targets: Vec<Target>,
     pub(super) sources: Vec<Source>,
-    /// The groups of accounts that several sections may share.
-    pub(super) accounts: HashMap<String, usize>,
-    /// The presets, once a section has asked for one.
-    pub(super) presets: OnceCell<Vec<Preset>>,
     names: HashMap<String, usize>,
     fingerprints: HashMap<String, usize>,
 }
@@ -49,8 +43,6 @@ impl<'a> Builder<'a> {
             groups: Vec::new(),
             targets: Vec::new(),
             sources: Vec::new(),
-            accounts: HashMap::new(),
-            presets: OnceCell::new(),
             names: HashMap::new(),
             fingerprints: HashMap::new(),
         }

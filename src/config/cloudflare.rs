@@ -1,14 +1,17 @@
 //! `[cloudflare]` and `[[cloudflare.records]]`.
 
+use std::time::Duration;
+
 use super::builder::{Builder, Draft};
-use super::common::Common;
+use super::common::{Common, MAX_DAYS};
+use super::describe::{Entries, HIDDEN, Page, quoted};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
 use super::problems::Problems;
 use super::provider_url::Parts;
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Cloudflare, CloudflareRecord, Group};
+use super::{Config, Group};
 use crate::secret::Secret;
 use crate::updaters::placeholders::Needs;
 
@@ -19,8 +22,72 @@ const MAX_COMMENT: usize = 500;
 
 const RECORDS: &str = "[[cloudflare.records]]";
 
-/// Reads one section with its records.
+/// A `[cloudflare]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cloudflare {
+    /// The API token.
+    pub api_token: Secret,
+    /// The zone's id; `None`: found from the records' names.
+    pub zone_id: Option<String>,
+    /// The API's base URL, without a slash at its end.
+    pub api_url: String,
+    /// The records.
+    pub records: Vec<CloudflareRecord>,
+}
+
+/// A `[[cloudflare.records]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CloudflareRecord {
+    /// `@`, relative or full, in ASCII (IDN already in punycode), lower case,
+    /// without a dot at its end.
+    pub name: String,
+    /// AAAA instead of A.
+    pub aaaa: bool,
+    /// Seconds; 1 means automatic. Sent only when given.
+    pub ttl: Option<u32>,
+    /// Sent only when given.
+    pub proxied: Option<bool>,
+    /// Sent only when given; it also says which of several records is ours.
+    pub comment: Option<String>,
+    /// Whether a missing record is created.
+    pub create: bool,
+}
+
+impl Cloudflare {
+    /// Writes it as TOML, its token hidden.
+    pub(super) fn write(&self, config: &Config, page: &mut Page, target: &Entries<'_>) {
+        page.header("[[cloudflare]]");
+        page.entry("api_token", quoted(HIDDEN));
+        page.maybe("zone_id", self.zone_id.as_deref().map(quoted));
+        page.entry("api_url", quoted(&self.api_url));
+        for (entry, record) in self.records.iter().enumerate() {
+            page.header("[[cloudflare.records]]");
+            page.entry("name", quoted(&record.name));
+            page.entry("type", quoted(if record.aaaa { "AAAA" } else { "A" }));
+            page.maybe("ttl", record.ttl);
+            page.maybe("proxied", record.proxied);
+            page.maybe("comment", record.comment.as_deref().map(quoted));
+            page.entry("create", record.create);
+            config.write_common(page, target(entry));
+        }
+    }
+}
+
+/// Reads the sections, with their records.
 pub(super) fn read<'a>(
+    sections: Vec<Section<'a>>,
+    common: &Common<'a>,
+    router: &Router,
+    files: &Files<'_>,
+    problems: &Problems<'_>,
+    builder: &mut Builder<'a>,
+) {
+    for section in sections {
+        read_section(section, common, router, files, problems, builder);
+    }
+}
+
+fn read_section<'a>(
     mut section: Section<'a>,
     common: &Common<'a>,
     router: &Router,
@@ -53,7 +120,19 @@ fn take_common<'a>(common: &mut Common<'a>, section: &mut Section<'a>, router: &
         value.refuse::<()>("a DNS record cannot be empty; leave this key out");
     }
     common.take(section, router);
-    common.take_verify(section);
+    if let Some(verify) = section.take("verify").and_then(|value| read_verify(&value)) {
+        common.verify = Some(verify);
+    }
+}
+
+fn read_verify(value: &Value<'_>) -> Option<Duration> {
+    let hours = value.number()?;
+    let most = f64::from(MAX_DAYS) * 24.0;
+    if !(1.0..=most).contains(&hours) {
+        return value.refuse(&format!("expected 1 to {most} hours"));
+    }
+    let seconds = Duration::try_from_secs_f64(hours * 3600.0 + 0.5).ok()?.as_secs();
+    Some(Duration::from_secs(seconds))
 }
 
 fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {

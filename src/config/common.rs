@@ -85,14 +85,7 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// Takes what only targets have that can be looked at without being sent.
-    pub(super) fn take_verify(&mut self, section: &mut Section<'a>) {
-        if let Some(verify) = section.take("verify").and_then(|value| read_verify(&value)) {
-            self.verify = Some(verify);
-        }
-    }
-
-    /// For the others.
+    /// For targets that cannot be looked at without being sent.
     pub(super) fn refuse_verify(section: &mut Section<'a>) {
         if section.has("verify")
             && let Some(value) = section.take("verify")
@@ -126,16 +119,6 @@ fn read_suffix(value: &Value<'_>) -> Option<Ipv6Addr> {
         return value.refuse("expected only the host part: the upper 48 bits come from the router's prefix");
     }
     Some(suffix)
-}
-
-fn read_verify(value: &Value<'_>) -> Option<Duration> {
-    let hours = value.number()?;
-    let most = f64::from(MAX_DAYS) * 24.0;
-    if !(1.0..=most).contains(&hours) {
-        return value.refuse(&format!("expected 1 to {most} hours"));
-    }
-    let seconds = Duration::try_from_secs_f64(hours * 3600.0 + 0.5).ok()?.as_secs();
-    Some(Duration::from_secs(seconds))
 }
 
 fn read_refresh(value: &Value<'_>) -> Option<Duration> {

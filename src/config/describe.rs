@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::provider_url::{hide, hide_in_argument};
-use super::{Cloudflare, CloudflareRecord, Config, Dyndns, Group, Rfc2136, Run, Target, Url};
+use super::{Config, Group, Run, Target, Url};
 use crate::updaters::placeholders::Needs;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
-const HIDDEN: &str = "<hidden>";
+pub(super) const HIDDEN: &str = "<hidden>";
 
 /// A provider's URL to be shown: without credentials and query values.
 #[must_use]
@@ -29,33 +29,26 @@ impl Config {
         page.entry("events", self.events);
         page.maybe("state_file", self.state_file.as_deref().map(path));
         self.write_proxy(&mut page);
-        page.header("[tls]");
-        page.maybe("ca_file", self.tls.ca_file.as_deref().map(path));
-        page.entry("builtin_roots", self.tls.builtin_roots);
-        if let Some(client) = &self.tls.client {
-            let certificate = client.certificate_file.as_deref().map(path);
-            page.entry("client_cert", certificate.unwrap_or_else(|| quoted(&client.certificate)));
-            page.entry("client_key", client.key_file.as_deref().map_or_else(|| quoted(HIDDEN), path));
-        }
+        self.tls.write(&mut page);
         let targets: HashMap<_, _> =
             self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
-        let mut names = false;
+        let mut dyndns = false;
         for (index, group) in self.groups.iter().enumerate() {
             let target = |entry: usize| targets.get(&(index, entry)).copied();
             match group {
-                Group::Cloudflare(account) => self.write_account(&mut page, account, target),
+                Group::Cloudflare(account) => account.write(self, &mut page, &target),
                 Group::Url(request) => {
                     page.header("[[urls]]");
                     page.maybe("name", target(0).map(|target| quoted(&target.name)));
                     page.request(request);
                     self.write_common(&mut page, target(0));
                 }
-                Group::Dyndns(_) if names => {}
-                Group::Dyndns(_) => {
-                    names = true;
-                    self.write_names(&mut page);
+                Group::Dyndns(_) if dyndns => {}
+                Group::Dyndns(account) => {
+                    dyndns = true;
+                    account.write_all(self, &mut page);
                 }
-                Group::Rfc2136(zone) => self.write_zone(&mut page, zone, target),
+                Group::Rfc2136(zone) => zone.write(self, &mut page, &target),
                 Group::Run(run) => {
                     page.header("[[runs]]");
                     page.maybe("name", target(0).map(|target| quoted(&target.name)));
@@ -79,55 +72,8 @@ impl Config {
         }
     }
 
-    fn write_account<'a>(
-        &self,
-        page: &mut Page,
-        account: &Cloudflare,
-        target: impl Fn(usize) -> Option<&'a Target>,
-    ) {
-        page.header("[[cloudflare]]");
-        page.entry("api_token", quoted(HIDDEN));
-        page.maybe("zone_id", account.zone_id.as_deref().map(quoted));
-        page.entry("api_url", quoted(&account.api_url));
-        for (entry, record) in account.records.iter().enumerate() {
-            page.header("[[cloudflare.records]]");
-            page.record(record);
-            self.write_common(page, target(entry));
-        }
-    }
-
-    /// A section for each name, in the order of the targets; those of one account
-    /// are one group again.
-    fn write_names(&self, page: &mut Page) {
-        for target in &self.targets {
-            let Some(Group::Dyndns(account)) = self.groups.get(target.group) else { continue };
-            page.header("[[dyndns]]");
-            page.entry("name", quoted(&target.name));
-            page.account(account, account.hostnames.get(target.entry).map_or("", String::as_str));
-            self.write_common(page, Some(target));
-        }
-    }
-
-    fn write_zone<'a>(&self, page: &mut Page, zone: &Rfc2136, target: impl Fn(usize) -> Option<&'a Target>) {
-        page.header("[[rfc2136]]");
-        page.maybe("server", zone.server.as_ref().map(|server| quoted(&server.to_string())));
-        page.maybe("zone", zone.zone.as_ref().map(|zone| quoted(&zone.to_string())));
-        if let Some(key) = &zone.key {
-            page.entry("key", quoted(&key.name.to_string()));
-            page.entry("algorithm", quoted(key.algorithm.name()));
-            page.entry("secret", quoted(HIDDEN));
-        }
-        page.entry("ttl", zone.ttl);
-        page.maybe("transport", zone.transport.name().map(quoted));
-        for (entry, record) in zone.records.iter().enumerate() {
-            page.header("[[rfc2136.records]]");
-            page.entry("name", quoted(&record.name.to_string()));
-            page.entry("type", quoted(if record.aaaa { "AAAA" } else { "A" }));
-            self.write_common(page, target(entry));
-        }
-    }
-
-    fn write_common(&self, page: &mut Page, target: Option<&Target>) {
+    /// The keys that every target has.
+    pub(super) fn write_common(&self, page: &mut Page, target: Option<&Target>) {
         let Some(target) = target else { return };
         // An empty list is a family switched off for a target that takes what
         // there is, and one without any use for the others.
@@ -149,32 +95,26 @@ impl Config {
     }
 }
 
+/// Which target an entry of a group is.
+pub(super) type Entries<'a> = dyn Fn(usize) -> Option<&'a Target> + 'a;
+
 /// Lines of TOML.
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
-    fn header(&mut self, header: &str) {
+    pub(super) fn header(&mut self, header: &str) {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(self.0, "\n{header}");
     }
 
-    fn entry(&mut self, key: &str, value: impl Display) {
+    pub(super) fn entry(&mut self, key: &str, value: impl Display) {
         let _ = writeln!(self.0, "{key} = {value}");
     }
 
-    fn maybe(&mut self, key: &str, value: Option<impl Display>) {
+    pub(super) fn maybe(&mut self, key: &str, value: Option<impl Display>) {
         if let Some(value) = value {
             self.entry(key, value);
         }
-    }
-
-    fn record(&mut self, record: &CloudflareRecord) {
-        self.entry("name", quoted(&record.name));
-        self.entry("type", quoted(if record.aaaa { "AAAA" } else { "A" }));
-        self.maybe("ttl", record.ttl);
-        self.maybe("proxied", record.proxied);
-        self.maybe("comment", record.comment.as_deref().map(quoted));
-        self.entry("create", record.create);
     }
 
     fn request(&mut self, request: &Url) {
@@ -188,17 +128,6 @@ impl Page {
         }
         self.maybe("body", request.body.as_ref().map(|_| quoted(HIDDEN)));
         self.maybe("expect", request.expect.as_ref().map(|words| list(words.iter().cloned())));
-    }
-
-    fn account(&mut self, account: &Dyndns, hostname: &str) {
-        match &account.url {
-            Some(url) => self.entry("url", quoted(&hide(url.reveal(), HIDDEN))),
-            None => self.entry("provider", quoted(&account.preset.name)),
-        }
-        self.maybe("hostname", (!hostname.is_empty()).then(|| quoted(hostname)));
-        self.maybe("username", account.username.as_deref().map(quoted));
-        self.maybe("password", account.password.as_ref().map(|_| quoted(HIDDEN)));
-        self.maybe("token", account.token.as_ref().map(|_| quoted(HIDDEN)));
     }
 
     fn program(&mut self, run: &Run) {
@@ -219,7 +148,7 @@ fn hours(verify: Duration) -> f64 {
     verify.as_secs_f64() / 3600.0
 }
 
-fn path(path: &Path) -> String {
+pub(super) fn path(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 
@@ -229,7 +158,7 @@ fn list(texts: impl Iterator<Item = String>) -> String {
 }
 
 /// A TOML basic string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

@@ -1,18 +1,22 @@
 //! `[[dyndns]]`: presets, and any dyndns2 server.
 
-use std::collections::HashSet;
+mod account;
 
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+
+pub use self::account::Dyndns;
+use self::account::fingerprint;
+use super::Group;
 use super::builder::{Builder, Draft};
 use super::common::Common;
 use super::files::{Files, is_placeholder};
-use super::fingerprint::Fingerprint;
 use super::names::ascii_name;
 use super::problems::Problems;
-use super::provider_url::{Parts, check};
+use super::provider_url::{Parts, check, reachable};
 use super::requests::from_prefix;
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Dyndns, Group};
 use crate::secret::Secret;
 use crate::updaters::dyndns2::zone;
 use crate::updaters::placeholders::Needs;
@@ -21,17 +25,40 @@ use crate::updaters::providers::{KEYS, Preset, all, find};
 /// What may stand in braces in a URL of the user's own.
 const PLACEHOLDERS: [&str; 7] = ["host", "ip", "ips", "ipv4", "ipv6", "password", "token"];
 
-/// Reads one section.
+/// The accounts that several sections may share.
+struct Accounts<'b, 'a> {
+    builder: &'b mut Builder<'a>,
+    /// The group of each, by its fingerprint.
+    groups: HashMap<String, usize>,
+    /// The presets, once a section has asked for one.
+    presets: OnceCell<Vec<Preset>>,
+}
+
+/// Reads the sections, those of one account into one group.
 pub(super) fn read<'a>(
-    mut section: Section<'a>,
+    sections: Vec<Section<'a>>,
     common: &Common<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &Problems<'_>,
     builder: &mut Builder<'a>,
 ) {
+    let mut accounts = Accounts { builder, groups: HashMap::new(), presets: OnceCell::new() };
+    for section in sections {
+        read_section(section, common, router, files, problems, &mut accounts);
+    }
+}
+
+fn read_section<'a>(
+    mut section: Section<'a>,
+    common: &Common<'a>,
+    router: &Router,
+    files: &Files<'_>,
+    problems: &Problems<'_>,
+    accounts: &mut Accounts<'_, 'a>,
+) {
     let own_suffix = section.has("ipv6_suffix");
-    let account = read_account(&mut section, files, builder);
+    let account = read_account(&mut section, files, accounts);
     let label = section.take("name").and_then(|value| value.line());
     if let Some(value) = section.take("when_absent") {
         value.refuse::<()>("a DNS record cannot be empty; leave this key out");
@@ -57,7 +84,7 @@ pub(super) fn read<'a>(
         let name = &account.preset.name;
         section.refuse(&format!("ipv6_suffix is of no use here: {name} takes the address that asks"));
     }
-    add_names(&account, hostnames, label, families, &section, &common, builder);
+    add_names(&account, hostnames, label, families, &section, &common, accounts);
     section.finish();
 }
 
@@ -69,9 +96,9 @@ fn add_names<'a>(
     (required, optional): (Needs, Needs),
     section: &Section<'a>,
     common: &Common<'a>,
-    builder: &mut Builder<'a>,
+    accounts: &mut Accounts<'_, 'a>,
 ) {
-    let (group, first) = place(builder, account);
+    let (group, first) = place(accounts, account);
     let single = hostnames.len() == 1;
     for (hostname, entry) in hostnames.into_iter().zip(first..) {
         let draft = Draft {
@@ -82,15 +109,15 @@ fn add_names<'a>(
             optional,
             at_start: false,
         };
-        builder.add_to(group, section, common, draft);
-        if let Some(Group::Dyndns(account)) = builder.groups.get_mut(group) {
+        accounts.builder.add_to(group, section, common, draft);
+        if let Some(Group::Dyndns(account)) = accounts.builder.groups.get_mut(group) {
             account.hostnames.push(hostname);
         }
     }
 }
 
 /// The account without its names.
-fn read_account(section: &mut Section<'_>, files: &Files<'_>, builder: &Builder<'_>) -> Option<Dyndns> {
+fn read_account(section: &mut Section<'_>, files: &Files<'_>, accounts: &Accounts<'_, '_>) -> Option<Dyndns> {
     let (provider, url) = (section.take("provider"), section.take("url"));
     let username = section.take("username");
     let with_password = section.has("password") || section.has("password_file");
@@ -99,7 +126,7 @@ fn read_account(section: &mut Section<'_>, files: &Files<'_>, builder: &Builder<
             url.refuse_key::<()>("\"provider\" is given too; keep one of the two");
             (None, None)
         }
-        (Some(provider), None) => (read_provider(&provider, builder.presets.get_or_init(all)), None),
+        (Some(provider), None) => (read_provider(&provider, accounts.presets.get_or_init(all)), None),
         (None, Some(url)) => {
             let url = read_url(&url);
             let user = username.is_some() || with_password;
@@ -120,7 +147,13 @@ fn read_account(section: &mut Section<'_>, files: &Files<'_>, builder: &Builder<
 
 fn read_provider(value: &Value<'_>, presets: &[Preset]) -> Option<Preset> {
     match find(presets, value.line()?.trim()) {
-        Ok(preset) => Some(preset.clone()),
+        Ok(preset) => {
+            let mut urls = [Some(&preset.url), preset.url6.as_ref()].into_iter().flatten();
+            match urls.try_for_each(|url| reachable(url)) {
+                Ok(()) => Some(preset.clone()),
+                Err(why) => value.refuse(&why),
+            }
+        }
         Err(Some(meant)) => value.refuse(&format!("no such provider: did you mean {meant:?}?")),
         Err(None) => value.refuse(
             "no such provider; see `ddns-update-daemon providers`, or give the url of any dyndns2 server",
@@ -313,13 +346,13 @@ fn needs(preset: &Preset, common: &mut Common<'_>) -> (Needs, Needs) {
 
 /// The group of an account, and its next entry. Sections of the same account
 /// share it, as a provider counts its requests together.
-fn place(builder: &mut Builder<'_>, account: &Dyndns) -> (usize, usize) {
-    let new = builder.groups.len();
-    let group = *builder.accounts.entry(fingerprint(account).finish()).or_insert(new);
+fn place(accounts: &mut Accounts<'_, '_>, account: &Dyndns) -> (usize, usize) {
+    let new = accounts.builder.groups.len();
+    let group = *accounts.groups.entry(fingerprint(account).finish()).or_insert(new);
     if group == new {
-        builder.groups.push(Group::Dyndns(Box::new(account.clone())));
+        accounts.builder.groups.push(Group::Dyndns(Box::new(account.clone())));
     }
-    let names = match builder.groups.get(group) {
+    let names = match accounts.builder.groups.get(group) {
         Some(Group::Dyndns(known)) => known.hostnames.len(),
         _ => 0,
     };
@@ -333,16 +366,6 @@ fn target_name(label: Option<&str>, hostname: &str, single: bool, preset: &Prese
         None if hostname.is_empty() => preset.name.clone(),
         None => hostname.to_owned(),
     }
-}
-
-/// Of the account; its presets may get better without being another one.
-fn fingerprint(account: &Dyndns) -> Fingerprint {
-    Fingerprint::new("dyndns")
-        .text(&account.preset.name)
-        .maybe(account.url.as_ref().map(Secret::reveal))
-        .maybe(account.username.as_deref())
-        .maybe(account.password.as_ref().map(Secret::reveal))
-        .maybe(account.token.as_ref().map(Secret::reveal))
 }
 
 fn warn_of_plain_http(account: &Dyndns, problems: &Problems<'_>) {

@@ -10,7 +10,7 @@ pub type ReadFile<'a> = dyn Fn(&Path) -> Result<String, String> + 'a;
 
 /// The files beside a configuration.
 pub(super) struct Files<'a> {
-    folder: &'a Path,
+    pub(super) folder: &'a Path,
     read: &'a ReadFile<'a>,
     inline_secret: Cell<bool>,
 }
@@ -89,23 +89,6 @@ impl<'a> Files<'a> {
             section.refuse(&format!("{key} or {file_key} is missing"));
         }
         found
-    }
-
-    /// A text in PEM form with a part that bears `label`: the value itself, or
-    /// that of the file it names.
-    pub(super) fn pem(&self, value: &Value<'_>, label: &str) -> Option<(Option<PathBuf>, String)> {
-        let text = value.hidden_text()?;
-        let (path, text) = if text.contains("-----") {
-            (None, text.to_owned())
-        } else {
-            (Some(self.folder.join(text)), self.read_secret(value)?)
-        };
-        let begins =
-            text.find("-----BEGIN ").and_then(|at| text.get(at..)).is_some_and(|t| t.contains(label));
-        if begins && text.contains("-----END ") {
-            return Some((path, text));
-        }
-        value.refuse_hidden(&format!("expected PEM text (-----BEGIN {label}), or the path of a file with it"))
     }
 
     /// Remembers that a secret stands in the configuration file itself.

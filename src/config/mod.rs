@@ -5,13 +5,16 @@
 //! files beside this one.
 
 mod builder;
+#[cfg(feature = "cloudflare")]
 mod cloudflare;
 mod common;
 mod describe;
+#[cfg(feature = "dyndns")]
 mod dyndns;
 mod files;
 mod fingerprint;
-mod key_file;
+#[cfg(not(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136")))]
+pub mod left_out;
 mod load;
 mod names;
 mod problems;
@@ -20,30 +23,42 @@ mod provider_url;
 mod proxy;
 mod read;
 mod requests;
+#[cfg(feature = "rfc2136")]
 mod rfc2136;
 mod section;
 mod sources;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod typos;
 
+#[cfg(not(feature = "cloudflare"))]
+use self::left_out as cloudflare;
+#[cfg(not(feature = "dyndns"))]
+use self::left_out as dyndns;
+#[cfg(not(feature = "rfc2136"))]
+use self::left_out as rfc2136;
+
+pub use cloudflare::{Cloudflare, CloudflareRecord};
 pub use describe::hidden_url;
+pub use dyndns::Dyndns;
 pub use files::ReadFile;
 pub use load::load;
 pub use problems::ConfigError;
 pub use proxy::{Proxies, Proxy};
 pub use read::parse;
+pub use rfc2136::{Rfc2136, Rfc2136Record};
 pub use sources::read_gateway;
+#[cfg(feature = "tls")]
+pub use tls::ClientCertificate;
+pub use tls::Tls;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dns::name::Name;
-use crate::dns::server::{Server, Transport};
-use crate::dns::tsig::Key;
 use crate::secret::Secret;
 use crate::updaters::placeholders::Needs;
-use crate::updaters::providers::Preset;
 use crate::url::LanUrl;
 
 /// A whole configuration.
@@ -133,38 +148,6 @@ pub enum Gateway {
     Description(LanUrl),
 }
 
-/// The `[tls]` section.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Tls {
-    /// Where `extra_roots` came from.
-    pub ca_file: Option<PathBuf>,
-    /// The PEM text of `ca_file`.
-    pub extra_roots: Option<String>,
-    /// Whether Mozilla's roots are trusted.
-    pub builtin_roots: bool,
-    /// How we show who we are, where a server asks.
-    pub client: Option<ClientCertificate>,
-}
-
-/// A certificate of ours, for servers that ask for one.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ClientCertificate {
-    /// Where `certificate` came from, unless from the configuration itself.
-    pub certificate_file: Option<PathBuf>,
-    /// Our certificate and those above it, in PEM form.
-    pub certificate: String,
-    /// Where `key` came from, unless from the configuration itself.
-    pub key_file: Option<PathBuf>,
-    /// The private key in PEM form.
-    pub key: Secret,
-}
-
-impl Default for Tls {
-    fn default() -> Self {
-        Self { extra_roots: None, ca_file: None, builtin_roots: true, client: None }
-    }
-}
-
 /// One thing that is kept up to date.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Target {
@@ -218,37 +201,6 @@ pub enum Group {
     Run(Run),
 }
 
-/// A `[cloudflare]` section.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Cloudflare {
-    /// The API token.
-    pub api_token: Secret,
-    /// The zone's id; `None`: found from the records' names.
-    pub zone_id: Option<String>,
-    /// The API's base URL, without a slash at its end.
-    pub api_url: String,
-    /// The records.
-    pub records: Vec<CloudflareRecord>,
-}
-
-/// A `[[cloudflare.records]]` section.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CloudflareRecord {
-    /// `@`, relative or full, in ASCII (IDN already in punycode), lower case,
-    /// without a dot at its end.
-    pub name: String,
-    /// AAAA instead of A.
-    pub aaaa: bool,
-    /// Seconds; 1 means automatic. Sent only when given.
-    pub ttl: Option<u32>,
-    /// Sent only when given.
-    pub proxied: Option<bool>,
-    /// Sent only when given; it also says which of several records is ours.
-    pub comment: Option<String>,
-    /// Whether a missing record is created.
-    pub create: bool,
-}
-
 /// A `[[urls]]` section. Every text may hold placeholders.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Url {
@@ -270,54 +222,10 @@ impl Group {
     #[must_use]
     pub fn pause(&self) -> Duration {
         match self {
-            Self::Dyndns(account) => account.preset.pause,
+            Self::Dyndns(account) => account.pause(),
             Self::Cloudflare(_) | Self::Url(_) | Self::Rfc2136(_) | Self::Run(_) => Duration::ZERO,
         }
     }
-}
-
-/// An account of a dyndns2 service or one of its cousins.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Dyndns {
-    /// How it is asked; for a server of the user's own made from its URL.
-    pub preset: Preset,
-    /// The URL as it stands in the configuration, for a server of the user's own.
-    pub url: Option<Secret>,
-    /// The user.
-    pub username: Option<String>,
-    /// The password.
-    pub password: Option<Secret>,
-    /// The token.
-    pub token: Option<Secret>,
-    /// The names in ASCII, lower case, without a dot at the end; one may be empty
-    /// where the credentials decide the name.
-    pub hostnames: Vec<String>,
-}
-
-/// An `[[rfc2136]]` section.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Rfc2136 {
-    /// The zone's primary; `None`: the one that the zone names.
-    pub server: Option<Server>,
-    /// The zone; `None`: found from the records' names.
-    pub zone: Option<Name>,
-    /// What updates are signed with; `None`: they are not.
-    pub key: Option<Key>,
-    /// Seconds.
-    pub ttl: u32,
-    /// Over what the server is asked.
-    pub transport: Transport,
-    /// The records; none occurs twice.
-    pub records: Vec<Rfc2136Record>,
-}
-
-/// An `[[rfc2136.records]]` section.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Rfc2136Record {
-    /// The full name.
-    pub name: Name,
-    /// AAAA instead of A.
-    pub aaaa: bool,
 }
 
 /// A `[[runs]]` section.

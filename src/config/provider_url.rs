@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::address::{Addresses, Prefix};
+use crate::parts;
 use crate::updaters::placeholders;
 
 /// What a URL consists of. The texts are as they stand in it.
@@ -89,12 +90,27 @@ fn split_port(place: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Checks a URL that may hold placeholders. The result has its host in ASCII
-/// and everything percent-encoded that may not stand in a request line.
+/// Checks a URL that may hold placeholders, and that this build can speak to it.
+/// The result has its host in ASCII and everything percent-encoded that may not
+/// stand in a request line.
 pub(super) fn check(
     text: &str,
     ascii_name: impl Fn(&str) -> Result<String, String>,
 ) -> Result<String, String> {
+    let url = normal(text, ascii_name)?;
+    reachable(&url)?;
+    Ok(url)
+}
+
+/// Refuses `https://` in a build without TLS.
+pub(super) fn reachable(url: &str) -> Result<(), String> {
+    match parts::left_out("tls") {
+        Some(why) if Parts::split(url)?.https => Err(format!("https:// is out of reach: {why}")),
+        _ => Ok(()),
+    }
+}
+
+fn normal(text: &str, ascii_name: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
     let text = text.trim();
     if text.chars().any(char::is_control) {
         return Err("no line breaks or control characters may stand in a URL".to_owned());
@@ -198,7 +214,7 @@ mod tests {
     use super::*;
 
     fn checked(text: &str) -> Result<String, String> {
-        check(text, |name| Ok(format!("xn--{}", name.len())))
+        normal(text, |name| Ok(format!("xn--{}", name.len())))
     }
 
     #[test]

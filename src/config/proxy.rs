@@ -226,7 +226,7 @@ mod tests {
             (&[][..], None, None),
             (&[("HTTP_PROXY", "http://a:3128")], Some("a:3128"), None),
             (&[("https_proxy", "a:3128"), ("HTTPS_PROXY", "b:1")], None, Some("a:3128")),
-            (&[("ALL_PROXY", "http://a"), ("HTTPS_PROXY", "https://b")], Some("a:80"), Some("b:443")),
+            (&[("ALL_PROXY", "http://a"), ("HTTPS_PROXY", "http://b")], Some("a:80"), Some("b:80")),
             (
                 &[("http_proxy", ""), ("HTTP_PROXY", "http://[2001:db8::1]:8080/")],
                 Some("[2001:db8::1]:8080"),
@@ -240,6 +240,17 @@ mod tests {
         let (proxies, problems) = from(&[("all_proxy", "socks5://me:s3cret@a:1080")]);
         assert!(proxies.http.is_none() && problems.len() == 1, "{problems:?}");
         assert!(problems[0].contains("all_proxy") && !problems[0].contains("s3cret"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_proxy_may_be_spoken_to_by_tls() {
+        let (proxies, problems) = from(&[("https_proxy", "https://a")]);
+        let proxy = proxies.https.map(|proxy| (proxy.place(), proxy.tls));
+        if cfg!(feature = "tls") {
+            assert_eq!(proxy, Some(("a:443".to_owned(), true)));
+        } else {
+            assert!(proxy.is_none() && problems[0].contains("leaves TLS out"), "{problems:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From the text of a configuration file to a [`Config`]. No I/O of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -11,8 +11,7 @@ use super::files::{Files, ReadFile};
 use super::problems::{ConfigError, Problems};
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{ClientCertificate, Config, Tls, cloudflare, dyndns, programs, proxy, requests, rfc2136};
-use crate::secret::Secret;
+use super::{Config, Tls, cloudflare, dyndns, programs, proxy, requests, rfc2136, tls};
 
 /// Minutes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -50,7 +49,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
     let events = top.take("events").and_then(|value| value.flag()).unwrap_or(true);
     let state_file = top.take("state_file").and_then(|value| files.path(&value));
     let tls = top.take("tls").and_then(|value| value.section("[tls]"));
-    let tls = tls.map_or_else(Tls::default, |section| read_tls(section, files));
+    let tls = tls.map_or_else(Tls::default, |section| tls::read(section, files));
     let proxies = proxy::read(&mut top, files);
     let builder = read_targets(&mut top, &common, &router, files, problems);
     top.finish();
@@ -81,23 +80,29 @@ fn read_targets<'a>(
     problems: &'a Problems<'a>,
 ) -> Builder<'a> {
     let mut builder = Builder::new(problems);
-    for section in top.take("cloudflare").map_or_else(Vec::new, |value| value.sections("[cloudflare]", true))
-    {
-        cloudflare::read(section, common, router, files, problems, &mut builder);
-    }
-    for section in top.take("urls").map_or_else(Vec::new, |value| value.sections("[[urls]]", false)) {
+    let all = sections(top, "cloudflare", "[cloudflare]", true);
+    cloudflare::read(all, common, router, files, problems, &mut builder);
+    for section in sections(top, "urls", "[[urls]]", false) {
         requests::read(section, common, router, files, problems, &mut builder);
     }
-    for section in top.take("dyndns").map_or_else(Vec::new, |value| value.sections("[[dyndns]]", false)) {
-        dyndns::read(section, common, router, files, problems, &mut builder);
-    }
-    for section in top.take("rfc2136").map_or_else(Vec::new, |value| value.sections("[[rfc2136]]", true)) {
-        rfc2136::read(section, common, router, files, problems, &mut builder);
-    }
-    for section in top.take("runs").map_or_else(Vec::new, |value| value.sections("[[runs]]", false)) {
+    let all = sections(top, "dyndns", "[[dyndns]]", false);
+    dyndns::read(all, common, router, files, problems, &mut builder);
+    let all = sections(top, "rfc2136", "[[rfc2136]]", true);
+    rfc2136::read(all, common, router, files, problems, &mut builder);
+    for section in sections(top, "runs", "[[runs]]", false) {
         programs::read(section, common, router, problems, &mut builder);
     }
     builder
+}
+
+/// The `[[what]]` of `key`; with `single`, also a `[what]`.
+fn sections<'a>(
+    top: &mut Section<'a>,
+    key: &'static str,
+    what: &'static str,
+    single: bool,
+) -> Vec<Section<'a>> {
+    top.take(key).map_or_else(Vec::new, |value| value.sections(what, single))
 }
 
 fn read_interval(value: &Value<'_>) -> Option<Duration> {
@@ -113,52 +118,4 @@ fn read_interval(value: &Value<'_>) -> Option<Duration> {
         return value.refuse("expected at least 1 second (0.0167 minutes)");
     }
     Some(interval)
-}
-
-fn read_tls(mut section: Section<'_>, files: &Files<'_>) -> Tls {
-    let ca_file = section.take("ca_file");
-    let found = ca_file.and_then(|value| read_certificates(&value, files));
-    let builtin = section.take("builtin_roots");
-    let builtin_roots = builtin.and_then(|value| value.flag()).unwrap_or(true);
-    if let Some(value) = builtin.filter(|_| !builtin_roots && ca_file.is_none()) {
-        value.refuse::<()>("without ca_file, no server could be trusted");
-    }
-    let client = read_client(&mut section, files);
-    section.finish();
-    let (ca_file, extra_roots) = found.unzip();
-    Tls { ca_file, extra_roots, builtin_roots, client }
-}
-
-/// Each key is a path, or the PEM text itself.
-fn read_client(section: &mut Section<'_>, files: &Files<'_>) -> Option<ClientCertificate> {
-    let certificate = section.take("client_cert");
-    let key = match (section.take("client_key"), section.take("client_key_file")) {
-        (Some(_), Some(file)) => {
-            return file.refuse_key("\"client_key\" is given too; keep one of the two");
-        }
-        (key, file) => key.or(file),
-    };
-    let (certificate, key) = match (certificate, key) {
-        (Some(certificate), Some(key)) => (certificate, key),
-        (None, None) => return None,
-        (Some(value), None) => return value.refuse_key("needs its private key, client_key"),
-        (None, Some(value)) => return value.refuse_key("needs its certificate, client_cert"),
-    };
-    let certificate_text = files.pem(&certificate, "CERTIFICATE-----");
-    let key_text = files.pem(&key, "PRIVATE KEY-----");
-    let ((certificate_file, certificate), (key_file, key)) = certificate_text.zip(key_text)?;
-    if key_file.is_none() {
-        files.saw_inline_secret();
-    }
-    Some(ClientCertificate { certificate_file, certificate, key_file, key: Secret::new(key) })
-}
-
-fn read_certificates(value: &Value<'_>, files: &Files<'_>) -> Option<(PathBuf, String)> {
-    let (path, text) = files.read(value)?;
-    let begins = text.find("-----BEGIN CERTIFICATE-----");
-    let ends = text.find("-----END CERTIFICATE-----");
-    match begins.zip(ends) {
-        Some((begins, ends)) if begins < ends => Some((path, text)),
-        _ => value.refuse("expected certificates in PEM form (-----BEGIN CERTIFICATE-----) in this file"),
-    }
 }

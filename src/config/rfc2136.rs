@@ -1,14 +1,17 @@
 //! `[[rfc2136]]` and `[[rfc2136.records]]`.
 
+mod key_file;
+
+use self::key_file::{WrittenKey, keys};
 use super::builder::{Builder, Draft};
 use super::common::Common;
+use super::describe::{Entries, HIDDEN, Page, quoted};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
-use super::key_file::{WrittenKey, keys};
 use super::problems::Problems;
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Group, Rfc2136, Rfc2136Record};
+use super::{Config, Group};
 use crate::dns::name::Name;
 use crate::dns::server::{Host, Server, Transport};
 use crate::dns::tsig::{Algorithm, Key};
@@ -21,8 +24,69 @@ const MAX_TTL: u32 = 604_800;
 
 const RECORDS: &str = "[[rfc2136.records]]";
 
-/// Reads one section with its records.
+/// An `[[rfc2136]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rfc2136 {
+    /// The zone's primary; `None`: the one that the zone names.
+    pub server: Option<Server>,
+    /// The zone; `None`: found from the records' names.
+    pub zone: Option<Name>,
+    /// What updates are signed with; `None`: they are not.
+    pub key: Option<Key>,
+    /// Seconds.
+    pub ttl: u32,
+    /// Over what the server is asked.
+    pub transport: Transport,
+    /// The records; none occurs twice.
+    pub records: Vec<Rfc2136Record>,
+}
+
+/// An `[[rfc2136.records]]` section.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rfc2136Record {
+    /// The full name.
+    pub name: Name,
+    /// AAAA instead of A.
+    pub aaaa: bool,
+}
+
+impl Rfc2136 {
+    /// Writes it as TOML, its secret hidden.
+    pub(super) fn write(&self, config: &Config, page: &mut Page, target: &Entries<'_>) {
+        page.header("[[rfc2136]]");
+        page.maybe("server", self.server.as_ref().map(|server| quoted(&server.to_string())));
+        page.maybe("zone", self.zone.as_ref().map(|zone| quoted(&zone.to_string())));
+        if let Some(key) = &self.key {
+            page.entry("key", quoted(&key.name.to_string()));
+            page.entry("algorithm", quoted(key.algorithm.name()));
+            page.entry("secret", quoted(HIDDEN));
+        }
+        page.entry("ttl", self.ttl);
+        page.maybe("transport", self.transport.name().map(quoted));
+        for (entry, record) in self.records.iter().enumerate() {
+            page.header("[[rfc2136.records]]");
+            page.entry("name", quoted(&record.name.to_string()));
+            page.entry("type", quoted(if record.aaaa { "AAAA" } else { "A" }));
+            config.write_common(page, target(entry));
+        }
+    }
+}
+
+/// Reads the sections, with their records.
 pub(super) fn read<'a>(
+    sections: Vec<Section<'a>>,
+    common: &Common<'a>,
+    router: &Router,
+    files: &Files<'_>,
+    problems: &Problems<'_>,
+    builder: &mut Builder<'a>,
+) {
+    for section in sections {
+        read_section(section, common, router, files, problems, builder);
+    }
+}
+
+fn read_section<'a>(
     mut section: Section<'a>,
     common: &Common<'a>,
     router: &Router,

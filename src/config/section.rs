@@ -16,7 +16,7 @@ const MAX_SHOWN: usize = 60;
 
 /// A table, and what has been asked of it so far.
 pub(super) struct Section<'a> {
-    what: &'static str,
+    pub(super) what: &'static str,
     at: usize,
     left: Vec<Value<'a>>,
     known: Vec<&'static str>,

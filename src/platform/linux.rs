@@ -29,15 +29,21 @@ const MAX_MESSAGES: usize = 4096;
 /// The kernel writes dumps in pieces of at most this size.
 const BUFFER: usize = 32 * 1024;
 
+/// Room for a message about a change; a longer one counts as a change. It is small
+/// because it is kept for as long as the program runs.
+const CHANGE: usize = 2048;
+
 /// How often a dump that changed under way is asked for again.
 const TRIES: u32 = 3;
 
+// By way of `self`: a sandbox may hide all of /proc but processes (systemd's
+// `ProcSubset=pid`), and the link /proc/net with it.
 pub(super) fn default_route() -> Option<DefaultRoute> {
-    routes::ipv4_default(&read("/proc/net/route")?)
+    routes::ipv4_default(&read("/proc/self/net/route")?)
 }
 
 pub(super) fn default_interface_v6() -> Option<String> {
-    routes::ipv6_default_interface(&read("/proc/net/ipv6_route")?)
+    routes::ipv6_default_interface(&read("/proc/self/net/ipv6_route")?)
 }
 
 fn read(path: &str) -> Option<String> {
@@ -49,14 +55,15 @@ fn read(path: &str) -> Option<String> {
 
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     let socket = open()?;
-    let links: HashMap<u32, Link> = dump(&socket, Dump::Links)?
+    let mut buffer = vec![0; BUFFER];
+    let links: HashMap<u32, Link> = dump(&socket, Dump::Links, &mut buffer)?
         .into_iter()
         .filter_map(|message| match message {
             Message::Link(link) => Some((link.index, link)),
             _ => None,
         })
         .collect();
-    let addresses = dump(&socket, Dump::Addresses)?;
+    let addresses = dump(&socket, Dump::Addresses, &mut buffer)?;
     Ok(addresses
         .into_iter()
         .filter_map(|message| match message {
@@ -92,12 +99,12 @@ fn open() -> io::Result<OwnedFd> {
 }
 
 /// A whole dump; asked for again when it changed under way.
-fn dump(socket: &OwnedFd, what: Dump) -> io::Result<Vec<Message>> {
+fn dump(socket: &OwnedFd, what: Dump, buffer: &mut [u8]) -> io::Result<Vec<Message>> {
     let mut messages = Vec::new();
     for attempt in 1..=TRIES {
         // Each dump of this socket has a number of its own.
         let sequence = attempt.saturating_add(if what == Dump::Links { 0 } else { TRIES });
-        messages = dump_once(socket, what, sequence)?;
+        messages = dump_once(socket, what, sequence, buffer)?;
         if !messages.contains(&Message::Interrupted) {
             break;
         }
@@ -105,14 +112,13 @@ fn dump(socket: &OwnedFd, what: Dump) -> io::Result<Vec<Message>> {
     Ok(messages)
 }
 
-fn dump_once(socket: &OwnedFd, what: Dump, sequence: u32) -> io::Result<Vec<Message>> {
+fn dump_once(socket: &OwnedFd, what: Dump, sequence: u32, buffer: &mut [u8]) -> io::Result<Vec<Message>> {
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(socket, &message::request(what, sequence), SendFlags::empty(), &kernel)?;
     let started = Instant::now();
-    let mut buffer = vec![0; BUFFER];
     let mut messages = Vec::new();
     while started.elapsed() < TIME && messages.len() < MAX_MESSAGES {
-        let (_, length, sender) = recvfrom(socket, buffer.as_mut_slice(), RecvFlags::empty())?;
+        let (_, length, sender) = recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
         // Other processes may write to this socket too.
         if sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok()) != Some(kernel) {
             continue;
@@ -147,7 +153,7 @@ impl Changes {
     pub(super) fn wait(&mut self) -> io::Result<()> {
         let mut flags = RecvFlags::empty();
         let mut found = false;
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = [0; CHANGE];
         loop {
             match recvfrom(&self.0, buffer.as_mut_slice(), flags) {
                 Ok((_, length, sender)) => {
@@ -155,7 +161,8 @@ impl Changes {
                     // Only the kernel has the number 0.
                     let from_kernel = kernel.is_some_and(|kernel| kernel.pid() == 0);
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    found |= from_kernel && message::tells_a_change(datagram);
+                    let cut = length >= CHANGE;
+                    found |= from_kernel && (cut || message::tells_a_change(datagram));
                 }
                 // Nothing more at the moment.
                 Err(Errno::AGAIN) if found => return Ok(()),

@@ -3,9 +3,9 @@
 //! It sleeps until a look tells it something, an event comes or a renewal is due.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::client;
 use super::envelope::Request;
 use super::event::{Ask, Expected, Granted, Sid};
 use super::listener::{Listener, OnEvent};
-use super::subscription::{Failure, Notice, Seen, Step, Subscription};
+use super::subscription::{Failure, Notice, Seen, Step, Subscription, Told};
 use crate::platform;
 use crate::url::LanUrl;
 
@@ -57,6 +57,8 @@ enum Note {
 pub struct Keeper {
     notes: Sender<Note>,
     restarted: Arc<AtomicBool>,
+    told: Mutex<Told>,
+    event_came: Arc<AtomicBool>,
 }
 
 impl Keeper {
@@ -66,6 +68,7 @@ impl Keeper {
     pub fn start(clock: Clock, hint: OnEvent, say: impl Fn(&Notice) + Send + 'static) -> Self {
         let (sender, notes) = mpsc::channel();
         let restarted = Arc::new(AtomicBool::new(false));
+        let event_came = Arc::new(AtomicBool::new(false));
         let mut work = Work {
             subscription: Subscription::default(),
             listener: None,
@@ -73,19 +76,24 @@ impl Keeper {
             notes,
             sender: sender.clone(),
             event_noted: Arc::new(AtomicBool::new(false)),
+            event_came: Arc::clone(&event_came),
             restarted: Arc::clone(&restarted),
             hint,
         };
         let thread = thread::Builder::new().name("subscription".to_owned()).stack_size(STACK);
         // Without it, polling notices changes.
         drop(thread.spawn(move || work.run(&say)));
-        Self { notes: sender, restarted }
+        Self { notes: sender, restarted, told: Mutex::default(), event_came }
     }
 
-    /// Says what a look found.
+    /// Says what a look found. The thread is not woken to hear the same again.
     pub fn looked(&self, seen: Seen) {
-        // The thread lives as long as the program.
-        let _ = self.notes.send(Note::Looked(seen));
+        let stirred =
+            self.event_came.swap(false, Ordering::Relaxed) || self.restarted.load(Ordering::Relaxed);
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).is_new(&seen, stirred) {
+            // The thread lives as long as the program.
+            let _ = self.notes.send(Note::Looked(seen));
+        }
     }
 
     /// Says that the gateway seems to have restarted. The next look that reaches it
@@ -103,6 +111,8 @@ struct Work {
     sender: Sender<Note>,
     /// An event is among the notes: a flood must not fill them.
     event_noted: Arc<AtomicBool>,
+    /// An event has come since the last look.
+    event_came: Arc<AtomicBool>,
     restarted: Arc<AtomicBool>,
     hint: OnEvent,
 }
@@ -189,8 +199,9 @@ impl Work {
 
     fn on_event(&self) -> OnEvent {
         let (hint, pending) = (Arc::clone(&self.hint), Arc::clone(&self.event_noted));
-        let notes = self.sender.clone();
+        let (notes, came) = (self.sender.clone(), Arc::clone(&self.event_came));
         Arc::new(move || {
+            came.store(true, Ordering::Relaxed);
             hint();
             if !pending.swap(true, Ordering::Relaxed) {
                 // Fails when nobody waits for events any more.

@@ -57,6 +57,22 @@ impl Seen {
     }
 }
 
+/// What a [`Subscription`] has been told, so that nobody wakes it to tell it again.
+#[derive(Debug, Default)]
+pub struct Told(Option<Seen>);
+
+impl Told {
+    /// Whether this look says something new. After an event, or a restart of the
+    /// gateway (`stirred`), it does, whatever it found.
+    pub fn is_new(&mut self, seen: &Seen, stirred: bool) -> bool {
+        if !stirred && self.0.as_ref() == Some(seen) {
+            return false;
+        }
+        self.0 = Some(seen.clone());
+        true
+    }
+}
+
 /// What to send now.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Step {
@@ -326,6 +342,17 @@ mod tests {
 
     fn unreached() -> Seen {
         Seen { reached: false, events: None, ipv4: None }
+    }
+
+    #[test]
+    fn a_look_that_found_the_same_is_told_again_only_when_something_stirred() {
+        let mut told = Told::default();
+        assert!(told.is_new(&seen(1), false));
+        assert!(!told.is_new(&seen(1), false));
+        assert!(told.is_new(&seen(1), true));
+        assert!(told.is_new(&unreached(), false));
+        assert!(told.is_new(&seen(1), false), "the gateway was away in between");
+        assert!(told.is_new(&seen(2), false) && !told.is_new(&seen(2), false));
     }
 
     fn granted(name: &str, seconds: u64) -> Granted {

@@ -14,10 +14,9 @@ mod request;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-pub(super) use self::answer::wait;
 use self::answer::{Sent, Verdict, worse};
 pub use self::request::zone;
-use super::{Failure, Outcome, Reply, Request, Step, Task};
+use super::{Failure, Outcome, Reply, Request, Step, Talk, Task};
 use crate::address::Addresses;
 use crate::config;
 
@@ -47,27 +46,18 @@ struct Parcel {
     addresses: Addresses,
 }
 
-impl Dyndns {
-    /// An updater that knows nothing yet.
-    #[must_use]
-    pub fn new(config: config::Dyndns) -> Self {
-        Self { config, held: HashMap::new(), one_by_one: false, job: Job::default() }
-    }
-
-    /// Begins a job and forgets an unfinished one.
-    pub fn start(&mut self, tasks: &[Task]) {
+impl Talk for Dyndns {
+    fn start(&mut self, tasks: Vec<Task>) {
         self.job = Job::default();
         for task in tasks {
             self.job.outcomes.insert(task.entry, None);
-            for addresses in self.parts(task) {
+            for addresses in self.parts(&task) {
                 self.enqueue(task.entry, addresses);
             }
         }
     }
 
-    /// The first call of a job gives a request, the following ones take its
-    /// reply.
-    pub fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
+    fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
         if let (Some(parcel), Some(reply)) = (self.job.sent.take(), reply) {
             let hosts = self.hosts(&parcel);
             let sent = Sent { config: &self.config, hosts: &hosts, addresses: &parcel.addresses };
@@ -83,6 +73,30 @@ impl Dyndns {
         let request = self.request(&parcel);
         self.job.sent = Some(parcel);
         Step::Send(request)
+    }
+}
+
+impl config::Dyndns {
+    /// The updater of this account.
+    #[must_use]
+    pub fn updater(&self) -> Box<dyn Talk> {
+        Box::new(Dyndns::new(self.clone()))
+    }
+
+    /// What a job would do, for people.
+    #[must_use]
+    pub fn intent(&self, task: &Task) -> String {
+        let preset = self.preset.name.as_str();
+        let whose = if preset.is_empty() { "a dyndns2 server" } else { preset };
+        format!("send {} to {whose}", task.addresses)
+    }
+}
+
+impl Dyndns {
+    /// An updater that knows nothing yet.
+    #[must_use]
+    pub fn new(config: config::Dyndns) -> Self {
+        Self { config, held: HashMap::new(), one_by_one: false, job: Job::default() }
     }
 
     fn request(&self, parcel: &Parcel) -> Request {

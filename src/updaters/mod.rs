@@ -3,12 +3,16 @@
 //! An updater is pure: it turns wanted addresses and a server's replies into
 //! requests and outcomes. `web.rs` and `process.rs` perform what it asks for.
 
+#[cfg(feature = "cloudflare")]
 pub mod cloudflare;
+#[cfg(feature = "dyndns")]
 pub mod dyndns2;
 pub mod idn;
 pub mod placeholders;
+#[cfg(feature = "dyndns")]
 pub mod providers;
 pub mod quote;
+#[cfg(feature = "rfc2136")]
 pub mod rfc2136;
 pub mod run;
 pub mod url;
@@ -56,7 +60,16 @@ pub struct Task {
     pub old: Addresses,
 }
 
-/// What an updater wants done next.
+/// An updater that talks to a web server.
+pub trait Talk: Send {
+    /// Begins a job and forgets an unfinished one.
+    fn start(&mut self, tasks: Vec<Task>);
+
+    /// The first call of a job gives a request, the following ones take its reply.
+    fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step;
+}
+
+/// What such an updater wants done next.
 #[derive(Debug)]
 pub enum Step {
     /// Send this and call again with the reply.

@@ -47,6 +47,14 @@ pub enum Ended {
     Failed(String),
 }
 
+impl config::Run {
+    /// What a job would do, for people; arguments may be secret.
+    #[must_use]
+    pub fn intent(&self, task: &Task) -> String {
+        format!("run {:?} with {}", self.cmd.first().map_or("", String::as_str), task.addresses)
+    }
+}
+
 /// What to start for `task`.
 #[must_use]
 pub fn plan(run: &config::Run, task: &Task) -> Plan {

@@ -5,12 +5,13 @@
 //! even where the status says 200. Words are compared whole and as documented:
 //! "good" in an HTML page is no success. Left out: regular expressions.
 
+use std::collections::VecDeque;
+use std::mem;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::dyndns2::wait;
 use super::quote::quoted;
-use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Task, placeholders};
+use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Talk, Task, placeholders};
 use crate::config;
 
 /// After what only a person can mend, on the other side; also what dyndns2
@@ -18,6 +19,8 @@ use crate::config;
 const PERSON: Duration = Duration::from_secs(30 * 60);
 /// After 429 without `Retry-After`.
 const LIMITED: Duration = Duration::from_secs(5 * 60);
+/// The longest wait that `w<n>h` may ask for.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Lines of an answer that are looked at: one for each host name.
 const MAX_LINES: usize = 20;
 
@@ -25,31 +28,49 @@ const MAX_LINES: usize = 20;
 #[derive(Debug)]
 pub struct Url {
     config: config::Url,
-    task: Option<Task>,
+    tasks: VecDeque<Task>,
+    outcomes: Vec<(usize, Outcome)>,
 }
 
 impl Url {
     /// An updater that has nothing to do yet.
     #[must_use]
     pub fn new(config: config::Url) -> Self {
-        Self { config, task: None }
+        Self { config, tasks: VecDeque::new(), outcomes: Vec::new() }
+    }
+}
+
+impl Talk for Url {
+    fn start(&mut self, tasks: Vec<Task>) {
+        self.tasks = tasks.into();
+        self.outcomes.clear();
     }
 
-    /// Begins a job; [`Url::next`] says what to send.
-    pub fn start(&mut self, task: Task) {
-        self.task = Some(task);
-    }
-
-    /// The first call of a job gives the request, the second takes its reply.
-    pub fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
-        match (self.task, reply) {
-            (None, _) => Step::Done(Vec::new()),
-            (Some(task), None) => Step::Send(request(&self.config, &task)),
-            (Some(task), Some(reply)) => {
-                self.task = None;
-                Step::Done(vec![(task.entry, judge(&self.config, &task, reply))])
-            }
+    fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
+        if let Some(reply) = reply
+            && let Some(task) = self.tasks.pop_front()
+        {
+            self.outcomes.push((task.entry, judge(&self.config, &task, reply)));
         }
+        match self.tasks.front() {
+            Some(task) => Step::Send(request(&self.config, task)),
+            None => Step::Done(mem::take(&mut self.outcomes)),
+        }
+    }
+}
+
+impl config::Url {
+    /// The updater of this section.
+    #[must_use]
+    pub fn updater(&self) -> Box<dyn Talk> {
+        Box::new(Url::new(self.clone()))
+    }
+
+    /// What a job would do, for people; secrets stay hidden.
+    #[must_use]
+    pub fn intent(&self, task: &Task) -> String {
+        let shown = placeholders::fill(&config::hidden_url(self.url.reveal()), &task.addresses);
+        format!("send {} {shown}", self.method)
     }
 }
 
@@ -169,6 +190,23 @@ fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Optio
     Some(blocked(format!("{what} ({}); {todo}", said())))
 }
 
+/// `w60s`, `w5m`, `w1h`.
+pub(super) fn wait(word: &str) -> Option<Duration> {
+    let rest = word.strip_prefix('w')?;
+    let (digits, unit) = rest.split_at_checked(rest.len().checked_sub(1)?)?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let unit: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        _ => return None,
+    };
+    let seconds = digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit);
+    Some(Duration::from_secs(seconds).min(MAX_WAIT))
+}
+
 /// What a server might say back to us: whatever stands in the URL behind its
 /// host, in a header or in the body, as written and with `%40` as `@`. The
 /// addresses are no secrets.
@@ -247,7 +285,7 @@ mod tests {
     #[test]
     fn a_job_is_one_request() {
         let mut url = Url::new(url(None));
-        url.start(task());
+        url.start(vec![task()]);
         let Step::Send(request) = url.next(None) else { panic!("no request") };
         assert_eq!(
             request.url,

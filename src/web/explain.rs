@@ -5,19 +5,25 @@
 use std::io;
 use std::time::Duration;
 
-use rustls::{AlertDescription, CertificateError};
 use ureq::Error;
+
+use super::tls;
+use crate::parts;
 
 /// A half sentence that follows the host's name.
 pub(super) fn explain(error: &Error, timeout: Duration) -> String {
+    if let Some(why) = tls::explain(error) {
+        return why;
+    }
     match error {
         Error::Timeout(_) => format!("no complete answer within {} s", timeout.as_secs_f64()),
         Error::HostNotFound => {
             "its address could not be found; check the name and this machine's DNS".to_owned()
         }
         Error::Io(error) => explain_io(error),
-        Error::Rustls(error) => explain_tls(error),
         Error::Tls(_) => "TLS needs a host name that can stand in a certificate".to_owned(),
+        // The configuration has no such URL; a server may send us to one.
+        Error::TlsRequired => parts::left_out("tls").unwrap_or_else(|| "it needs TLS".to_owned()),
         // Our own words, see tunnel.rs.
         Error::ConnectProxyFailed(why) => format!("the proxy {why}"),
         Error::LargeResponseHeader(..) => "the head of its answer is too long".to_owned(),
@@ -28,9 +34,6 @@ pub(super) fn explain(error: &Error, timeout: Duration) -> String {
 }
 
 fn explain_io(error: &io::Error) -> String {
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return explain_tls(tls);
-    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
@@ -46,45 +49,4 @@ fn explain_io(error: &io::Error) -> String {
         // The system's words, or std's; neither knows our URL.
         _ => format!("the connection failed ({error})"),
     }
-}
-
-fn explain_tls(error: &rustls::Error) -> String {
-    let what = match error {
-        rustls::Error::InvalidCertificate(error) => return explain_certificate(error),
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it wants a client certificate; set client_cert and client_key in [tls]"
-        }
-        rustls::Error::AlertReceived(alert) => return format!("it refused our TLS connection ({alert:?})"),
-        rustls::Error::PeerIncompatible(_) => "it offers neither TLS 1.2 nor 1.3 with a cipher that we know",
-        rustls::Error::InvalidMessage(_) => "it does not speak TLS on this port",
-        rustls::Error::NoCertificatesPresented => "it shows no certificate",
-        _ => "the TLS connection failed",
-    };
-    what.to_owned()
-}
-
-fn explain_certificate(error: &CertificateError) -> String {
-    let what = match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired, or this machine's clock is wrong"
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not yet valid: check this machine's clock"
-        }
-        CertificateError::UnknownIssuer => {
-            "its certificate comes from an unknown issuer; for a CA of your own set ca_file in [tls]"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is for another name"
-        }
-        CertificateError::Revoked => "its certificate has been revoked",
-        CertificateError::Other(error) if error.to_string().contains("CaUsedAsEndEntity") => {
-            "its certificate is that of a CA; it needs one of its own, with CA:FALSE"
-        }
-        CertificateError::BadSignature => {
-            "its certificate is not signed by the CA that it names; is ca_file that CA's latest?"
-        }
-        _ => "its certificate is not valid",
-    };
-    what.to_owned()
 }

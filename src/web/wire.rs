@@ -6,25 +6,23 @@
 //! HTTP does not get through its proxies as most of them want it.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::{Duration, Instant};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, NextTimeout, Transport, TransportAdapter,
 };
 use ureq::{Error, Timeout};
 
-use super::tunnel;
+use super::{tls, tunnel};
 use crate::address::Family;
 use crate::config::{Proxies, Proxy};
 use crate::secret::Secret;
@@ -109,7 +107,7 @@ fn authority(uri: &Uri) -> String {
 
 /// Puts TLS on TCP where the URL says so, and notes when a request leaves.
 pub(super) struct Wires {
-    pub(super) tls: Arc<ClientConfig>,
+    pub(super) trust: tls::Trust,
     pub(super) proxies: Arc<Proxies>,
     pub(super) sent: Arc<AtomicBool>,
     /// Set when a connection is made, rather than used again.
@@ -135,11 +133,7 @@ impl<In: Transport> Connector<In> for Wires {
         if let Some(proxy) = proxy_for(&self.proxies, details.uri) {
             let authorization = proxy.credentials.as_ref().map(|c| tunnel::basic(c.reveal()));
             if proxy.tls {
-                way = Box::new(Wire {
-                    sent: Arc::default(),
-                    inner: self.secure(details, way, &proxy.host)?,
-                    detour: None,
-                });
+                way = self.trust.secure(details, way, &proxy.host)?;
             }
             if details.needs_tls() {
                 let mut stream = adapter(details, way);
@@ -152,35 +146,16 @@ impl<In: Transport> Connector<In> for Wires {
                 });
             }
         }
-        let inner = if details.needs_tls() {
+        if details.needs_tls() {
             let host = bare_host(details.uri).ok_or(Error::HostNotFound)?;
-            self.secure(details, way, host)?
-        } else {
-            Inner::Plain(way)
-        };
-        Ok(Some(Wire { sent: Arc::clone(&self.sent), inner, detour }))
-    }
-}
-
-impl Wires {
-    fn secure(
-        &self,
-        details: &ConnectionDetails,
-        way: Box<dyn Transport>,
-        host: &str,
-    ) -> Result<Inner, Error> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("not a host name"))?;
-        let mut connection = ClientConnection::new(Arc::clone(&self.tls), name)?;
-        let mut socket = adapter(details, way);
-        connection.complete_io(&mut socket)?;
-        let buffers =
-            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Inner::Tls(Box::new(Tls { buffers, stream: StreamOwned::new(connection, socket) })))
+            way = self.trust.secure(details, way, host)?;
+        }
+        Ok(Some(Wire { sent: Arc::clone(&self.sent), way, detour }))
     }
 }
 
 /// A stream that ends when the time for connecting does.
-fn adapter(details: &ConnectionDetails, way: Box<dyn Transport>) -> TransportAdapter {
+pub(super) fn adapter(details: &ConnectionDetails, way: Box<dyn Transport>) -> TransportAdapter {
     let mut adapter = TransportAdapter::new(way, Arc::clone(&details.current_time));
     adapter.set_timeout(time_left(details));
     adapter
@@ -202,7 +177,7 @@ fn time_left(details: &ConnectionDetails) -> NextTimeout {
 /// A connection to a provider.
 pub(super) struct Wire {
     sent: Arc<AtomicBool>,
-    inner: Inner,
+    way: Box<dyn Transport>,
     detour: Option<Detour>,
 }
 
@@ -210,16 +185,6 @@ pub(super) struct Wire {
 struct Detour {
     authority: String,
     authorization: Option<Secret>,
-}
-
-enum Inner {
-    Plain(Box<dyn Transport>),
-    Tls(Box<Tls>),
-}
-
-struct Tls {
-    buffers: LazyBuffers,
-    stream: StreamOwned<ClientConnection, TransportAdapter>,
 }
 
 impl fmt::Debug for Wire {
@@ -252,45 +217,26 @@ impl Detour {
 
 impl Transport for Wire {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        match &mut self.inner {
-            Inner::Plain(tcp) => tcp.buffers(),
-            Inner::Tls(tls) => &mut tls.buffers,
-        }
+        self.way.buffers()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let begins = !self.sent.swap(true, Ordering::Relaxed);
-        match (&mut self.inner, &self.detour) {
-            (Inner::Plain(tcp), Some(detour)) if begins => detour.send(&mut **tcp, amount, timeout),
-            (Inner::Plain(tcp), _) => tcp.transmit_output(amount, timeout),
-            (Inner::Tls(tls), _) => {
-                tls.stream.sock.set_timeout(timeout);
-                let output = tls.buffers.output().get(..amount).unwrap_or_default();
-                Ok(tls.stream.write_all(output)?)
-            }
+        match &self.detour {
+            Some(detour) if begins => detour.send(&mut *self.way, amount, timeout),
+            _ => self.way.transmit_output(amount, timeout),
         }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        match &mut self.inner {
-            Inner::Plain(tcp) => tcp.await_input(timeout),
-            Inner::Tls(tls) => {
-                tls.stream.sock.set_timeout(timeout);
-                let amount = tls.stream.read(tls.buffers.input_append_buf())?;
-                tls.buffers.input_appended(amount);
-                Ok(amount > 0)
-            }
-        }
+        self.way.await_input(timeout)
     }
 
     fn is_open(&mut self) -> bool {
-        match &mut self.inner {
-            Inner::Plain(tcp) => tcp.is_open(),
-            Inner::Tls(tls) => tls.stream.sock.get_mut().is_open(),
-        }
+        self.way.is_open()
     }
 
     fn is_tls(&self) -> bool {
-        matches!(self.inner, Inner::Tls(_))
+        self.way.is_tls()
     }
 }

@@ -54,8 +54,8 @@ def now():
 class Api(servers.Server):
     """Zones and records, and what the API says about them."""
 
-    def __init__(self, address):
-        super().__init__(address)
+    def __init__(self, address, tls=None):
+        super().__init__(address, tls)
         self.zones = {ZONE: "example.org"}
         self.records = {}
         self.ids = (f"{n:032x}" for n in itertools.count(0x372E6795))

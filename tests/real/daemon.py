@@ -1,11 +1,13 @@
 """The program under test: its configuration, its process, and a program target.
 
-The binary is $DDNS_BIN, else target/release/ddns-update-daemon.
+The binary is $DDNS_BIN, else target/release/ddns-update-daemon. $DDNS_RUNNER is
+what starts it, if not the kernel: the words of an emulator's command.
 """
 
 import functools
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from lab import run, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("DDNS_BIN", ROOT / "target" / "release" / "ddns-update-daemon"))
+PROGRAM = [*shlex.split(os.environ.get("DDNS_RUNNER", "")), str(BINARY)]
 # Minutes; 1.2 s, so that tests need not wait.
 INTERVAL = 0.02
 
@@ -41,7 +44,7 @@ def write_config(lab, sections, name="config.toml", state="state", **top):
 def start(lab, config, *args, **environment):
     """Starts the daemon in the client's namespace."""
     env = {"PATH": os.environ["PATH"], "HOME": str(lab.dir), **environment}
-    daemon = lab.start(lab.client, [BINARY, *args, config], "daemon", env=env)
+    daemon = lab.start(lab.client, [*PROGRAM, *args, config], "daemon", env=env)
     lab.daemons.append(daemon)
     return daemon
 
@@ -55,9 +58,10 @@ def wait_for_answers(daemon, address, targets=1):
     wait_for(lambda: daemon.log().count(f" {address} (") >= targets, f"{targets} answers to {address} are logged")
 
 
-def command(lab, *args, seconds=60):
+def command(lab, *args, seconds=60, **environment):
     """Runs the program to its end in the client's namespace: status, stdout, stderr."""
-    process = lab.start(lab.client, [BINARY, *args], "command", stdout=lab.dir / f"command-{len(lab.closing)}.out")
+    process = lab.start(lab.client, [*PROGRAM, *args], "command", stdout=lab.dir / f"command-{len(lab.closing)}.out",
+                        env={**os.environ, **environment})
     lab.daemons.append(process)
     wait_for(lambda: not process.alive(), f"{' '.join(map(str, args))} ends", seconds)
     return process.popen.returncode, process.out(), process.log()
@@ -114,4 +118,4 @@ def cloudflare_section(front, records, zone_id=ZONE):
 
 @functools.cache
 def version():
-    return run(str(BINARY), "--version").strip()
+    return run(*PROGRAM, "--version").strip()

@@ -139,7 +139,7 @@ class Lab:
         remove_leftovers()
         for name in (self.client, self.gateway, self.provider):
             self.add_namespace(name)
-        self.ip("gw", "link add lan0 type bridge mcast_snooping 0")
+        self.ip("gw", "link add lan0 type bridge mcast_snooping 0 forward_delay 0")
         self.ip("gw", f"addr add {GATEWAY}/24 dev lan0", "link set lan0 up", "route add 224.0.0.0/4 dev lan0")
         self.attach(self.client, CLIENT)
         self.ip("cl", f"route add default via {GATEWAY}")
@@ -183,11 +183,11 @@ class Lab:
 
     # -- the gateway -------------------------------------------------------
 
-    def start_upnpd(self, port=5000, igd1=False, namespace=None, lan="lan0", wan="wan0"):
-        """Starts miniupnpd in the gateway (or another namespace)."""
+    def start_upnpd(self, port=5000, igd1=False, namespace=None, lan="lan0", wan="wan0", notify=30):
+        """Starts miniupnpd in the gateway (or another namespace); it announces itself every `notify` seconds."""
         conf = self.dir / f"miniupnpd-{secrets.token_hex(3)}.conf"
         conf.write_text(UPNPD_CONF.format(
-            lan=lan, wan=wan, port=port, uuid=f"11112222-3333-4444-5555-{secrets.token_hex(6)}",
+            lan=lan, wan=wan, port=port, notify=notify, uuid=f"11112222-3333-4444-5555-{secrets.token_hex(6)}",
             igd1="yes" if igd1 else "no", lease=conf.with_suffix(".leases")))
         command = ["miniupnpd", "-d", "-f", conf, "-P", conf.with_suffix(".pid")]
         process = self.start(namespace or self.gateway, command, "miniupnpd")
@@ -292,7 +292,7 @@ enable_upnp=yes
 enable_natpmp=yes
 secure_mode=yes
 system_uptime=yes
-notify_interval=30
+notify_interval={notify}
 uuid={uuid}
 min_lifetime=120
 max_lifetime=86400

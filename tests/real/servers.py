@@ -33,6 +33,7 @@ class Request:
     query: dict
     headers: dict
     body: str
+    peer: str = ""
     at: float = field(default_factory=time.monotonic)
     status: int = 0
 
@@ -104,7 +105,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = {key: values[-1] for key, values in parse_qs(url.query, keep_blank_values=True).items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.server.respond(Request(self.command, url.path, query, headers, body))
+        answer = self.server.respond(Request(self.command, url.path, query, headers, body, self.client_address[0]))
         if answer is None:
             return self.reset()
         self.answer(*answer)
@@ -155,19 +156,32 @@ def provider(lab, tls=None):
     return server
 
 
-def certificate(lab):
-    """A test CA with a certificate for the provider; server context, CA file."""
-    folder = lab.dir
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+RSA = ("-newkey", "rsa:2048", "-nodes")
+
+
+def certificate(lab, name=".", key=EC, names=()):
+    """A test CA with a certificate for the provider's address and `names`; server context, CA file.
+
+    They are in the folder `name` of the lab's.
+    """
+    folder = lab.dir / name
+    folder.mkdir(exist_ok=True)
     run("openssl", "req", "-x509", *key, "-days", "30", "-subj", "/CN=lab CA", "-keyout", "ca.key", "-out", "ca.pem",
         "-addext", "keyUsage=critical,keyCertSign", cwd=folder)
-    run("openssl", "req", *key, "-subj", "/CN=provider", "-keyout", "server.key", "-out", "server.csr", cwd=folder)
-    (folder / "server.ext").write_text(f"subjectAltName=IP:{PROVIDER}\nbasicConstraints=CA:FALSE\n")
-    run("openssl", "x509", "-req", "-days", "30", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-        "-CAcreateserial", "-extfile", "server.ext", "-out", "server.pem", cwd=folder)
+    subject = ",".join([f"IP:{PROVIDER}", *(f"DNS:{host}" for host in names)])
+    sign(folder, "server", key, f"subjectAltName={subject}\nbasicConstraints=CA:FALSE\n")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
     return context, folder / "ca.pem"
+
+
+def sign(folder, name, key, extensions):
+    """A key `name.key` and its certificate `name.pem` by the CA in this folder."""
+    run("openssl", "req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr", cwd=folder)
+    (folder / f"{name}.ext").write_text(extensions)
+    run("openssl", "x509", "-req", "-days", "30", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+        "-CAcreateserial", "-extfile", f"{name}.ext", "-out", f"{name}.pem", cwd=folder)
 
 
 def ask(port, method, target, headers, body=""):

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use self::api::{Api, Record, Zone};
 use self::batch::{MAX_BATCH, Ready};
-use super::{Failure, Outcome, Reply, Request, Step, Task};
+use super::{Failure, Outcome, Reply, Request, Step, Talk, Task};
 use crate::config::{self, CloudflareRecord};
 
 /// After what only a person can mend at Cloudflare.
@@ -119,21 +119,8 @@ enum Call {
     Batch(Vec<Ready>),
 }
 
-impl Cloudflare {
-    /// An updater that knows nothing yet.
-    #[must_use]
-    pub fn new(config: config::Cloudflare) -> Self {
-        let api = Api { url: config.api_url.clone(), token: config.api_token.clone() };
-        let (zones, no_zones) = (Vec::new(), HashSet::new());
-        let mut entries: HashMap<_, Vec<_>> = HashMap::new();
-        for (entry, record) in config.records.iter().enumerate() {
-            entries.entry((record.name.clone(), record.aaaa)).or_default().push(entry);
-        }
-        Self { config, api, entries, zones, no_zones, zone_list: List::Next(1), job: Job::default() }
-    }
-
-    /// Begins a job and forgets an unfinished one.
-    pub fn start(&mut self, tasks: Vec<Task>) {
+impl Talk for Cloudflare {
+    fn start(&mut self, tasks: Vec<Task>) {
         self.job = Job { zones_page: 1, batch_size: MAX_BATCH, ..Job::default() };
         for task in tasks {
             match self.item(&task) {
@@ -143,20 +130,7 @@ impl Cloudflare {
         }
     }
 
-    fn item(&self, task: &Task) -> Result<Item, String> {
-        let record =
-            self.config.records.get(task.entry).ok_or("there is no such record in the configuration")?;
-        let address = if record.aaaa {
-            task.addresses.ipv6.map(IpAddr::V6)
-        } else {
-            task.addresses.ipv4.map(IpAddr::V4)
-        };
-        let address = address.ok_or("there is no address for it")?;
-        Ok(Item { entry: task.entry, record: record.clone(), address, again: false, alone: false })
-    }
-
-    /// The next request; call it with `None` first, then with each reply.
-    pub fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
+    fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
         if let (Some(call), Some(reply)) = (self.job.asked.take(), reply) {
             self.absorb(call, reply);
         }
@@ -183,6 +157,46 @@ impl Cloudflare {
                 return Step::Send(request);
             }
         }
+    }
+}
+
+impl config::Cloudflare {
+    /// The updater of this section.
+    #[must_use]
+    pub fn updater(&self) -> Box<dyn Talk> {
+        Box::new(Cloudflare::new(self.clone()))
+    }
+
+    /// What a job would do, for people.
+    #[must_use]
+    pub fn intent(&self, task: &Task) -> String {
+        format!("set the record to {} at {}", task.addresses, self.api_url)
+    }
+}
+
+impl Cloudflare {
+    /// An updater that knows nothing yet.
+    #[must_use]
+    pub fn new(config: config::Cloudflare) -> Self {
+        let api = Api { url: config.api_url.clone(), token: config.api_token.clone() };
+        let (zones, no_zones) = (Vec::new(), HashSet::new());
+        let mut entries: HashMap<_, Vec<_>> = HashMap::new();
+        for (entry, record) in config.records.iter().enumerate() {
+            entries.entry((record.name.clone(), record.aaaa)).or_default().push(entry);
+        }
+        Self { config, api, entries, zones, no_zones, zone_list: List::Next(1), job: Job::default() }
+    }
+
+    fn item(&self, task: &Task) -> Result<Item, String> {
+        let record =
+            self.config.records.get(task.entry).ok_or("there is no such record in the configuration")?;
+        let address = if record.aaaa {
+            task.addresses.ipv6.map(IpAddr::V6)
+        } else {
+            task.addresses.ipv4.map(IpAddr::V4)
+        };
+        let address = address.ok_or("there is no address for it")?;
+        Ok(Item { entry: task.entry, record: record.clone(), address, again: false, alone: false })
     }
 
     fn send(&mut self, call: Call) -> Option<Request> {

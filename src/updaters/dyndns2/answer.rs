@@ -13,14 +13,13 @@ use crate::config::Dyndns;
 use crate::secret::Secret;
 use crate::updaters::providers::Preset;
 use crate::updaters::quote::quoted;
+use crate::updaters::url::wait;
 use crate::updaters::{Failure, Outcome, Reply};
 
 /// After what only a person can mend, on the other side.
 const PERSON: Duration = Duration::from_secs(30 * 60);
 /// After 429 without `Retry-After`.
 const LIMITED: Duration = Duration::from_secs(5 * 60);
-/// The longest wait that `w<n>h` may ask for.
-const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Lines of an answer that are looked at; the longest list of names is 20.
 const MAX_LINES: usize = 32;
 /// What is searched for the words of a rule, in bytes: such answers are short.
@@ -265,23 +264,6 @@ fn refusal(word: &str) -> Option<(&'static str, &'static str)> {
         "badsys" => ("the service refuses a parameter", "check provider or url"),
         _ => return None,
     })
-}
-
-/// `w60s`, `w5m`, `w1h`.
-pub(in crate::updaters) fn wait(word: &str) -> Option<Duration> {
-    let rest = word.strip_prefix('w')?;
-    let (digits, unit) = rest.split_at_checked(rest.len().checked_sub(1)?)?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let unit: u64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        _ => return None,
-    };
-    let seconds = digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit);
-    Some(Duration::from_secs(seconds).min(MAX_WAIT))
 }
 
 fn retry(why: String, after: Option<Duration>) -> Outcome {

@@ -51,7 +51,7 @@ fn perform(
     tasks: &[Task],
     answers: &[(u16, &str)],
 ) -> (Vec<String>, Vec<(usize, Outcome)>) {
-    updater.start(tasks);
+    updater.start(tasks.to_vec());
     let (mut urls, mut reply) = (Vec::new(), None);
     loop {
         match updater.next(reply) {
@@ -141,7 +141,7 @@ fn a_status_without_a_code_is_judged_by_itself() {
 fn an_unreached_server_may_be_tried_again_soon() {
     let lost = |maybe_done| {
         let mut updater = own();
-        updater.start(&[task(0, both()), task(1, both())]);
+        updater.start(vec![task(0, both()), task(1, both())]);
         updater.next(None);
         let Step::Done(outcomes) = updater.next(Some(Err(Failure { why: "timed out".into(), maybe_done })))
         else {
@@ -192,7 +192,7 @@ fn families_go_by_the_providers_own_way() {
 fn a_service_that_takes_the_asking_address_is_asked_from_the_right_family() {
     let families = |provider: &str, addresses| {
         let mut updater = updater(provider);
-        updater.start(&[task(0, addresses)]);
+        updater.start(vec![task(0, addresses)]);
         let (mut families, mut reply) = (Vec::new(), None);
         while let Step::Send(request) = updater.next(reply) {
             families.push(request.family);
@@ -295,7 +295,7 @@ fn own_urls_get_the_usual_parameters_or_have_their_own() {
         ("https://dyn.example/?h={host}&ip={ips}", true, "?h=a.example.org&ip=192.0.2.1"),
     ] {
         let mut updater = Dyndns::new(account(Preset::own(url, with_user)));
-        updater.start(&[task(0, addresses("192.0.2.1", ""))]);
+        updater.start(vec![task(0, addresses("192.0.2.1", ""))]);
         let Step::Send(request) = updater.next(None) else { panic!("{url}") };
         assert_eq!(request.url, format!("https://dyn.example/{expected}"));
         assert_eq!(request.headers.len(), usize::from(with_user), "{url}");

@@ -76,6 +76,17 @@ pub struct Now {
     pub id: u16,
 }
 
+impl config::Rfc2136 {
+    /// What a job would do, for people.
+    #[must_use]
+    pub fn intent(&self, task: &Task) -> String {
+        match &self.server {
+            Some(server) => format!("set the record to {} at the name server {server}", task.addresses),
+            None => format!("set the record to {} at its zone's primary name server", task.addresses),
+        }
+    }
+}
+
 impl Rfc2136 {
     /// An updater for this section.
     #[must_use]

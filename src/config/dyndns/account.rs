@@ -1,0 +1,69 @@
+//! An account as a value, and as it is shown.
+
+use std::time::Duration;
+
+use crate::config::describe::{HIDDEN, Page, hidden_url, quoted};
+use crate::config::fingerprint::Fingerprint;
+use crate::config::{Config, Group};
+use crate::secret::Secret;
+use crate::updaters::providers::Preset;
+
+/// An account of a dyndns2 service or one of its cousins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dyndns {
+    /// How it is asked; for a server of the user's own made from its URL.
+    pub preset: Preset,
+    /// The URL as it stands in the configuration, for a server of the user's own.
+    pub url: Option<Secret>,
+    /// The user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The token.
+    pub token: Option<Secret>,
+    /// The names in ASCII, lower case, without a dot at the end; one may be empty
+    /// where the credentials decide the name.
+    pub hostnames: Vec<String>,
+}
+
+impl Dyndns {
+    /// The shortest time between two updates.
+    pub(in crate::config) fn pause(&self) -> Duration {
+        self.preset.pause
+    }
+
+    /// Writes all accounts of `config` as TOML, their secrets hidden: a section
+    /// for each name, in the order of the targets; those of one account are one
+    /// group again.
+    #[expect(clippy::unused_self, reason = "a build without dyndns2 has none to write")]
+    pub(in crate::config) fn write_all(&self, config: &Config, page: &mut Page) {
+        for target in &config.targets {
+            let Some(Group::Dyndns(account)) = config.groups.get(target.group) else { continue };
+            page.header("[[dyndns]]");
+            page.entry("name", quoted(&target.name));
+            account.write(page, account.hostnames.get(target.entry).map_or("", String::as_str));
+            config.write_common(page, Some(target));
+        }
+    }
+
+    fn write(&self, page: &mut Page, hostname: &str) {
+        match &self.url {
+            Some(url) => page.entry("url", quoted(&hidden_url(url.reveal()))),
+            None => page.entry("provider", quoted(&self.preset.name)),
+        }
+        page.maybe("hostname", (!hostname.is_empty()).then(|| quoted(hostname)));
+        page.maybe("username", self.username.as_deref().map(quoted));
+        page.maybe("password", self.password.as_ref().map(|_| quoted(HIDDEN)));
+        page.maybe("token", self.token.as_ref().map(|_| quoted(HIDDEN)));
+    }
+}
+
+/// Of the account; its presets may get better without being another one.
+pub(super) fn fingerprint(account: &Dyndns) -> Fingerprint {
+    Fingerprint::new("dyndns")
+        .text(&account.preset.name)
+        .maybe(account.url.as_ref().map(Secret::reveal))
+        .maybe(account.username.as_deref())
+        .maybe(account.password.as_ref().map(Secret::reveal))
+        .maybe(account.token.as_ref().map(Secret::reveal))
+}

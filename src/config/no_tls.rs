@@ -1,0 +1,22 @@
+//! What stands in for `tls.rs` in a build that leaves TLS out: the `[tls]`
+//! section is refused.
+
+use super::describe::Page;
+use super::files::Files;
+use super::left_out;
+use super::section::Section;
+
+/// What the `[tls]` section says: nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Tls {}
+
+impl Tls {
+    #[expect(clippy::unused_self, reason = "as in tls.rs")]
+    pub(super) fn write(&self, _: &mut Page) {}
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as in tls.rs")]
+pub(super) fn read(section: Section<'_>, _: &Files<'_>) -> Tls {
+    left_out::refuse(&section);
+    Tls {}
+}
