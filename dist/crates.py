@@ -88,8 +88,14 @@ def linked(target):
 
 def program(target):
     """The program itself, with what it needs directly."""
-    edges = _tree(target, "normal,no-proc-macro")
-    return next(_crate(id, edges[id]) for id in edges if id[0] == PROGRAM)
+    tree = _tree(target, "normal,no-proc-macro")
+    return next(_crate(id, tree[id]) for id in tree if id[0] == PROGRAM)
+
+
+def wanted_by(target):
+    """For each (name, version) the names of those that want it, to be linked or to be built."""
+    tree = _tree(target, "normal,build")
+    return {id: sorted(name for (name, _), known in tree.items() if id in known["needs"]) for id in tree}
 
 
 def building(target):

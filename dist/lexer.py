@@ -128,17 +128,17 @@ def guards_tests(attribute):
 
 def end_of_item(tokens, at):
     """Behind the item here: its `;` or its closing brace, further attributes included."""
+    while end := end_of_attribute(tokens, at):
+        at = end
     comma = at < len(tokens) and tokens[at].text not in ITEMS
     while at < len(tokens):
-        end = end_of_attribute(tokens, at)
-        if end:
-            at = end
-        elif tokens[at].text == ";" or (comma and tokens[at].text == ","):
+        if tokens[at].text == ";" or (comma and tokens[at].text == ","):
             return at + 1
         elif tokens[at].text in CLOSE:
             return at
         elif tokens[at].text == "{":
-            return matching(tokens, at)
+            end = matching(tokens, at)
+            return end + (end < len(tokens) and tokens[end].text == ";")
         elif tokens[at].text in OPEN:
             at = matching(tokens, at)
         else:
