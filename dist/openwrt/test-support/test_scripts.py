@@ -326,10 +326,14 @@ def test_a_reload_without_a_change_gives_the_same_bytes():
         equal(state.stat().st_ctime_ns, changed, "the flash was written")
 
 
-def test_switched_off_it_leaves_no_secrets_in_ram():
+def test_switched_off_or_stopped_it_leaves_no_secrets_in_ram():
     with Router(program) as router:
         router.configure(ON + RUN)
         router.service("start")
+        router.service("stop")
+        equal(list((router.root / "tmp/etc").iterdir()), [])
+        router.service("restart")
+        equal(router.handed_over()[0]["user"], [NAME], router.log())
         router.configure(RUN)
         router.service("reload")
         equal((router.handed_over()[0], list((router.root / "tmp/etc").iterdir())), (None, []), router.log())
