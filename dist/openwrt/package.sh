@@ -1,5 +1,5 @@
 # What both of OpenWrt's package formats share; sourced by build-ipk and
-# build-apk behind ../lib.sh. `feed/Makefile` installs the same files.
+# build-apk behind ../lib.sh; needs `$caller`, where they were called. `feed/Makefile` installs the same files.
 
 name=ddns-update-daemon
 release=1
@@ -19,7 +19,7 @@ description=(
 # arguments BINARY ARCH OUTDIR: checks what a builder was called with.
 arguments() {
     (($# == 3)) || die "called with $# arguments; expected BINARY OPENWRT_ARCH OUTDIR"
-    binary=$(realpath -e "$1") arch=$2 outdir=$(realpath -m "$3")
+    binary=$(cd "$caller" && realpath -e "$1") arch=$2 outdir=$(cd "$caller" && realpath -m "$3")
     need python3
     python3 dist/openwrt/elf_fits.py "$binary" "$arch" || die "this binary does not fit $arch"
     mkdir -p "$outdir"

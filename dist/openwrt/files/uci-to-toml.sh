@@ -55,7 +55,7 @@ find_kind() {
 # Reads UCI, and what is not for TOML into `enabled`, `config_file`, `user`,
 # `group`, `verbosity` and `unjailed`.
 load_config() {
-	wrong='' globals='' seen=' '
+	wrong='' globals='' seen=' ' given=' '
 	# Of a damaged file, config_load takes what it can and says nothing.
 	if ! uci -q export "$NAME" >/dev/null || ! config_load "$NAME"; then
 		tell err "/etc/config/$NAME cannot be read: see uci show $NAME"
@@ -112,8 +112,15 @@ list_cb() {
 	esac
 }
 
+# `functions.sh` joins both names, so option c of section a_b is also option b_c of
+# section a: the secret of one would become that of the other.
 know_option() {
-	local names='' entry
+	local names='' entry joined=${CONFIG_SECTION}_$1
+	case "$given" in
+	*" $joined=$CONFIG_SECTION "*) ;;
+	*" $joined="*) refuse "$type" "$CONFIG_SECTION" "option $1 clashes with another section's: rename one section" ;;
+	*) given="$given$joined=$CONFIG_SECTION " ;;
+	esac
 	find_kind "$type" "$1"
 	[ -z "$kind" ] || return 0
 	for entry in $(options_of "$type"); do names="$names ${entry#*:}"; done
@@ -251,7 +258,7 @@ write_option() {
 	local kind=$1 key=$2 value length
 	config_get length "$section" "${key}_LENGTH"
 	config_get value "$section" "$key"
-	[ -n "$value" ] || return 0
+	case "$given" in *" ${section}_$key=$section "*) ;; *) return 0 ;; esac
 	case "$kind" in
 	own) ;;
 	text) write_text "$key" "$value" ;;
@@ -280,7 +287,7 @@ write_wrong() {
 	write_text "$key" "$value"
 }
 
-# A single option is a list of one; none is the empty list.
+# A single option is a list of one; none switches a family off.
 write_list() {
 	local items=''
 	if [ -z "$length" ]; then
@@ -288,7 +295,7 @@ write_list() {
 	else
 		config_list_foreach "$section" "$key" add_item
 	fi
-	[ "$items" != ', "none"' ] || items=''
+	case "$key$items" in ipv[46]', "none"') items='' ;; esac
 	printf '%s = [%s]\n' "$key" "${items#, }"
 }
 

@@ -26,7 +26,7 @@ UID = 32768
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 LOGGER = """#!/bin/sh
 while [ $# -gt 1 ]; do shift; done
-echo "$1" >>/tmp/log
+echo "$1" >>/tmp/syslog
 """
 
 
@@ -126,12 +126,12 @@ class Router:
 
     def service(self, action, **options):
         """Calls an action of the init script."""
-        for log in ("log", "procd", "ubus.log"):
+        for log in ("syslog", "procd", "ubus.log"):
             (self.root / "tmp" / log).unlink(missing_ok=True)
         return self.shell(f"{INIT} {action}", **options)
 
     def log(self):
-        log = self.root / "tmp/log"
+        log = self.root / "tmp/syslog"
         return log.read_text(errors="replace") if log.exists() else ""
 
     def toml(self):

@@ -180,7 +180,8 @@ def test_wrong_numbers_and_flags_are_told_by_name():
         text = "".join(uci.section(key, key, **found) for key, found in options.items())
         refused(text, f"section {kind} (config {kind}): option {option}: expected ")
     for option, value in [("interval", "99999999"), ("router_ip", "nonsense"), ("interval", "0")]:
-        refused(uci.section("globals", "globals", enabled="1", **{option: value}) + RUN, f"error: ", option)
+        refused(uci.section("globals", "globals", enabled="1", **{option: value}) + RUN,
+                f"section globals (config globals): {option} = ")
 
 
 def test_check_shows_what_is_wrong_and_what_is_in_force():
@@ -237,6 +238,18 @@ def test_a_single_option_is_a_list_of_one_and_none_an_empty_list():
         equal((config["ipv4"], config["ipv6"]), (["interface"], []))
 
 
+def test_an_option_never_becomes_that_of_another_section():
+    home = uci.section("cloudflare", "home", api_token_file="/root/token", zone_id="0" * 32)
+    other = uci.section("dyndns", "home_api", provider="duckdns", hostname="x.duckdns.org", token="hush")
+    with Router(program) as router:
+        router.put("root/token", "other\n")
+        router.configure(ON + other + home)
+        router.service("start")
+        equal(made(router)["cloudflare"][0].keys(), {"api_token_file", "zone_id"}, router.log())
+    refused(ON + other + home.replace("api_token_file '/root/token'", "api_token 'hush2'"),
+            "section home (config cloudflare): option api_token clashes with another section's")
+
+
 def test_files_that_are_not_there_are_told_without_showing_the_value():
     for path in ("hush", "/no/hush", "/etc"):
         refused(ON + uci.section("cloudflare", "home", api_token_file=path),
@@ -244,7 +257,8 @@ def test_files_that_are_not_there_are_told_without_showing_the_value():
 
 
 def test_the_program_judges_before_it_is_started():
-    refused(ON + uci.section("dyndns", provider="no-ip", hostname="x.example.com"), "error: ", "username")
+    refused(ON + uci.section("cloudflare", "one", api_token="hush") + uci.section("dyndns", "two", provider="no-ip"),
+            "section two (config dyndns): ", "hostname")
     refused(ON, "nothing to update")
 
 
@@ -326,10 +340,14 @@ def test_a_reload_without_a_change_gives_the_same_bytes():
         equal(state.stat().st_ctime_ns, changed, "the flash was written")
 
 
-def test_switched_off_it_leaves_no_secrets_in_ram():
+def test_switched_off_or_stopped_it_leaves_no_secrets_in_ram():
     with Router(program) as router:
         router.configure(ON + RUN)
         router.service("start")
+        router.service("stop")
+        equal(list((router.root / "tmp/etc").iterdir()), [])
+        router.service("restart")
+        equal(router.handed_over()[0]["user"], [NAME], router.log())
         router.configure(RUN)
         router.service("reload")
         equal((router.handed_over()[0], list((router.root / "tmp/etc").iterdir())), (None, []), router.log())
