@@ -121,8 +121,10 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn complain(text: &str) -> ExitCode {
+    // With a priority where systemd reads along, so that the journal shows it as an error.
+    let log = Log::new(Level::Error, Format::Text);
     for line in text.lines() {
-        eprintln!("error: {line}");
+        log.say(Level::Error, line);
     }
     ExitCode::from(WRONG)
 }

@@ -170,7 +170,7 @@ def with_other_default(package, folder):
     control.write_text(control.read_text().replace("Version: 2.0.1-1", "Version: 2.0.2-1"))
     with open(tree / CONFIG.lstrip("/"), "a") as file:
         file.write("# A new example.\n")
-    run("dpkg-deb", "--root-owner-group", "-b", tree, made)
+    run("dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, made)
     return made
 
 
