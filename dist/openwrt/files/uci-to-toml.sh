@@ -137,7 +137,10 @@ refuse() {
 # -- values --------------------------------------------------------------------
 
 # Spelled out: what [:cntrl:] means depends on the locale.
-CONTROLS=$(printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037\177')
+CONTROLS=$(
+	printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020'
+	printf '\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037\177'
+)
 
 # Leaves a text as TOML has it in `quoted`. Only quotation marks, backslashes and
 # control characters differ.

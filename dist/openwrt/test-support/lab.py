@@ -41,7 +41,12 @@ class Notes:
 
 def equal(found, expected, what=""):
     if found != expected:
-        raise AssertionError(f"{what}\nfound    {found!r}\nexpected {expected!r}")
+        raise AssertionError(f"{what}\nfound    {cut(found)}\nexpected {cut(expected)}")
+
+
+def cut(value):
+    text = repr(value)
+    return text if len(text) < 2000 else f"{text[:2000]}..."
 
 
 def contains(text, *pieces):

@@ -64,12 +64,15 @@ class Router:
     def _build(self):
         self.root.chmod(0o755)
         if self.real:
-            shutil.copytree(self.real, self.root, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("dev"))
+            shutil.copytree(self.real, self.root, symlinks=True, dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns("dev"))
         else:
             self._stand_ins()
-        for folder in ("dev", "proc", "etc/config", "etc/init.d", "etc/rc.d", "tmp/etc", "tmp/lock", "tmp/run", "tmp/uci", "usr/share"):
+        for folder in ("dev", "proc", "etc/config", "etc/init.d", "etc/rc.d", "usr/share",
+                       "tmp/etc", "tmp/lock", "tmp/run", "tmp/uci"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
-        self.put("etc/passwd", f"root:x:0:0:root:/root:/bin/ash\n{NAME}:x:{UID}:{UID}::/var/run/{NAME}:/bin/false\n")
+        user = f"{NAME}:x:{UID}:{UID}::/var/run/{NAME}:/bin/false\n"
+        self.put("etc/passwd", f"root:x:0:0:root:/root:/bin/ash\n{user}")
         self.put("etc/group", f"root:x:0:\n{NAME}:x:{UID}:\n")
         self.put("usr/sbin/logger", LOGGER, 0o755)
         (self.root / "tmp").chmod(0o1777)

@@ -120,8 +120,9 @@ def in_jail(router, instance):
     mounts |= {f"/{path.relative_to(router.root)}:ro" for folder in ("lib", "lib64", "usr/lib")
                for path in (router.root / folder).rglob("*.so*") if path.is_file() and not path.is_symlink()}
     mounts |= {f"{instance['command'][0]}:ro", "/etc/passwd:ro", "/etc/group:ro"}
-    return ["env", "-i", f"PATH={os.environ['PATH']}", *environment(instance), "unshare", "-m", "-p", "-i", "--fork",
-            "--propagation", "private", "sh", "-c", JAIL, "jail", str(router.root), str(UID), *sorted(mounts), "--", *instance["command"]]
+    return ["env", "-i", f"PATH={os.environ['PATH']}", *environment(instance),
+            "unshare", "-m", "-p", "-i", "--fork", "--propagation", "private",
+            "sh", "-c", JAIL, "jail", str(router.root), str(UID), *sorted(mounts), "--", *instance["command"]]
 
 
 def updates_arrive(how, config=CONFIG):
@@ -136,7 +137,10 @@ def updates_arrive(how, config=CONFIG):
         state = router.root / f"etc/{NAME}/state/{NAME}.state"
 
         def accepted(address):
-            return lambda: state.exists() and f"accepted={address}," in state.read_text() and "trying" not in state.read_text()
+            def holds():
+                text = state.read_text() if state.exists() else ""
+                return f"accepted={address}," in text and "trying" not in text
+            return holds
 
         with open(log, "ab") as output:
             first = host.start(how(router, instance), stdout=output, stderr=output)

@@ -34,7 +34,8 @@ def elf(machine, width, order, interpreter=False):
     start, entry = (64, 0x400000 + 120) if width == 2 else (52, 0)
     ident = b"\x7fELF" + bytes([width, order, 1]) + bytes(9)
     word = "Q" if width == 2 else "I"
-    header = struct.pack(f"{mark}HHI{word * 3}IHHHHHH", 2, machine, 1, entry, start, 0, 0, start, 56 if width == 2 else 32, 1, 0, 0, 0)
+    size = 56 if width == 2 else 32
+    header = struct.pack(f"{mark}HHI{word * 3}IHHHHHH", 2, machine, 1, entry, start, 0, 0, start, size, 1, 0, 0, 0)
     kind = 3 if interpreter else 1
     if width == 2:
         program = struct.pack(f"{mark}IIQQQQQQ", kind, 5, 0, 0x400000, 0x400000, 132, 132, 0x1000)
@@ -80,7 +81,8 @@ class Workshop:
 def files_are_right(files, more=()):
     equal({path: mode for path, (mode, _) in files.items()}, EXPECTED | dict.fromkeys(more, 0o644))
     for path, source in [(f"etc/init.d/{NAME}", f"{NAME}.init"), (f"etc/config/{NAME}", f"{NAME}.config"),
-                         (f"usr/share/{NAME}/uci-to-toml.sh", "uci-to-toml.sh"), (f"lib/upgrade/keep.d/{NAME}", f"{NAME}.keep")]:
+                         (f"usr/share/{NAME}/uci-to-toml.sh", "uci-to-toml.sh"),
+                         (f"lib/upgrade/keep.d/{NAME}", f"{NAME}.keep")]:
         equal(files[path][1], (FILES / source).read_bytes(), path)
 
 
@@ -203,8 +205,8 @@ def test_the_feed_installs_the_same_files():
         build_dir.mkdir()
         (build_dir / "bin").mkdir()
         shutil.copy(shop.program, build_dir / "bin" / NAME)
-        done = subprocess.run(["make", "-s", "-C", HERE / "feed", f"TOPDIR={stub}", f"INCLUDE_DIR={stub}/include",
-                               f"PKG_INSTALL_DIR={build_dir}", f"INTO={installed}", "install-it"], capture_output=True, text=True)
+        settings = [f"TOPDIR={stub}", f"INCLUDE_DIR={stub}/include", f"PKG_INSTALL_DIR={build_dir}", f"INTO={installed}"]
+        done = subprocess.run(["make", "-s", "-C", HERE / "feed", *settings, "install-it"], capture_output=True, text=True)
         equal(done.returncode, 0, done.stderr)
         files = {str(path.relative_to(installed)): (path.stat().st_mode & 0o777, path.read_bytes())
                  for path in installed.rglob("*") if path.is_file()}
@@ -280,8 +282,10 @@ def test_opkg_installs_upgrades_and_removes_it():
         (root / "usr/lib/opkg/info").mkdir(parents=True, exist_ok=True)
         return [str(root), opkg, "-f", str(conf), "-o", str(root), "--force-postinstall", *words]
 
-    lifecycle("ipk", lambda root, file: call(root, "install", str(file)), lambda root, file: call(root, "install", str(file)),
-              lambda root: call(root, "remove", NAME), "-opkg")
+    def install(root, file):
+        return call(root, "install", str(file))
+
+    lifecycle("ipk", install, install, lambda root: call(root, "remove", NAME), "-opkg")
 
 
 def test_apk_installs_upgrades_and_removes_it():
@@ -291,8 +295,8 @@ def test_apk_installs_upgrades_and_removes_it():
         return ["", apk, "--root", str(root), "--arch", "x86_64", "--allow-untrusted", "--no-network", "--no-cache",
                 "--repositories-file", "/dev/null", *words]
 
-    lifecycle("apk", lambda root, file: call(root, "--initdb", "add", str(file)), lambda root, file: call(root, "add", str(file)),
-              lambda root: call(root, "del", NAME), ".apk-new")
+    lifecycle("apk", lambda root, file: call(root, "--initdb", "add", str(file)),
+              lambda root, file: call(root, "add", str(file)), lambda root: call(root, "del", NAME), ".apk-new")
 
 
 def test_apk_itself_makes_the_same_bytes():

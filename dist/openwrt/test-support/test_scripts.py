@@ -81,7 +81,8 @@ def test_files_with_secrets_belong_to_the_daemon_alone():
         router.configure(ON + token)
         router.service("start")
         modes = {}
-        for path in ("tmp/etc/{}.toml", "tmp/etc/{}.files", "tmp/etc/{}.files/home.token_file", "etc/{}/state", "tmp/run/{}"):
+        for path in ("tmp/etc/{}.toml", "tmp/etc/{}.files", "tmp/etc/{}.files/home.token_file", "etc/{}/state",
+                     "tmp/run/{}"):
             info = (router.root / path.format(NAME)).stat()
             modes[path] = (oct(info.st_mode)[-3:], info.st_uid, info.st_gid)
         equal(set(modes.values()), {("600", UID, UID), ("700", UID, UID)}, modes)
@@ -131,8 +132,9 @@ def done_toml(router):
     return (router.root / f"tmp/out/{NAME}.toml").read_bytes().decode()
 
 
-NASTY = ['"', "'", "\\", "$", "`", "\n", "\t", "\r", "\x01", "\x1b", "\x7f", "$(id)", "`id`", "${HOME}", "%s", "%n", "\\n",
-         "\\u0041", "'''", '"""', "\"\"", "]", "[", "^", "-", "*", "?", "!", "~", "#", ";", "&", "|", "<", ">", "=", " ", "  ",
+NASTY = ['"', "'", "\\", "$", "`", "\n", "\t", "\r", "\x01", "\x1b", "\x7f", "$(id)", "`id`", "${HOME}", "%s", "%n",
+         "\\n", "\\u0041", "'''", '"""', "\"\"", "]", "[", "^", "-", "*", "?", "!", "~", "#", ";", "&", "|", "<", ">", "=",
+         " ", "  ",
          "é", "\u0085", "\u2028", "漢", "\U0001f600", "\ufeff", "a", "Z", "0", "$IFS", "\\$", "\\`", "$'", "--", "-n", "-e"]
 
 
@@ -201,9 +203,11 @@ def test_check_shows_what_is_wrong_and_what_is_in_force():
 def test_nothing_vanishes_silently():
     refused(ON + uci.section("urls", "home", url="https://x.example", bogus="hush"),
             "section home (config urls): unknown option bogus; known are ipv4 ipv6")
-    refused(ON + RUN + uci.section("url", "home", url="hush"), "section home (config url): there is no such type of section")
+    refused(ON + RUN + uci.section("url", "home", url="hush"),
+            "section home (config url): there is no such type of section")
     refused(ON + uci.section("urls", "home", url=["hush"]), "list url: expected option url, with one value")
-    refused(ON + uci.section("urls", "home", url="https://x.example", headers="A: hush"), "expected list headers 'Name: value'")
+    refused(ON + uci.section("urls", "home", url="https://x.example", headers="A: hush"),
+            "expected list headers 'Name: value'")
     refused(ON + uci.section("urls", "home", url="https://x.example", headers=["hush"]), "expected 'Name: value' in each")
     refused(ON + RUN + uci.section("globals", "more", enabled="1"), "there can be only one section of this type")
     refused(ON + RUN + uci.section("runs", name="x", cmd=[]), "cmd")
@@ -225,8 +229,10 @@ def test_records_find_their_section():
         router.configure(ON + uci.section("cloudflare_records", parent="two", **record) + one + two)
         router.service("start")
         equal(made(router)["cloudflare"], [{"api_token": "hush1"}, {"api_token": "hush2", "records": [record]}])
-    refused(ON + one + two + uci.section("cloudflare_records", "r", **record), "section r (config cloudflare_records): option parent")
-    refused(ON + one + uci.section("cloudflare_records", "r", parent="x", **record), "there is no section x of type cloudflare")
+    orphan = uci.section("cloudflare_records", "r", **record)
+    refused(ON + one + two + orphan, "section r (config cloudflare_records): option parent")
+    refused(ON + one + uci.section("cloudflare_records", "r", parent="x", **record),
+            "there is no section x of type cloudflare")
     refused(ON + RUN + uci.section("rfc2136_records", "r", **record), "there is no section of type rfc2136")
 
 
