@@ -17,6 +17,9 @@ use std::process::{Command, Output};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+/// What TLS begins with; a request is text.
+const HANDSHAKE: u8 = 22;
+
 const TLS: bool = cfg!(feature = "tls");
 const CLOUDFLARE: bool = cfg!(feature = "cloudflare");
 const DYNDNS: bool = cfg!(feature = "dyndns");
@@ -146,6 +149,10 @@ fn serve(answer: fn(&str, SocketAddr) -> String) -> (SocketAddr, Receiver<String
 }
 
 fn read_request(stream: &TcpStream) -> String {
+    let mut first = [0];
+    if stream.peek(&mut first).is_ok() && first == [HANDSHAKE] {
+        return "a handshake of TLS".to_owned();
+    }
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let first = lines.next().unwrap_or_default();
     // The rest of the head, up to the empty line.

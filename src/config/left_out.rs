@@ -43,6 +43,7 @@ pub(super) fn refuse(section: &Section<'_>) {
     section.refuse(&parts::left_out(feature).unwrap_or_default());
 }
 
+#[allow(dead_code, reason = "some are for one kind only, and that may be there")]
 impl LeftOut {
     pub(super) fn pause(&self) -> Duration {
         match *self {}
