@@ -133,7 +133,7 @@ cmd = ["/usr/local/bin/on-new-address", "{{ipv4}}"]
     def is_active(self):
         return self.show("ActiveState") == "active"
 
-    def wait_for_updates(self, address, seconds=10):
+    def wait_for_updates(self, address, seconds=20):
         """Waits until all that follow the router have the address."""
         wait_for(lambda: self.plain.values()[-1:] == [address], f"{address} arrives by HTTP", seconds)
         wait_for(lambda: self.tls.values()[-1:] == [address], f"{address} arrives by HTTPS", seconds)
@@ -192,6 +192,12 @@ def the_sandbox_is_enforced(service):
     service.machine.type(f"cat {STATE}/program.txt")
     assert allowed(told) == {"temporary files"}, told
     assert f"user: {user}\n" in told, told
+    # The same program of an ordinary user outside may more: the sandbox it is that denies.
+    outside = service.machine.read(
+        "mkdir -m 777 /tmp/outside && STATE_DIRECTORY=/tmp/outside setpriv --reuid=4711 --clear-groups "
+        "--no-new-privs /usr/local/bin/on-new-address 0 && cat /tmp/outside/program.txt && rm -r /tmp/outside")
+    more = {"local sockets", "namespaces", "processes of others", "kernel's settings"}
+    assert allowed(outside) >= more, outside
 
 
 def a_killed_daemon_is_started_again_and_sends_nothing(service):
