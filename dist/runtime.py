@@ -52,7 +52,9 @@ def parts(target):
 
 def units(target, of_std):
     """Name and version of the crates of a registry that cargo would compile for the program."""
+    # In a folder of its own, so that it does not wait for a build that is under way.
     command = ["cargo", "build", "--locked", "--release", "--bin", crates.PROGRAM, "--target", target]
+    command += ["--target-dir", str(crates.DIST / "units")]
     # As in dist/build: a stable compiler takes the options that std's own build needs.
     os.environ["RUSTC_BOOTSTRAP"] = "1"
     graph = json.loads(crates.run([*command, *BUILD_STD, "-Zunstable-options", "--unit-graph"]))
