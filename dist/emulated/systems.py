@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import daemon
+import files
 from lab import GATEWAY, wait_for
 
 WINESERVER = Path("/usr/lib/wine/wineserver")
@@ -18,6 +20,8 @@ class Linux:
     # The exit status after SIGTERM, which is not caught.
     ended = (-signal.SIGTERM,)
     notices = True
+    # Keys of every configuration.
+    keys = {}
     # Five minutes: whatever comes sooner has been told by the kernel.
     own_sources = {"interval": 5, "ipv4": ["interface:lan0"], "ipv6": ["interface"]}
     hook = daemon.Hook
@@ -26,6 +30,17 @@ class Linux:
     def own_address(lab, address, old=None):
         """Gives the client an address instead of its old one."""
         lab.ip("cl", f"addr add {address}/32 dev lan0", *([f"addr del {old}/32 dev lan0"] if old else []))
+
+
+class ForeignOrder(Linux):
+    """Linux on an emulated CPU of the other byte order.
+
+    The kernel writes the gateway into /proc/net/route in its own byte order, and
+    the emulator leaves it so: to the program 192.168.77.1 reads 1.77.168.192, which
+    on a real machine of its kind it would not. So it is told the router's address.
+    """
+
+    keys = {"router_ip": GATEWAY}
 
 
 class WindowsHook:
@@ -54,6 +69,7 @@ class Windows:
 
     ended = (-signal.SIGTERM,)
     notices = False
+    keys = {}
     own_sources = {"ipv4": ["interface"], "ipv6": ["interface"]}
     hook = WindowsHook
 
@@ -74,3 +90,11 @@ class Windows:
         """Gives the client an address that is used towards the internet."""
         lab.ip("cl", f"addr add {address}/32 dev lan0", f"route replace default via {GATEWAY} dev lan0 src {address}",
                *([f"addr del {old}/32 dev lan0"] if old else []))
+
+
+def of(target, lab):
+    """What the program for a target believes to run on."""
+    if target == "windows":
+        return Windows(lab)
+    order = files.MACHINES[target][1]
+    return Linux() if order == sys.byteorder else ForeignOrder()
