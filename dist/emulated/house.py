@@ -83,7 +83,7 @@ class House:
         urls = {"plain": self.plain, "tls13": self.tls13, "tls12": self.tls12, "stranger": self.stranger}
         sections = tls + "".join(daemon.url_section(server.url, f'name = "{name}"') for name, server in urls.items())
         sections += self._account() + "".join(map(self._zone, DNS)) + self.hook.section("{ipv4}")
-        return daemon.write_config(self.lab, sections, **self.system.keys, **top)
+        return daemon.write_config(self.lab, sections, **top)
 
     def _account(self):
         return (f'[cloudflare]\napi_token = "{TOKEN}"\napi_url = "https://{PROVIDER}:{self.api.port}"\nzone_id = "{ZONE}"\n'

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import daemon
 import files
-from lab import GATEWAY, wait_for
+from lab import GATEWAY, run, wait_for
 
 WINESERVER = Path("/usr/lib/wine/wineserver")
 
@@ -20,8 +20,6 @@ class Linux:
     # The exit status after SIGTERM, which is not caught.
     ended = (-signal.SIGTERM,)
     notices = True
-    # Keys of every configuration.
-    keys = {}
     # Five minutes: whatever comes sooner has been told by the kernel.
     own_sources = {"interval": 5, "ipv4": ["interface:lan0"], "ipv6": ["interface"]}
     hook = daemon.Hook
@@ -35,12 +33,28 @@ class Linux:
 class ForeignOrder(Linux):
     """Linux on an emulated CPU of the other byte order.
 
-    The kernel writes the gateway into /proc/net/route in its own byte order, and
-    the emulator leaves it so: to the program 192.168.77.1 reads 1.77.168.192, which
-    on a real machine of its kind it would not. So it is told the router's address.
+    The kernel writes addresses into the table of routes in its own byte order, and
+    the emulator corrects that under the name /proc/net/route alone. So the program
+    gets a table as a kernel of its own kind would write it: the emulator looks for
+    a file below $QEMU_LD_PREFIX first.
     """
 
-    keys = {"router_ip": GATEWAY}
+    def __init__(self, lab):
+        self.environment = {"QEMU_LD_PREFIX": str(lab.dir / "prefix")}
+        table = run("nsenter", f"--net=/run/netns/{lab.client}", "cat", "/proc/net/route")
+        heading, *lines = table.splitlines()
+        for name in ("net", "self/net"):
+            path = lab.dir / "prefix" / "proc" / name / "route"
+            path.parent.mkdir(parents=True)
+            path.write_text("\n".join([heading, *map(self._turned, lines)]) + "\n")
+
+    @staticmethod
+    def _turned(line):
+        """A route with its destination, gateway and mask in the other byte order."""
+        columns = line.split()
+        for index in (1, 2, 7):
+            columns[index] = bytes.fromhex(columns[index])[::-1].hex().upper()
+        return "\t".join(columns)
 
 
 class WindowsHook:
@@ -69,7 +83,6 @@ class Windows:
 
     ended = (-signal.SIGTERM,)
     notices = False
-    keys = {}
     own_sources = {"ipv4": ["interface"], "ipv6": ["interface"]}
     hook = WindowsHook
 
@@ -97,4 +110,4 @@ def of(target, lab):
     if target == "windows":
         return Windows(lab)
     order = files.MACHINES[target][1]
-    return Linux() if order == sys.byteorder else ForeignOrder()
+    return Linux() if order == sys.byteorder else ForeignOrder(lab)
