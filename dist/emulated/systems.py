@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -89,14 +90,18 @@ class Windows:
     def __init__(self, lab):
         self.environment = {name: os.environ[name] for name in ("WINEPREFIX", "WINEDEBUG")}
         # It owns the sockets of all its programs, so it belongs into the client.
-        env = {"PATH": os.environ["PATH"], **self.environment}
+        env = {"PATH": os.environ["PATH"], "HOME": str(lab.dir), **self.environment}
         server = lab.start(lab.client, [WINESERVER, "-f", "-p"], "wineserver", env=env)
         wait_for(lambda: server.alive() and self._serves(), "wineserver listens")
 
     def _serves(self):
-        """Whether its socket is there, named after the prefix's device and inode."""
-        prefix = os.stat(self.environment["WINEPREFIX"])
-        return Path(f"/tmp/.wine-{os.getuid()}/server-{prefix.st_dev:x}-{prefix.st_ino:x}/socket").exists()
+        """Whether it listens; Debian's wine has the name of its folder in the prefix."""
+        name = Path(self.environment["WINEPREFIX"], "wineserver")
+        folder = Path("/tmp", name.read_text().strip()) if name.exists() else name
+        for path in folder.glob("server-*/socket"):
+            with socket.socket(socket.AF_UNIX) as stream:
+                return stream.connect_ex(str(path)) == 0
+        return False
 
     @staticmethod
     def own_address(lab, address, old=None):
