@@ -69,10 +69,10 @@ def test(target, program, runner, described):
         return tested
     import lab as labs
     from house import House
-    from systems import Linux, Windows
+    import systems
     with labs.Lab() as lab:
         lab.daemons = []
-        house = House(lab, Windows(lab) if target == "windows" else Linux())
+        house = House(lab, systems.of(target, lab))
         house.described = described.read_text()
         house.version = next(line.split('"')[1] for line in open(ROOT / "Cargo.toml") if line.startswith("version = "))
         do_the_job(tested, house)

@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import socket
+import sys
 from pathlib import Path
 
 import daemon
-from lab import GATEWAY, wait_for
+import files
+from lab import GATEWAY, run, wait_for
 
 WINESERVER = Path("/usr/lib/wine/wineserver")
 
@@ -26,6 +29,33 @@ class Linux:
     def own_address(lab, address, old=None):
         """Gives the client an address instead of its old one."""
         lab.ip("cl", f"addr add {address}/32 dev lan0", *([f"addr del {old}/32 dev lan0"] if old else []))
+
+
+class ForeignOrder(Linux):
+    """Linux on an emulated CPU of the other byte order.
+
+    The kernel writes addresses into the table of routes in its own byte order, and
+    the emulator corrects that under the name /proc/net/route alone. So the program
+    gets a table as a kernel of its own kind would write it: the emulator looks for
+    a file below $QEMU_LD_PREFIX first.
+    """
+
+    def __init__(self, lab):
+        self.environment = {"QEMU_LD_PREFIX": str(lab.dir / "prefix")}
+        table = run("nsenter", f"--net=/run/netns/{lab.client}", "cat", "/proc/net/route")
+        heading, *lines = table.splitlines()
+        for name in ("net", "self/net"):
+            path = lab.dir / "prefix" / "proc" / name / "route"
+            path.parent.mkdir(parents=True)
+            path.write_text("\n".join([heading, *map(self._turned, lines)]) + "\n")
+
+    @staticmethod
+    def _turned(line):
+        """A route with its destination, gateway and mask in the other byte order."""
+        columns = line.split()
+        for index in (1, 2, 7):
+            columns[index] = bytes.fromhex(columns[index])[::-1].hex().upper()
+        return "\t".join(columns)
 
 
 class WindowsHook:
@@ -60,17 +90,29 @@ class Windows:
     def __init__(self, lab):
         self.environment = {name: os.environ[name] for name in ("WINEPREFIX", "WINEDEBUG")}
         # It owns the sockets of all its programs, so it belongs into the client.
-        env = {"PATH": os.environ["PATH"], **self.environment}
+        env = {"PATH": os.environ["PATH"], "HOME": str(lab.dir), **self.environment}
         server = lab.start(lab.client, [WINESERVER, "-f", "-p"], "wineserver", env=env)
         wait_for(lambda: server.alive() and self._serves(), "wineserver listens")
 
     def _serves(self):
-        """Whether its socket is there, named after the prefix's device and inode."""
-        prefix = os.stat(self.environment["WINEPREFIX"])
-        return Path(f"/tmp/.wine-{os.getuid()}/server-{prefix.st_dev:x}-{prefix.st_ino:x}/socket").exists()
+        """Whether it listens; Debian's wine has the name of its folder in the prefix."""
+        name = Path(self.environment["WINEPREFIX"], "wineserver")
+        folder = Path("/tmp", name.read_text().strip()) if name.exists() else name
+        for path in folder.glob("server-*/socket"):
+            with socket.socket(socket.AF_UNIX) as stream:
+                return stream.connect_ex(str(path)) == 0
+        return False
 
     @staticmethod
     def own_address(lab, address, old=None):
         """Gives the client an address that is used towards the internet."""
         lab.ip("cl", f"addr add {address}/32 dev lan0", f"route replace default via {GATEWAY} dev lan0 src {address}",
                *([f"addr del {old}/32 dev lan0"] if old else []))
+
+
+def of(target, lab):
+    """What the program for a target believes to run on."""
+    if target == "windows":
+        return Windows(lab)
+    order = files.MACHINES[target][1]
+    return Linux() if order == sys.byteorder else ForeignOrder(lab)

@@ -114,9 +114,9 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_endian = "little")]
     fn a_gateway_is_in_host_byte_order() {
-        let line = "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n".to_owned();
+        let gateway = if cfg!(target_endian = "big") { "C0A80101" } else { "0101A8C0" };
+        let line = format!("eth0\t00000000\t{gateway}\t0003\t0\t0\t0\t00000000\t0\t0\t0\n");
         assert_eq!(read(&[line]), Some(found(Some([192, 168, 1, 1]), "eth0")));
     }
 
