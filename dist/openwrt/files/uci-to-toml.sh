@@ -261,6 +261,7 @@ write_option() {
 	local kind=$1 key=$2 value length
 	config_get length "$section" "${key}_LENGTH"
 	config_get value "$section" "$key"
+	[ -n "$value" ] || return 0
 	case "$given" in *" ${section}_$key=$section "*) ;; *) return 0 ;; esac
 	case "$kind" in
 	own) ;;

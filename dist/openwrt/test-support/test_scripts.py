@@ -152,16 +152,16 @@ def test_whatever_stands_in_a_text_arrives():
         # uci itself has no carriage returns.
         texts = [text.replace("\r", "") for text in texts] if router.real else texts
         texts = [text for text in texts if text]
-        sections = [uci.section("urls", url=text, body=text, headers=[f"X: {text}", "Y:" + text.replace(" ", "_")],
-                                expect=[text, text]) for text in texts]
-        router.configure(ON + "".join(sections))
-        done = router.shell(write_only(router))
-        equal(done.text, "", f"seed {seed}")
-        found = tomllib.loads(done_toml(router))["urls"]
-        wanted = [{"url": text, "body": text, "headers": {"X": text, "Y": text.replace(" ", "_")}, "expect": [text, text]}
-                  for text in texts]
-        equal(found, [dict(sorted(one.items(), key=lambda item: list(found[0]).index(item[0]))) for one in wanted],
-              f"seed {seed}")
+        for start in range(0, len(texts), 60):
+            some = texts[start:start + 60]
+            sections = [uci.section("urls", url=text, headers=[f"X: {text}", "Y:" + text.replace(" ", "_")], expect=[text, "x"])
+                        for text in some]
+            router.configure(ON + "".join(sections))
+            done = router.shell(write_only(router))
+            equal(done.text, "", f"seed {seed}")
+            wanted = [{"url": text, "headers": {"X": text, "Y": text.replace(" ", "_")}, "expect": [text, "x"]}
+                      for text in some]
+            equal(tomllib.loads(done_toml(router))["urls"], wanted, f"seed {seed}")
 
 
 def test_text_that_is_not_utf_8_is_told_by_the_program():
