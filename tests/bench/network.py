@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "real"))
 
 import servers  # noqa: E402
-from lab import CLIENT, GATEWAY, PROVIDER, Lab, run, wait_for  # noqa: E402
+from lab import CLIENT, GATEWAY, PROVIDER, WAN, Lab, run, wait_for  # noqa: E402
 
 UPDATE, ECHO = "update.example.net", "checkip.example.net"
 # What cloudflare-ddns has compiled in.
@@ -98,10 +98,10 @@ class Network(Lab):
         self._keep_mounts(hosts)
 
     def _fix_neighbours(self):
-        for end, device, peer, other in (("cl", "lan0", "gw", GATEWAY), ("gw", "lan0", "cl", CLIENT)):
-            name = f"{self.id}-{peer}"
-            mac = run("ip", "-n", name, "-br", "link", "show", "dev", "lan0").split()[2]
-            self.ip(end, f"neigh replace {other} lladdr {mac} dev {device} nud permanent")
+        for end, device, peer, others in (("cl", "lan0", "gw", [GATEWAY]), ("gw", "lan0", "cl", [CLIENT]),
+                                          ("gw", LINE, "pr", [PROVIDER]), ("pr", "wan0", "gw", WAN)):
+            mac = run("ip", "-n", f"{self.id}-{peer}", "-br", "link", "show", "dev", device).split()[2]
+            self.ip(end, *(f"neigh replace {other} lladdr {mac} dev {device} nud permanent" for other in others))
 
     def _keep_mounts(self, hosts):
         """Starts what keeps a mount namespace, and waits until its /etc/hosts is ours."""
