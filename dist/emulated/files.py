@@ -28,7 +28,7 @@ MACHINES = {
 }
 
 # What every Windows has.
-SYSTEM_DLLS = {"advapi32", "bcryptprimitives", "kernel32", "msvcrt", "ntdll", "userenv", "ws2_32"}
+SYSTEM_DLLS = {"advapi32", "bcrypt", "bcryptprimitives", "kernel32", "msvcrt", "ntdll", "userenv", "ws2_32"}
 
 
 def examine(short, path):

@@ -26,6 +26,16 @@ class Linux:
     hook = daemon.Hook
 
     @staticmethod
+    def slashes(text):
+        """A text with the folders of paths parted as they are here."""
+        return text
+
+    @staticmethod
+    def by_gateway(source):
+        """A source that asks the default gateway without a search."""
+        return source
+
+    @staticmethod
     def own_address(lab, address, old=None):
         """Gives the client an address instead of its old one."""
         lab.ip("cl", f"addr add {address}/32 dev lan0", *([f"addr del {old}/32 dev lan0"] if old else []))
@@ -102,6 +112,15 @@ class Windows:
             with socket.socket(socket.AF_UNIX) as stream:
                 return stream.connect_ex(str(path)) == 0
         return False
+
+    @staticmethod
+    def slashes(text):
+        return text.replace("\\\\", "/")
+
+    @staticmethod
+    def by_gateway(source):
+        # The default route is not told there, and must be named.
+        return f"{source}:{GATEWAY}"
 
     @staticmethod
     def own_address(lab, address, old=None):
