@@ -112,10 +112,11 @@ const NAME: &str = "ddns-update-daemon";
 
 fn folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // systemd lists several folders with colons; the first is ours.
-    if let Some(folder) = variable("STATE_DIRECTORY").filter(|value| !value.is_empty()) {
-        let first = folder.to_string_lossy().split(':').next().unwrap_or_default().to_owned();
-        return PathBuf::from(first);
+    // systemd lists several folders with colons; the first is ours. On Windows a
+    // colon is part of a path.
+    let listed = variable("STATE_DIRECTORY").filter(|value| !value.is_empty());
+    if let Some(first) = listed.and_then(|folders| std::env::split_paths(&folders).next()) {
+        return first;
     }
     if cfg!(windows) {
         let base = set("LOCALAPPDATA").or_else(|| set("PROGRAMDATA")).unwrap_or_else(|| PathBuf::from("."));
