@@ -1,19 +1,25 @@
-//! HTTP/1.1 messages as gateways send them: heads (RFC 9112, sections 2 to 5)
-//! and bodies (sections 6 and 7), under limits.
+//! HTTP/1.1 messages as gateways and providers send them: heads (RFC 9112,
+//! sections 2 to 5) and bodies (sections 6 and 7), under limits.
 //!
 //! Bytes in, values out; SSDP datagrams and event callbacks share the head.
 //! Leniencies, each because real gateways need it: a bare LF ends a line, blanks
-//! around a colon, a head that ends with the input, a body shorter than its
-//! Content-Length when the peer has closed. Nothing here panics or allocates by
-//! an announced size.
+//! around a colon, no empty line behind the last chunk. By its [`Rules`], a
+//! reader also takes what breaks off early. Nothing here panics or allocates by an
+//! announced size.
 
-use std::fmt;
+use std::{fmt, mem};
 
-/// The longest head: the largest real one seen has 600 bytes.
+/// The longest head of a gateway: the largest real one seen has 600 bytes.
 pub const MAX_HEAD: usize = 8 * 1024;
 
-/// The most header fields in a head.
+/// The most header fields in a head of a gateway.
 pub const MAX_FIELDS: usize = 64;
+
+/// The longest head of a provider; policies and cookies fill some kilobytes.
+const MAX_PROVIDER_HEAD: usize = 16 * 1024;
+
+/// The most header fields in a head of a provider.
+const MAX_PROVIDER_FIELDS: usize = 128;
 
 /// The longest line that gives a chunk's size, extensions included.
 const MAX_CHUNK_LINE: usize = 256;
@@ -33,7 +39,7 @@ pub struct Head {
 /// Why a message was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum HttpError {
-    /// The head is longer than [`MAX_HEAD`] or has more than [`MAX_FIELDS`] fields.
+    /// The head is longer or has more fields than the caller allows.
     HeadTooLong,
     /// Not a status line, or a control byte in the head.
     NotHttp,
@@ -64,10 +70,15 @@ impl fmt::Display for HttpError {
 impl std::error::Error for HttpError {}
 
 impl Head {
-    /// Reads a head and returns it with what follows. A datagram or connection
-    /// may end without the empty line that should close the head.
+    /// Reads a head of at most [`MAX_HEAD`] bytes and [`MAX_FIELDS`] fields and
+    /// returns it with what follows. A datagram or connection may end without the
+    /// empty line that should close the head.
     pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), HttpError> {
-        let mut lines = Lines { rest: bytes, taken: 0 };
+        Self::parse_within(bytes, MAX_HEAD, MAX_FIELDS)
+    }
+
+    fn parse_within(bytes: &[u8], max_head: usize, max_fields: usize) -> Result<(Self, &[u8]), HttpError> {
+        let mut lines = Lines { rest: bytes, taken: 0, most: max_head };
         let start = text(lines.next()?.ok_or(HttpError::NotHttp)?)?;
         if start.is_empty() {
             return Err(HttpError::NotHttp);
@@ -77,7 +88,7 @@ impl Head {
             if line.is_empty() {
                 break;
             }
-            if fields.len() >= MAX_FIELDS {
+            if fields.len() >= max_fields {
                 return Err(HttpError::HeadTooLong);
             }
             // A line without a colon (or folded) carries nothing we need.
@@ -106,6 +117,14 @@ impl Head {
         values.next().filter(|_| values.next().is_none())
     }
 
+    /// Whether the sender lets the connection stand for more (RFC 9112, section 9.3).
+    #[must_use]
+    pub fn keeps_connection(&self) -> bool {
+        let mut options = self.all("Connection").flat_map(|value| value.split(','));
+        self.start.starts_with("HTTP/1.1 ")
+            && !options.any(|option| option.trim().eq_ignore_ascii_case("close"))
+    }
+
     /// All values of `name`.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.fields.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -115,6 +134,7 @@ impl Head {
 struct Lines<'a> {
     rest: &'a [u8],
     taken: usize,
+    most: usize,
 }
 
 impl<'a> Lines<'a> {
@@ -125,7 +145,7 @@ impl<'a> Lines<'a> {
         }
         let (line, rest) = split_line(self.rest).unwrap_or((self.rest, &[]));
         self.taken = self.taken.saturating_add(self.rest.len().saturating_sub(rest.len()));
-        if self.taken > MAX_HEAD {
+        if self.taken > self.most {
             return Err(HttpError::HeadTooLong);
         }
         self.rest = rest;
@@ -163,6 +183,69 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// What a reader takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    max_head: usize,
+    max_fields: usize,
+    /// Of a status that is a success, and of another.
+    max_body: [usize; 2],
+    /// No body follows, whatever the head says.
+    head_only: bool,
+    /// A body that is too long is cut there, not refused.
+    cuts: bool,
+    /// When the peer has closed, what came of head and body is all of it.
+    lenient: bool,
+}
+
+impl Rules {
+    /// For a gateway, with a body of at most `max_body` bytes. Several announce
+    /// more than they send; whether the document is whole is for its own parser to
+    /// say.
+    #[must_use]
+    pub fn gateway(max_body: usize) -> Self {
+        Self {
+            max_head: MAX_HEAD,
+            max_fields: MAX_FIELDS,
+            max_body: [max_body; 2],
+            head_only: false,
+            cuts: false,
+            lenient: true,
+        }
+    }
+
+    /// For a gateway of which the head is enough: the body stays unread.
+    #[must_use]
+    pub fn gateway_head() -> Self {
+        Self { head_only: true, ..Self::gateway(0) }
+    }
+
+    /// For a provider: bodies are cut at `success` bytes, those of another status
+    /// at `other`.
+    #[must_use]
+    pub fn provider(success: usize, other: usize) -> Self {
+        Self {
+            max_head: MAX_PROVIDER_HEAD,
+            max_fields: MAX_PROVIDER_FIELDS,
+            max_body: [success, other],
+            head_only: false,
+            cuts: true,
+            lenient: false,
+        }
+    }
+
+    /// For an answer to HEAD.
+    #[must_use]
+    pub fn without_body(self) -> Self {
+        Self { head_only: true, ..self }
+    }
+
+    fn max_body(&self, status: u16) -> usize {
+        let [success, other] = self.max_body;
+        if (200..300).contains(&status) { success } else { other }
+    }
+}
+
 /// Collects a response as its bytes arrive.
 ///
 /// ```text
@@ -170,44 +253,48 @@ pub struct Response {
 ///   ^------ 1xx --------------|
 /// ```
 pub struct ResponseReader {
-    buffer: Vec<u8>,
-    max_body: usize,
-    head_only: bool,
+    rules: Rules,
+    /// What came and is not part of a head or body yet.
+    rest: Vec<u8>,
     interim: u8,
     state: State,
 }
 
 enum State {
     Head,
-    Body { head: Head, status: u16, framing: Framing },
+    Body { response: Response, framing: Framing },
+    Complete { at_end: bool },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Framing {
+    /// So many bytes are missing.
     Length(usize),
-    Chunks,
+    Chunks(Chunk),
     ToEnd,
 }
 
-impl ResponseReader {
-    /// A reader that refuses bodies over `max_body` bytes.
-    #[must_use]
-    pub fn new(max_body: usize) -> Self {
-        Self { buffer: Vec::new(), max_body, head_only: false, interim: 0, state: State::Head }
-    }
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Chunk {
+    Size,
+    /// So many bytes of it are missing.
+    Data(usize),
+    LineEnd,
+}
 
-    /// A reader that is content with the head and leaves the body unread.
+impl ResponseReader {
+    /// A reader for one response.
     #[must_use]
-    pub fn head_only() -> Self {
-        Self { head_only: true, ..Self::new(0) }
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, rest: Vec::new(), interim: 0, state: State::Head }
     }
 
     /// Takes more bytes; `Some` as soon as the response is complete.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Option<Response>, HttpError> {
-        self.buffer.extend_from_slice(bytes);
+        self.rest.extend_from_slice(bytes);
         while matches!(self.state, State::Head) {
-            if !head_is_complete(&self.buffer) {
-                let too_long = self.buffer.len() > MAX_HEAD;
+            if !head_is_complete(&self.rest) {
+                let too_long = self.rest.len() > self.rules.max_head;
                 return if too_long { Err(HttpError::HeadTooLong) } else { Ok(None) };
             }
             self.take_head()?;
@@ -218,7 +305,7 @@ impl ResponseReader {
     /// The peer has closed: what came is all there will be.
     pub fn finish(mut self) -> Result<Response, HttpError> {
         if matches!(self.state, State::Head) {
-            if self.buffer.is_empty() {
+            if self.rest.is_empty() || !self.rules.lenient {
                 return Err(HttpError::Truncated);
             }
             self.take_head()?;
@@ -226,36 +313,151 @@ impl ResponseReader {
         self.take_body(true)?.ok_or(HttpError::Truncated)
     }
 
+    /// Whether a complete response has come and not a byte more, so that the
+    /// next one on this connection would begin where it should.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        matches!(self.state, State::Complete { at_end: true }) && self.rest.is_empty()
+    }
+
     fn take_head(&mut self) -> Result<(), HttpError> {
-        let (head, rest) = Head::parse(&self.buffer)?;
+        let (head, rest) = Head::parse_within(&self.rest, self.rules.max_head, self.rules.max_fields)?;
         let status = head.status().ok_or(HttpError::NotHttp)?;
-        let framing = if self.head_only { Framing::Length(0) } else { framing(&head, status)? };
-        self.buffer = rest.to_vec();
+        let framing = if self.rules.head_only { Framing::Length(0) } else { framing(&head, status)? };
+        self.rest = rest.to_vec();
         if (100..200).contains(&status) {
             self.interim = self.interim.saturating_add(1);
             return if self.interim > MAX_INTERIM { Err(HttpError::NotHttp) } else { Ok(()) };
         }
-        self.state = State::Body { head, status, framing };
+        let too_long = matches!(framing, Framing::Length(length) if length > self.rules.max_body(status));
+        if too_long && !self.rules.cuts {
+            return Err(HttpError::BodyTooLong);
+        }
+        self.state = State::Body { response: Response { head, status, body: Vec::new() }, framing };
         Ok(())
     }
 
     fn take_body(&mut self, closed: bool) -> Result<Option<Response>, HttpError> {
-        let State::Body { head, status, framing } = &self.state else {
+        let State::Body { response, framing } = &mut self.state else {
             return Ok(None);
         };
-        let body = match *framing {
-            Framing::Length(length) if length > self.max_body => return Err(HttpError::BodyTooLong),
-            Framing::Length(length) => match self.buffer.get(..length) {
-                Some(body) => Some(body.to_vec()),
-                // Several gateways announce more than they send; whether the
-                // document is whole is for its own parser to say.
-                None => closed.then(|| self.buffer.clone()),
-            },
-            Framing::Chunks => join_chunks(&self.buffer, self.max_body)?,
-            Framing::ToEnd if self.buffer.len() > self.max_body => return Err(HttpError::BodyTooLong),
-            Framing::ToEnd => closed.then(|| self.buffer.clone()),
+        let (most, cuts) = (self.rules.max_body(response.status), self.rules.cuts);
+        let arrived = mem::take(&mut self.rest);
+        let (end, rest) = Body { bytes: &mut response.body, most, cuts }.take(framing, &arrived)?;
+        self.rest = rest.to_vec();
+        let may_end = match framing {
+            Framing::Length(_) => self.rules.lenient,
+            Framing::Chunks(_) => false,
+            Framing::ToEnd => true,
         };
-        Ok(body.map(|body| Response { head: head.clone(), status: *status, body }))
+        match end {
+            End::TooLong if !cuts => return Err(HttpError::BodyTooLong),
+            End::Later if !(closed && may_end) => return Ok(None),
+            End::Here | End::Enough | End::TooLong | End::Later => {}
+        }
+        match mem::replace(&mut self.state, State::Complete { at_end: end == End::Here }) {
+            State::Body { response, .. } => Ok(Some(response)),
+            State::Head | State::Complete { .. } => Ok(None),
+        }
+    }
+}
+
+/// How far a body has got.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Here,
+    /// It is complete, but the connection holds more of it.
+    Enough,
+    Later,
+    /// The limit is reached and there is more.
+    TooLong,
+}
+
+struct Body<'a> {
+    bytes: &'a mut Vec<u8>,
+    most: usize,
+    cuts: bool,
+}
+
+impl Body<'_> {
+    /// Takes what belongs to the body from the front of `rest`.
+    fn take<'r>(&mut self, framing: &mut Framing, rest: &'r [u8]) -> Result<(End, &'r [u8]), HttpError> {
+        match framing {
+            Framing::Length(missing) => {
+                let rest = self.add(missing, rest);
+                Ok((self.end(*missing), rest))
+            }
+            Framing::Chunks(chunk) => self.take_chunks(chunk, rest),
+            Framing::ToEnd => {
+                let rest = self.add(&mut rest.len(), rest);
+                Ok((if rest.is_empty() { End::Later } else { End::TooLong }, rest))
+            }
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.most.saturating_sub(self.bytes.len())
+    }
+
+    /// Adds as much as is missing and as the limit allows.
+    fn add<'r>(&mut self, missing: &mut usize, rest: &'r [u8]) -> &'r [u8] {
+        let count = rest.len().min(*missing).min(self.room());
+        let (taken, rest) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+        self.bytes.extend_from_slice(taken);
+        *missing = missing.saturating_sub(taken.len());
+        rest
+    }
+
+    fn end(&self, missing: usize) -> End {
+        match missing {
+            0 => End::Here,
+            _ if self.room() == 0 => End::TooLong,
+            _ => End::Later,
+        }
+    }
+
+    /// Chunked coding (RFC 9112, section 7.1). Trailers are left where they are,
+    /// and gateways need not even send the line that ends them.
+    fn take_chunks<'r>(
+        &mut self,
+        chunk: &mut Chunk,
+        mut rest: &'r [u8],
+    ) -> Result<(End, &'r [u8]), HttpError> {
+        loop {
+            match chunk {
+                Chunk::Size => {
+                    let Some((line, after)) = split_line(rest) else {
+                        let too_long = rest.len() > MAX_CHUNK_LINE;
+                        return if too_long { Err(HttpError::Chunk) } else { Ok((End::Later, rest)) };
+                    };
+                    match chunk_size(line)? {
+                        0 => {
+                            return Ok(after
+                                .strip_prefix(b"\r\n")
+                                .map_or((End::Enough, after), |rest| (End::Here, rest)));
+                        }
+                        size if size > self.room() && !self.cuts => return Ok((End::TooLong, after)),
+                        size => *chunk = Chunk::Data(size),
+                    }
+                    rest = after;
+                }
+                Chunk::Data(missing) => {
+                    rest = self.add(missing, rest);
+                    match self.end(*missing) {
+                        End::Here => *chunk = Chunk::LineEnd,
+                        end => return Ok((end, rest)),
+                    }
+                }
+                Chunk::LineEnd => {
+                    rest = match rest {
+                        [b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..] => rest,
+                        [] | [b'\r'] => return Ok((End::Later, rest)),
+                        _ => return Err(HttpError::Chunk),
+                    };
+                    *chunk = Chunk::Size;
+                }
+            }
+        }
     }
 }
 
@@ -285,41 +487,13 @@ fn framing(head: &Head, status: u16) -> Result<Framing, HttpError> {
     let mut codings = head.all("Transfer-Encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
     match (codings.next(), length) {
         (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") && codings.next().is_none() => {
-            Ok(Framing::Chunks)
+            Ok(Framing::Chunks(Chunk::Size))
         }
         (None, Some(digits)) if all_digits(digits) => {
             digits.parse().map(Framing::Length).map_err(|_| HttpError::Length)
         }
         (None, None) => Ok(Framing::ToEnd),
         _ => Err(HttpError::Length),
-    }
-}
-
-/// The joined chunks (RFC 9112, section 7.1), `None` while some are missing.
-/// Trailers are not kept.
-fn join_chunks(bytes: &[u8], max_body: usize) -> Result<Option<Vec<u8>>, HttpError> {
-    let mut body = Vec::new();
-    let mut rest = bytes;
-    loop {
-        let Some((line, after)) = split_line(rest) else {
-            return if rest.len() > MAX_CHUNK_LINE { Err(HttpError::Chunk) } else { Ok(None) };
-        };
-        let size = chunk_size(line)?;
-        if size == 0 {
-            return Ok(Some(body));
-        }
-        if size > max_body.saturating_sub(body.len()) {
-            return Err(HttpError::BodyTooLong);
-        }
-        let Some((data, after)) = after.split_at_checked(size) else {
-            return Ok(None);
-        };
-        body.extend_from_slice(data);
-        rest = match after {
-            [b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..] => rest,
-            [] | [b'\r'] => return Ok(None),
-            _ => return Err(HttpError::Chunk),
-        };
     }
 }
 
@@ -339,7 +513,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<Response, HttpError> {
-        let mut reader = ResponseReader::new(100);
+        let mut reader = ResponseReader::new(Rules::gateway(100));
         match reader.push(bytes)? {
             Some(response) => Ok(response),
             None => reader.finish(),
@@ -420,7 +594,7 @@ mod tests {
 
     #[test]
     fn a_short_body_counts_only_once_the_peer_has_closed() {
-        let mut reader = ResponseReader::new(100);
+        let mut reader = ResponseReader::new(Rules::gateway(100));
         assert_eq!(reader.push(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"), Ok(None));
         assert_eq!(reader.finish().unwrap().body, b"ab");
         assert_eq!(
@@ -474,17 +648,74 @@ mod tests {
         let whole = read(message).unwrap();
         for cut in 0..message.len() {
             let (a, b) = message.split_at(cut);
-            let mut reader = ResponseReader::new(100);
+            let mut reader = ResponseReader::new(Rules::gateway(100));
             let early = reader.push(a).unwrap();
             let response = early.or_else(|| reader.push(b).unwrap());
             assert_eq!(response.as_ref(), Some(&whole), "cut at {cut}");
         }
     }
 
+    /// A body by the rules for providers, and whether the connection may go on.
+    fn provided(bytes: &[u8]) -> Result<(String, bool), HttpError> {
+        let mut reader = ResponseReader::new(Rules::provider(10, 4));
+        let Some(response) = reader.push(bytes)? else {
+            return reader.finish().map(|response| (String::from_utf8(response.body).unwrap(), false));
+        };
+        let stays = reader.is_at_end() && response.head.keeps_connection();
+        Ok((String::from_utf8(response.body).unwrap(), stays))
+    }
+
+    #[test]
+    fn a_long_body_of_a_provider_is_cut() {
+        for (message, body) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n0123456789", "0123456789"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n0123456789abc", "0123456789"),
+            ("HTTP/1.1 200 OK\r\n\r\n0123456789abc", "0123456789"),
+            ("HTTP/1.1 404 No\r\nContent-Length: 99\r\n\r\n012345", "0123"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n0123456789abc", "0123456789"),
+            ("HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n", "abcd"),
+        ] {
+            assert_eq!(provided(message.as_bytes()), Ok((body.to_owned(), false)), "{message}");
+        }
+        let exact = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789";
+        assert_eq!(provided(exact.as_bytes()), Ok(("0123456789".to_owned(), true)));
+    }
+
+    #[test]
+    fn a_provider_that_breaks_off_has_not_answered() {
+        for message in [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Le",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+        ] {
+            assert_eq!(provided(message.as_bytes()), Err(HttpError::Truncated), "{message}");
+        }
+        assert_eq!(provided(b"HTTP/1.1 200 OK\r\n\r\nab"), Ok(("ab".to_owned(), false)));
+    }
+
+    #[test]
+    fn a_connection_goes_on_behind_a_clean_end_only() {
+        for (message, stays) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", true),
+            ("HTTP/1.1 204 No\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nab", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: x, Close\r\n\r\nab", false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: y\r\n\r\n", false),
+        ] {
+            assert_eq!(provided(message.as_bytes()).unwrap().1, stays, "{message}");
+        }
+    }
+
     #[test]
     fn a_reader_of_heads_does_not_wait_for_a_body() {
         for fields in ["", "Content-Length: 99999\r\n", "Transfer-Encoding: chunked\r\n"] {
-            let mut reader = ResponseReader::head_only();
+            let mut reader = ResponseReader::new(Rules::gateway_head());
             assert_eq!(reader.push(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), Ok(None));
             let response = reader.push(format!("{fields}\r\nbody").as_bytes()).unwrap().unwrap();
             assert_eq!((response.status, response.body.len()), (200, 0));

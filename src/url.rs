@@ -3,7 +3,7 @@
 //! RFC 3986 as far as UPnP needs it. Names are refused (they would need DNS, and
 //! open the door to rebinding), as are user info, fragments and every byte that
 //! could end a request line early. Provider URLs are none of this file's
-//! business; they go to the HTTP library as they are.
+//! business: see `config/provider_url.rs` and `web/place.rs`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -5,53 +5,42 @@
 //! redirect never leads to another host or away from TLS. Left out: cookies,
 //! compression, HTTP/2.
 //!
-//! This folder is the only place that knows ureq, and `tls.rs` and
-//! `cryptography.rs` in it the only ones that know rustls; a build without TLS has
-//! `no_tls.rs` in their place. ureq starts no thread here; a name (not an address)
-//! in a URL takes one short-lived thread.
+//! `tls.rs` and `cryptography.rs` in this folder are the only files that know rustls;
+//! a build without TLS has `no_tls.rs` in their place. A name (not an address) in a
+//! URL takes one short-lived thread.
 
 #[cfg(feature = "tls")]
 mod cryptography;
 mod explain;
 pub mod fields;
+pub mod place;
+mod request;
 #[cfg_attr(not(feature = "tls"), path = "web/no_tls.rs")]
 mod tls;
 mod tunnel;
 mod wire;
 
+use std::cell::RefCell;
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ureq::config::AutoHeaderValue;
-use ureq::http::{self, HeaderMap};
-use ureq::unversioned::transport::{Connector, TcpConnector};
-use ureq::{Agent, AsSendBody, Body, Error};
-
+use self::explain::Error;
+use self::place::Place;
 pub use self::tls::WebError;
 use crate::address::Family;
 use crate::config;
+use crate::http::{Head, HttpError, Response, Rules};
 use crate::updaters::{Failure, Reply, Request, SHORT_REPLY};
 
 /// The time for one exchange (`updaters.md`, rule 5: a slow name server behind
 /// a provider took 12 s).
 pub const TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest head of an answer; policies and cookies fill some kilobytes.
-const MAX_HEAD: usize = 16 * 1024;
-/// Must hold a head with room for more, or reading would seem to stall.
-const INPUT: usize = MAX_HEAD + 4 * 1024;
-/// Must hold the head of a request; servers take 8 KiB.
-const OUTPUT: usize = 16 * 1024;
-/// A body is taken in steps of this size, so that small ones stay small.
-const CHUNK: u64 = 16 * 1024;
+/// A connection that was idle for longer may be dead without a word.
+const MAX_IDLE: Duration = Duration::from_secs(15);
 /// Redirects that are followed: a slash, TLS, a new path.
 const MAX_REDIRECTS: usize = 3;
-/// Says who asks, as the terms of use of many services want it.
-const USER_AGENT: &str =
-    concat!("ddns-update-daemon/", env!("CARGO_PKG_VERSION"), " (+", env!("CARGO_PKG_REPOSITORY"), ")");
-
 /// The way to servers; cheap to clone, to be made once.
 #[derive(Clone)]
 pub struct Web {
@@ -91,58 +80,47 @@ impl Web {
         self.session(Some(family)).send(&request, timeout)
     }
 
-    /// Connections for one job, of this family only, if one is given: they are used
+    /// A connection for one job, of this family only, if one is given: it is used
     /// again by its later requests and closed when it is dropped.
     #[must_use]
     pub fn session(&self, family: Option<Family>) -> Session {
-        let sent = Arc::new(AtomicBool::new(false));
-        let fresh = Arc::new(AtomicBool::new(false));
-        let proxies = Arc::clone(&self.proxies);
-        let wires = wire::Wires {
-            trust: self.trust.clone(),
-            proxies: Arc::clone(&proxies),
-            sent: Arc::clone(&sent),
-            fresh: Arc::clone(&fresh),
-        };
-        let settings = Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(USER_AGENT)
-            .accept_encoding(AutoHeaderValue::None)
-            .max_response_header_size(MAX_HEAD)
-            .input_buffer_size(INPUT)
-            .output_buffer_size(OUTPUT)
-            .max_idle_connections(1)
-            .build();
-        Session {
-            agent: Agent::with_parts(
-                settings,
-                TcpConnector::default().chain(wires),
-                wire::Names { proxies: Arc::clone(&proxies), family },
-            ),
-            proxies,
-            sent,
-            fresh,
-        }
+        Session { web: self.clone(), family, idle: RefCell::new(None) }
     }
 
-    /// [`Session::send`] with connections of its own.
+    /// [`Session::send`] with a connection of its own.
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
         self.session(request.family).send(request, timeout)
     }
 }
 
-/// The connections of one job.
+/// The connection of one job.
 pub struct Session {
-    agent: Agent,
-    proxies: Arc<config::Proxies>,
-    /// Whether a byte of the latest request has left.
-    sent: Arc<AtomicBool>,
-    /// Whether the latest request got a new connection.
-    fresh: Arc<AtomicBool>,
+    web: Web,
+    family: Option<Family>,
+    idle: RefCell<Option<Idle>>,
+}
+
+/// A connection that the server has left open.
+struct Idle {
+    stream: Box<dyn wire::Stream>,
+    /// The URL that it was made for.
+    url: String,
+    since: Instant,
+}
+
+/// Why an exchange has no answer.
+struct Broken {
+    error: Error,
+    /// Whether a byte of the request has left.
+    sent: bool,
+    /// Whether the connection was used before.
+    again: bool,
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self { error, sent: false, again: false }
+    }
 }
 
 impl fmt::Debug for Session {
@@ -154,123 +132,111 @@ impl fmt::Debug for Session {
 impl Session {
     /// Sends `request` and reads the answer, all within `timeout`.
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
-        let began = Instant::now();
+        let now = Instant::now();
+        let until = now.checked_add(timeout).unwrap_or(now);
         let mut url = request.url.clone();
         let mut redirects = 0..MAX_REDIRECTS;
         loop {
-            let failure = |error: &Error| Failure {
+            let failure = |error: &Error, maybe_done| Failure {
                 why: format!("{}{}: {}", host(&url), self.detour(&url), explain::explain(error, timeout)),
-                maybe_done: self.sent.load(Ordering::Relaxed),
+                maybe_done,
             };
-            let left = || timeout.saturating_sub(began.elapsed());
-            let mut response = self.exchange(request, &url, left());
-            if response.as_ref().is_err_and(|error| self.went_stale(request, error)) {
-                response = self.exchange(request, &url, left());
+            let mut answer = self.exchange(request, &url, until);
+            if answer.as_ref().is_err_and(|broken| went_stale(request, broken)) {
+                answer = self.exchange(request, &url, until);
             }
-            let response = response.map_err(|error| failure(&error))?;
-            if response.status() == 407 && !self.detour(&url).is_empty() {
-                let error = Error::ConnectProxyFailed(tunnel::OTHER_CREDENTIALS.to_owned());
-                return Err(Failure { maybe_done: false, ..failure(&error) });
+            let response = answer.map_err(|broken| failure(&broken.error, broken.sent))?;
+            if response.status == 407 && !self.detour(&url).is_empty() {
+                return Err(failure(&Error::Proxy(tunnel::OTHER_CREDENTIALS.to_owned()), false));
             }
-            let next = follow(request, &url, &response).filter(|_| redirects.next().is_some());
-            match next {
+            match follow(request, &url, &response).filter(|_| redirects.next().is_some()) {
                 Some(next) => url = next,
-                None => return reply(response, request.max_reply).map_err(|error| failure(&error)),
+                None => return Ok(reply(response)),
             }
         }
     }
 
+    fn proxy(&self, place: &Place<'_>) -> Option<&config::Proxy> {
+        self.web.proxies.choose(place.https, place.host(), place.port)
+    }
+
     /// For errors: through which proxy, if any.
     fn detour(&self, url: &str) -> String {
-        let proxy = url.parse().ok().and_then(|uri| wire::proxy_for(&self.proxies, &uri));
+        let proxy = Place::of(url).and_then(|place| self.proxy(&place));
         proxy.map(|proxy| format!(" through the proxy {}", proxy.place())).unwrap_or_default()
     }
 
-    /// Whether the server had closed the connection that we used again. Reading
-    /// may then be repeated (RFC 9112, section 9.5), once: the next connection
-    /// is a new one.
-    fn went_stale(&self, request: &Request, error: &Error) -> bool {
-        let read_only = matches!(request.method, "GET" | "HEAD");
-        let closed = matches!(error, Error::Io(error) if matches!(
+    fn exchange(&self, request: &Request, url: &str, until: Instant) -> Result<Response, Broken> {
+        let place = Place::of(url).ok_or(Error::Url)?;
+        let proxy = self.proxy(&place);
+        let bytes = request::bytes(request, &place, proxy.filter(|_| !place.https))?;
+        let (mut stream, again) = match self.idle_to(&place) {
+            Some(stream) => (stream, true),
+            None => (wire::connect(&place, proxy, self.family, &self.web.trust, until)?, false),
+        };
+        stream.set_deadline(until);
+        let answer = wire::converse(&mut *stream, &bytes, rules(request));
+        let (response, stays) = answer.map_err(|error| Broken { error, sent: true, again })?;
+        if stays {
+            let idle = Idle { stream, url: url.to_owned(), since: Instant::now() };
+            self.idle.replace(Some(idle));
+        }
+        Ok(response)
+    }
+
+    /// The connection at hand, if it leads to `place` and still stands.
+    fn idle_to(&self, place: &Place<'_>) -> Option<Box<dyn wire::Stream>> {
+        let mut idle = self.idle.take()?;
+        let fits = Place::of(&idle.url).is_some_and(|other| other.is_beside(place));
+        (fits && idle.since.elapsed() < MAX_IDLE && idle.stream.is_open()).then_some(idle.stream)
+    }
+}
+
+/// How much of an answer is taken.
+fn rules(request: &Request) -> Rules {
+    let rules = Rules::provider(request.max_reply, request.max_reply.min(SHORT_REPLY));
+    if request.method == "HEAD" { rules.without_body() } else { rules }
+}
+
+/// Whether the server had closed the connection that we used again. Reading
+/// may then be repeated (RFC 9112, section 9.5), once: the next connection
+/// is a new one.
+fn went_stale(request: &Request, broken: &Broken) -> bool {
+    let read_only = matches!(request.method, "GET" | "HEAD");
+    let closed = match &broken.error {
+        Error::Http(error) => *error == HttpError::Truncated,
+        Error::Io(error) => matches!(
             error.kind(),
             io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::ConnectionAborted
                 | io::ErrorKind::BrokenPipe
-        ));
-        read_only && closed && !self.fresh.load(Ordering::Relaxed)
-    }
-
-    fn exchange(
-        &self,
-        request: &Request,
-        url: &str,
-        timeout: Duration,
-    ) -> Result<http::Response<Body>, Error> {
-        self.sent.store(false, Ordering::Relaxed);
-        self.fresh.store(false, Ordering::Relaxed);
-        let mut builder = http::Request::builder().method(request.method).uri(url);
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
-        // Servers want a length of these, even of nothing.
-        let needs_length = matches!(request.method, "POST" | "PUT" | "PATCH");
-        match request.body.as_deref().or(needs_length.then_some("")) {
-            Some(body) => self.run(builder.body(body)?, timeout),
-            None => self.run(builder.body(())?, timeout),
-        }
-    }
-
-    fn run(
-        &self,
-        request: http::Request<impl AsSendBody>,
-        timeout: Duration,
-    ) -> Result<http::Response<Body>, Error> {
-        let request = self.agent.configure_request(request).timeout_global(Some(timeout)).build();
-        self.agent.run(request)
-    }
+        ),
+        _ => false,
+    };
+    read_only && closed && broken.again
 }
 
 /// Where to ask instead, if the answer is a redirect that we follow.
-fn follow<T>(request: &Request, url: &str, response: &http::Response<T>) -> Option<String> {
+fn follow(request: &Request, url: &str, response: &Response) -> Option<String> {
     let again = matches!(request.method, "GET" | "HEAD");
-    if !again || !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+    if !again || !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
         return None;
     }
-    fields::redirect(url, field(response.headers(), "location")?)
+    fields::redirect(url, response.head.one("Location")?)
 }
 
-fn reply(mut response: http::Response<Body>, max_reply: usize) -> Result<Reply, Error> {
-    let status = response.status().as_u16();
-    let retry_after = field(response.headers(), "retry-after")
-        .and_then(|text| fields::retry_after(text, now(response.headers())));
-    let limit = if response.status().is_success() { max_reply } else { max_reply.min(SHORT_REPLY) };
-    let mut body = Vec::new();
-    let mut reader = response.body_mut().as_reader();
-    loop {
-        let room = limit.saturating_sub(body.len());
-        let step = u64::try_from(room).unwrap_or(CHUNK).min(CHUNK);
-        if reader.by_ref().take(step).read_to_end(&mut body).map_err(unwrapped)? == 0 {
-            break;
-        }
-    }
+fn reply(response: Response) -> Reply {
+    let Response { head, status, body } = response;
+    let retry_after = head.one("Retry-After").and_then(|text| fields::retry_after(text, now(&head)));
     let body = String::from_utf8(body)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Ok(Reply { status, retry_after, body })
-}
-
-/// ureq wraps its own errors to get them through `Read`, and unwraps them here.
-fn unwrapped(error: io::Error) -> Error {
-    Error::from(error)
-}
-
-fn field<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+    Reply { status, retry_after, body }
 }
 
 /// The server's own clock if it tells, since a router's may stand in 1970.
-fn now(headers: &HeaderMap) -> u64 {
-    field(headers, "date")
+fn now(head: &Head) -> u64 {
+    head.one("Date")
         .and_then(fields::date)
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }

@@ -16,7 +16,7 @@ use std::fs;
 use std::net::IpAddr;
 
 use ddns_update_daemon::address::{Finding, Prefix, Scope, scope};
-use ddns_update_daemon::http::{Head, Response, ResponseReader};
+use ddns_update_daemon::http::{Head, Response, ResponseReader, Rules};
 use ddns_update_daemon::soap::actions::{Answer, external_ipv4, external_ipv6, ipv6_prefix, valid_seconds};
 use ddns_update_daemon::soap::description::{Description, DescriptionError, Service, ServiceType};
 use ddns_update_daemon::soap::envelope::{Reply, ReplyError};
@@ -98,7 +98,7 @@ fn response(row: &Row, status: u16) -> Response {
         let (head, _) = Head::parse(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
         return Response { head, status, body: row.bytes.clone() };
     }
-    let mut reader = ResponseReader::new(MAX_BODY);
+    let mut reader = ResponseReader::new(Rules::gateway(MAX_BODY));
     match reader.push(&row.bytes).unwrap() {
         Some(response) => response,
         None => reader.finish().unwrap(),

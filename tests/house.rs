@@ -78,7 +78,6 @@ const FLOORS: [&[&str]; 3] = [
 /// Which files may name a crate.
 const KEEPERS: &[(&str, &[&str])] = &[
     ("quick_xml", &["xml"]),
-    ("ureq", &["web"]),
     ("rustls", &["web::tls", "web::cryptography"]),
     ("webpki", &["web::cryptography"]),
     ("webpki_roots", &["web::tls"]),

@@ -411,6 +411,23 @@ fn one_connection_serves_a_job() {
     assert_eq!(server.join().unwrap(), 3);
 }
 
+#[test]
+fn a_connection_is_left_when_its_answer_has_no_clear_end() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: trailer\r\n\r\n",
+    ] {
+        let port = answering(answer);
+        let session = web().session(None);
+        for _ in 0..2 {
+            let reply = session.send(&get(format!("http://127.0.0.1:{port}/")), PATIENT);
+            assert_eq!(reply.unwrap().body, "ok", "{answer}");
+        }
+    }
+}
+
 /// Answers the first request of every connection and closes it at the second.
 fn serve_once_a_connection() -> (u16, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

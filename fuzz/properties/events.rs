@@ -1,6 +1,6 @@
 //! What strangers say unasked never counts as more than it is.
 
-use ddns_update_daemon::http::ResponseReader;
+use ddns_update_daemon::http::{ResponseReader, Rules};
 use ddns_update_daemon::natpmp::message::is_announcement;
 use ddns_update_daemon::netlink::message::tells_a_change;
 use ddns_update_daemon::soap::event::{Callback, Expected, Granted, Judgement, SHORTEST, Sid, WISH, judge};
@@ -16,7 +16,7 @@ pub(super) fn events(data: &[u8]) {
         assert!(text.contains("uuid:1"));
     }
     assert_ne!(judge(data, &callback, &Expected::None), Judgement::Event);
-    let mut reader = ResponseReader::head_only();
+    let mut reader = ResponseReader::new(Rules::gateway_head());
     if let Ok(Some(response)) = reader.push(data) {
         assert!(response.body.is_empty());
         if let Ok(granted) = Granted::parse(&response, Some(&sid)) {

@@ -1,6 +1,6 @@
 //! Properties of the formats that several protocols share.
 
-use ddns_update_daemon::http::{Head, MAX_FIELDS, MAX_HEAD, ResponseReader};
+use ddns_update_daemon::http::{Head, HttpError, MAX_FIELDS, MAX_HEAD, Response, ResponseReader, Rules};
 use ddns_update_daemon::state::State;
 use ddns_update_daemon::url::{LanUrl, MAX_URL};
 
@@ -20,31 +20,30 @@ pub(super) fn http_head(data: &[u8]) {
 }
 
 /// However a response is cut into pieces, it reads the same; its body keeps the
-/// limit and never holds more than was sent.
+/// limit and never holds more than was sent. By the rules for gateways and for
+/// providers.
 pub(super) fn http_response(data: &[u8]) {
     let [cut, data @ ..] = data else { return };
-    let limit = 300;
-    let whole = read(&[data], limit);
     let at = usize::from(*cut).min(data.len());
     let (first, second) = data.split_at(at);
-    let parts = read(&[first, second], limit);
-    match (&whole, &parts) {
-        (Ok(whole), Ok(parts)) => assert_eq!(whole, parts),
-        // An error may show itself in another order, but not turn into success.
-        (Err(_), Err(_)) => {}
-        _ => panic!("cut at {at}: {whole:?} but {parts:?}"),
-    }
-    if let Ok(response) = whole {
-        assert!(response.body.len() <= limit && response.body.len() <= data.len());
-        assert!(response.status >= 200);
+    for rules in [Rules::gateway(300), Rules::provider(300, 200), Rules::provider(300, 200).without_body()] {
+        let whole = read(&[data], rules);
+        let parts = read(&[first, second], rules);
+        match (&whole, &parts) {
+            (Ok(whole), Ok(parts)) => assert_eq!(whole, parts),
+            // An error may show itself in another order, but not turn into success.
+            (Err(_), Err(_)) => {}
+            _ => panic!("cut at {at}: {whole:?} but {parts:?}"),
+        }
+        if let Ok(response) = whole {
+            assert!(response.body.len() <= 300 && response.body.len() <= data.len());
+            assert!(response.status >= 200);
+        }
     }
 }
 
-fn read(
-    parts: &[&[u8]],
-    limit: usize,
-) -> Result<ddns_update_daemon::http::Response, ddns_update_daemon::http::HttpError> {
-    let mut reader = ResponseReader::new(limit);
+fn read(parts: &[&[u8]], rules: Rules) -> Result<Response, HttpError> {
+    let mut reader = ResponseReader::new(rules);
     for part in parts {
         if let Some(response) = reader.push(part)? {
             return Ok(response);

@@ -12,6 +12,7 @@ use ddns_update_daemon::updaters::idn::to_ascii;
 use ddns_update_daemon::updaters::run::plan;
 use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Task, placeholders, url};
 use ddns_update_daemon::web::fields::{MAX_WAIT, date, redirect, retry_after};
+use ddns_update_daemon::web::place::Place;
 
 /// A name that is sent is ASCII within the limits of DNS, names itself, and is
 /// the name that was written: a decoder of punycode says so.
@@ -245,6 +246,14 @@ pub(super) fn web_fields(data: &[u8]) {
         };
         assert!(named.eq_ignore_ascii_case(host), "{url} to {target}");
         assert!(!target.contains('#'));
+        let Some(asked) = Place::of(&target) else { continue };
+        assert_eq!((asked.https, asked.host()), (scheme == "https", named.trim_matches(['[', ']'])));
+        assert!(asked.target().starts_with('/') && target.ends_with(asked.target().trim_start_matches('/')));
+        assert!(
+            [asked.target(), asked.host_field()]
+                .iter()
+                .all(|text| text.bytes().all(|b| b.is_ascii_graphic()))
+        );
     }
 }
 

@@ -44,6 +44,7 @@ pub use dyndns::Dyndns;
 pub use files::ReadFile;
 pub use load::load;
 pub use problems::ConfigError;
+pub(crate) use provider_url::{Parts as UrlParts, encode as encoded_url};
 pub use proxy::{Proxies, Proxy};
 pub use read::parse;
 pub use rfc2136::{Rfc2136, Rfc2136Record};

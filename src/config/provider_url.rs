@@ -1,5 +1,5 @@
-//! URLs of providers: http or https, well-formed, in the form that the HTTP
-//! library accepts. Requests are made of them elsewhere.
+//! URLs of providers: http or https, well-formed, with nothing in them that may not
+//! stand in a request line. Requests are made of them elsewhere.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,18 +10,18 @@ use crate::updaters::placeholders;
 
 /// What a URL consists of. The texts are as they stand in it.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Parts<'a> {
-    pub(super) https: bool,
-    pub(super) user: Option<&'a str>,
-    pub(super) host: &'a str,
-    pub(super) port: Option<&'a str>,
-    pub(super) path: &'a str,
-    pub(super) query: Option<&'a str>,
+pub(crate) struct Parts<'a> {
+    pub(crate) https: bool,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) host: &'a str,
+    pub(crate) port: Option<&'a str>,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
 }
 
 impl<'a> Parts<'a> {
     /// Takes an absolute URL apart; a fragment is dropped.
-    pub(super) fn split(url: &'a str) -> Result<Self, &'static str> {
+    pub(crate) fn split(url: &'a str) -> Result<Self, &'static str> {
         let (scheme, rest) = url.split_once("://").ok_or("expected a URL: https://...")?;
         let https = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
@@ -41,6 +41,12 @@ impl<'a> Parts<'a> {
         };
         let (host, port) = split_port(place);
         Ok(Self { https, user, host, port, path, query })
+    }
+
+    /// Whether host and port are such.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        self.check_host()?;
+        self.check_port()
     }
 
     /// Whether the host is this machine.
@@ -119,9 +125,7 @@ fn normal(text: &str, ascii_name: impl Fn(&str) -> Result<String, String>) -> Re
     let host = if parts.host.is_ascii() { parts.host.to_owned() } else { ascii_name(parts.host)? };
     let encoded = encode(&parts.write(&host, parts.user, parts.query));
     let filled = placeholders::fill(&encoded, &sample());
-    let filled = Parts::split(&filled)?;
-    filled.check_host()?;
-    filled.check_port()?;
+    Parts::split(&filled)?.check()?;
     Ok(encoded)
 }
 
@@ -131,7 +135,8 @@ fn sample() -> Addresses {
     Addresses { ipv4: Some([192, 0, 2, 1].into()), ipv6: Some(ipv6), ipv6_prefix: Prefix::new(ipv6, 56) }
 }
 
-fn encode(url: &str) -> String {
+/// Percent-encodes what may not stand in a URL (RFC 3986, section 2).
+pub(crate) fn encode(url: &str) -> String {
     url.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_graphic() && !b"\"<>`".contains(&byte) {
             encoded.push(char::from(byte));

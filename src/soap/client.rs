@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::envelope::{Request, Version};
 use super::survey::{ExchangeError, Report, Step, Survey, SurveyError};
-use crate::http::{HttpError, MAX_HEAD, Response, ResponseReader};
+use crate::http::{HttpError, MAX_HEAD, Response, ResponseReader, Rules};
 
 /// The longest wait for a connection; in a LAN it takes milliseconds.
 const MAX_CONNECT: Duration = Duration::from_secs(2);
@@ -95,8 +95,8 @@ fn attempt(request: &Request, version: Version, deadline: Instant) -> Result<Rec
 
 fn read(stream: &mut TcpStream, request: &Request, deadline: Instant) -> Result<Response, ExchangeError> {
     let head_only = request.wants_head_only();
-    let mut reader =
-        if head_only { ResponseReader::head_only() } else { ResponseReader::new(request.max_body()) };
+    let rules = if head_only { Rules::gateway_head() } else { Rules::gateway(request.max_body()) };
+    let mut reader = ResponseReader::new(rules);
     // Chunk sizes add to the body, interim answers to the head.
     let mut allowance = request.max_body().saturating_add(MAX_HEAD).saturating_mul(2);
     let mut buffer = [0; READ_SIZE];

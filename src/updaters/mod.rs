@@ -85,7 +85,7 @@ pub struct Request {
     pub method: &'static str,
     /// The absolute URL, http or https.
     pub url: String,
-    /// Header fields besides those the HTTP library sets.
+    /// Header fields besides those that every request has.
     pub headers: Vec<(String, String)>,
     /// The body, when there is one.
     pub body: Option<String>,

@@ -1,36 +1,69 @@
-//! What went wrong with an exchange, in words for the log.
+//! What went wrong with an exchange, and the words for it in the log.
 //!
 //! No part of a URL but its host appears here, and no text that a server wrote.
 
 use std::io;
 use std::time::Duration;
 
-use ureq::Error;
+use super::tls::{self, TlsError};
+use crate::http::HttpError;
 
-use super::tls;
-use crate::parts;
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// The URL or a header field cannot stand in a request.
+    Url,
+    /// The name has no address.
+    NotFound,
+    /// It has none of the family that is asked for.
+    NoSuchFamily,
+    /// The time was over.
+    Timeout,
+    /// The connection failed.
+    Io(io::Error),
+    /// The answer is not one.
+    Http(HttpError),
+    /// The proxy refused; our own words.
+    Proxy(String),
+    /// TLS failed.
+    Tls(TlsError),
+    /// The host cannot be that of a certificate.
+    #[cfg(feature = "tls")]
+    NoTlsName,
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Timeout,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<HttpError> for Error {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
+    }
+}
 
 /// A half sentence that follows the host's name.
 pub(super) fn explain(error: &Error, timeout: Duration) -> String {
-    if let Some(why) = tls::explain(error) {
-        return why;
-    }
-    match error {
-        Error::Timeout(_) => format!("no complete answer within {} s", timeout.as_secs_f64()),
-        Error::HostNotFound => {
-            "its address could not be found; check the name and this machine's DNS".to_owned()
-        }
-        Error::Io(error) => explain_io(error),
-        Error::Tls(_) => "TLS needs a host name that can stand in a certificate".to_owned(),
-        // The configuration has no such URL; a server may send us to one.
-        Error::TlsRequired => parts::left_out("tls").unwrap_or_else(|| "it needs TLS".to_owned()),
-        // Our own words, see tunnel.rs.
-        Error::ConnectProxyFailed(why) => format!("the proxy {why}"),
-        Error::LargeResponseHeader(..) => "the head of its answer is too long".to_owned(),
-        Error::BadUri(_) | Error::Http(_) => "the URL or a header is not valid".to_owned(),
-        Error::Protocol(_) => "its answer is not proper HTTP".to_owned(),
-        _ => "the exchange failed".to_owned(),
-    }
+    let what = match error {
+        Error::Timeout => return format!("no complete answer within {} s", timeout.as_secs_f64()),
+        Error::Io(error) => return tls::explain_io(error).unwrap_or_else(|| explain_io(error)),
+        Error::Tls(error) => return tls::explain(error),
+        Error::Proxy(why) => return format!("the proxy {why}"),
+        Error::NotFound => "its address could not be found; check the name and this machine's DNS",
+        Error::NoSuchFamily => "it has no address of the family that it is asked over",
+        #[cfg(feature = "tls")]
+        Error::NoTlsName => "TLS needs a host name that can stand in a certificate",
+        Error::Url => "the URL or a header is not valid",
+        Error::Http(HttpError::HeadTooLong) => "the head of its answer is too long",
+        Error::Http(HttpError::Truncated) => "it closed the connection before its answer was complete",
+        Error::Http(_) => "its answer is not proper HTTP",
+    };
+    what.to_owned()
 }
 
 fn explain_io(error: &io::Error) -> String {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::config::encoded_url;
+
 /// The longest wait that we let a server ask for; a broken clock on its side
 /// must not silence a target for a year.
 pub const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -61,10 +63,11 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
 }
 
 /// Where a redirect of `url` leads, unless it leaves the host or gives up TLS:
-/// our requests carry credentials.
+/// our requests carry credentials. What may not stand in a URL is percent-encoded.
 #[must_use]
 pub fn redirect(url: &str, location: &str) -> Option<String> {
-    let location = location.trim().split('#').next().unwrap_or_default();
+    let location = encoded_url(location.trim());
+    let location = location.split('#').next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = split_authority(rest);
     // Behind a slash or question mark it belongs to a path or query.
@@ -161,6 +164,7 @@ mod tests {
             ("/c?d#e", Some("https://me:pw@Ddns.example:8443/c?d")),
             ("c", Some("https://me:pw@Ddns.example:8443/a/c")),
             ("?c", Some("https://me:pw@Ddns.example:8443/a/b?c")),
+            ("/\u{fc} x", Some("https://me:pw@Ddns.example:8443/%C3%BC%20x")),
             ("/c?from=https://x/", Some("https://me:pw@Ddns.example:8443/c?from=https://x/")),
             ("HTTPS://ddns.example:8443/c", Some("https://ddns.example:8443/c")),
             ("//ddns.example:8443/c", Some("https://ddns.example:8443/c")),

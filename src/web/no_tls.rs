@@ -1,12 +1,11 @@
 //! What stands in for `tls.rs` in a build that leaves TLS out: nothing is ever
 //! secured.
 
-use std::fmt;
+use std::{fmt, io};
 
-use ureq::Error;
-use ureq::unversioned::transport::{ConnectionDetails, Transport};
-
-use crate::config;
+use super::explain::Error;
+use super::wire::Stream;
+use crate::{config, parts};
 
 /// Why a way to servers cannot be had; without TLS, there is always one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +19,11 @@ impl fmt::Display for WebError {
 
 impl std::error::Error for WebError {}
 
+/// What is wrong with TLS: it was left out. The configuration has no such URL; a
+/// server may send us to one.
+#[derive(Debug)]
+pub(super) struct TlsError;
+
 #[derive(Clone)]
 pub(super) struct Trust;
 
@@ -30,16 +34,15 @@ impl Trust {
     }
 
     #[expect(clippy::unused_self, reason = "as in tls.rs")]
-    pub(super) fn secure(
-        &self,
-        _: &ConnectionDetails,
-        _: Box<dyn Transport>,
-        _: &str,
-    ) -> Result<Box<dyn Transport>, Error> {
-        Err(Error::TlsRequired)
+    pub(super) fn secure(&self, _: Box<dyn Stream>, _: &str) -> Result<Box<dyn Stream>, Error> {
+        Err(Error::Tls(TlsError))
     }
 }
 
-pub(super) fn explain(_: &Error) -> Option<String> {
+pub(super) fn explain(_: &TlsError) -> String {
+    parts::left_out("tls").unwrap_or_else(|| "it needs TLS".to_owned())
+}
+
+pub(super) fn explain_io(_: &io::Error) -> Option<String> {
     None
 }

@@ -1,22 +1,21 @@
 //! TLS: whom we trust, who we are, and what went wrong.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
+pub(super) use rustls::Error as TlsError;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned,
 };
-use ureq::Error;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, TransportAdapter,
-};
 
 use super::cryptography;
-use super::wire::adapter;
+use super::explain::Error;
+use super::wire::Stream;
 use crate::config;
 
 /// TLS sessions that are remembered; a configuration knows few servers.
@@ -82,20 +81,12 @@ impl Trust {
         Ok(Self(Arc::new(tls)))
     }
 
-    /// Speaks TLS over `way` to `host`, as the time for connecting allows.
-    pub(super) fn secure(
-        &self,
-        details: &ConnectionDetails,
-        way: Box<dyn Transport>,
-        host: &str,
-    ) -> Result<Box<dyn Transport>, Error> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("not a host name"))?;
-        let mut connection = ClientConnection::new(Arc::clone(&self.0), name)?;
-        let mut socket = adapter(details, way);
-        connection.complete_io(&mut socket)?;
-        let buffers =
-            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Box::new(Secured { buffers, stream: StreamOwned::new(connection, socket) }))
+    /// Speaks TLS over `stream` to `host`.
+    pub(super) fn secure(&self, mut stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>, Error> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::NoTlsName)?;
+        let mut connection = ClientConnection::new(Arc::clone(&self.0), name).map_err(Error::Tls)?;
+        connection.complete_io(&mut stream)?;
+        Ok(Box::new(Secured(StreamOwned::new(connection, stream))))
     }
 }
 
@@ -132,63 +123,50 @@ fn roots(tls: &config::Tls) -> Result<RootCertStore, WebError> {
 }
 
 /// A connection over TLS.
-struct Secured {
-    buffers: LazyBuffers,
-    stream: StreamOwned<ClientConnection, TransportAdapter>,
-}
+struct Secured(StreamOwned<ClientConnection, Box<dyn Stream>>);
 
-impl fmt::Debug for Secured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secured")
+impl Read for Secured {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
     }
 }
 
-impl Transport for Secured {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
+impl Write for Secured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
     }
 
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.stream.sock.set_timeout(timeout);
-        let output = self.buffers.output().get(..amount).unwrap_or_default();
-        Ok(self.stream.write_all(output)?)
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
+}
 
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.sock.set_timeout(timeout);
-        let amount = self.stream.read(self.buffers.input_append_buf())?;
-        self.buffers.input_appended(amount);
-        Ok(amount > 0)
+impl Stream for Secured {
+    fn set_deadline(&mut self, until: Instant) {
+        self.0.sock.set_deadline(until);
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.sock.get_mut().is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        true
+        self.0.sock.is_open()
     }
 }
 
 /// What went wrong with TLS, if it was that.
-pub(super) fn explain(error: &Error) -> Option<String> {
-    match error {
-        Error::Rustls(error) => Some(explain_tls(error)),
-        Error::Io(error) => error.get_ref()?.downcast_ref().map(explain_tls),
-        _ => None,
-    }
+pub(super) fn explain_io(error: &io::Error) -> Option<String> {
+    error.get_ref()?.downcast_ref().map(explain)
 }
 
-fn explain_tls(error: &rustls::Error) -> String {
+/// What went wrong, in words for the log.
+pub(super) fn explain(error: &TlsError) -> String {
     let what = match error {
-        rustls::Error::InvalidCertificate(error) => return explain_certificate(error),
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+        TlsError::InvalidCertificate(error) => return explain_certificate(error),
+        TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
             "it wants a client certificate; set client_cert and client_key in [tls]"
         }
-        rustls::Error::AlertReceived(alert) => return format!("it refused our TLS connection ({alert:?})"),
-        rustls::Error::PeerIncompatible(_) => "it offers neither TLS 1.2 nor 1.3 with a cipher that we know",
-        rustls::Error::InvalidMessage(_) => "it does not speak TLS on this port",
-        rustls::Error::NoCertificatesPresented => "it shows no certificate",
+        TlsError::AlertReceived(alert) => return format!("it refused our TLS connection ({alert:?})"),
+        TlsError::PeerIncompatible(_) => "it offers neither TLS 1.2 nor 1.3 with a cipher that we know",
+        TlsError::InvalidMessage(_) => "it does not speak TLS on this port",
+        TlsError::NoCertificatesPresented => "it shows no certificate",
         _ => "the TLS connection failed",
     };
     what.to_owned()

@@ -1,0 +1,117 @@
+//! Where a request goes: the parts of a provider's URL, checked (RFC 3986,
+//! section 3; RFC 9110, section 4.2). Pure.
+
+use crate::config::UrlParts;
+
+/// A server and what to ask it for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place<'a> {
+    /// Whether it is reached by TLS.
+    pub https: bool,
+    /// An IPv6 address stands in brackets.
+    host: &'a str,
+    /// The port, that of the scheme if none is given.
+    pub port: u16,
+    path: &'a str,
+    query: Option<&'a str>,
+    /// `user:password` as they stand in the URL.
+    pub user: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// The place of an absolute URL without placeholders; `None` if it is not one,
+    /// or holds what may not stand in a request line.
+    #[must_use]
+    pub fn of(url: &'a str) -> Option<Self> {
+        let parts = UrlParts::split(url).ok()?;
+        let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
+        if !plain || parts.check().is_err() {
+            return None;
+        }
+        let UrlParts { https, user, host, port, path, query } = parts;
+        let given = port.filter(|digits| !digits.is_empty()).and_then(|digits| digits.parse().ok());
+        let port = given.unwrap_or(default_port(https));
+        Some(Self { https, host, port, path: if path.is_empty() { "/" } else { path }, query, user })
+    }
+
+    /// The host without the brackets of an IPv6 address.
+    #[must_use]
+    pub fn host(&self) -> &'a str {
+        self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(self.host)
+    }
+
+    /// Host and port, as a proxy is told them.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Host and port, as they stand in a `Host` field: without the default port.
+    #[must_use]
+    pub fn host_field(&self) -> String {
+        if self.port == default_port(self.https) { self.host.to_owned() } else { self.authority() }
+    }
+
+    /// Path and query, as they stand in a request line.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let query = self.query.map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{}{query}", self.path)
+    }
+
+    /// Whether one connection leads to both.
+    #[must_use]
+    pub fn is_beside(&self, other: &Place<'_>) -> bool {
+        (self.https, self.port) == (other.https, other.port) && self.host.eq_ignore_ascii_case(other.host)
+    }
+}
+
+fn default_port(https: bool) -> u16 {
+    if https { 443 } else { 80 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let place = Place::of("HTTPS://me:p@w@Ddns.example:8443/a/b?c=d#e").unwrap();
+        assert_eq!((place.https, place.host(), place.port), (true, "Ddns.example", 8443));
+        assert_eq!((place.target().as_str(), place.user), ("/a/b?c=d", Some("me:p@w")));
+        assert_eq!(place.host_field(), "Ddns.example:8443");
+        let place = Place::of("http://[::1]?x").unwrap();
+        assert_eq!((place.host(), place.port, place.target().as_str()), ("::1", 80, "/?x"));
+        assert_eq!((place.host_field().as_str(), place.authority().as_str()), ("[::1]", "[::1]:80"));
+        assert_eq!(Place::of("http://x:/").map(|place| place.port), Some(80));
+    }
+
+    #[test]
+    fn what_could_break_a_request_is_no_place() {
+        for url in [
+            "x",
+            "ftp://x/",
+            "http://",
+            "http:///x",
+            "http://x/a b",
+            "http://x/a\r\nX: y",
+            "http://x/\u{e9}",
+            "http://x:0/",
+            "http://x:70000/",
+            "http://x:+1/",
+            "http://[::1/",
+            "http://a\"b/",
+        ] {
+            assert_eq!(Place::of(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_connection_leads_to_one_server() {
+        let place = |url| Place::of(url).unwrap();
+        assert!(place("http://x/a").is_beside(&place("http://X:80/b")));
+        for other in ["https://x/a", "http://x:81/a", "http://y/a"] {
+            assert!(!place("http://x/a").is_beside(&place(other)), "{other}");
+        }
+    }
+}
