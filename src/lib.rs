@@ -15,7 +15,8 @@
 //! [`soap::listener`], [`natpmp::client`], [`natpmp::pcp_client`],
 //! [`dns::client`], [`platform`], [`sources`] (where addresses come from),
 //! [`hints`] (who says that they may have changed), [`web`] and [`process`] (where
-//! they go), [`store`], [`log`], [`jobs`], [`discover`], and [`daemon`], the loop.
+//! they go), [`store`], [`log`], [`jobs`], [`discover`], [`threads`] and
+//! [`channel`] (how they run side by side), and [`daemon`], the loop.
 //!
 //! A file imports its own floor and those below; `tests/house.rs` sees to it.
 //! Updaters and sources do not know each other: they meet in the engine.
@@ -35,6 +36,7 @@
 )]
 
 pub mod address;
+pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -59,6 +61,7 @@ pub mod sources;
 pub mod ssdp;
 pub mod state;
 pub mod store;
+pub mod threads;
 pub mod updaters;
 pub mod url;
 pub mod web;

@@ -54,6 +54,7 @@ const FLOORS: [&[&str]; 3] = [
         "updaters",
     ],
     &[
+        "channel",
         "daemon",
         "discover",
         "hints",
@@ -71,6 +72,7 @@ const FLOORS: [&[&str]; 3] = [
         "sources",
         "ssdp::search",
         "store",
+        "threads",
         "web",
     ],
 ];

@@ -25,6 +25,7 @@ use crate::soap::subscription::{Notice, Seen};
 use crate::sources::{Look, Looker};
 use crate::ssdp::message::{self as ssdp, Notify};
 use crate::ssdp::presence::Presence;
+use crate::threads;
 use multicast::Group;
 
 /// Rest after an error of the kernel's socket: it has told more than we read, or
@@ -82,8 +83,8 @@ impl Channels {
             groups.extend(notifications(&hints, &keepers, log));
         }
         let ours = Arc::clone(&hints);
-        let thread = thread::Builder::new().name("kernel".to_owned()).stack_size(STACK);
-        drop(thread.spawn(move || watch_kernel(&ours, &kernel, log)));
+        // Without it, polling notices changes.
+        let _ = threads::start("kernel", STACK, Box::new(move || watch_kernel(&ours, &kernel, log)));
         Self { hints, keepers, groups }
     }
 

@@ -7,6 +7,7 @@ use std::thread;
 
 use super::{PAUSE, STACK};
 use crate::platform::{self, Way};
+use crate::threads;
 
 /// The most senders listened to: a laptop sees many networks, and the kernel
 /// takes ten for a socket.
@@ -29,8 +30,7 @@ impl Group {
     ) -> io::Result<Self> {
         let socket = Arc::new(platform::multicast_socket(group)?);
         let reading = Arc::clone(&socket);
-        let thread = thread::Builder::new().name("announcements".to_owned()).stack_size(STACK);
-        thread.spawn(move || read(&reading, longest, hear))?;
+        threads::start("announcements", STACK, Box::new(move || read(&reading, longest, hear)))?;
         Ok(Self { address: *group.ip(), socket, joined: Mutex::default() })
     }
 

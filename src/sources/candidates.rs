@@ -7,15 +7,15 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Scope, scope};
+use crate::channel::{Receiver, Sender, channel};
 use crate::platform;
 use crate::soap::client;
 use crate::soap::survey::{Report, Survey, Thoroughness, Wanted};
 use crate::ssdp::search::{self, Answers, Search};
+use crate::threads;
 use crate::url::LanUrl;
 
 /// Reading a description and asking a few services needs little.
@@ -57,7 +57,7 @@ pub(super) struct Candidates {
 impl Candidates {
     /// None yet; all is over at the deadline.
     pub(super) fn new(wanted: Wanted, deadline: Instant) -> Self {
-        let (verdict_sender, verdicts) = mpsc::channel();
+        let (verdict_sender, verdicts) = channel();
         Self {
             wanted,
             deadline,
@@ -166,9 +166,9 @@ impl Candidates {
 
 /// Asks the descriptions at one address and port, in the order they come.
 fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sender<LanUrl> {
-    let (queue, locations) = mpsc::channel::<LanUrl>();
+    let (queue, locations) = channel::<LanUrl>();
     let work = move || {
-        for location in locations {
+        while let Ok(location) = locations.recv() {
             let until = Instant::now().checked_add(CANDIDATE_TIME).unwrap_or(deadline).min(deadline);
             let survey = Survey::of_description(location.clone(), wanted, Thoroughness::UntilGlobal);
             let surveyed = client::run(survey, until, CANDIDATE_TIME);
@@ -178,8 +178,7 @@ fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sende
             }
         }
     };
-    let thread = thread::Builder::new().name("candidate".to_owned()).stack_size(STACK);
-    drop(thread.spawn(work));
+    let _ = threads::start("candidate", STACK, Box::new(work));
     queue
 }
 
