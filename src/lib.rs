@@ -15,7 +15,7 @@
 //! [`soap::listener`], [`natpmp::client`], [`natpmp::pcp_client`],
 //! [`dns::client`], [`platform`], [`sources`] (where addresses come from),
 //! [`hints`] (who says that they may have changed), [`web`] and [`process`] (where
-//! they go), [`store`], [`log`], [`jobs`], [`discover`], [`threads`] and
+//! they go), [`resolve`], [`store`], [`log`], [`jobs`], [`discover`], [`threads`] and
 //! [`channel`] (how they run side by side), and [`daemon`], the loop.
 //!
 //! A file imports its own floor and those below; `tests/house.rs` sees to it.
@@ -54,6 +54,7 @@ pub mod netlink;
 pub mod parts;
 pub mod platform;
 pub mod process;
+pub mod resolve;
 pub mod retry;
 pub mod secret;
 pub mod soap;

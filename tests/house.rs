@@ -66,6 +66,7 @@ const FLOORS: [&[&str]; 3] = [
         "natpmp::pcp_client",
         "platform",
         "process",
+        "resolve",
         "soap::client",
         "soap::keeper",
         "soap::listener",
@@ -77,7 +78,7 @@ const FLOORS: [&[&str]; 3] = [
     ],
 ];
 
-/// Which files may name a crate.
+/// Which files may name a crate, or what we have one place for.
 const KEEPERS: &[(&str, &[&str])] = &[
     ("quick_xml", &["xml"]),
     ("rustls", &["web::tls", "web::cryptography"]),
@@ -86,6 +87,8 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("toml", &["config", "updaters::providers"]),
     ("pico_args", &["cli"]),
     ("rustix", &["platform", "process"]),
+    ("thread::Builder", &["threads", "web"]),
+    ("mpsc", &["web"]),
 ];
 
 fn sources() -> Vec<(String, String)> {
