@@ -1,8 +1,8 @@
 //! The map of the house.
 //!
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
-//! [`address`] (what may be published), [`parts`] (what this build has), [`http`], [`xml`], [`url`],
-//! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
+//! [`address`] (what may be published), [`parts`] (what this build has),
+//! [`table`] (a small map), [`http`], [`xml`], [`url`], [`ssdp::message`], [`soap::description`], [`soap::envelope`],
 //! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`natpmp::pcp`],
 //! [`netlink::message`], [`dns::message`], [`dns::tsig`], [`dns::answer`].
 //!
@@ -62,6 +62,7 @@ pub mod sources;
 pub mod ssdp;
 pub mod state;
 pub mod store;
+pub mod table;
 pub mod threads;
 pub mod updaters;
 pub mod url;

@@ -35,6 +35,7 @@ const FLOORS: [&[&str]; 3] = [
         "ssdp::presence",
         "ssdp::sieve",
         "ssdp",
+        "table",
         "updaters::placeholders",
         "url",
         "xml",
