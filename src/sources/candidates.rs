@@ -5,7 +5,6 @@
 //! many gateways serve one client at a time; those at different ones side by
 //! side, so that a mute one holds up nobody.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -45,7 +44,8 @@ pub(super) struct Candidates {
     wanted: Wanted,
     deadline: Instant,
     answers: Option<Answers>,
-    queues: HashMap<SocketAddr, Sender<LanUrl>>,
+    /// A few: the search passes on no more.
+    queues: Vec<(SocketAddr, Sender<LanUrl>)>,
     verdict_sender: Sender<Verdict>,
     verdicts: Receiver<Verdict>,
     asked: Vec<LanUrl>,
@@ -62,7 +62,7 @@ impl Candidates {
             wanted,
             deadline,
             answers: None,
-            queues: HashMap::new(),
+            queues: Vec::new(),
             verdict_sender,
             verdicts,
             asked: Vec::new(),
@@ -138,9 +138,13 @@ impl Candidates {
             return;
         }
         self.asked.push(location.clone());
-        let (wanted, deadline, verdicts) = (self.wanted, self.deadline, self.verdict_sender.clone());
-        let queue =
-            self.queues.entry(location.socket()).or_insert_with(|| worker(wanted, deadline, verdicts));
+        let socket = location.socket();
+        let queue = self.queues.iter().find(|(known, _)| *known == socket).map(|(_, queue)| queue.clone());
+        let queue = queue.unwrap_or_else(|| {
+            let queue = worker(self.wanted, self.deadline, self.verdict_sender.clone());
+            self.queues.push((socket, queue.clone()));
+            queue
+        });
         // A worker that could not be started leaves its candidates unjudged.
         let _ = queue.send(location);
     }
