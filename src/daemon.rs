@@ -9,11 +9,10 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Finding;
+use crate::channel::{Receiver, RecvError, Sender, channel};
 use crate::config::{Config, Target};
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::hints::Channels;
@@ -22,6 +21,7 @@ use crate::log::{self, Log};
 use crate::sources;
 use crate::state::State;
 use crate::store::Store;
+use crate::threads::{self, Work};
 use crate::updaters::{Outcome, Task};
 
 /// Enough for a TLS exchange, the deepest thing a thread does here.
@@ -103,7 +103,7 @@ struct Daemon<'a> {
 
 impl<'a> Daemon<'a> {
     fn new(config: &'a Config, state: State, store: Store, mode: Mode, log: Log) -> Self {
-        let (sender, messages) = mpsc::channel();
+        let (sender, messages) = channel();
         let channels = Arc::new(open_channels(config, mode, &sender, log));
         let start = |source| start_source(config, source, &state, &sender, &channels, log);
         let looks = (0..config.sources.len()).map(start).collect();
@@ -151,8 +151,8 @@ impl<'a> Daemon<'a> {
                 }
                 Some(Event::Hint { source })
             }
-            Err(RecvTimeoutError::Timeout) => Some(Event::Tick),
-            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvError::Timeout) => Some(Event::Tick),
+            Err(RecvError::Disconnected) => None,
         }
     }
 
@@ -200,12 +200,13 @@ impl<'a> Daemon<'a> {
             return;
         }
         let (sender, connection) = (self.sender.clone(), self.connection.clone());
-        spawn("job", move || {
+        let work = move || {
             let start = Instant::now();
             let outcomes = updater.perform(tasks, &connection);
             let took = start.elapsed();
             let _ = sender.send(Message::Finished { group, updater, outcomes, took });
-        });
+        };
+        spawn("job", Box::new(work));
     }
 
     /// Says what would be sent.
@@ -252,11 +253,11 @@ fn start_source(
     channels: &Arc<Channels>,
     log: Log,
 ) -> Sender<bool> {
-    let (ask, asked) = mpsc::channel();
+    let (ask, asked) = channel();
     let (sender, channels) = (sender.clone(), Arc::clone(channels));
     if let Some(mut looker) = sources::Looker::new(config, source, state) {
-        spawn("source", move || {
-            for hinted in asked {
+        let work = move || {
+            while let Ok(hinted) = asked.recv() {
                 let start = Instant::now();
                 let look = looker.look(hinted, &|| channels.has_news(source));
                 if log.wants(Level::Debug) {
@@ -267,7 +268,8 @@ fn start_source(
                 }
                 channels.look_ended(source, &looker, &look);
             }
-        });
+        };
+        spawn("source", Box::new(work));
     }
     ask
 }
@@ -294,9 +296,8 @@ fn said<T: ToString>(finding: &Finding<T>) -> String {
 
 /// A thread that cannot be started means a system without memory; the supervisor
 /// starts us again, and the state makes that harmless.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
-    let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work);
-    if let Err(error) = thread {
+fn spawn(name: &str, work: Work) {
+    if let Err(error) = threads::start(name, STACK, work) {
         eprintln!("error: no thread could be started: {error}");
         std::process::abort();
     }

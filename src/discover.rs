@@ -6,13 +6,12 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::address::Finding;
+use crate::channel::channel;
 use crate::config::Gateway;
 use crate::engine::choice::refusal;
 use crate::natpmp::client::{NatPmpError, external_address};
@@ -21,6 +20,7 @@ use crate::platform;
 use crate::soap::client;
 use crate::soap::survey::{Asked, Report, Survey, Thoroughness, Wanted};
 use crate::ssdp::search::{self, Search};
+use crate::threads;
 use crate::url::LanUrl;
 
 /// How long answers are waited for: three rounds of the search, and MX.
@@ -47,12 +47,12 @@ pub struct Discovered {
 /// Asks the named gateway, or all that can be found. An error names what could
 /// not be asked at all.
 pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = channel();
     let ask = |location: LanUrl| {
         let sender = sender.clone();
-        let thread = thread::Builder::new().name("discover".to_owned()).stack_size(STACK);
-        let spawned = thread.spawn(move || drop(sender.send(examine(location))));
-        spawned.map(drop).map_err(|error| format!("no thread could be started: {error}"))
+        let work = move || drop(sender.send(examine(location)));
+        threads::start("discover", STACK, Box::new(work))
+            .map_err(|error| format!("no thread could be started: {error}"))
     };
     match gateway {
         Some(Gateway::Description(url)) => ask(url.clone())?,
@@ -72,7 +72,7 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
         }
     }
     drop(sender);
-    let mut found: Vec<Discovered> = receiver.iter().flatten().collect();
+    let mut found: Vec<Discovered> = std::iter::from_fn(|| receiver.recv().ok()).flatten().collect();
     found.sort_by_key(|discovered| discovered.location.to_string());
     Ok(found)
 }

@@ -1,8 +1,8 @@
 //! The map of the house.
 //!
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
-//! [`address`] (what may be published), [`parts`] (what this build has), [`http`], [`xml`], [`url`],
-//! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
+//! [`address`] (what may be published), [`parts`] (what this build has),
+//! [`table`] (a small map), [`http`], [`xml`], [`url`], [`ssdp::message`], [`soap::description`], [`soap::envelope`],
 //! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`natpmp::pcp`],
 //! [`netlink::message`], [`dns::message`], [`dns::tsig`], [`dns::answer`].
 //!
@@ -15,7 +15,8 @@
 //! [`soap::listener`], [`natpmp::client`], [`natpmp::pcp_client`],
 //! [`dns::client`], [`platform`], [`sources`] (where addresses come from),
 //! [`hints`] (who says that they may have changed), [`web`] and [`process`] (where
-//! they go), [`store`], [`log`], [`jobs`], [`discover`], and [`daemon`], the loop.
+//! they go), [`resolve`], [`store`], [`log`], [`jobs`], [`discover`], [`threads`] and
+//! [`channel`] (how they run side by side), and [`daemon`], the loop.
 //!
 //! A file imports its own floor and those below; `tests/house.rs` sees to it.
 //! Updaters and sources do not know each other: they meet in the engine.
@@ -35,6 +36,7 @@
 )]
 
 pub mod address;
+pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -52,6 +54,7 @@ pub mod netlink;
 pub mod parts;
 pub mod platform;
 pub mod process;
+pub mod resolve;
 pub mod retry;
 pub mod secret;
 pub mod soap;
@@ -59,6 +62,8 @@ pub mod sources;
 pub mod ssdp;
 pub mod state;
 pub mod store;
+pub mod table;
+pub mod threads;
 pub mod updaters;
 pub mod url;
 pub mod web;

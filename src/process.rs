@@ -9,10 +9,10 @@
 
 use std::io;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 use std::time::Duration;
 
+use crate::channel::{Receiver, Sender, channel};
+use crate::threads;
 use crate::updaters::run::{Ended, Plan};
 
 /// From the request to end to the end, for programs that tidy up.
@@ -34,11 +34,11 @@ enum News {
 /// ending it.
 #[must_use]
 pub fn run(plan: &Plan, timeout: Duration) -> Ended {
-    let (sender, news) = mpsc::channel();
+    let (sender, news) = channel();
     let command = command(plan);
     // A thread that waits lets us wait with a time limit, without polling.
-    let waiting = thread::Builder::new().name("program".into()).stack_size(STACK);
-    if let Err(error) = waiting.spawn(move || start_and_wait(command, &sender)) {
+    let work = move || start_and_wait(command, &sender);
+    if let Err(error) = threads::start("program", STACK, Box::new(work)) {
         return Ended::Failed(error.to_string());
     }
     let id = match news.recv() {

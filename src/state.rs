@@ -13,10 +13,10 @@
 //! A line that cannot be read is left out and counted: the worst that follows
 //! is one repeated update, which is idempotent.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::address::{Addresses, Prefix};
+use crate::table::Table;
 use crate::url::LanUrl;
 
 const TITLE: &str = "ddns-update-daemon state 1";
@@ -31,11 +31,11 @@ const MAX_REASON: usize = 300;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
     /// The description of the gateway that answered last, by source.
-    pub gateways: BTreeMap<String, LanUrl>,
+    pub gateways: Table<String, LanUrl>,
     /// The kinds of address that a source has ever told, by source.
-    pub spoken: BTreeMap<String, Vec<String>>,
+    pub spoken: Table<String, Vec<String>>,
     /// What targets hold, by the fingerprint of their section.
-    pub targets: BTreeMap<String, TargetState>,
+    pub targets: Table<String, TargetState>,
 }
 
 /// What is known of one target.
@@ -222,6 +222,10 @@ fn unescape(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn table<V, const N: usize>(pairs: [(&str, V); N]) -> Table<String, V> {
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
     fn example() -> State {
         let addresses = Addresses {
             ipv4: Some([192, 0, 2, 1].into()),
@@ -235,9 +239,9 @@ mod tests {
             blocked: Some("status 401".into()),
         };
         State {
-            gateways: [("upnp".into(), LanUrl::parse("http://192.168.1.1:5000/x").unwrap())].into(),
-            spoken: [("upnp".into(), vec!["ipv4".into(), "ipv6".into()])].into(),
-            targets: [("abc".into(), target), ("def".into(), TargetState::default())].into(),
+            gateways: table([("upnp", LanUrl::parse("http://192.168.1.1:5000/x").unwrap())]),
+            spoken: table([("upnp", vec!["ipv4".into(), "ipv6".into()])]),
+            targets: table([("abc", target), ("def", TargetState::default())]),
         }
     }
 
@@ -253,7 +257,7 @@ mod tests {
         let text = example().write();
         for cut in 0..text.len() {
             let (state, damaged) = State::parse(text.get(..cut).unwrap_or_default());
-            assert!(damaged <= 1 && state.targets.len() <= 2, "cut at {cut}");
+            assert!(damaged <= 1 && state.targets.iter().count() <= 2, "cut at {cut}");
         }
     }
 
@@ -264,7 +268,7 @@ mod tests {
         );
         let (state, damaged) = State::parse(&text);
         assert_eq!(damaged, 2);
-        assert_eq!(state.targets.keys().collect::<Vec<_>>(), ["def"]);
+        assert_eq!(state.targets.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["def"]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ const FLOORS: [&[&str]; 3] = [
         "ssdp::presence",
         "ssdp::sieve",
         "ssdp",
+        "table",
         "updaters::placeholders",
         "url",
         "xml",
@@ -54,6 +55,7 @@ const FLOORS: [&[&str]; 3] = [
         "updaters",
     ],
     &[
+        "channel",
         "daemon",
         "discover",
         "hints",
@@ -65,17 +67,19 @@ const FLOORS: [&[&str]; 3] = [
         "natpmp::pcp_client",
         "platform",
         "process",
+        "resolve",
         "soap::client",
         "soap::keeper",
         "soap::listener",
         "sources",
         "ssdp::search",
         "store",
+        "threads",
         "web",
     ],
 ];
 
-/// Which files may name a crate.
+/// Which files may name a crate, or what we have one place for.
 const KEEPERS: &[(&str, &[&str])] = &[
     ("quick_xml", &["xml"]),
     ("rustls", &["web::tls", "web::cryptography"]),
@@ -84,6 +88,8 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("toml", &["config", "updaters::providers"]),
     ("pico_args", &["cli"]),
     ("rustix", &["platform", "process"]),
+    ("thread::Builder", &["threads", "web"]),
+    ("mpsc", &["web"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -1,13 +1,13 @@
 //! The effective configuration as text, for `--check`. It is TOML, and with the
 //! hidden values put back it reads as the same configuration.
 
-use std::collections::HashMap;
 use std::fmt::{Display, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use super::provider_url::{hide, hide_in_argument};
 use super::{Config, Group, Run, Target, Url};
+use crate::table::Table;
 use crate::updaters::placeholders::Needs;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
@@ -30,7 +30,7 @@ impl Config {
         page.maybe("state_file", self.state_file.as_deref().map(path));
         self.write_proxy(&mut page);
         self.tls.write(&mut page);
-        let targets: HashMap<_, _> =
+        let targets: Table<_, _> =
             self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
         let mut dyndns = false;
         for (index, group) in self.groups.iter().enumerate() {

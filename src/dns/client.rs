@@ -9,15 +9,14 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::sync::mpsc;
-use std::thread;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::answer::{Exchange, Judged, Sent};
 use super::message::MAX_MESSAGE;
 use super::resolv;
 use super::server::{Host, Server, Transport};
+use crate::resolve;
 
 /// The time for one exchange, all ways and addresses together.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,8 +36,6 @@ const MAX_ADDRESSES: usize = 4;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// No such file is longer.
 const MAX_RESOLV_CONF: u64 = 64 * 1024;
-/// The C library's resolver works in less; the thread does nothing else.
-const STACK: usize = 256 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -130,21 +127,12 @@ pub fn exchange(
 }
 
 fn addresses(server: &Server, deadline: Instant) -> Result<Vec<SocketAddr>, DnsError> {
-    let (name, port) = match &server.host {
-        Host::Address(address) => return Ok(vec![SocketAddr::new(*address, server.port)]),
-        Host::Name(name) => (name.clone(), server.port),
-    };
-    let unknown = || DnsError::NoAddress(name.clone());
-    let (sender, found) = mpsc::channel();
-    let host = name.clone();
-    // The system's resolver takes no deadline, so a thread waits for it; when it
-    // comes too late, nobody listens.
-    let thread = thread::Builder::new().name("resolve".into()).stack_size(STACK).spawn(move || {
-        let _ = sender.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>));
-    });
-    thread.map_err(|_| unknown())?;
-    let found = found.recv_timeout(left(deadline)).ok().and_then(Result::ok);
-    found.filter(|addresses| !addresses.is_empty()).ok_or_else(unknown)
+    match &server.host {
+        Host::Address(address) => Ok(vec![SocketAddr::new(*address, server.port)]),
+        Host::Name(name) => {
+            resolve::look_up(name, server.port, left(deadline)).map_err(|_| DnsError::NoAddress(name.clone()))
+        }
+    }
 }
 
 fn ask(exchange: &Exchange, address: SocketAddr, deadline: Instant) -> Result<Judged, DnsError> {

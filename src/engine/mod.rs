@@ -36,6 +36,7 @@ use crate::address::Observation;
 use crate::config::Config;
 use crate::retry::{Random, look_again, look_early};
 use crate::state::State;
+use crate::table::Table;
 use crate::updaters::{Outcome, Task};
 use crate::url::LanUrl;
 use choice::{Choice, Kind, SourceStatus};
@@ -160,7 +161,7 @@ impl Engine {
             targets,
             groups,
             paces: config.groups.iter().map(Pace::new).collect(),
-            state: State { targets: std::collections::BTreeMap::new(), ..state },
+            state: State { targets: Table::default(), ..state },
             random: Random::new(seed),
             actions: VecDeque::new(),
             round: 0,

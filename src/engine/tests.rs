@@ -523,7 +523,7 @@ fn what_was_changed_behind_our_back_is_worth_a_warning() {
     bench.pass(6 * 3600 * SECOND);
     bench.observe(0, seen("1.1.1.1"));
     bench.finish(0, retry());
-    assert!(bench.saved.targets["t"].trying.is_none(), "a restart owes nothing");
+    assert!(bench.saved.targets.get("t").unwrap().trying.is_none(), "a restart owes nothing");
     bench.pass(60 * SECOND);
     assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()), "a failed check is repeated");
     bench.finish(0, published());
@@ -562,7 +562,7 @@ fn a_router_that_starts_in_1970_recovers_once_its_clock_is_set() {
     bench.now.unix = Some(1_790_000_000);
     bench.finish(0, published());
     assert_eq!(bench.engine.behind(bench.now).count(), 0);
-    assert_eq!(bench.saved.targets["t0"].accepted.as_ref().unwrap().at, Some(1_790_000_000));
+    assert_eq!(bench.saved.targets.get("t0").unwrap().accepted.as_ref().unwrap().at, Some(1_790_000_000));
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::soap::subscription::{Notice, Seen};
 use crate::sources::{Look, Looker};
 use crate::ssdp::message::{self as ssdp, Notify};
 use crate::ssdp::presence::Presence;
+use crate::threads;
 use multicast::Group;
 
 /// Rest after an error of the kernel's socket: it has told more than we read, or
@@ -82,8 +83,8 @@ impl Channels {
             groups.extend(notifications(&hints, &keepers, log));
         }
         let ours = Arc::clone(&hints);
-        let thread = thread::Builder::new().name("kernel".to_owned()).stack_size(STACK);
-        drop(thread.spawn(move || watch_kernel(&ours, &kernel, log)));
+        // Without it, polling notices changes.
+        let _ = threads::start("kernel", STACK, Box::new(move || watch_kernel(&ours, &kernel, log)));
         Self { hints, keepers, groups }
     }
 
@@ -156,7 +157,7 @@ fn keep(index: usize, source: &Source, hints: &Arc<Hints>, log: Log) -> Option<K
 /// NAT-PMP and PCP.
 fn announcements(hints: &Arc<Hints>, log: Log) -> Option<Group> {
     let hints = Arc::clone(hints);
-    let hear = move |sender, datagram: &[u8]| {
+    let hear = move |sender: IpAddr, datagram: &[u8]| {
         let sources = hints.of_gateway(sender);
         if !sources.is_empty() && natpmp::is_announcement(datagram) {
             for source in sources {
@@ -164,14 +165,15 @@ fn announcements(hints: &Arc<Hints>, log: Log) -> Option<Group> {
             }
         }
     };
-    noted(Group::open(natpmp::ANNOUNCEMENTS, natpmp::MAX_DATAGRAM, hear), "NAT-PMP announcements", log)
+    let group = Group::open(natpmp::ANNOUNCEMENTS, natpmp::MAX_DATAGRAM, Box::new(hear));
+    noted(group, "NAT-PMP announcements", log)
 }
 
 /// SSDP.
 fn notifications(hints: &Arc<Hints>, keepers: &Arc<Vec<Option<Keeper>>>, log: Log) -> Option<Group> {
     let (hints, keepers) = (Arc::clone(hints), Arc::clone(keepers));
     let mut presence = Presence::default();
-    let hear = move |sender, datagram: &[u8]| {
+    let hear = move |sender: IpAddr, datagram: &[u8]| {
         let sources = hints.of_gateway(sender);
         if sources.is_empty() || !Notify::parse(datagram, sender).is_ok_and(|notify| presence.hear(&notify)) {
             return;
@@ -183,7 +185,7 @@ fn notifications(hints: &Arc<Hints>, keepers: &Arc<Vec<Option<Keeper>>>, log: Lo
             hints.give(source, "the gateway has started");
         }
     };
-    noted(Group::open(ssdp::GROUP, ssdp::MAX_DATAGRAM, hear), "SSDP announcements", log)
+    noted(Group::open(ssdp::GROUP, ssdp::MAX_DATAGRAM, Box::new(hear)), "SSDP announcements", log)
 }
 
 fn noted(group: std::io::Result<Group>, what: &str, log: Log) -> Option<Group> {

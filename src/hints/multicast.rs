@@ -7,10 +7,14 @@ use std::thread;
 
 use super::{PAUSE, STACK};
 use crate::platform::{self, Way};
+use crate::threads;
 
 /// The most senders listened to: a laptop sees many networks, and the kernel
 /// takes ten for a socket.
 const MAX_JOINED: usize = 8;
+
+/// Takes a datagram and its sender.
+pub(super) type Hear = Box<dyn FnMut(IpAddr, &[u8]) + Send>;
 
 /// A group, listened to as long as the program runs.
 pub(super) struct Group {
@@ -22,15 +26,10 @@ pub(super) struct Group {
 
 impl Group {
     /// Calls `hear` for every datagram of at most `longest` bytes.
-    pub(super) fn open(
-        group: SocketAddrV4,
-        longest: usize,
-        hear: impl FnMut(IpAddr, &[u8]) + Send + 'static,
-    ) -> io::Result<Self> {
+    pub(super) fn open(group: SocketAddrV4, longest: usize, hear: Hear) -> io::Result<Self> {
         let socket = Arc::new(platform::multicast_socket(group)?);
         let reading = Arc::clone(&socket);
-        let thread = thread::Builder::new().name("announcements".to_owned()).stack_size(STACK);
-        thread.spawn(move || read(&reading, longest, hear))?;
+        threads::start("announcements", STACK, Box::new(move || read(&reading, longest, hear)))?;
         Ok(Self { address: *group.ip(), socket, joined: Mutex::default() })
     }
 
@@ -47,7 +46,7 @@ impl Group {
     }
 }
 
-fn read(socket: &UdpSocket, longest: usize, mut hear: impl FnMut(IpAddr, &[u8])) {
+fn read(socket: &UdpSocket, longest: usize, mut hear: Hear) {
     // One byte more shows what is too long.
     let mut buffer = vec![0; longest.saturating_add(1)];
     loop {

@@ -1,6 +1,5 @@
 //! Linux: routes from /proc, addresses from the kernel over netlink.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
@@ -15,6 +14,7 @@ use rustix::net::{Shutdown, bind, ipproto, recvfrom, sendto, shutdown, socket_wi
 
 use super::{DefaultRoute, InterfaceAddress, Way, routes};
 use crate::netlink::message::{self, Address, Dump, Link, Message};
+use crate::table::Table;
 
 /// How much of a routing table is read: a router with the whole internet in
 /// its table still lists its default routes of IPv4 first.
@@ -56,7 +56,7 @@ fn read(path: &str) -> Option<String> {
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     let socket = open()?;
     let mut buffer = vec![0; BUFFER];
-    let links: HashMap<u32, Link> = dump(&socket, Dump::Links, &mut buffer)?
+    let links: Table<u32, Link> = dump(&socket, Dump::Links, &mut buffer)?
         .into_iter()
         .filter_map(|message| match message {
             Message::Link(link) => Some((link.index, link)),

@@ -4,9 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -16,7 +14,9 @@ use super::envelope::Request;
 use super::event::{Ask, Expected, Granted, Sid};
 use super::listener::{Listener, OnEvent};
 use super::subscription::{Failure, Notice, Seen, Step, Subscription, Told};
+use crate::channel::{Receiver, RecvError, Sender, channel};
 use crate::platform;
+use crate::threads;
 use crate::url::LanUrl;
 
 /// The time for one exchange.
@@ -53,7 +53,6 @@ enum Note {
 }
 
 /// A subscription that is kept up as long as the program runs.
-#[derive(Debug)]
 pub struct Keeper {
     notes: Sender<Note>,
     restarted: Arc<AtomicBool>,
@@ -66,7 +65,7 @@ impl Keeper {
     /// the user should know.
     #[must_use]
     pub fn start(clock: Clock, hint: OnEvent, say: impl Fn(&Notice) + Send + 'static) -> Self {
-        let (sender, notes) = mpsc::channel();
+        let (sender, notes) = channel();
         let restarted = Arc::new(AtomicBool::new(false));
         let event_came = Arc::new(AtomicBool::new(false));
         let mut work = Work {
@@ -80,9 +79,8 @@ impl Keeper {
             restarted: Arc::clone(&restarted),
             hint,
         };
-        let thread = thread::Builder::new().name("subscription".to_owned()).stack_size(STACK);
         // Without it, polling notices changes.
-        drop(thread.spawn(move || work.run(&say)));
+        let _ = threads::start("subscription", STACK, Box::new(move || work.run(&say)));
         Self { notes: sender, restarted, told: Mutex::default(), event_came }
     }
 
@@ -137,16 +135,16 @@ impl Work {
                     self.event_noted.store(false, Ordering::Relaxed);
                     self.subscription.event_came();
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvError::Timeout) => {}
+                Err(RecvError::Disconnected) => return,
             }
         }
     }
 
-    fn wait(&self) -> Result<Note, RecvTimeoutError> {
+    fn wait(&self) -> Result<Note, RecvError> {
         match self.subscription.deadline() {
             Some(at) => self.notes.recv_timeout(self.clock.until(at)),
-            None => self.notes.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => self.notes.recv(),
         }
     }
 

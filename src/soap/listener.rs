@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::event::{Callback, Expected, Judgement, judge};
 use crate::http::{MAX_HEAD, head_is_complete};
 use crate::platform;
+use crate::threads;
 
 /// The time for a head; a gateway sends it in one packet.
 pub const TIME: Duration = Duration::from_secs(2);
@@ -69,8 +70,7 @@ impl Listener {
             on_event,
         });
         let (accepting, ours) = (socket.try_clone()?, Arc::clone(&shared));
-        let thread = thread::Builder::new().name("events".to_owned()).stack_size(STACK);
-        thread.spawn(move || accept(&accepting, &ours))?;
+        threads::start("events", STACK, Box::new(move || accept(&accepting, &ours)))?;
         Ok(Self { shared, socket })
     }
 
@@ -126,7 +126,7 @@ fn serve(mut stream: TcpStream, shared: &Arc<Shared>) {
         let _ = answer(&mut stream, &ours);
         ours.connections.fetch_sub(1, Ordering::Relaxed);
     };
-    if thread::Builder::new().name("event".to_owned()).stack_size(STACK).spawn(work).is_err() {
+    if threads::start("event", STACK, Box::new(work)).is_err() {
         shared.connections.fetch_sub(1, Ordering::Relaxed);
         (shared.on_event)();
     }

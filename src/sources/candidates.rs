@@ -5,17 +5,16 @@
 //! many gateways serve one client at a time; those at different ones side by
 //! side, so that a mute one holds up nobody.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Scope, scope};
+use crate::channel::{Receiver, Sender, channel};
 use crate::platform;
 use crate::soap::client;
 use crate::soap::survey::{Report, Survey, Thoroughness, Wanted};
 use crate::ssdp::search::{self, Answers, Search};
+use crate::threads;
 use crate::url::LanUrl;
 
 /// Reading a description and asking a few services needs little.
@@ -45,7 +44,8 @@ pub(super) struct Candidates {
     wanted: Wanted,
     deadline: Instant,
     answers: Option<Answers>,
-    queues: HashMap<SocketAddr, Sender<LanUrl>>,
+    /// A few: the search passes on no more.
+    queues: Vec<(SocketAddr, Sender<LanUrl>)>,
     verdict_sender: Sender<Verdict>,
     verdicts: Receiver<Verdict>,
     asked: Vec<LanUrl>,
@@ -57,12 +57,12 @@ pub(super) struct Candidates {
 impl Candidates {
     /// None yet; all is over at the deadline.
     pub(super) fn new(wanted: Wanted, deadline: Instant) -> Self {
-        let (verdict_sender, verdicts) = mpsc::channel();
+        let (verdict_sender, verdicts) = channel();
         Self {
             wanted,
             deadline,
             answers: None,
-            queues: HashMap::new(),
+            queues: Vec::new(),
             verdict_sender,
             verdicts,
             asked: Vec::new(),
@@ -138,9 +138,13 @@ impl Candidates {
             return;
         }
         self.asked.push(location.clone());
-        let (wanted, deadline, verdicts) = (self.wanted, self.deadline, self.verdict_sender.clone());
-        let queue =
-            self.queues.entry(location.socket()).or_insert_with(|| worker(wanted, deadline, verdicts));
+        let socket = location.socket();
+        let queue = self.queues.iter().find(|(known, _)| *known == socket).map(|(_, queue)| queue.clone());
+        let queue = queue.unwrap_or_else(|| {
+            let queue = worker(self.wanted, self.deadline, self.verdict_sender.clone());
+            self.queues.push((socket, queue.clone()));
+            queue
+        });
         // A worker that could not be started leaves its candidates unjudged.
         let _ = queue.send(location);
     }
@@ -166,9 +170,9 @@ impl Candidates {
 
 /// Asks the descriptions at one address and port, in the order they come.
 fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sender<LanUrl> {
-    let (queue, locations) = mpsc::channel::<LanUrl>();
+    let (queue, locations) = channel::<LanUrl>();
     let work = move || {
-        for location in locations {
+        while let Ok(location) = locations.recv() {
             let until = Instant::now().checked_add(CANDIDATE_TIME).unwrap_or(deadline).min(deadline);
             let survey = Survey::of_description(location.clone(), wanted, Thoroughness::UntilGlobal);
             let surveyed = client::run(survey, until, CANDIDATE_TIME);
@@ -178,8 +182,7 @@ fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sende
             }
         }
     };
-    let thread = thread::Builder::new().name("candidate".to_owned()).stack_size(STACK);
-    drop(thread.spawn(work));
+    let _ = threads::start("candidate", STACK, Box::new(work));
     queue
 }
 

@@ -9,14 +9,17 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::{self, MAX_ANSWER};
 use super::pace::{JITTER, Pace, Turn};
 use crate::address::{Family, Finding, Observation};
+use crate::channel::channel;
 use crate::config::Tls;
 use crate::retry::Random;
+use crate::threads;
 use crate::web::Web;
 
 /// The time for one answer. A daemon that starts with the system may meet a name
@@ -37,13 +40,18 @@ pub struct Families {
 
 /// An echo service.
 pub struct Echo {
-    url: String,
-    families: Families,
-    web: Result<Web, String>,
+    service: Arc<Service>,
     start: Instant,
     random: Random,
     pace: Pace,
     last: Observation,
+}
+
+/// What it takes to ask.
+struct Service {
+    url: String,
+    families: Families,
+    web: Result<Web, String>,
 }
 
 /// What an ask over one family came to.
@@ -57,10 +65,9 @@ impl Echo {
     /// The service at `url`, which is asked for these families.
     #[must_use]
     pub fn new(url: &str, families: Families, tls: &Tls) -> Self {
+        let web = Web::new(tls).map_err(|error| error.to_string());
         Self {
-            url: url.to_owned(),
-            families,
-            web: Web::new(tls).map_err(|error| error.to_string()),
+            service: Arc::new(Service { url: url.to_owned(), families, web }),
             start: Instant::now(),
             random: Random::new(RandomState::new().hash_one(url)),
             pace: Pace::default(),
@@ -85,14 +92,12 @@ impl Echo {
 
     fn ask(&mut self) {
         let at = self.start.elapsed();
-        let (ipv4, ipv6) = thread::scope(|scope| {
-            // Side by side: a broken IPv6 must not hold up an IPv4 address.
-            let this = &*self;
-            let ipv6 = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || this.ask_ipv6());
-            let ipv4 = this.ask_ipv4();
-            let ipv6 = ipv6.ok().and_then(|thread| thread.join().ok());
-            (ipv4, ipv6.unwrap_or_else(|| unheard("no thread could be started")))
-        });
+        // Side by side: a broken IPv6 must not hold up an IPv4 address.
+        let (sender, heard) = channel();
+        let service = Arc::clone(&self.service);
+        let _ = threads::start("echo", STACK, Box::new(move || drop(sender.send(service.ask_ipv6()))));
+        let ipv4 = self.service.ask_ipv4();
+        let ipv6 = heard.recv().unwrap_or_else(|_| unheard("no thread could be started"));
         if ipv4.reached || ipv6.reached {
             self.pace.reached(at, ipv4.wish.max(ipv6.wish));
         } else {
@@ -101,7 +106,9 @@ impl Echo {
         let prefix = Finding::Unknown("an echo service tells no IPv6 prefix".to_owned());
         self.last = Observation { ipv4: ipv4.finding, ipv6: ipv6.finding, ipv6_prefix: prefix };
     }
+}
 
+impl Service {
     fn ask_ipv4(&self) -> Heard<Ipv4Addr> {
         if !self.families.ipv4 {
             return unheard("not asked");

@@ -6,7 +6,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +13,9 @@ use std::time::{Duration, Instant};
 use super::message::{self, Answer, Way};
 use super::sieve::{Senders, Sieve};
 use crate::address::{self, Scope};
+use crate::channel::{Receiver, Sender, channel};
 use crate::platform::{self, InterfaceAddress};
+use crate::threads;
 
 /// The most interfaces searched from; routers have a dozen.
 pub const MAX_INTERFACES: usize = 16;
@@ -71,7 +72,6 @@ impl Search {
 }
 
 /// What a search finds, as it comes. Dropping it ends the search.
-#[derive(Debug)]
 pub struct Answers {
     receiver: Receiver<Answer>,
     sieve: Sieve,
@@ -96,7 +96,7 @@ impl Answers {
 /// Begins a search that ends at the deadline.
 #[must_use]
 pub fn start(search: Search, deadline: Instant) -> Answers {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = channel();
     let open = Arc::new(());
     for face in faces(&search) {
         let worker = Worker {
@@ -107,8 +107,7 @@ pub fn start(search: Search, deadline: Instant) -> Answers {
             open: Arc::downgrade(&open),
         };
         // Where a thread or socket cannot be had, the others search.
-        let thread = thread::Builder::new().name("ssdp".to_owned()).stack_size(STACK);
-        drop(thread.spawn(move || worker.run()));
+        let _ = threads::start("ssdp", STACK, Box::new(move || worker.run()));
     }
     Answers { receiver, sieve: Sieve::new(search.senders), _open: open }
 }

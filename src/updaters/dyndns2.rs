@@ -12,7 +12,7 @@ mod answer;
 
 mod request;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use self::answer::{Sent, Verdict, worse};
 pub use self::request::zone;
@@ -25,7 +25,7 @@ use crate::config;
 pub struct Dyndns {
     config: config::Dyndns,
     /// What each entry surely holds, as far as this run of the program knows.
-    held: HashMap<usize, Addresses>,
+    held: Vec<Addresses>,
     /// The provider took offence at a list of names.
     one_by_one: bool,
     job: Job,
@@ -35,8 +35,8 @@ pub struct Dyndns {
 struct Job {
     waiting: VecDeque<Parcel>,
     sent: Option<Parcel>,
-    /// What is known of each entry so far.
-    outcomes: BTreeMap<usize, Option<Outcome>>,
+    /// What is known of each entry so far; of those without a task nothing ever is.
+    outcomes: Vec<Option<Outcome>>,
 }
 
 /// What goes into one request.
@@ -48,9 +48,9 @@ struct Parcel {
 
 impl Talk for Dyndns {
     fn start(&mut self, tasks: Vec<Task>) {
-        self.job = Job::default();
+        let outcomes = vec![None; self.config.hostnames.len()];
+        self.job = Job { outcomes, ..Job::default() };
         for task in tasks {
-            self.job.outcomes.insert(task.entry, None);
             for addresses in self.parts(&task) {
                 self.enqueue(task.entry, addresses);
             }
@@ -67,8 +67,9 @@ impl Talk for Dyndns {
         let Some(parcel) = self.job.waiting.pop_front() else { return Step::Done(self.conclude()) };
         // From now on nobody knows what it holds, until the answer is there.
         for entry in &parcel.entries {
-            let held = self.held.entry(*entry).or_default();
-            *held = without(*held, &parcel.addresses);
+            if let Some(held) = self.held.get_mut(*entry) {
+                *held = without(*held, &parcel.addresses);
+            }
         }
         let request = self.request(&parcel);
         self.job.sent = Some(parcel);
@@ -96,7 +97,8 @@ impl Dyndns {
     /// An updater that knows nothing yet.
     #[must_use]
     pub fn new(config: config::Dyndns) -> Self {
-        Self { config, held: HashMap::new(), one_by_one: false, job: Job::default() }
+        let held = vec![Addresses::default(); config.hostnames.len()];
+        Self { config, held, one_by_one: false, job: Job::default() }
     }
 
     fn request(&self, parcel: &Parcel) -> Request {
@@ -120,7 +122,7 @@ impl Dyndns {
         let ipv4 = ipv4.map(|ipv4| Addresses { ipv4: Some(ipv4), ..Addresses::default() });
         let ipv6 = ipv6.map(|ipv6| Addresses { ipv6: Some(ipv6), ..Addresses::default() });
         let all: Vec<Addresses> = ipv4.into_iter().chain(ipv6).collect();
-        let held = self.held.get(&task.entry).copied().unwrap_or_default();
+        let held = self.held.get(task.entry).copied().unwrap_or_default();
         let new: Vec<Addresses> = all.iter().copied().filter(|part| with(held, part) != held).collect();
         if new.is_empty() { all } else { new }
     }
@@ -161,8 +163,9 @@ impl Dyndns {
 
     fn note(&mut self, entry: usize, addresses: &Addresses, outcome: Outcome) {
         if let Outcome::Published { .. } = outcome {
-            let held = self.held.entry(entry).or_default();
-            *held = with(*held, addresses);
+            if let Some(held) = self.held.get_mut(entry) {
+                *held = with(*held, addresses);
+            }
         } else {
             // Its other family would fare no better.
             for parcel in &mut self.job.waiting {
@@ -170,7 +173,7 @@ impl Dyndns {
             }
             self.job.waiting.retain(|parcel| !parcel.entries.is_empty());
         }
-        if let Some(known) = self.job.outcomes.get_mut(&entry) {
+        if let Some(known) = self.job.outcomes.get_mut(entry) {
             *known = Some(match known.take() {
                 Some(known) => worse(known, outcome),
                 None => outcome,
@@ -180,7 +183,7 @@ impl Dyndns {
 
     fn conclude(&mut self) -> Vec<(usize, Outcome)> {
         let outcomes = std::mem::take(&mut self.job).outcomes;
-        outcomes.into_iter().filter_map(|(entry, outcome)| Some((entry, outcome?))).collect()
+        outcomes.into_iter().enumerate().filter_map(|(entry, outcome)| Some((entry, outcome?))).collect()
     }
 }
 

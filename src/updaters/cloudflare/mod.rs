@@ -25,6 +25,7 @@ use self::api::{Api, Record, Zone};
 use self::batch::{MAX_BATCH, Ready};
 use super::{Failure, Outcome, Reply, Request, Step, Talk, Task};
 use crate::config::{self, CloudflareRecord};
+use crate::table::Table;
 
 /// After what only a person can mend at Cloudflare.
 const PERSON: Duration = Duration::from_secs(30 * 60);
@@ -72,7 +73,7 @@ struct Job {
     records: HashMap<Key, Vec<Record>>,
     /// What was looked up by name.
     looked_up: HashSet<Key>,
-    lists: HashMap<String, List>,
+    lists: Table<String, List>,
     /// Changes that are decided, and what they change.
     ready: Vec<Ready>,
     decided: HashSet<Key>,
