@@ -88,8 +88,8 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("toml", &["config", "updaters::providers"]),
     ("pico_args", &["cli"]),
     ("rustix", &["platform", "process"]),
-    ("thread::Builder", &["threads", "web"]),
-    ("mpsc", &["web"]),
+    ("thread::Builder", &["threads"]),
+    ("mpsc", &[]),
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::tls::{self, TlsError};
 use crate::http::HttpError;
+use crate::resolve::ResolveError;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -37,6 +38,16 @@ impl From<io::Error> for Error {
         match error.kind() {
             io::ErrorKind::TimedOut => Self::Timeout,
             _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<ResolveError> for Error {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::NotFound => Self::NotFound,
+            ResolveError::Late => Self::Timeout,
+            ResolveError::Thread(error) => Self::Io(error),
         }
     }
 }

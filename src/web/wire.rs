@@ -4,9 +4,7 @@
 //! All of it, and what is sent and read later, ends by a deadline.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
-use std::thread;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::explain::Error;
@@ -15,9 +13,8 @@ use super::{tls, tunnel};
 use crate::address::Family;
 use crate::config::Proxy;
 use crate::http::{Response, ResponseReader, Rules};
+use crate::resolve::look_up;
 
-/// The C library's resolver works in less; the thread does nothing else.
-const RESOLVER_STACK: usize = 256 * 1024;
 /// How many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 16;
 /// Bytes taken in one read.
@@ -59,31 +56,13 @@ pub(super) fn connect(
 fn find(host: &str, port: u16, family: Option<Family>, until: Instant) -> Result<Vec<SocketAddr>, Error> {
     let mut found = match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => look_up(host.to_owned(), port, left(until)?)?,
+        Err(_) => look_up(host, port, left(until)?)?,
     };
-    if found.is_empty() {
-        return Err(Error::NotFound);
-    }
     if let Some(family) = family {
         found.retain(|address| address.is_ipv4() == (family == Family::V4));
     }
     found.truncate(MAX_ADDRESSES);
     if found.is_empty() { Err(Error::NoSuchFamily) } else { Ok(found) }
-}
-
-/// The system's resolver takes no deadline, so a thread waits for it; when it
-/// is late its answer is dropped.
-fn look_up(host: String, port: u16, wait: Duration) -> Result<Vec<SocketAddr>, Error> {
-    let (sender, answer) = mpsc::sync_channel(1);
-    thread::Builder::new().name("resolve".into()).stack_size(RESOLVER_STACK).spawn(move || {
-        let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-        let _ = sender.send(found);
-    })?;
-    match answer.recv_timeout(wait) {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(_)) => Err(Error::NotFound),
-        Err(_) => Err(Error::Timeout),
-    }
 }
 
 /// Sends a request and reads the answer; also tells whether the connection may be
