@@ -15,6 +15,7 @@ use std::path::Path;
 const FLOORS: [&[&str]; 3] = [
     &[
         "address",
+        "decimal",
         "dns::message",
         "dns::tsig",
         "http",
