@@ -177,6 +177,14 @@ fn each_library_is_known_by_its_keeper_alone() {
     }
 }
 
+/// `decimal` is exact, and std's code for the other kind takes 25 kB.
+#[test]
+fn nothing_calculates_in_floating_point() {
+    for (module, text) in sources() {
+        assert!(!text.contains("f64") && !text.contains("f32"), "{module} uses floating point");
+    }
+}
+
 #[test]
 fn the_core_reads_no_clock_and_opens_nothing() {
     let forbidden = [
