@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::address::Finding;
 use crate::channel::{Receiver, RecvError, Sender, channel};
 use crate::config::{Config, Target};
+use crate::decimal::{Decimal, MINUTE};
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::hints::Channels;
 use crate::jobs::{self, Connection, Updater};
@@ -69,8 +70,12 @@ pub fn run(config: &Config, mut store: Store, mode: Mode, log: Log) -> bool {
 /// The one line of a healthy start.
 fn announce(config: &Config, store: &Store, log: Log) {
     let sources: Vec<String> = config.sources.iter().map(ToString::to_string).collect();
-    let every = config.interval.as_secs_f64();
-    let every = if every < 120.0 { format!("{every} s") } else { format!("{} min", every / 60.0) };
+    let interval = config.interval;
+    let every = if interval < Duration::from_secs(120) {
+        format!("{} s", Decimal::seconds(interval))
+    } else {
+        format!("{} min", Decimal::of(interval, MINUTE))
+    };
     log.say(
         Level::Info,
         format!(

@@ -1,8 +1,9 @@
 //! The map of the house.
 //!
 //! Floor 0 turns bytes into values and back; it is pure and bounded:
-//! [`address`] (what may be published), [`parts`] (what this build has),
-//! [`table`] (a small map), [`http`], [`xml`], [`url`], [`ssdp::message`], [`soap::description`], [`soap::envelope`],
+//! [`address`] (what may be published), [`decimal`], [`parts`] (what this build
+//! has), [`table`] (a small map), [`http`], [`xml`], [`url`],
+//! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
 //! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`natpmp::pcp`],
 //! [`netlink::message`], [`dns::message`], [`dns::tsig`], [`dns::answer`].
 //!
@@ -40,6 +41,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod decimal;
 pub mod discover;
 #[cfg(feature = "rfc2136")]
 pub mod dns;

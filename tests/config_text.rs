@@ -65,6 +65,17 @@ const MISTAKES: &[(&str, &str)] = &[
     ("interval = \"5\"", "1:12: interval = \"5\": expected a number"),
     ("interval = -1", "1:12: interval = -1: expected at least 1 second (0.0167 minutes)"),
     ("interval = nan", "1:12: interval = nan: expected a number"),
+    ("interval = -inf", "1:12: interval = -inf: expected a number"),
+    (
+        "interval = 527040.0000001",
+        "1:12: interval = 527040.0000001: expected at most 366 days (527040 minutes)",
+    ),
+    (
+        "interval = 0x7fff_ffff_ffff_ffff",
+        "1:12: interval = 0x7fffffffffffffff: expected at most 366 days (527040 minutes)",
+    ),
+    ("interval = 0x8000_0000_0000_0000", "1:12: interval = 0x8000000000000000: expected a number"),
+    ("interval = -0.5e+3", "1:12: interval = -0.5e+3: expected at least 1 second (0.0167 minutes)"),
     ("interval = 1e9", "1:12: interval = 1e9: expected at most 366 days (527040 minutes)"),
     ("interval = 0.01", "1:12: interval = 0.01: expected at least 1 second (0.0167 minutes)"),
     ("interval = [5]", "1:12: interval = [...]: expected a number"),

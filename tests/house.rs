@@ -15,6 +15,7 @@ use std::path::Path;
 const FLOORS: [&[&str]; 3] = [
     &[
         "address",
+        "decimal",
         "dns::message",
         "dns::tsig",
         "http",
@@ -179,6 +180,14 @@ fn each_library_is_known_by_its_keeper_alone() {
             let does = text.contains(&format!("{library}::"));
             assert!(may || !does, "{module} names {library}");
         }
+    }
+}
+
+/// `decimal` is exact, and std's code for the other kind takes 25 kB.
+#[test]
+fn nothing_calculates_in_floating_point() {
+    for (module, text) in sources() {
+        assert!(!text.contains("f64") && !text.contains("f32"), "{module} uses floating point");
     }
 }
 

@@ -12,6 +12,7 @@ use super::provider_url::Parts;
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::{Config, Group};
+use crate::decimal::{Decimal, HOUR};
 use crate::secret::Secret;
 use crate::updaters::placeholders::Needs;
 
@@ -19,6 +20,9 @@ const API_URL: &str = "https://api.cloudflare.com/client/v4";
 
 /// Cloudflare's own limit is 500 at most, less on cheaper plans.
 const MAX_COMMENT: usize = 500;
+
+/// The longest time between looks at the records.
+const MAX_HOURS: u64 = MAX_DAYS * 24;
 
 const RECORDS: &str = "[[cloudflare.records]]";
 
@@ -127,12 +131,10 @@ fn take_common<'a>(common: &mut Common<'a>, section: &mut Section<'a>, router: &
 
 fn read_verify(value: &Value<'_>) -> Option<Duration> {
     let hours = value.number()?;
-    let most = f64::from(MAX_DAYS) * 24.0;
-    if !(1.0..=most).contains(&hours) {
-        return value.refuse(&format!("expected 1 to {most} hours"));
+    if !(Decimal::whole(1)..=Decimal::whole(MAX_HOURS)).contains(&hours) {
+        return value.refuse(&format!("expected 1 to {MAX_HOURS} hours"));
     }
-    let seconds = Duration::try_from_secs_f64(hours * 3600.0 + 0.5).ok()?.as_secs();
-    Some(Duration::from_secs(seconds))
+    Some(hours.times(HOUR, Duration::from_secs(1)))
 }
 
 fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {

@@ -8,9 +8,10 @@ use super::Source;
 use super::section::{Section, Value};
 use super::sources::{Router, read_list};
 use crate::address::Family;
+use crate::decimal::{DAY, Decimal};
 
 /// A bound for sanity; a year is longer than any provider's patience.
-pub(super) const MAX_DAYS: u16 = 366;
+pub(super) const MAX_DAYS: u64 = 366;
 
 /// More must not differ between hosts of one network: bits behind a /48.
 const SUFFIX_BITS: u32 = 80;
@@ -123,10 +124,9 @@ fn read_suffix(value: &Value<'_>) -> Option<Ipv6Addr> {
 
 fn read_refresh(value: &Value<'_>) -> Option<Duration> {
     let days = value.number()?;
-    if !(1.0..=f64::from(MAX_DAYS)).contains(&days) {
+    if !(Decimal::whole(1)..=Decimal::whole(MAX_DAYS)).contains(&days) {
         return value.refuse(&format!("expected 1 to {MAX_DAYS} days"));
     }
     // Whole seconds: what is written out reads back as the same.
-    let seconds = Duration::try_from_secs_f64(days * 86_400.0 + 0.5).ok()?.as_secs();
-    Some(Duration::from_secs(seconds))
+    Some(days.times(DAY, Duration::from_secs(1)))
 }

@@ -3,10 +3,10 @@
 
 use std::fmt::{Display, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use super::provider_url::{hide, hide_in_argument};
 use super::{Config, Group, Run, Target, Url};
+use crate::decimal::{DAY, Decimal, HOUR, MINUTE};
 use crate::table::Table;
 use crate::updaters::placeholders::Needs;
 
@@ -25,7 +25,7 @@ impl Config {
     #[must_use]
     pub fn describe(&self) -> String {
         let mut page = Page(String::new());
-        page.entry("interval", minutes(self.interval));
+        page.entry("interval", Decimal::of(self.interval, MINUTE));
         page.entry("events", self.events);
         page.maybe("state_file", self.state_file.as_deref().map(path));
         self.write_proxy(&mut page);
@@ -89,8 +89,8 @@ impl Config {
         page.entry("agree", target.agree);
         page.entry("allow_private", target.allow_private);
         page.maybe("ipv6_suffix", target.ipv6_suffix.map(|suffix| quoted(&suffix.to_string())));
-        page.maybe("refresh", target.refresh.map(days));
-        page.maybe("verify", target.verify.map(hours));
+        page.maybe("refresh", target.refresh.map(|refresh| Decimal::of(refresh, DAY)));
+        page.maybe("verify", target.verify.map(|verify| Decimal::of(verify, HOUR)));
         page.maybe("when_absent", target.empty_when_absent.then(|| quoted("empty")));
     }
 }
@@ -134,18 +134,6 @@ impl Page {
         self.entry("cmd", list(run.cmd.iter().map(|argument| hide_in_argument(argument, HIDDEN))));
         self.entry("timeout", run.timeout.as_secs());
     }
-}
-
-fn minutes(interval: Duration) -> f64 {
-    interval.as_secs_f64() / 60.0
-}
-
-fn days(refresh: Duration) -> f64 {
-    refresh.as_secs_f64() / 86_400.0
-}
-
-fn hours(verify: Duration) -> f64 {
-    verify.as_secs_f64() / 3600.0
 }
 
 pub(super) fn path(path: &Path) -> String {

@@ -12,9 +12,13 @@ use super::problems::{ConfigError, Problems};
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::{Config, Tls, cloudflare, dyndns, programs, proxy, requests, rfc2136, tls};
+use crate::decimal::{Decimal, MINUTE};
 
 /// Minutes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// The longest interval.
+const MAX_MINUTES: u64 = MAX_DAYS * 24 * 60;
 
 /// Reads the configuration `text`. The name of its `file` stands in errors,
 /// and its folder is where relative paths start; `read_file` gives the texts
@@ -107,13 +111,11 @@ fn sections<'a>(
 
 fn read_interval(value: &Value<'_>) -> Option<Duration> {
     let minutes = value.number()?;
-    let most = f64::from(MAX_DAYS) * 24.0 * 60.0;
-    if minutes > most {
-        return value.refuse(&format!("expected at most {MAX_DAYS} days ({most} minutes)"));
+    if minutes > Decimal::whole(MAX_MINUTES) {
+        return value.refuse(&format!("expected at most {MAX_DAYS} days ({MAX_MINUTES} minutes)"));
     }
     // Whole milliseconds: what is written out reads back as the same.
-    let rounded = Duration::try_from_secs_f64(minutes * 60.0 + 0.000_5).unwrap_or_default();
-    let interval = rounded.saturating_sub(Duration::from_nanos((rounded.subsec_nanos() % 1_000_000).into()));
+    let interval = minutes.times(MINUTE, Duration::from_millis(1));
     if interval < Duration::from_secs(1) {
         return value.refuse("expected at least 1 second (0.0167 minutes)");
     }

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problems::Problems;
+use crate::decimal::Decimal;
 use crate::nearest::nearest;
 
 /// Longer values and keys are cut when they are shown.
@@ -162,18 +163,17 @@ impl<'a> Value<'a> {
         number.filter(|number| range.contains(number)).or_else(|| self.refuse(expected))
     }
 
-    /// A number, whole or not, that is finite.
-    pub(super) fn number(&self) -> Option<f64> {
+    /// A number, whole or not.
+    pub(super) fn number(&self) -> Option<Decimal> {
         let number = match self.held {
-            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
-            // Through text: every number that a schedule can use is exact.
+            DeValue::Float(number) => Decimal::parse(number.as_str()),
             DeValue::Integer(number) => {
                 let number = i64::from_str_radix(number.as_str(), number.radix());
-                number.ok().and_then(|number| number.to_string().parse().ok())
+                number.ok().map(|number| Decimal::whole(u64::try_from(number).unwrap_or(0)))
             }
             _ => None,
         };
-        number.filter(|number: &f64| number.is_finite()).or_else(|| self.refuse("expected a number"))
+        number.or_else(|| self.refuse("expected a number"))
     }
 
     /// The entries of a list; each bears the list's key.

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::tls::{self, TlsError};
+use crate::decimal::Decimal;
 use crate::http::HttpError;
 use crate::resolve::ResolveError;
 
@@ -61,7 +62,7 @@ impl From<HttpError> for Error {
 /// A half sentence that follows the host's name.
 pub(super) fn explain(error: &Error, timeout: Duration) -> String {
     let what = match error {
-        Error::Timeout => return format!("no complete answer within {} s", timeout.as_secs_f64()),
+        Error::Timeout => return format!("no complete answer within {} s", Decimal::seconds(timeout)),
         Error::Io(error) => return tls::explain_io(error).unwrap_or_else(|| explain_io(error)),
         Error::Tls(error) => return tls::explain(error),
         Error::Proxy(why) => return format!("the proxy {why}"),
