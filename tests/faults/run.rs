@@ -349,19 +349,19 @@ pub(crate) fn run(row: &Row) -> Verdict {
 fn play_faults(row: &Row, stage: &mut Stage) {
     let mut truths = (0..).map(|index| row.truth(index));
     for (index, plays) in row.phases().into_iter().enumerate() {
+        let mut address = row.poison().to_owned();
         if row.expect == Expect::Tolerated {
-            let truth = truths.next().unwrap();
-            stage.tolerate(&truth);
-            stage.gateway.play(plays.clone(), &truth);
-        } else {
-            stage.gateway.play(plays.clone(), row.poison());
+            address = truths.next().unwrap();
+            stage.tolerate(&address);
         }
         let place = if plays.description.is_empty() { Place::Soap } else { Place::Description };
+        if place == Place::Description {
+            stage.gateway.play_elsewhere(plays.clone(), &address);
+        } else {
+            stage.gateway.play(plays.clone(), &address);
+        }
         if index == 0 {
             stage.start_daemon();
-        } else if place == Place::Description {
-            // Otherwise the daemon would have no reason to read it again.
-            stage.gateway.move_control_path();
         }
         let count = plays.description.len().max(plays.soap.len());
         stage.meet_fault(count, |stage| stage.gateway.served(place).iter().all(|served| *served > 0));
@@ -377,8 +377,7 @@ fn play_variants(row: &Row, stage: &mut Stage) {
         let one = |plays: &[Play]| plays.get(index).cloned().into_iter().collect::<Vec<_>>();
         let plays = Plays { description: one(&row.description), soap: one(&row.soap), only: row.only };
         let truth = row.truth(index);
-        stage.gateway.move_control_path();
-        stage.gateway.play(plays, &truth);
+        stage.gateway.play_elsewhere(plays, &truth);
         if index == 0 {
             stage.start_daemon();
         }
