@@ -25,6 +25,7 @@ use ddns_update_daemon::url::LanUrl;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 const LONG: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_millis(200);
 const GRANTED: &str = "HTTP/1.1 200 OK\r\nSID: uuid:1\r\nTIMEOUT: Second-1800\r\nContent-Length: 0\r\n\r\n";
 
 /// A gateway that takes subscriptions, and a keeper that subscribes there.
@@ -157,13 +158,15 @@ fn an_event_is_answered_at_once_and_is_a_hint() {
     let world = World::new(1, 1);
     let (to, path) = world.grant(GRANTED);
     assert_eq!(path.len(), 32);
-    for _ in 0..3 {
+    let times = [(); 3].map(|()| {
         let started = Instant::now();
         let answer = send(world.connect(to), &event(to, &path, "uuid:1"));
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(started.elapsed() < Duration::from_secs(1));
         world.hinted();
-    }
+        started.elapsed()
+    });
+    // A busy machine may hold one of them up.
+    assert!(times.into_iter().min() < Some(Duration::from_secs(1)), "{times:?}");
     assert!(world.notices.try_recv().is_err(), "nothing to complain of");
 }
 
@@ -185,11 +188,20 @@ fn an_answer_without_length_on_an_open_connection_is_enough() {
     let (request, mut stream) = world.asked();
     stream.write_all(b"HTTP/1.1 200 OK\r\nSID: uuid:1\r\nTIMEOUT: Second-300\r\n\r\n").unwrap();
     let (to, path) = callback(&request);
-    // From when on its name is known shows the refusal of another.
     let started = Instant::now();
-    while send(world.connect(to), &event(to, &path, "uuid:2")).starts_with("HTTP/1.1 200") {
-        assert!(started.elapsed() < Duration::from_secs(1), "it waits for a body");
-    }
+    // Hung up on is who comes while the connections before are still being closed.
+    let answer = |sid| loop {
+        let answer = send(world.connect(to), &event(to, &path, sid));
+        assert!(started.elapsed() < LONG, "it waits without end");
+        if !answer.is_empty() {
+            return answer;
+        }
+    };
+    // From when on its name is known shows the refusal of another.
+    while answer("uuid:2").starts_with("HTTP/1.1 200") {}
+    // Who waits for a body gives up in the end, and then knows of none.
+    let answer = answer("uuid:1");
+    assert!(answer.starts_with("HTTP/1.1 200"), "it waited for a body: {answer}");
     drop(stream);
 }
 
@@ -261,29 +273,35 @@ fn a_refusal_is_spoken_of_once_and_tried_again_later() {
 
 #[test]
 fn what_is_not_our_event_is_no_hint() {
+    type Make = fn(SocketAddr, &str) -> String;
+    let cases: [(Make, &str); 7] = [
+        (|to, path| event(to, path, "uuid:2"), "412"),
+        (|to, _| event(to, "0123", "uuid:1"), "404"),
+        (|to, path| event(to, path, "uuid:1").replace("NOTIFY", "POST"), "405"),
+        (|to, path| event(to, path, "uuid:1").replace(&to.to_string(), "evil.example"), "404"),
+        (|_, _| "GET / HTTP/1.1\r\n\r\n".to_owned(), "404"),
+        (|_, _| "\u{1}\r\n\r\n".to_owned(), "400"),
+        (|_, path| format!("NOTIFY /{path} HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(9000)), "400"),
+    ];
     let gateway = Ipv4Addr::new(127, 53, 60, 20);
-    let (listener, to, path, hints) = listener(gateway);
-    let ask = |text: &str| send(connect_from(gateway, to), text);
-    let good = event(to, &path, "uuid:1");
-    for (text, status) in [
-        (event(to, &path, "uuid:2"), "412"),
-        (event(to, "0123", "uuid:1"), "404"),
-        (good.replace("NOTIFY", "POST"), "405"),
-        (good.replace(&to.to_string(), "evil.example"), "404"),
-        ("GET / HTTP/1.1\r\n\r\n".to_owned(), "404"),
-        ("\u{1}\r\n\r\n".to_owned(), "400"),
-        (format!("NOTIFY /{path} HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(9000)), "400"),
-    ] {
-        let answer = ask(&text);
+    // To each a listener of its own: more connections than it serves are a hint,
+    // and on a busy machine those before are still being closed.
+    for (make, status) in cases {
+        let (_listener, to, path, hints) = listener(gateway);
+        let text = make(to, &path);
+        let answer = send(connect_from(gateway, to), &text);
         assert_eq!(answer.get(9..12), Some(status), "{text}: {answer}");
+        assert!(hints.try_recv().is_err(), "{text}");
     }
+    let (listener, to, path, hints) = listener(gateway);
+    let good = event(to, &path, "uuid:1");
     let stranger = Ipv4Addr::new(127, 53, 60, 99);
     assert_eq!(send(connect_from(stranger, to), &good), "", "hung up on unread");
     listener.expect(Expected::None);
-    assert!(ask(&good).contains(" 412 "));
+    assert!(send(connect_from(gateway, to), &good).contains(" 412 "));
     assert!(hints.try_recv().is_err());
     listener.expect(sid());
-    assert!(ask(&good).contains(" 200 "));
+    assert!(send(connect_from(gateway, to), &good).contains(" 200 "));
     assert!(hints.recv_timeout(LONG).is_ok());
 }
 
@@ -297,10 +315,14 @@ fn connections_that_say_nothing_hide_no_event() {
     }
     assert!(send(connect_from(gateway, to), &event(to, &path, "uuid:1")).contains(" 200 "));
     hints.recv_timeout(LONG).unwrap();
-    // With every place taken, whoever of the gateway's comes counts.
-    let _last = connect_from(gateway, to);
-    let _more = connect_from(gateway, to);
-    hints.recv_timeout(LONG).unwrap();
+    // With every place taken, whoever of the gateway's comes counts. On a busy
+    // machine the first may have lost theirs by now, so others come on.
+    let started = Instant::now();
+    let mut more = Vec::new();
+    while hints.recv_timeout(SOON).is_err() {
+        assert!(started.elapsed() < LONG, "no hint of {} connections", more.len());
+        more.extend([(); 2].map(|()| connect_from(gateway, to)));
+    }
     // And nobody keeps a place for long.
     let mut rest = Vec::new();
     assert_eq!(mute[0].read_to_end(&mut rest).unwrap_or(0), 0);

@@ -99,16 +99,18 @@ const VERDICT: &str = "VERDICT\t";
 
 fn write_verdict(v: &Verdict) -> String {
     let (longest, recovered) = (v.longest.as_millis(), v.recovered.as_millis());
-    let (sent, problems) = (v.sent.join(" "), v.problems.join("; "));
+    let (sent, problems, late) = (v.sent.join(" "), v.problems.join("; "), v.late.join("; "));
     format!(
-        "\n{VERDICT}{}\t{}\t{}\t{sent}\t{longest}\t{}\t{recovered}\t{problems}",
+        "\n{VERDICT}{}\t{}\t{}\t{sent}\t{longest}\t{}\t{recovered}\t{problems}\t{late}",
         v.name, v.looks, v.faulty, v.memory
     )
 }
 
 fn read_verdict(line: &str) -> Option<Verdict> {
     let cells: Vec<&str> = line.strip_prefix(VERDICT)?.split('\t').collect();
-    let [name, looks, faulty, sent, longest, memory, recovered, problems] = cells[..] else { return None };
+    let [name, looks, faulty, sent, longest, memory, recovered, problems, late] = cells[..] else {
+        return None;
+    };
     let list = |text: &str, separator| -> Vec<String> {
         text.split(separator).filter(|part: &&str| !part.is_empty()).map(str::to_owned).collect()
     };
@@ -121,6 +123,7 @@ fn read_verdict(line: &str) -> Option<Verdict> {
         memory: memory.parse().ok()?,
         recovered: Duration::from_millis(recovered.parse().ok()?),
         problems: list(problems, "; "),
+        late: list(late, "; "),
     })
 }
 
@@ -232,13 +235,13 @@ impl Lan {
             self.stage.tolerate(address);
             let met = wait_for(PATIENCE, || (self.responder.looks() >= 2).then_some(()));
             if met.is_none() {
-                self.stage.verdict.problem("it did not search twice");
+                self.stage.verdict.late("it did not search twice");
             }
         }
         // The last of a crowd may still be on its way.
         let all = self.faulty_answers().1.len();
         if wait_for(SEARCH, || (self.responder.sent() >= all).then_some(())).is_none() {
-            self.stage.verdict.problem(format!("only {} answers were sent", self.responder.sent()));
+            self.stage.verdict.late(format!("only {} answers were sent", self.responder.sent()));
         }
         self.stage.verdict.looks += self.responder.looks();
         self.stage.verdict.faulty += self.responder.sent();

@@ -102,6 +102,8 @@ pub(crate) struct Verdict {
     pub(crate) memory: u64,
     pub(crate) recovered: Duration,
     pub(crate) problems: Vec<String>,
+    /// What was not seen in time, which a busy machine may have done.
+    pub(crate) late: Vec<String>,
 }
 
 impl Verdict {
@@ -113,10 +115,23 @@ impl Verdict {
         self.problems.push(what.into());
     }
 
+    pub(crate) fn late(&mut self, what: impl Into<String>) {
+        self.late.push(what.into());
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.problems.is_empty() && self.late.is_empty()
+    }
+
+    /// Everything that was wrong.
+    fn complaints(&self) -> String {
+        [&self.problems[..], &self.late].concat().join("; ")
+    }
+
     /// A line of the table.
     pub(crate) fn line(&self) -> String {
         let mut line = String::new();
-        let verdict = if self.problems.is_empty() { "ok".to_owned() } else { self.problems.join("; ") };
+        let verdict = if self.is_good() { "ok".to_owned() } else { self.complaints() };
         write!(
             line,
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -203,7 +218,7 @@ impl Stage {
         });
         self.verdict.looks += self.gateway.looks(since).len();
         if found.is_none() {
-            self.verdict.problem(format!("the fault was not met in {} s", limit.as_secs()));
+            self.verdict.late(format!("the fault was not met in {} s", limit.as_secs()));
         }
     }
 
@@ -222,7 +237,7 @@ impl Stage {
             (self.is_dead() || found.is_some()).then_some(found)
         });
         let Some((arrived, _)) = found.flatten() else {
-            self.verdict.problem(format!("{address} did not arrive"));
+            self.verdict.late(format!("{address} did not arrive"));
             return;
         };
         let exchanges = self.gateway.exchanges();
@@ -231,7 +246,7 @@ impl Stage {
         let took = arrived.saturating_duration_since(over);
         self.verdict.recovered = self.verdict.recovered.max(took);
         if took > self.slack + POLL + MARGIN {
-            self.verdict.problem(format!("{address} arrived only after {} ms", took.as_millis()));
+            self.verdict.late(format!("{address} arrived only after {} ms", took.as_millis()));
         }
     }
 
@@ -257,10 +272,10 @@ impl Stage {
         if log.contains("panicked") {
             self.verdict.problem("the daemon panicked");
         }
-        if !self.verdict.problems.is_empty() {
+        if !self.verdict.is_good() {
             let tail: Vec<&str> = log.lines().rev().take(25).collect();
             let tail: Vec<&str> = tail.into_iter().rev().collect();
-            eprintln!("--- {}: {}\n{}", self.verdict.name, self.verdict.problems.join("; "), tail.join("\n"));
+            eprintln!("--- {}: {}\n{}", self.verdict.name, self.verdict.complaints(), tail.join("\n"));
         }
         self.verdict
     }
@@ -272,7 +287,7 @@ impl Stage {
         let lines = exchanges.iter().map(|exchange| exchange.end() - exchange.started);
         self.verdict.longest = looks.iter().copied().chain(lines).max().unwrap_or_default();
         if self.verdict.longest > LONGEST_LOOK {
-            self.verdict.problem(format!("a look took {} ms", self.verdict.longest.as_millis()));
+            self.verdict.late(format!("a look took {} ms", self.verdict.longest.as_millis()));
         }
         if looks.is_empty() {
             self.verdict.problem("the log tells of no look");
@@ -289,15 +304,24 @@ impl Stage {
 
     fn judge_sent(&mut self) {
         let sent: Vec<String> = self.recorder.sent().into_iter().map(|(_, value)| value).collect();
-        if let Err(wrong) = compare(&sent, &self.expected) {
-            self.verdict.problem(format!("sent to the URL: {wrong}"));
-        }
+        self.compare("sent to the URL", &sent);
         let runs = self.folder.read("runs");
         let arguments: Vec<String> = runs.lines().map(|line| first_of_two(line).to_owned()).collect();
-        if let Err(wrong) = compare(&arguments, &self.expected) {
-            self.verdict.problem(format!("given to the program: {wrong}"));
-        }
+        self.compare("given to the program", &arguments);
         self.verdict.sent = sent;
+    }
+
+    /// What was sent must be what was expected, in order, each once; those that
+    /// are not required may be missing.
+    fn compare(&mut self, what: &str, sent: &[String]) {
+        let mut rest = self.expected.iter();
+        if let Some(wrong) = sent.iter().find(|value| !rest.any(|(wanted, _)| wanted == *value)) {
+            self.verdict.problem(format!("{what}: {wrong:?} in {sent:?}"));
+        }
+        let missing = self.expected.iter().filter(|(wanted, required)| *required && !sent.contains(wanted));
+        for (missing, _) in missing {
+            self.verdict.late(format!("not {what}: {missing:?}"));
+        }
     }
 }
 
@@ -310,25 +334,6 @@ fn look_time(line: &str) -> Option<Duration> {
 /// The word that a line holds twice, or the whole line.
 fn first_of_two(line: &str) -> &str {
     line.split_once(' ').filter(|(a, b)| a == b).map_or(line, |(word, _)| word)
-}
-
-/// What was sent must be what was expected, in order, each once; those that are
-/// not required may be missing.
-fn compare(sent: &[String], expected: &[(String, bool)]) -> Result<(), String> {
-    let mut rest = expected.iter();
-    for value in sent {
-        let skipped = rest.by_ref().take_while(|(wanted, _)| wanted != value);
-        if let Some((missing, _)) = skipped.filter(|(_, required)| *required).last() {
-            return Err(format!("{value:?} where {missing:?} was expected"));
-        }
-        if !expected.iter().any(|(wanted, _)| wanted == value) {
-            return Err(format!("{value:?}"));
-        }
-    }
-    match rest.find(|(_, required)| *required) {
-        Some((missing, _)) => Err(format!("{missing:?} is missing")),
-        None => Ok(()),
-    }
 }
 
 /// Runs a row whose gateway is at loopback.
@@ -349,19 +354,19 @@ pub(crate) fn run(row: &Row) -> Verdict {
 fn play_faults(row: &Row, stage: &mut Stage) {
     let mut truths = (0..).map(|index| row.truth(index));
     for (index, plays) in row.phases().into_iter().enumerate() {
+        let mut address = row.poison().to_owned();
         if row.expect == Expect::Tolerated {
-            let truth = truths.next().unwrap();
-            stage.tolerate(&truth);
-            stage.gateway.play(plays.clone(), &truth);
-        } else {
-            stage.gateway.play(plays.clone(), row.poison());
+            address = truths.next().unwrap();
+            stage.tolerate(&address);
         }
         let place = if plays.description.is_empty() { Place::Soap } else { Place::Description };
+        if place == Place::Description {
+            stage.gateway.play_elsewhere(plays.clone(), &address);
+        } else {
+            stage.gateway.play(plays.clone(), &address);
+        }
         if index == 0 {
             stage.start_daemon();
-        } else if place == Place::Description {
-            // Otherwise the daemon would have no reason to read it again.
-            stage.gateway.move_control_path();
         }
         let count = plays.description.len().max(plays.soap.len());
         stage.meet_fault(count, |stage| stage.gateway.served(place).iter().all(|served| *served > 0));
@@ -377,8 +382,7 @@ fn play_variants(row: &Row, stage: &mut Stage) {
         let one = |plays: &[Play]| plays.get(index).cloned().into_iter().collect::<Vec<_>>();
         let plays = Plays { description: one(&row.description), soap: one(&row.soap), only: row.only };
         let truth = row.truth(index);
-        stage.gateway.move_control_path();
-        stage.gateway.play(plays, &truth);
+        stage.gateway.play_elsewhere(plays, &truth);
         if index == 0 {
             stage.start_daemon();
         }
@@ -386,7 +390,7 @@ fn play_variants(row: &Row, stage: &mut Stage) {
         stage.expect_arrival(&truth);
         let served = [Place::Description, Place::Soap].map(|place| stage.gateway.served(place));
         if served.iter().flatten().any(|count| *count == 0) {
-            stage.verdict.problem(format!("variant {index} was not asked for"));
+            stage.verdict.late(format!("variant {index} was not asked for"));
         }
         if index < count {
             stage.verdict.looks += stage.gateway.looks(since).len();
@@ -399,11 +403,11 @@ fn judge_row(row: &Row, stage: &mut Stage) {
     let faulty = exchanges.iter().filter(|exchange| exchange.faulty);
     let most = faulty.clone().map(|exchange| exchange.bytes).max().unwrap_or(0);
     if most < row.least_bytes {
-        stage.verdict.problem(format!("no faulty answer got more than {most} bytes out"));
+        stage.verdict.late(format!("no faulty answer got more than {most} bytes out"));
     }
     let longest = faulty.map(|exchange| exchange.end() - exchange.started).max().unwrap_or_default();
     if longest < row.least_look {
-        stage.verdict.problem(format!("no faulty answer held longer than {} ms", longest.as_millis()));
+        stage.verdict.late(format!("no faulty answer held longer than {} ms", longest.as_millis()));
     }
     let visits = row.trap.as_ref().map_or(0, |trap| trap.exchanges().len());
     if visits > 0 {

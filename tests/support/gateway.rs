@@ -54,6 +54,18 @@ struct State {
     served: [Vec<u32>; 2],
 }
 
+impl State {
+    fn play(&mut self, plays: Plays, address: &str) {
+        self.served = [vec![0; plays.description.len()], vec![0; plays.soap.len()]];
+        self.plays = plays;
+        if address.contains(':') {
+            self.ipv6 = Some(address.to_owned());
+        } else {
+            address.clone_into(&mut self.address);
+        }
+    }
+}
+
 /// What is played instead of healthy answers.
 #[derive(Clone, Default)]
 pub(crate) struct Plays {
@@ -102,24 +114,20 @@ impl Gateway {
 
     /// Plays from now on, with `address` as the external one of its family.
     pub(crate) fn play(&self, plays: Plays, address: &str) {
+        self.state.lock().unwrap().play(plays, address);
+    }
+
+    /// The same at another control path, for which the daemon has to read the
+    /// description again. Both at once: a look in between would meet only half.
+    pub(crate) fn play_elsewhere(&self, plays: Plays, address: &str) {
         let mut state = self.state.lock().unwrap();
-        state.served = [vec![0; plays.description.len()], vec![0; plays.soap.len()]];
-        state.plays = plays;
-        if address.contains(':') {
-            state.ipv6 = Some(address.to_owned());
-        } else {
-            address.clone_into(&mut state.address);
-        }
+        state.generation += 1;
+        state.play(plays, address);
     }
 
     /// Healthy from now on.
     pub(crate) fn heal(&self, address: &str) {
         self.play(Plays::default(), address);
-    }
-
-    /// From now on the control path is another one.
-    pub(crate) fn move_control_path(&self) {
-        self.state.lock().unwrap().generation += 1;
     }
 
     /// How often each play of `place` was begun.

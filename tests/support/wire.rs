@@ -36,7 +36,7 @@ pub(crate) struct Exchange {
     pub(crate) request: Request,
     /// Whether the script called its answer a fault.
     pub(crate) faulty: bool,
-    /// Bytes that we sent.
+    /// Bytes that we sent: that the kernel took from us.
     pub(crate) bytes: u64,
 }
 
@@ -56,11 +56,20 @@ pub(crate) struct Wire<'a> {
 }
 
 impl Wire<'_> {
-    /// Sends all of it; an error means that the client has gone.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)?;
-        let count = u64::try_from(bytes.len()).unwrap();
-        (self.record)(&|exchange| exchange.bytes += count);
+    /// Sends all of it; an error means that the client has gone. What went out
+    /// before it did is counted.
+    pub(crate) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = match self.stream.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            bytes = &bytes[count..];
+            let count = u64::try_from(count).unwrap();
+            (self.record)(&|exchange| exchange.bytes += count);
+        }
         Ok(())
     }
 
