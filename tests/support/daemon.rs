@@ -29,7 +29,10 @@ impl Folder {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("faults-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        // In memory: the daemon waits until its state is on the disk, and a disk that
+        // is busy with something else may take half a minute for it.
+        let memory = Path::new("/dev/shm");
+        let path = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) }.join(name);
         fs::create_dir_all(path.join("state")).unwrap();
         Self(path)
     }
