@@ -392,25 +392,46 @@ fn every_method_arrives_with_its_body_and_headers() {
     }
 }
 
-#[test]
-fn one_connection_serves_a_job() {
+/// Answers all requests of one connection and tells how many there were.
+fn serve_many(tls: Option<Arc<ServerConfig>>) -> (u16, thread::JoinHandle<usize>) {
+    fn count(mut stream: impl Stream) -> usize {
+        let mut count = 0;
+        while read_request(&mut stream).is_some() {
+            count += 1;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+            stream.flush().unwrap();
+        }
+        count
+    }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = thread::spawn(move || {
-        let mut tcp: TcpStream = listener.accept().unwrap().0;
-        let mut count = 0;
-        while read_request(&mut tcp).is_some() {
-            count += 1;
-            tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        let tcp = listener.accept().unwrap().0;
+        match tls.map(|tls| ServerConnection::new(tls).unwrap()) {
+            None => count(tcp),
+            Some(tls) => count(rustls::StreamOwned::new(tls, tcp)),
         }
-        count
     });
-    let session = web().session(None);
-    for _ in 0..3 {
-        assert_eq!(session.send(&get(format!("http://127.0.0.1:{port}/")), PATIENT).unwrap().body, "ok");
+    (port, server)
+}
+
+#[test]
+fn one_connection_serves_a_job() {
+    let ca = Authority::new();
+    for (tls, web, scheme) in [
+        (None, web(), "http"),
+        // With it come tickets for other sessions, unasked.
+        (Some(ca.server("127.0.0.1", |_| {})), ca.web(false), "https"),
+    ] {
+        let (port, server) = serve_many(tls);
+        let session = web.session(None);
+        for _ in 0..3 {
+            let reply = session.send(&get(format!("{scheme}://127.0.0.1:{port}/")), PATIENT);
+            assert_eq!(reply.unwrap().body, "ok");
+        }
+        drop(session);
+        assert_eq!(server.join().unwrap(), 3, "{scheme}");
     }
-    drop(session);
-    assert_eq!(server.join().unwrap(), 3);
 }
 
 #[test]
