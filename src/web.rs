@@ -41,6 +41,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_IDLE: Duration = Duration::from_secs(15);
 /// Redirects that are followed: a slash, TLS, a new path.
 const MAX_REDIRECTS: usize = 3;
+
 /// The way to servers; cheap to clone, to be made once.
 #[derive(Clone)]
 pub struct Web {
