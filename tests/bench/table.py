@@ -96,12 +96,13 @@ def is_peer(program, ours):
 
 
 def against(key, ours, figures, peers):
-    """Whether a poll of ours is cheaper than the best peer's; nothing is as cheap as nothing."""
+    """Whether a poll of ours is cheaper than the best peer's, or both cost nothing."""
     best = min(peers, key=lambda name: peers[name][key])
     value, other = figures[key], peers[best][key]
     label = next(label for row, label, _ in ROWS if row == key)
     measured = f"{written(key, value)}; {best}: {written(key, other)}"
-    return f"| {ours}: {label}, less than any peer's | {measured} | {verdict(value < other or value == 0)} |"
+    good = "nothing, like it" if value == other == 0 else verdict(value < other)
+    return f"| {ours}: {label}, less than any peer's | {measured} | {good} |"
 
 
 def written(key, value):
