@@ -69,7 +69,9 @@ class Workshop:
         """The project with a later version and another default configuration."""
         project = self.folder / "next"
         shutil.copytree(HERE, project / "dist/openwrt")
-        shutil.copy(HERE.parent / "lib.sh", project / "dist/lib.sh")
+        # Whatever the scripts of openwrt/ stand on.
+        for file in filter(Path.is_file, HERE.parent.iterdir()):
+            shutil.copy(file, project / "dist")
         text = (ROOT / "Cargo.toml").read_text().replace(f'version = "{VERSION}"', 'version = "99.0.0"', 1)
         (project / "Cargo.toml").write_text(text)
         (project / ".source-date").write_text("1800000000\n")
