@@ -9,7 +9,7 @@ use crate::parts;
 use crate::updaters::placeholders;
 
 /// What a URL consists of. The texts are as they stand in it.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Eq, PartialEq)]
 pub(crate) struct Parts<'a> {
     pub(crate) https: bool,
     pub(crate) user: Option<&'a str>,

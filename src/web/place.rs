@@ -1,10 +1,12 @@
 //! Where a request goes: the parts of a provider's URL, checked (RFC 3986,
 //! section 3; RFC 9110, section 4.2). Pure.
 
+use std::fmt;
+
 use crate::config::UrlParts;
 
-/// A server and what to ask it for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A server and what to ask it for. `Debug` shows the host alone.
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Place<'a> {
     /// Whether it is reached by TLS.
     pub https: bool,
@@ -16,6 +18,12 @@ pub struct Place<'a> {
     query: Option<&'a str>,
     /// `user:password` as they stand in the URL.
     pub user: Option<&'a str>,
+}
+
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Place<'a> {
@@ -84,6 +92,12 @@ mod tests {
         assert_eq!((place.host(), place.port, place.target().as_str()), ("::1", 80, "/?x"));
         assert_eq!((place.host_field().as_str(), place.authority().as_str()), ("[::1]", "[::1]:80"));
         assert_eq!(Place::of("http://x:/").map(|place| place.port), Some(80));
+    }
+
+    #[test]
+    fn debug_does_not_tell() {
+        let shown = format!("{:?}", Place::of("https://me:hunter2@ddns.example/hunter2?hunter2").unwrap());
+        assert!(shown.contains("ddns.example") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
