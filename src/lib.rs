@@ -1,30 +1,21 @@
-//! The map of the house.
+//! The rooms of the house, from the ground up; a file imports its own floor and
+//! those below (`tests/house.rs` sees to it):
 //!
-//! Floor 0 turns bytes into values and back; it is pure and bounded:
-//! [`address`] (what may be published), [`decimal`], [`parts`] (what this build
-//! has), [`table`] (a small map), [`http`], [`xml`], [`url`],
-//! [`ssdp::message`], [`soap::description`], [`soap::envelope`],
-//! [`soap::actions`], [`soap::event`], [`natpmp::message`], [`natpmp::pcp`],
-//! [`netlink::message`], [`dns::message`], [`dns::tsig`], [`dns::answer`].
+//! - [`address`] (what may be published), [`backoff`], [`quote`], [`secret`]
+//! - [`http`] (messages and URLs of gateways), [`natpmp`], [`system`] (routes,
+//!   interfaces, threads)
+//! - [`ssdp`], [`soap`], [`gena`], [`pcp`], [`dns`]: one protocol each;
+//!   [`transport`]: the sockets towards providers and gateways
+//! - [`config`]: TOML to values, every refusal with its line
+//! - [`updaters`]: what to send to a provider, what its answer means
+//! - [`engine`]: what to do next; pure
+//! - [`sources`]: where addresses come from
+//! - [`daemon`], the loop and its threads, and [`cli`]
 //!
-//! Floor 1 decides; it reads no clock and opens nothing: [`config`], [`cli`],
-//! [`engine`] (what to do next), [`retry`] (when), [`state`] (what each target
-//! holds), [`soap::survey`] (what to ask a gateway), [`soap::subscription`] (when
-//! to ask for its events), [`updaters`] (what to send to a provider).
-//!
-//! Floor 2 touches the world, thinly: [`ssdp::search`], [`soap::client`],
-//! [`soap::listener`], [`natpmp::client`], [`natpmp::pcp_client`],
-//! [`dns::client`], [`platform`], [`sources`] (where addresses come from),
-//! [`hints`] (who says that they may have changed), [`web`] and [`process`] (where
-//! they go), [`resolve`], [`store`], [`log`], [`jobs`], [`discover`], [`threads`] and
-//! [`channel`] (how they run side by side), and [`daemon`], the loop.
-//!
-//! A file imports its own floor and those below; `tests/house.rs` sees to it.
-//! Updaters and sources do not know each other: they meet in the engine.
-//!
-//! The way of an address: a source looks, the engine compares with what every
-//! target accepted last, a job runs the updater, the outcome goes back to the
-//! engine and into the state file.
+//! Updaters and sources do not know each other: they meet in the engine. The way
+//! of an address: a source polls, the engine compares with what every target
+//! accepted last, a job runs the updater, the outcome goes back to the engine and
+//! into the state file.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
@@ -37,36 +28,25 @@
 )]
 
 pub mod address;
-pub mod channel;
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod decimal;
-pub mod discover;
 #[cfg(feature = "rfc2136")]
 pub mod dns;
 pub mod engine;
-pub mod hints;
+pub mod features;
+pub mod gena;
 pub mod http;
-pub mod jobs;
-pub mod log;
 pub mod natpmp;
-pub mod nearest;
-pub mod netlink;
-pub mod parts;
-pub mod platform;
-pub mod process;
-pub mod resolve;
-pub mod retry;
+pub mod pcp;
+pub mod quote;
 pub mod secret;
 pub mod soap;
 pub mod sources;
 pub mod ssdp;
-pub mod state;
-pub mod store;
+pub mod system;
 pub mod table;
-pub mod threads;
+pub mod transport;
 pub mod updaters;
-pub mod url;
-pub mod web;
-pub mod xml;

@@ -5,14 +5,16 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ddns_update_daemon::cli::{self, Call, Command, LogFormat, Verbosity, Work};
-use ddns_update_daemon::config::{self, Config, Gateway};
-use ddns_update_daemon::daemon::{self, Mode};
-use ddns_update_daemon::discover;
+use ddns_update_daemon::cli;
+use ddns_update_daemon::cli::{Call, Command, LogFormat, Verbosity, Work, discover};
+use ddns_update_daemon::config;
+use ddns_update_daemon::config::{Config, Gateway};
+use ddns_update_daemon::daemon;
+use ddns_update_daemon::daemon::log::{Format, Log};
+use ddns_update_daemon::daemon::state_file::Store;
+use ddns_update_daemon::daemon::{Mode, state_file};
 use ddns_update_daemon::engine::Level;
-use ddns_update_daemon::log::{Format, Log};
-use ddns_update_daemon::parts;
-use ddns_update_daemon::store::{self, Store};
+use ddns_update_daemon::features;
 
 /// A target could not be brought up to date, or there is no gateway.
 const FAILED: u8 = 1;
@@ -32,7 +34,7 @@ fn perform(call: Call) -> ExitCode {
     match call.command {
         Command::Providers => list_providers(),
         Command::Help => print(cli::HELP),
-        Command::Version => print(&parts::version()),
+        Command::Version => print(&features::version()),
         Command::Check { config } => check(&config, log),
         Command::Discover { json, gateway } => discover_gateways(json, gateway.as_ref()),
         Command::Run(work) => run(&work, false, log),
@@ -66,7 +68,7 @@ fn run(work: &Work, once: bool, log: Log) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let path = config.state_file.clone();
-    let path = path.unwrap_or_else(|| store::default_path(&work.config, |name| std::env::var_os(name)));
+    let path = path.unwrap_or_else(|| state_file::default_path(&work.config, |name| std::env::var_os(name)));
     let mode = Mode { once, dry_run: work.dry_run };
     let current = daemon::run(&config, Store::new(path), mode, log);
     if current { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
@@ -89,12 +91,12 @@ fn load(path: &Path, log: Log) -> Result<Config, ExitCode> {
 
 #[cfg(feature = "dyndns")]
 fn list_providers() -> ExitCode {
-    print(&ddns_update_daemon::updaters::providers::list())
+    print(&config::presets::list())
 }
 
 #[cfg(not(feature = "dyndns"))]
 fn list_providers() -> ExitCode {
-    complain(&parts::left_out("dyndns").unwrap_or_default())
+    complain(&features::left_out("dyndns").unwrap_or_default())
 }
 
 fn discover_gateways(json: bool, gateway: Option<&Gateway>) -> ExitCode {

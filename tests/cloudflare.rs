@@ -13,7 +13,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use ddns_update_daemon::address::Addresses;
-use ddns_update_daemon::config::{self, CloudflareRecord};
+use ddns_update_daemon::config;
+use ddns_update_daemon::config::CloudflareRecord;
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::cloudflare::Cloudflare;
 use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Talk, Task};

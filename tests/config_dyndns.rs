@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ddns_update_daemon::config::placeholders::Needs;
 use ddns_update_daemon::config::{Config, ConfigError, Dyndns, Group, parse};
-use ddns_update_daemon::updaters::placeholders::Needs;
 
 const NONE: Needs = Needs { ipv4: false, ipv6: false, ipv6_prefix: false };
 const IPV4: Needs = Needs { ipv4: true, ..NONE };

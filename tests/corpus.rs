@@ -16,13 +16,13 @@ use std::fs;
 use std::net::IpAddr;
 
 use ddns_update_daemon::address::{Finding, Prefix, Scope, scope};
+use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::{Head, Response, ResponseReader, Rules};
 use ddns_update_daemon::soap::actions::{Answer, external_ipv4, external_ipv6, ipv6_prefix, valid_seconds};
 use ddns_update_daemon::soap::description::{Description, DescriptionError, Service, ServiceType};
 use ddns_update_daemon::soap::envelope::{Reply, ReplyError};
-use ddns_update_daemon::soap::survey::{Step, Survey, SurveyError, Thoroughness, Wanted};
-use ddns_update_daemon::url::LanUrl;
-use ddns_update_daemon::xml::Element;
+use ddns_update_daemon::soap::gateway::{Step, Survey, SurveyError, Thoroughness, Wanted};
+use ddns_update_daemon::soap::xml::Element;
 use index::{Row, rows};
 
 const MAX_BODY: usize = 64 * 1024;

@@ -14,9 +14,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use ddns_update_daemon::address::Finding;
+use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::natpmp::message::{ExternalAddress, MessageError};
 use ddns_update_daemon::ssdp::message::{Answer, AnswerError, Notify, Verdict};
-use ddns_update_daemon::url::LanUrl;
 
 /// Name, bytes and expectation of every row whose file is in `folder`; `None`
 /// where there is no corpus.

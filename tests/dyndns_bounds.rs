@@ -15,10 +15,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Observation};
+use ddns_update_daemon::backoff::Random;
 use ddns_update_daemon::config::{Config, Group, parse};
+use ddns_update_daemon::engine::state::State;
 use ddns_update_daemon::engine::{Action, Engine, Event, Now};
-use ddns_update_daemon::retry::Random;
-use ddns_update_daemon::state::State;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
 use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Step, Talk, Task};
 

@@ -17,11 +17,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ddns_update_daemon::soap::event::{Expected, Sid};
-use ddns_update_daemon::soap::keeper::{Clock, Keeper};
-use ddns_update_daemon::soap::listener::{Listener, MAX_CONNECTIONS, OnEvent};
-use ddns_update_daemon::soap::subscription::{Notice, Seen};
-use ddns_update_daemon::url::LanUrl;
+use ddns_update_daemon::gena::listener::{Listener, MAX_CONNECTIONS, OnEvent};
+use ddns_update_daemon::gena::message::{Expected, Sid};
+use ddns_update_daemon::gena::subscriber::{Clock, Keeper};
+use ddns_update_daemon::gena::subscription::{Notice, Seen};
+use ddns_update_daemon::http::lan_url::LanUrl;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 const LONG: Duration = Duration::from_secs(20);

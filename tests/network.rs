@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
 use ddns_update_daemon::address::{Addresses, Finding};
-use ddns_update_daemon::platform::{self, InterfaceAddress};
+use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::sources::interface::Interface;
 use ddns_update_daemon::ssdp::message::{Answer, GROUP};
-use ddns_update_daemon::ssdp::search::{self, Search};
-use ddns_update_daemon::url::LanUrl;
+use ddns_update_daemon::ssdp::search;
+use ddns_update_daemon::ssdp::search::Search;
+use ddns_update_daemon::system;
+use ddns_update_daemon::system::InterfaceAddress;
 
 /// Set in the processes that run inside a namespace; its value is their task.
 const INSIDE: &str = "DDNS_TEST_INSIDE";
@@ -103,8 +105,8 @@ fn the_kernel_tells_addresses_and_routes() {
 }
 
 fn addresses_and_routes() {
-    assert_eq!(platform::default_route(), None);
-    assert_eq!(platform::default_interface_v6(), None);
+    assert_eq!(system::default_route(), None);
+    assert_eq!(system::default_interface_v6(), None);
     setting("use_tempaddr", "2");
     for command in [
         "link set v0 up",
@@ -125,11 +127,11 @@ fn addresses_and_routes() {
     setting("dad_transmits", "1000");
     change("addr add 2001:db8:7::5/64 dev v0");
 
-    let route = platform::default_route().unwrap();
+    let route = system::default_route().unwrap();
     assert_eq!((route.gateway, route.interface.as_str()), (Some(ip("192.168.77.1")), "v0"));
-    assert_eq!(platform::default_interface_v6().as_deref(), Some("v0"));
-    assert_eq!(platform::source_towards(ip("198.51.100.1")), Some(ip("192.168.77.2")));
-    flags(&platform::addresses().unwrap());
+    assert_eq!(system::default_interface_v6().as_deref(), Some("v0"));
+    assert_eq!(system::source_towards(ip("198.51.100.1")), Some(ip("192.168.77.2")));
+    flags(&system::addresses().unwrap());
     choices();
 }
 
@@ -255,8 +257,8 @@ fn hosts(search: Search, time: Duration) -> Vec<String> {
 }
 
 fn searches() {
-    let addresses = platform::addresses().unwrap();
-    let gateway = match platform::default_route().and_then(|route| route.gateway) {
+    let addresses = system::addresses().unwrap();
+    let gateway = match system::default_route().and_then(|route| route.gateway) {
         Some(IpAddr::V4(gateway)) => Some(gateway),
         _ => None,
     };

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use ddns_update_daemon::address::Finding;
 use ddns_update_daemon::natpmp::message::{ExternalAddress, PORT, REQUEST, ResultCode};
-use ddns_update_daemon::natpmp::pcp::{PcpError, Refusal};
-use ddns_update_daemon::natpmp::pcp_client::{PcpFailure, Told, external_address};
+use ddns_update_daemon::pcp::client::{PcpFailure, Told, external_address};
+use ddns_update_daemon::pcp::message::{PcpError, Refusal};
 use ddns_update_daemon::sources::pcp::Pcp;
 
 const LONG: Duration = Duration::from_secs(20);

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
-use ddns_update_daemon::natpmp::pcp_client::{Told, external_address};
+use ddns_update_daemon::pcp::client::{Told, external_address};
 
 /// Set in the process that runs inside the client's namespace.
 const INSIDE: &str = "DDNS_TEST_INSIDE_PCP";

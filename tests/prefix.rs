@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use ddns_update_daemon::address::{Finding, Observation};
 use ddns_update_daemon::config::Gateway;
+use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::sources::upnp::Upnp;
-use ddns_update_daemon::url::LanUrl;
 
 const SERVICE: &str = "urn:schemas-upnp-org:service:WANIPConnection:1";
 

@@ -23,15 +23,15 @@ use std::thread;
 use std::time::Duration;
 
 use ddns_update_daemon::address::Addresses;
-use ddns_update_daemon::config::{self, Group, Tls};
-use ddns_update_daemon::jobs::{Connection, Updater};
+use ddns_update_daemon::config;
+use ddns_update_daemon::config::{Group, Tls, presets};
+use ddns_update_daemon::daemon::jobs::{Connection, Updater};
+use ddns_update_daemon::transport::provider::Web;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::providers;
 use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Talk, Task};
-use ddns_update_daemon::web::Web;
 use toml::de::{DeTable, DeValue};
 
-const TABLE: &str = include_str!("../src/updaters/providers.toml");
+const TABLE: &str = include_str!("../src/config/providers.toml");
 /// Everything that has a meaning in URLs, and letters beyond ASCII.
 const PASSWORD: &str = "p&a=s s%w/ö+r?d#{ip}:\"";
 const USER: &str = "me+you@example.org";
@@ -425,7 +425,7 @@ fn families(row: &Row) -> Vec<Addresses> {
 fn every_preset_asks_as_its_provider_wants_and_understands_the_answer() {
     let (stand_in, web) = (StandIn::start(), Web::new(&Tls::default()).unwrap());
     let rows = rows();
-    assert_eq!(rows.len(), providers::all().len());
+    assert_eq!(rows.len(), presets::all().len());
     for (name, row) in &rows {
         for sent in families(row) {
             let judged = |kind| perform(&stand_in, &web, name, row, sent, kind);

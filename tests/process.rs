@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ddns_update_daemon::process;
+use ddns_update_daemon::daemon::process;
 use ddns_update_daemon::updaters::run::{Ended, Plan};
 
 const LONG: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use std::thread;
 
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::{Config, parse};
-use ddns_update_daemon::jobs::{Connection, Updater};
+use ddns_update_daemon::daemon::jobs::{Connection, Updater};
 use ddns_update_daemon::updaters::{Outcome, Task};
 use serde_json::{Value, json};
 

@@ -13,11 +13,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use ddns_update_daemon::address::Finding;
+use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::{HttpError, Response};
-use ddns_update_daemon::soap::client::{exchange, run};
 use ddns_update_daemon::soap::envelope::{MAX_DESCRIPTION, Request};
-use ddns_update_daemon::soap::survey::{ExchangeError, Survey, Thoroughness, Wanted};
-use ddns_update_daemon::url::LanUrl;
+use ddns_update_daemon::soap::gateway::{ExchangeError, Survey, Thoroughness, Wanted};
+use ddns_update_daemon::transport::lan::{exchange, run};
 
 /// Long enough for any machine; tests that expect an answer do not wait for it.
 const AMPLE: Duration = Duration::from_secs(20);

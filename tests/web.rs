@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use ddns_update_daemon::config::{ClientCertificate, Proxies, Proxy, Tls};
 use ddns_update_daemon::secret::Secret;
+use ddns_update_daemon::transport::provider::Web;
 use ddns_update_daemon::updaters::{Failure, Reply, Request};
-use ddns_update_daemon::web::Web;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};

@@ -9,7 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ddns_update_daemon::address::Addresses;
-use ddns_update_daemon::config::{self, CloudflareRecord};
+use ddns_update_daemon::config;
+use ddns_update_daemon::config::CloudflareRecord;
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::cloudflare::Cloudflare;
 use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task};

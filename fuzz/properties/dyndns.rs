@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::{Addresses, Family};
 use ddns_update_daemon::config;
+use ddns_update_daemon::config::presets::{Preset, all};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::providers::{Preset, all};
 use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task};
 
 /// With signs that URLs write in another way.

@@ -9,10 +9,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Observation};
+use ddns_update_daemon::config::placeholders::Needs;
 use ddns_update_daemon::config::{Config, Gateway, Group, Run, Source, Target};
+use ddns_update_daemon::engine::state::State;
 use ddns_update_daemon::engine::{Action, Engine, Event, MAX_JOBS, Now};
-use ddns_update_daemon::state::State;
-use ddns_update_daemon::updaters::placeholders::Needs;
 use ddns_update_daemon::updaters::{Outcome, Task};
 
 const TARGETS: usize = 3;

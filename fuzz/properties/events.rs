@@ -1,10 +1,10 @@
 //! What strangers say unasked never counts as more than it is.
 
+use ddns_update_daemon::gena::message::{Callback, Expected, Granted, Judgement, SHORTEST, Sid, WISH, judge};
 use ddns_update_daemon::http::{ResponseReader, Rules};
 use ddns_update_daemon::natpmp::message::is_announcement;
-use ddns_update_daemon::netlink::message::tells_a_change;
-use ddns_update_daemon::soap::event::{Callback, Expected, Granted, Judgement, SHORTEST, Sid, WISH, judge};
 use ddns_update_daemon::ssdp::message::Notify;
+use ddns_update_daemon::system::netlink::tells_a_change;
 
 /// Events and answers to subscriptions, announcements, notices of the kernel.
 pub(super) fn events(data: &[u8]) {

@@ -1,8 +1,8 @@
 //! Properties of the formats that several protocols share.
 
+use ddns_update_daemon::engine::state::State;
+use ddns_update_daemon::http::lan_url::{LanUrl, MAX_URL};
 use ddns_update_daemon::http::{Head, HttpError, MAX_FIELDS, MAX_HEAD, Response, ResponseReader, Rules};
-use ddns_update_daemon::state::State;
-use ddns_update_daemon::url::{LanUrl, MAX_URL};
 
 /// A head is bounded, its rest is the tail of the input, and a field that `one`
 /// gives occurs exactly once.

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Addresses, Finding, Observation, Prefix, Scope, scope};
-use ddns_update_daemon::platform::InterfaceAddress;
-use ddns_update_daemon::platform::routes::{ipv4_default, ipv6_default_interface};
 use ddns_update_daemon::sources::interface::{Which, choose};
+use ddns_update_daemon::system::InterfaceAddress;
+use ddns_update_daemon::system::routes::{ipv4_default, ipv6_default_interface};
 
 /// A default route is the best of those that the lines tell one by one; lines
 /// that tell none change nothing.

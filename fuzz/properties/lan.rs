@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Scope, scope};
+use ddns_update_daemon::http::lan_url::MAX_URL;
 use ddns_update_daemon::natpmp::message::{ExternalAddress, MAX_DATAGRAM, ResultCode, restarted};
-use ddns_update_daemon::natpmp::pcp::{Mapping, PcpError};
-use ddns_update_daemon::netlink::message::{Address, Link, Message, parse};
-use ddns_update_daemon::ssdp::message::{Answer, MAX_TEXT, Notify, NotifyKind, Verdict};
-use ddns_update_daemon::ssdp::sieve::{
+use ddns_update_daemon::pcp::message::{Mapping, PcpError};
+use ddns_update_daemon::ssdp::filter::{
     MAX_LOCATIONS, MAX_PER_HOST, MAX_PER_SECOND, RESERVED, Senders, Sieve,
 };
-use ddns_update_daemon::url::MAX_URL;
+use ddns_update_daemon::ssdp::message::{Answer, MAX_TEXT, Notify, NotifyKind, Verdict};
+use ddns_update_daemon::system::netlink::{Address, Link, Message, parse};
 
 const SENDERS: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1)), IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1))];

@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Addresses, Family, Prefix, Scope, scope};
-use ddns_update_daemon::config::{Run, Url};
+use ddns_update_daemon::config::idn::to_ascii;
+use ddns_update_daemon::config::{Run, Url, placeholders};
 use ddns_update_daemon::secret::Secret;
-use ddns_update_daemon::sources::answer::{MAX_ANSWER, read};
-use ddns_update_daemon::updaters::idn::to_ascii;
+use ddns_update_daemon::sources::echo_answer::{MAX_ANSWER, read};
+use ddns_update_daemon::transport::fields::{MAX_WAIT, date, redirect, retry_after};
+use ddns_update_daemon::transport::url::Place;
 use ddns_update_daemon::updaters::run::plan;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Task, placeholders, url};
-use ddns_update_daemon::web::fields::{MAX_WAIT, date, redirect, retry_after};
-use ddns_update_daemon::web::place::Place;
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Task, url};
 
 /// A name that is sent is ASCII within the limits of DNS, names itself, and is
 /// the name that was written: a decoder of punycode says so.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ddns_update_daemon::cli::{Command, LogFormat, Verbosity, Work, parse};
-use ddns_update_daemon::config::{self, Config, Group};
+use ddns_update_daemon::config;
+use ddns_update_daemon::config::{Config, Group};
 use ddns_update_daemon::decimal::{DAY, Decimal, HOUR, MINUTE};
 use ddns_update_daemon::dns::tsig::Key;
 

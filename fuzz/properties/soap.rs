@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ddns_update_daemon::address::{Finding, Scope, scope};
+use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::{Head, Response};
 use ddns_update_daemon::soap::actions::{
     Answer, GET_EXTERNAL_IPV4, GET_EXTERNAL_IPV6, GET_IPV6_PREFIX, external_ipv4, external_ipv6, ipv6_prefix,
@@ -13,9 +14,8 @@ use ddns_update_daemon::soap::description::{
     Description, MAX_SERVICE_TYPE, MAX_SERVICES, Service, ServiceType,
 };
 use ddns_update_daemon::soap::envelope::{Reply, Request, Version};
-use ddns_update_daemon::soap::survey::{ExchangeError, MAX_ASKED, Step, Survey, Thoroughness, Wanted};
-use ddns_update_daemon::url::LanUrl;
-use ddns_update_daemon::xml::{Element, MAX_DEPTH, MAX_DOCUMENT, MAX_ELEMENTS, MAX_NAME, MAX_TEXT};
+use ddns_update_daemon::soap::gateway::{ExchangeError, MAX_ASKED, Step, Survey, Thoroughness, Wanted};
+use ddns_update_daemon::soap::xml::{Element, MAX_DEPTH, MAX_DOCUMENT, MAX_ELEMENTS, MAX_NAME, MAX_TEXT};
 
 fn location() -> LanUrl {
     LanUrl::parse("http://192.168.1.1:5000/desc/root.xml").expect("a URL")

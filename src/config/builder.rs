@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::common::Common;
-use super::problems::Problems;
 use super::section::Section;
 use super::sources::MAX_SOURCES;
 use super::{Group, Source, Target};
 use crate::address::Family;
-use crate::updaters::placeholders::Needs;
+use crate::config::error::Problems;
+use crate::config::placeholders::Needs;
 
 /// More than any network has; state and memory stay small.
 const MAX_TARGETS: usize = 10_000;

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use super::builder::{Builder, Draft};
 use super::common::{Common, MAX_DAYS};
-use super::describe::{Entries, HIDDEN, Page, quoted};
+use super::describe::{Entries, HIDDEN, Page, toml_string};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
-use super::problems::Problems;
 use super::provider_url::Parts;
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::{Config, Group};
+use crate::config::error::Problems;
+use crate::config::placeholders::Needs;
 use crate::decimal::{Decimal, HOUR};
 use crate::secret::Secret;
-use crate::updaters::placeholders::Needs;
 
 const API_URL: &str = "https://api.cloudflare.com/client/v4";
 
@@ -61,16 +61,16 @@ impl Cloudflare {
     /// Writes it as TOML, its token hidden.
     pub(super) fn write(&self, config: &Config, page: &mut Page, target: &Entries<'_>) {
         page.header("[[cloudflare]]");
-        page.entry("api_token", quoted(HIDDEN));
-        page.maybe("zone_id", self.zone_id.as_deref().map(quoted));
-        page.entry("api_url", quoted(&self.api_url));
+        page.entry("api_token", toml_string(HIDDEN));
+        page.maybe("zone_id", self.zone_id.as_deref().map(toml_string));
+        page.entry("api_url", toml_string(&self.api_url));
         for (entry, record) in self.records.iter().enumerate() {
             page.header("[[cloudflare.records]]");
-            page.entry("name", quoted(&record.name));
-            page.entry("type", quoted(if record.aaaa { "AAAA" } else { "A" }));
+            page.entry("name", toml_string(&record.name));
+            page.entry("type", toml_string(if record.aaaa { "AAAA" } else { "A" }));
             page.maybe("ttl", record.ttl);
             page.maybe("proxied", record.proxied);
-            page.maybe("comment", record.comment.as_deref().map(quoted));
+            page.maybe("comment", record.comment.as_deref().map(toml_string));
             page.entry("create", record.create);
             config.write_common(page, target(entry));
         }
@@ -169,7 +169,7 @@ fn read_zone(value: &Value<'_>, problems: &Problems<'_>) -> Option<String> {
 
 fn read_api_url(value: &Value<'_>) -> Option<String> {
     let text = value.hidden_text()?.trim();
-    let url = match super::provider_url::check(text, super::names::ascii_name) {
+    let url = match super::provider_url::check(text, super::idn::ascii_name) {
         Ok(url) => url,
         Err(problem) => return value.refuse_hidden(&problem),
     };
@@ -245,7 +245,7 @@ fn draft(account: &Cloudflare, record: &CloudflareRecord, common: &Common<'_>, e
 
 fn read_name(value: &Value<'_>) -> Option<String> {
     let text = value.line()?.trim();
-    match super::names::ascii_name(text) {
+    match super::idn::ascii_name(text) {
         Ok(name) => Some(name),
         Err(problem) => value.refuse(&problem),
     }

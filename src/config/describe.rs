@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::provider_url::{hide, hide_in_argument};
 use super::{Config, Group, Run, Target, Url};
+use crate::config::placeholders::Needs;
 use crate::decimal::{DAY, Decimal, HOUR, MINUTE};
 use crate::table::Table;
-use crate::updaters::placeholders::Needs;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
 pub(super) const HIDDEN: &str = "<hidden>";
@@ -39,7 +39,7 @@ impl Config {
                 Group::Cloudflare(account) => account.write(self, &mut page, &target),
                 Group::Url(request) => {
                     page.header("[[urls]]");
-                    page.maybe("name", target(0).map(|target| quoted(&target.name)));
+                    page.maybe("name", target(0).map(|target| toml_string(&target.name)));
                     page.request(request);
                     self.write_common(&mut page, target(0));
                 }
@@ -51,7 +51,7 @@ impl Config {
                 Group::Rfc2136(zone) => zone.write(self, &mut page, &target),
                 Group::Run(run) => {
                     page.header("[[runs]]");
-                    page.maybe("name", target(0).map(|target| quoted(&target.name)));
+                    page.maybe("name", target(0).map(|target| toml_string(&target.name)));
                     page.program(run);
                     page.maybe("at_start", target(0).map(|target| target.at_start));
                     self.write_common(&mut page, target(0));
@@ -66,7 +66,7 @@ impl Config {
             return;
         }
         let proxy = self.proxies.https.as_ref().map(|proxy| hidden_url(proxy.url.reveal()));
-        page.entry("proxy", quoted(proxy.as_deref().unwrap_or("none")));
+        page.entry("proxy", toml_string(proxy.as_deref().unwrap_or("none")));
         if !self.proxies.exceptions.is_empty() {
             page.entry("no_proxy", list(self.proxies.exceptions.iter().cloned()));
         }
@@ -88,10 +88,10 @@ impl Config {
         }
         page.entry("agree", target.agree);
         page.entry("allow_private", target.allow_private);
-        page.maybe("ipv6_suffix", target.ipv6_suffix.map(|suffix| quoted(&suffix.to_string())));
+        page.maybe("ipv6_suffix", target.ipv6_suffix.map(|suffix| toml_string(&suffix.to_string())));
         page.maybe("refresh", target.refresh.map(|refresh| Decimal::of(refresh, DAY)));
         page.maybe("verify", target.verify.map(|verify| Decimal::of(verify, HOUR)));
-        page.maybe("when_absent", target.empty_when_absent.then(|| quoted("empty")));
+        page.maybe("when_absent", target.empty_when_absent.then(|| toml_string("empty")));
     }
 }
 
@@ -118,15 +118,15 @@ impl Page {
     }
 
     fn request(&mut self, request: &Url) {
-        self.entry("method", quoted(&request.method.to_ascii_lowercase()));
-        self.entry("url", quoted(&hidden_url(request.url.reveal())));
+        self.entry("method", toml_string(&request.method.to_ascii_lowercase()));
+        self.entry("url", toml_string(&hidden_url(request.url.reveal())));
         if !request.headers.is_empty() {
             let headers = request.headers.iter();
             let headers: Vec<String> =
-                headers.map(|(name, _)| format!("{} = {}", quoted(name), quoted(HIDDEN))).collect();
+                headers.map(|(name, _)| format!("{} = {}", toml_string(name), toml_string(HIDDEN))).collect();
             self.entry("headers", format!("{{ {} }}", headers.join(", ")));
         }
-        self.maybe("body", request.body.as_ref().map(|_| quoted(HIDDEN)));
+        self.maybe("body", request.body.as_ref().map(|_| toml_string(HIDDEN)));
         self.maybe("expect", request.expect.as_ref().map(|words| list(words.iter().cloned())));
     }
 
@@ -137,16 +137,16 @@ impl Page {
 }
 
 pub(super) fn path(path: &Path) -> String {
-    quoted(&path.display().to_string())
+    toml_string(&path.display().to_string())
 }
 
 fn list(texts: impl Iterator<Item = String>) -> String {
-    let texts: Vec<String> = texts.map(|text| quoted(&text)).collect();
+    let texts: Vec<String> = texts.map(|text| toml_string(&text)).collect();
     format!("[{}]", texts.join(", "))
 }
 
 /// A TOML basic string.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn toml_string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

@@ -11,16 +11,16 @@ use super::Group;
 use super::builder::{Builder, Draft};
 use super::common::Common;
 use super::files::{Files, is_placeholder};
-use super::names::ascii_name;
-use super::problems::Problems;
+use super::idn::ascii_name;
 use super::provider_url::{Parts, check, reachable};
-use super::requests::from_prefix;
 use super::section::{Section, Value};
 use super::sources::Router;
+use crate::config::error::Problems;
+use crate::config::placeholders::Needs;
+use crate::config::presets::{KEYS, Preset, all, find};
+use crate::config::url::from_prefix;
 use crate::secret::Secret;
 use crate::updaters::dyndns2::zone;
-use crate::updaters::placeholders::Needs;
-use crate::updaters::providers::{KEYS, Preset, all, find};
 
 /// What may stand in braces in a URL of the user's own.
 const PLACEHOLDERS: [&str; 7] = ["host", "ip", "ips", "ipv4", "ipv6", "password", "token"];

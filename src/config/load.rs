@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use super::problems::ConfigError;
 use super::{Config, read};
+use crate::config::error::ConfigError;
 
 /// No configuration, certificate bundle or secret is longer, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -9,41 +9,44 @@ mod builder;
 mod cloudflare;
 mod common;
 mod describe;
+#[cfg(not(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136")))]
+pub mod disabled;
 #[cfg(feature = "dyndns")]
 mod dyndns;
+pub mod error;
 mod files;
 mod fingerprint;
-#[cfg(not(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136")))]
-pub mod left_out;
+pub mod idn;
 mod load;
-mod names;
-mod problems;
-mod programs;
+pub mod placeholders;
+#[cfg(feature = "dyndns")]
+pub mod presets;
 mod provider_url;
 mod proxy;
 mod read;
-mod requests;
 #[cfg(feature = "rfc2136")]
 mod rfc2136;
+mod run;
 mod section;
 mod sources;
+pub mod suggest;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
-mod typos;
+mod url;
 
 #[cfg(not(feature = "cloudflare"))]
-use self::left_out as cloudflare;
+use self::disabled as cloudflare;
 #[cfg(not(feature = "dyndns"))]
-use self::left_out as dyndns;
+use self::disabled as dyndns;
 #[cfg(not(feature = "rfc2136"))]
-use self::left_out as rfc2136;
+use self::disabled as rfc2136;
 
 pub use cloudflare::{Cloudflare, CloudflareRecord};
 pub use describe::hidden_url;
 pub use dyndns::Dyndns;
+pub use error::ConfigError;
 pub use files::ReadFile;
 pub use load::load;
-pub use problems::ConfigError;
 pub(crate) use provider_url::{Parts as UrlParts, encode as encoded_url};
 pub use proxy::{Proxies, Proxy};
 pub use read::parse;
@@ -58,9 +61,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::placeholders::Needs;
+use crate::http::lan_url::LanUrl;
 use crate::secret::Secret;
-use crate::updaters::placeholders::Needs;
-use crate::url::LanUrl;
 
 /// A whole configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]

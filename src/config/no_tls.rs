@@ -2,8 +2,8 @@
 //! section is refused.
 
 use super::describe::Page;
+use super::disabled;
 use super::files::Files;
-use super::left_out;
 use super::section::Section;
 
 /// What the `[tls]` section says: nothing.
@@ -17,6 +17,6 @@ impl Tls {
 
 #[expect(clippy::needless_pass_by_value, reason = "as in tls.rs")]
 pub(super) fn read(section: Section<'_>, _: &Files<'_>) -> Tls {
-    left_out::refuse(&section);
+    disabled::refuse(&section);
     Tls {}
 }

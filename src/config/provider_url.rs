@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::address::{Addresses, Prefix};
-use crate::parts;
-use crate::updaters::placeholders;
+use crate::config::placeholders;
+use crate::features;
 
 /// What a URL consists of. The texts are as they stand in it.
 #[derive(Eq, PartialEq)]
@@ -110,7 +110,7 @@ pub(super) fn check(
 
 /// Refuses `https://` in a build without TLS.
 pub(super) fn reachable(url: &str) -> Result<(), String> {
-    match parts::left_out("tls") {
+    match features::left_out("tls") {
         Some(why) if Parts::split(url)?.https => Err(format!("https:// is out of reach: {why}")),
         _ => Ok(()),
     }

@@ -98,7 +98,7 @@ impl Proxy {
         if !["http://", "https://"].iter().any(|scheme| full.to_ascii_lowercase().starts_with(scheme)) {
             return Err("expected a proxy that speaks HTTP: http://host:port".to_owned());
         }
-        let url = check(&full, super::names::ascii_name)?;
+        let url = check(&full, super::idn::ascii_name)?;
         let parts = Parts::split(&url)?;
         if !matches!(parts.path, "" | "/") || parts.query.is_some() || url.contains('{') {
             return Err("expected a proxy without a path: http://host:port".to_owned());

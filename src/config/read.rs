@@ -8,10 +8,11 @@ use toml::de::DeTable;
 use super::builder::Builder;
 use super::common::{Common, MAX_DAYS};
 use super::files::{Files, ReadFile};
-use super::problems::{ConfigError, Problems};
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, Tls, cloudflare, dyndns, programs, proxy, requests, rfc2136, tls};
+use super::{Config, Tls, cloudflare, dyndns, proxy, rfc2136, tls};
+use crate::config::error::{ConfigError, Problems};
+use crate::config::{run, url};
 use crate::decimal::{Decimal, MINUTE};
 
 /// Minutes.
@@ -87,14 +88,14 @@ fn read_targets<'a>(
     let all = sections(top, "cloudflare", "[cloudflare]", true);
     cloudflare::read(all, common, router, files, problems, &mut builder);
     for section in sections(top, "urls", "[[urls]]", false) {
-        requests::read(section, common, router, files, problems, &mut builder);
+        url::read(section, common, router, files, problems, &mut builder);
     }
     let all = sections(top, "dyndns", "[[dyndns]]", false);
     dyndns::read(all, common, router, files, problems, &mut builder);
     let all = sections(top, "rfc2136", "[[rfc2136]]", true);
     rfc2136::read(all, common, router, files, problems, &mut builder);
     for section in sections(top, "runs", "[[runs]]", false) {
-        programs::read(section, common, router, problems, &mut builder);
+        run::read(section, common, router, problems, &mut builder);
     }
     builder
 }

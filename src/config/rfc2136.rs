@@ -5,17 +5,17 @@ mod key_file;
 use self::key_file::{WrittenKey, keys};
 use super::builder::{Builder, Draft};
 use super::common::Common;
-use super::describe::{Entries, HIDDEN, Page, quoted};
+use super::describe::{Entries, HIDDEN, Page, toml_string};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
-use super::problems::Problems;
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::{Config, Group};
+use crate::config::error::Problems;
+use crate::config::placeholders::Needs;
 use crate::dns::name::Name;
 use crate::dns::server::{Host, Server, Transport};
 use crate::dns::tsig::{Algorithm, Key};
-use crate::updaters::placeholders::Needs;
 
 /// Seconds. Short, as the address may change at any time.
 const DEFAULT_TTL: u32 = 60;
@@ -54,19 +54,19 @@ impl Rfc2136 {
     /// Writes it as TOML, its secret hidden.
     pub(super) fn write(&self, config: &Config, page: &mut Page, target: &Entries<'_>) {
         page.header("[[rfc2136]]");
-        page.maybe("server", self.server.as_ref().map(|server| quoted(&server.to_string())));
-        page.maybe("zone", self.zone.as_ref().map(|zone| quoted(&zone.to_string())));
+        page.maybe("server", self.server.as_ref().map(|server| toml_string(&server.to_string())));
+        page.maybe("zone", self.zone.as_ref().map(|zone| toml_string(&zone.to_string())));
         if let Some(key) = &self.key {
-            page.entry("key", quoted(&key.name.to_string()));
-            page.entry("algorithm", quoted(key.algorithm.name()));
-            page.entry("secret", quoted(HIDDEN));
+            page.entry("key", toml_string(&key.name.to_string()));
+            page.entry("algorithm", toml_string(key.algorithm.name()));
+            page.entry("secret", toml_string(HIDDEN));
         }
         page.entry("ttl", self.ttl);
-        page.maybe("transport", self.transport.name().map(quoted));
+        page.maybe("transport", self.transport.name().map(toml_string));
         for (entry, record) in self.records.iter().enumerate() {
             page.header("[[rfc2136.records]]");
-            page.entry("name", quoted(&record.name.to_string()));
-            page.entry("type", quoted(if record.aaaa { "AAAA" } else { "A" }));
+            page.entry("name", toml_string(&record.name.to_string()));
+            page.entry("type", toml_string(if record.aaaa { "AAAA" } else { "A" }));
             config.write_common(page, target(entry));
         }
     }
@@ -159,7 +159,7 @@ fn read_domain(value: &Value<'_>) -> Option<Name> {
 }
 
 fn read_name(value: &Value<'_>) -> Option<String> {
-    match super::names::ascii_name(value.line()?.trim()) {
+    match super::idn::ascii_name(value.line()?.trim()) {
         Ok(name) => Some(name),
         Err(problem) => value.refuse(&problem),
     }

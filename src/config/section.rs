@@ -8,9 +8,9 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problems::Problems;
+use crate::config::error::Problems;
+use crate::config::suggest::nearest;
 use crate::decimal::Decimal;
-use crate::nearest::nearest;
 
 /// Longer values and keys are cut when they are shown.
 const MAX_SHOWN: usize = 60;

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::names::ascii_name;
-use super::provider_url::{self, Parts};
+use super::idn::ascii_name;
+use super::provider_url::Parts;
 use super::section::Value;
-use super::{Gateway, Source};
+use super::{Gateway, Source, provider_url};
 use crate::address::Family;
-use crate::nearest::nearest;
-use crate::url::LanUrl;
+use crate::config::suggest::nearest;
+use crate::http::lan_url::LanUrl;
 
 /// More in one configuration would be asked for ever.
 pub(super) const MAX_SOURCES: usize = 64;

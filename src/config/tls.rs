@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::describe::{HIDDEN, Page, path, quoted};
+use super::describe::{HIDDEN, Page, path, toml_string};
 use super::files::Files;
 use super::section::{Section, Value};
 use crate::secret::Secret;
@@ -47,8 +47,8 @@ impl Tls {
         page.entry("builtin_roots", self.builtin_roots);
         if let Some(client) = &self.client {
             let certificate = client.certificate_file.as_deref().map(path);
-            page.entry("client_cert", certificate.unwrap_or_else(|| quoted(&client.certificate)));
-            page.entry("client_key", client.key_file.as_deref().map_or_else(|| quoted(HIDDEN), path));
+            page.entry("client_cert", certificate.unwrap_or_else(|| toml_string(&client.certificate)));
+            page.entry("client_key", client.key_file.as_deref().map_or_else(|| toml_string(HIDDEN), path));
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use super::message::{Flags, Message, Question, UPDATE};
 use super::server::{Server, Transport};
-use super::tsig::{self, Key, TsigError};
+use super::tsig;
+use super::tsig::{Key, TsigError};
 
 /// A message to send, and what its answer must bear.
 #[derive(Clone, Debug, Eq, PartialEq)]

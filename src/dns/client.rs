@@ -16,7 +16,7 @@ use super::answer::{Exchange, Judged, Sent};
 use super::message::MAX_MESSAGE;
 use super::resolv;
 use super::server::{Host, Server, Transport};
-use crate::resolve;
+use crate::system::resolve;
 
 /// The time for one exchange, all ways and addresses together.
 pub const TIMEOUT: Duration = Duration::from_secs(30);

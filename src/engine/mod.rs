@@ -23,25 +23,26 @@
 //!   never lost: after it there is a look
 //! - an account that wants pauses gets one update at a time, and then a pause
 
-pub mod choice;
+mod account_pause;
 mod nat;
-mod pace;
 mod report;
+pub mod selection;
+pub mod state;
 mod target;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::address::Observation;
+use crate::backoff::{Random, look_again, look_early};
 use crate::config::Config;
-use crate::retry::{Random, look_again, look_early};
-use crate::state::State;
+use crate::engine::state::State;
+use crate::http::lan_url::LanUrl;
 use crate::table::Table;
 use crate::updaters::{Outcome, Task};
-use crate::url::LanUrl;
-use choice::{Choice, Kind, SourceStatus};
-use pace::Pace;
+use account_pause::Pace;
 pub use report::{Level, Report};
+use selection::{Choice, Kind, SourceStatus};
 use target::TargetStatus;
 
 /// Most jobs in flight, so that ten thousand targets cost no threads.

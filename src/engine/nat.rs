@@ -6,8 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::choice::{Kind, SourceStatus, Speaker, Value, refusal};
 use crate::address::{Finding, Scope, scope};
+use crate::engine::selection::{Kind, SourceStatus, Speaker, Value, refusal};
 
 /// Shared address space (RFC 6598).
 const SHARED: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);

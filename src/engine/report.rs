@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::choice::{Kind, SourceStatus};
 use crate::address::{Addresses, Finding};
-use crate::url::LanUrl;
+use crate::engine::selection::{Kind, SourceStatus};
+use crate::http::lan_url::LanUrl;
 
 /// How important a line is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

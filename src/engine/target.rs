@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use super::Now;
-use super::choice::{Choice, Kind, SourceStatus, Value, choose, needed};
-use super::nat;
 use super::report::{Level, Report};
+use super::{Now, nat};
 use crate::address::Addresses;
+use crate::backoff::{Allowance, Backoff, Random};
 use crate::config::Target;
-use crate::retry::{Allowance, Backoff, Random};
-use crate::state::{Accepted, State, TargetState};
-use crate::updaters::placeholders::Needs;
+use crate::config::placeholders::Needs;
+use crate::engine::selection::{Choice, Kind, SourceStatus, Value, choose, needed};
+use crate::engine::state::{Accepted, State, TargetState};
 use crate::updaters::{Outcome, Task};
 
 /// A target and where it stands.

@@ -6,8 +6,8 @@ mod sources;
 
 use super::*;
 use crate::address::{Addresses, Finding, Prefix};
+use crate::config::placeholders::Needs;
 use crate::config::{Config, Gateway, Group, Run, Source, Target};
-use crate::updaters::placeholders::Needs;
 
 const SECOND: Duration = Duration::from_secs(1);
 const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };

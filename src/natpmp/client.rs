@@ -8,7 +8,8 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use super::message::{self, ExternalAddress, MessageError};
+use super::message;
+use super::message::{ExternalAddress, MessageError};
 
 /// How long to wait after each send. The RFC goes on to 64 s; we ask again at
 /// the next look.

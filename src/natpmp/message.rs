@@ -8,7 +8,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use crate::address::{self, Finding};
+use crate::address;
+use crate::address::Finding;
 
 /// The gateway's port for requests.
 pub const PORT: u16 = 5351;

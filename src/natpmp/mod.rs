@@ -2,5 +2,3 @@
 
 pub mod client;
 pub mod message;
-pub mod pcp;
-pub mod pcp_client;

@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::description::Service;
 use super::envelope::{Reply, ReplyError, number};
-use super::quoted;
 use crate::address::{Finding, Prefix, Scope, scope};
+use crate::quote::quoted;
 
 /// The action that tells the external IPv4 address.
 pub const GET_EXTERNAL_IPV4: &str = "GetExternalIPAddress";
@@ -43,7 +43,7 @@ pub fn external_ipv4(answer: &Answer, service: &Service) -> Finding<Ipv4Addr> {
         return Finding::Unknown(no_address(service));
     }
     let Ok(address) = text.parse::<Ipv4Addr>() else {
-        return Finding::Unknown(format!("its answer {} is no IPv4 address", quoted(text)));
+        return Finding::Unknown(format!("its answer {} is no IPv4 address", quoted(text, [])));
     };
     match scope(IpAddr::V4(address)) {
         Scope::Global | Scope::Local(_) => Finding::Known(address),
@@ -139,7 +139,7 @@ fn ipv6<'a>(answer: &'a Answer, name: &str, what: &str) -> Result<(Ipv6Addr, Opt
             _ => Gap::Unknown(format!("it knows no IPv6 {what}")),
         });
     }
-    let no_address = |_| Gap::Unknown(format!("its answer {} is no IPv6 {what}", quoted(text)));
+    let no_address = |_| Gap::Unknown(format!("its answer {} is no IPv6 {what}", quoted(text, [])));
     let address: Ipv6Addr = address.parse().map_err(no_address)?;
     if let Scope::Unusable(why) = scope(IpAddr::V6(address)) {
         return Err(Gap::Unknown(format!("its answer {address} is {why}")));
@@ -166,8 +166,8 @@ fn check_lifetimes(answer: &Answer) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::lan_url::LanUrl;
     use crate::soap::description::ServiceType;
-    use crate::url::LanUrl;
 
     fn service(control: &str) -> Service {
         Service {

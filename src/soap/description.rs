@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use crate::url::LanUrl;
-use crate::xml::{Element, XmlError};
+use crate::http::lan_url::LanUrl;
+use crate::soap::xml::{Element, XmlError};
 
 /// The most services kept; the largest gateways have one for each WAN port.
 pub const MAX_SERVICES: usize = 64;
@@ -83,7 +83,7 @@ impl Service {
 }
 
 /// What a gateway says of itself. Texts are as sent, up to
-/// [`MAX_TEXT`](crate::xml::MAX_TEXT) bytes, and empty where they are missing.
+/// [`MAX_TEXT`](crate::soap::xml::MAX_TEXT) bytes, and empty where they are missing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Device {
     /// The type of the root device.

@@ -8,10 +8,10 @@
 use std::fmt;
 
 use super::description::ServiceType;
-use super::event::Ask;
-use super::quoted;
-use crate::url::LanUrl;
-use crate::xml::{Element, XmlError};
+use crate::gena::message::Ask;
+use crate::http::lan_url::LanUrl;
+use crate::quote::quoted;
+use crate::soap::xml::{Element, XmlError};
 
 /// The longest description accepted, in bytes; the largest real one has 14 KiB.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;
@@ -191,7 +191,7 @@ impl fmt::Display for ReplyError {
                     Some(code) => write!(f, " with error {code}")?,
                     None => f.write_str(" without an error code")?,
                 }
-                if description.is_empty() { Ok(()) } else { write!(f, ", {}", quoted(description)) }
+                if description.is_empty() { Ok(()) } else { write!(f, ", {}", quoted(description, [])) }
             }
             Self::Unexpected => f.write_str("its answer is to something else"),
         }
@@ -392,7 +392,7 @@ mod tests {
         for (error, text, not_offered) in [
             (fault(Some(401), "Invalid Action"), "it does not offer this (error 401)", true),
             (fault(Some(602), ""), "it does not offer this (error 602)", true),
-            (fault(Some(501), "Action\nFailed"), "it refused with error 501, \"Action\\nFailed\"", false),
+            (fault(Some(501), "Action\nFailed"), "it refused with error 501, \"Action\"", false),
             (fault(None, ""), "it refused without an error code", false),
             (ReplyError::Http(401), "it wants a password (HTTP status 401)", false),
             (ReplyError::Http(404), "it answered with HTTP status 404", false),

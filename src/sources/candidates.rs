@@ -9,13 +9,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Scope, scope};
-use crate::channel::{Receiver, Sender, channel};
-use crate::platform;
-use crate::soap::client;
-use crate::soap::survey::{Report, Survey, Thoroughness, Wanted};
-use crate::ssdp::search::{self, Answers, Search};
-use crate::threads;
-use crate::url::LanUrl;
+use crate::http::lan_url::LanUrl;
+use crate::soap::gateway::{Report, Survey, Thoroughness, Wanted};
+use crate::ssdp::search;
+use crate::ssdp::search::{Answers, Search};
+use crate::system;
+use crate::system::channel::{Receiver, Sender, channel};
+use crate::system::thread;
+use crate::transport::lan;
 
 /// Reading a description and asking a few services needs little.
 const STACK: usize = 128 * 1024;
@@ -87,7 +88,7 @@ impl Candidates {
             Some(IpAddr::V4(gateway)) => Some(gateway),
             None => None,
         };
-        let addresses = platform::addresses().unwrap_or_default();
+        let addresses = system::addresses().unwrap_or_default();
         let search = Search::new(gateway, gateway.is_some(), &addresses);
         self.answers = Some(search::start(search, self.deadline));
         Ok(())
@@ -175,14 +176,14 @@ fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sende
         while let Ok(location) = locations.recv() {
             let until = Instant::now().checked_add(CANDIDATE_TIME).unwrap_or(deadline).min(deadline);
             let survey = Survey::of_description(location.clone(), wanted, Thoroughness::UntilGlobal);
-            let surveyed = client::run(survey, until, CANDIDATE_TIME);
+            let surveyed = lan::run(survey, until, CANDIDATE_TIME);
             let result = surveyed.result.map_err(|error| error.to_string());
             if verdicts.send((location, result)).is_err() {
                 return;
             }
         }
     };
-    let _ = threads::start("candidate", STACK, Box::new(work));
+    let _ = thread::start("candidate", STACK, Box::new(work));
     queue
 }
 

@@ -10,17 +10,17 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::answer::{self, MAX_ANSWER};
-use super::pace::{JITTER, Pace, Turn};
 use crate::address::{Family, Finding, Observation};
-use crate::channel::channel;
+use crate::backoff::Random;
 use crate::config::Tls;
-use crate::retry::Random;
-use crate::threads;
-use crate::web::Web;
+use crate::sources::echo_answer;
+use crate::sources::echo_answer::MAX_ANSWER;
+use crate::sources::echo_rate::{JITTER, Pace, Turn};
+use crate::system::channel::channel;
+use crate::system::thread;
+use crate::transport::provider::Web;
 
 /// The time for one answer. A daemon that starts with the system may meet a name
 /// server that is still waking up.
@@ -81,7 +81,7 @@ impl Echo {
         let jitter = Duration::from_millis(self.random.next_u64().checked_rem(most).unwrap_or(0));
         match self.pace.turn(self.start.elapsed(), jitter) {
             Turn::Ask(wait) => {
-                thread::sleep(wait);
+                std::thread::sleep(wait);
                 self.ask();
             }
             Turn::Repeat => {}
@@ -95,7 +95,7 @@ impl Echo {
         // Side by side: a broken IPv6 must not hold up an IPv4 address.
         let (sender, heard) = channel();
         let service = Arc::clone(&self.service);
-        let _ = threads::start("echo", STACK, Box::new(move || drop(sender.send(service.ask_ipv6()))));
+        let _ = thread::start("echo", STACK, Box::new(move || drop(sender.send(service.ask_ipv6()))));
         let ipv4 = self.service.ask_ipv4();
         let ipv6 = heard.recv().unwrap_or_else(|_| unheard("no thread could be started"));
         if ipv4.reached || ipv6.reached {
@@ -142,7 +142,7 @@ impl Service {
             }
         };
         let finding = match page.status {
-            200 => match answer::read(&page.body, path(&self.url), family).map(of_family) {
+            200 => match echo_answer::read(&page.body, path(&self.url), family).map(of_family) {
                 Ok(Some(address)) => Finding::Known(address),
                 Ok(None) => Finding::Unknown("its answer is of the other family".to_owned()),
                 Err(error) => Finding::Unknown(error.to_string()),

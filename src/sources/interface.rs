@@ -8,8 +8,10 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::address::{self, Addresses, Family, Finding, Observation, Prefix, Scope};
-use crate::platform::{self, InterfaceAddress};
+use crate::address;
+use crate::address::{Addresses, Family, Finding, Observation, Prefix, Scope};
+use crate::system;
+use crate::system::InterfaceAddress;
 
 /// The interfaces to look at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,12 +56,12 @@ impl Interface {
 
     /// Looks once.
     pub fn look(&mut self) -> Observation {
-        let addresses = match platform::addresses() {
+        let addresses = match system::addresses() {
             Ok(addresses) => addresses,
             Err(error) => return Observation::unknown(&format!("the kernel tells no addresses: {error}")),
         };
-        let ipv4 = platform::default_route().map(|route| route.interface);
-        let ipv6 = platform::default_interface_v6();
+        let ipv4 = system::default_route().map(|route| route.interface);
+        let ipv6 = system::default_interface_v6();
         let which = match &self.name {
             Some(name) => Which::Named(name),
             None => Which::Default { ipv4: ipv4.as_deref(), ipv6: ipv6.as_deref() },

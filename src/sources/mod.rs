@@ -4,12 +4,12 @@
 //! [`LOOK_TIME`] (an echo service has a time of its own), and says what it found.
 //! It decides nothing about publishing.
 
-pub mod answer;
 mod candidates;
 pub mod echo;
+pub mod echo_answer;
+pub mod echo_rate;
 pub mod interface;
 pub mod natpmp;
-pub mod pace;
 pub mod pcp;
 pub mod upnp;
 
@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use crate::address::{Addresses, Observation};
 use crate::config::{Config, Source};
-use crate::state::State;
-use crate::url::LanUrl;
+use crate::engine::state::State;
+use crate::http::lan_url::LanUrl;
 
 /// The longest look. A gateway in the house answers within a second or is not
 /// well; the daemon looks again soon.

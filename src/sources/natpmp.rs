@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::address::{Finding, Observation};
-use crate::{natpmp, platform};
+use crate::natpmp;
+use crate::system;
 
 /// A gateway that is asked by NAT-PMP.
 pub struct NatPmp {
@@ -27,7 +28,7 @@ impl NatPmp {
 
     /// Asks once.
     pub fn look(&mut self, deadline: Instant) -> Observation {
-        let gateway = self.gateway.or_else(|| platform::default_route()?.gateway);
+        let gateway = self.gateway.or_else(|| system::default_route()?.gateway);
         self.asked = gateway;
         let Some(gateway) = gateway else {
             return Observation::unknown("no default gateway is known; write natpmp:ADDRESS");

@@ -7,9 +7,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Observation, told};
-use crate::natpmp::pcp::PcpError;
-use crate::natpmp::pcp_client::{self, PcpFailure};
-use crate::{natpmp, platform};
+use crate::natpmp;
+use crate::pcp::client;
+use crate::pcp::client::PcpFailure;
+use crate::pcp::message::PcpError;
+use crate::system;
 
 /// The shortest time from a failure to the next try: the daemon looks again
 /// every few seconds, which weak gateways take for an attack.
@@ -45,13 +47,13 @@ impl Pcp {
     }
 
     fn ask(&mut self, deadline: Instant) -> Finding<Ipv4Addr> {
-        let gateway = self.gateway.or_else(|| platform::default_route()?.gateway);
+        let gateway = self.gateway.or_else(|| system::default_route()?.gateway);
         let Some(IpAddr::V4(gateway)) = gateway else {
             return Finding::Unknown("no default gateway is known; write pcp:ADDRESS".to_owned());
         };
         self.asked = Some(gateway.into());
         self.failed = None;
-        match pcp_client::external_address(gateway, deadline) {
+        match client::external_address(gateway, deadline) {
             Ok(granted) => told("PCP", granted.address),
             // It answered at once, so there is time to ask in its own language.
             Err(PcpFailure::Answer(PcpError::Version(0))) => by_natpmp(gateway, deadline),

@@ -13,11 +13,12 @@ use super::Look;
 use super::candidates::Candidates;
 use crate::address::{Finding, Observation, Scope, scope};
 use crate::config::Gateway;
-use crate::soap::client;
+use crate::http::lan_url::LanUrl;
+use crate::natpmp;
 use crate::soap::description::Service;
-use crate::soap::survey::{Report, Survey, Thoroughness, Wanted};
-use crate::url::LanUrl;
-use crate::{natpmp, platform};
+use crate::soap::gateway::{Report, Survey, Thoroughness, Wanted};
+use crate::system;
+use crate::transport::lan;
 
 /// At least every so many looks the address is asked for by SOAP.
 const SOAP_EVERY: u32 = 4;
@@ -131,7 +132,7 @@ impl Upnp {
         match &self.gateway {
             Gateway::At(address) => Some(*address),
             Gateway::Description(url) => Some(url.host()),
-            Gateway::Any => platform::default_route().and_then(|route| route.gateway),
+            Gateway::Any => system::default_route().and_then(|route| route.gateway),
         }
     }
 
@@ -156,7 +157,7 @@ impl Upnp {
         let deadline = deadline.min(Instant::now().checked_add(KNOWN_TIME)?);
         let wanted = Wanted { ipv6: known.ipv6.is_due(), ..self.wanted };
         let survey = Survey::of_service(known.service.clone(), wanted);
-        let answer = client::run(survey, deadline, KNOWN_TIME).result.ok()?;
+        let answer = lan::run(survey, deadline, KNOWN_TIME).result.ok()?;
         if known.settles(&answer.observation) {
             if wanted.ipv6 {
                 known.ipv6 = Ipv6Actions::after(true, answer.ipv6_offered);
@@ -167,7 +168,7 @@ impl Upnp {
         // The connection in use may have changed, for example to the second line.
         let location = known.location.clone();
         let survey = Survey::of_description(location.clone(), self.wanted, Thoroughness::UntilGlobal);
-        let found = client::run(survey, deadline, KNOWN_TIME).result.ok()?;
+        let found = lan::run(survey, deadline, KNOWN_TIME).result.ok()?;
         found.chosen.is_some().then(|| self.adopt(location, found))
     }
 

@@ -9,9 +9,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use crate::address::{self, Scope};
+use crate::address;
+use crate::address::Scope;
+use crate::http::lan_url::{LanUrl, MAX_URL, UrlError};
 use crate::http::{Head, HttpError};
-use crate::url::{LanUrl, MAX_URL, UrlError};
 
 /// Where searches and announcements go.
 pub const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 255, 255, 250), PORT);

@@ -6,7 +6,7 @@
 //! after a farewell. Pure; anyone can forge an announcement, so news are hints.
 
 use super::message::{Notify, NotifyKind, Verdict};
-use crate::url::LanUrl;
+use crate::http::lan_url::LanUrl;
 
 /// The most places remembered; gateways have one or two.
 const MAX_PLACES: usize = 8;

@@ -7,15 +7,16 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::message::{self, Answer, Way};
-use super::sieve::{Senders, Sieve};
-use crate::address::{self, Scope};
-use crate::channel::{Receiver, Sender, channel};
-use crate::platform::{self, InterfaceAddress};
-use crate::threads;
+use super::message;
+use super::message::{Answer, Way};
+use crate::address;
+use crate::address::Scope;
+use crate::ssdp::filter::{Senders, Sieve};
+use crate::system;
+use crate::system::channel::{Receiver, Sender, channel};
+use crate::system::{InterfaceAddress, thread};
 
 /// The most interfaces searched from; routers have a dozen.
 pub const MAX_INTERFACES: usize = 16;
@@ -107,7 +108,7 @@ pub fn start(search: Search, deadline: Instant) -> Answers {
             open: Arc::downgrade(&open),
         };
         // Where a thread or socket cannot be had, the others search.
-        let _ = threads::start("ssdp", STACK, Box::new(move || worker.run()));
+        let _ = thread::start("ssdp", STACK, Box::new(move || worker.run()));
     }
     Answers { receiver, sieve: Sieve::new(search.senders), _open: open }
 }
@@ -131,7 +132,7 @@ impl Face {
 
 fn faces(search: &Search) -> Vec<Face> {
     let gateway = search.senders.gateway.map(|gateway| SocketAddrV4::new(gateway, message::PORT));
-    let towards = gateway.and_then(|gateway| match platform::source_towards(IpAddr::V4(*gateway.ip())) {
+    let towards = gateway.and_then(|gateway| match system::source_towards(IpAddr::V4(*gateway.ip())) {
         Some(IpAddr::V4(source)) => Some(source),
         _ => None,
     });
@@ -211,7 +212,7 @@ impl Worker {
             Ok((length, sender)) => (length, sender.ip()),
             Err(error) => {
                 if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-                    thread::sleep(PAUSE);
+                    std::thread::sleep(PAUSE);
                 }
                 return Ok(());
             }

@@ -1,17 +1,12 @@
 //! Where addresses go: one file for each kind of updater.
 //!
 //! An updater is pure: it turns wanted addresses and a server's replies into
-//! requests and outcomes. `web.rs` and `process.rs` perform what it asks for.
+//! requests and outcomes. `transport/` and `daemon/process.rs` perform what it asks for.
 
 #[cfg(feature = "cloudflare")]
 pub mod cloudflare;
 #[cfg(feature = "dyndns")]
 pub mod dyndns2;
-pub mod idn;
-pub mod placeholders;
-#[cfg(feature = "dyndns")]
-pub mod providers;
-pub mod quote;
 #[cfg(feature = "rfc2136")]
 pub mod rfc2136;
 pub mod run;

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Outcome, Task, placeholders};
+use super::{Outcome, Task};
 use crate::config;
+use crate::config::placeholders;
 use crate::decimal::Decimal;
 
 /// A program that is not there is looked for again this often: someone may be

@@ -10,9 +10,10 @@ use std::mem;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::quote::quoted;
-use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Talk, Task, placeholders};
+use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Talk, Task};
 use crate::config;
+use crate::config::placeholders;
+use crate::quote::quoted;
 
 /// After what only a person can mend, on the other side; also what dyndns2
 /// asks for after `dnserr` and `911`.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::config::describe::{HIDDEN, Page, hidden_url, quoted};
+use crate::config::describe::{HIDDEN, Page, hidden_url, toml_string};
 use crate::config::fingerprint::Fingerprint;
+use crate::config::presets::Preset;
 use crate::config::{Config, Group};
 use crate::secret::Secret;
-use crate::updaters::providers::Preset;
 
 /// An account of a dyndns2 service or one of its cousins.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,7 +40,7 @@ impl Dyndns {
         for target in &config.targets {
             let Some(Group::Dyndns(account)) = config.groups.get(target.group) else { continue };
             page.header("[[dyndns]]");
-            page.entry("name", quoted(&target.name));
+            page.entry("name", toml_string(&target.name));
             account.write(page, account.hostnames.get(target.entry).map_or("", String::as_str));
             config.write_common(page, Some(target));
         }
@@ -48,13 +48,13 @@ impl Dyndns {
 
     fn write(&self, page: &mut Page, hostname: &str) {
         match &self.url {
-            Some(url) => page.entry("url", quoted(&hidden_url(url.reveal()))),
-            None => page.entry("provider", quoted(&self.preset.name)),
+            Some(url) => page.entry("url", toml_string(&hidden_url(url.reveal()))),
+            None => page.entry("provider", toml_string(&self.preset.name)),
         }
-        page.maybe("hostname", (!hostname.is_empty()).then(|| quoted(hostname)));
-        page.maybe("username", self.username.as_deref().map(quoted));
-        page.maybe("password", self.password.as_ref().map(|_| quoted(HIDDEN)));
-        page.maybe("token", self.token.as_ref().map(|_| quoted(HIDDEN)));
+        page.maybe("hostname", (!hostname.is_empty()).then(|| toml_string(hostname)));
+        page.maybe("username", self.username.as_deref().map(toml_string));
+        page.maybe("password", self.password.as_ref().map(|_| toml_string(HIDDEN)));
+        page.maybe("token", self.token.as_ref().map(|_| toml_string(HIDDEN)));
     }
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::config::CloudflareRecord;
+use crate::config::idn::to_ascii;
+use crate::quote::quoted;
 use crate::secret::Secret;
-use crate::updaters::idn::to_ascii;
-use crate::updaters::quote::quoted;
 use crate::updaters::{Reply, Request};
 
 /// Records on a page of a whole zone; the API allows far more than fit into

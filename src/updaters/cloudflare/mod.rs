@@ -24,7 +24,8 @@ use std::time::Duration;
 use self::api::{Api, Record, Zone};
 use self::batch::{MAX_BATCH, Ready};
 use super::{Failure, Outcome, Reply, Request, Step, Talk, Task};
-use crate::config::{self, CloudflareRecord};
+use crate::config;
+use crate::config::CloudflareRecord;
 use crate::table::Table;
 
 /// After what only a person can mend at Cloudflare.

@@ -1,8 +1,8 @@
 //! Deciding: what a record needs next, from what is known.
 
 use super::api::{Zone, kind_name};
-use super::choice::{self, Choice};
-use super::{Call, Cloudflare, FEW, Item, Key, List, PERSON, is_within, retry};
+use super::choice::Choice;
+use super::{Call, Cloudflare, FEW, Item, Key, List, PERSON, choice, is_within, retry};
 use crate::updaters::Outcome;
 
 impl Cloudflare {

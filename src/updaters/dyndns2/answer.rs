@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::request::{Values, base64, percent_encoded, query_encoded};
 use crate::address::Addresses;
 use crate::config::Dyndns;
+use crate::config::presets::Preset;
+use crate::quote::quoted;
 use crate::secret::Secret;
-use crate::updaters::providers::Preset;
-use crate::updaters::quote::quoted;
 use crate::updaters::url::wait;
 use crate::updaters::{Failure, Outcome, Reply};
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::address::{Addresses, Family};
 use crate::config::Dyndns;
-use crate::updaters::providers::Preset;
+use crate::config::presets::Preset;
 use crate::updaters::{Request, SHORT_REPLY};
 
 /// The request that gives `addresses` to `hosts`. A template that splits

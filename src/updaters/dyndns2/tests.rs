@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::address::Family;
+use crate::config::presets::{Preset, all, find};
 use crate::secret::Secret;
-use crate::updaters::providers::{Preset, all, find};
 
 const NAMES: [&str; 3] = ["a.example.org", "b.example.org", "c.example.org"];
 

@@ -1,0 +1,454 @@
+//! The command line: from arguments to what is to be done. No I/O; `main.rs`
+//! prints and exits.
+
+pub mod discover;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use pico_args::Arguments;
+
+use crate::config::suggest::nearest;
+use crate::config::{Gateway, read_gateway};
+
+/// What is to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Command {
+    /// Run until killed.
+    Run(Work),
+    /// Look, bring every target up to date, exit.
+    Once(Work),
+    /// Validate, print the effective configuration.
+    Check {
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// Show which gateways are there.
+    Discover {
+        /// As JSON instead of a table.
+        json: bool,
+        /// The gateway to ask; `None`: search.
+        gateway: Option<Gateway>,
+    },
+    /// List the presets for `[[dyndns]]`.
+    Providers,
+    /// Print [`HELP`].
+    Help,
+    /// Print [`features::version`](crate::features::version).
+    Version,
+}
+
+/// What [`Command::Run`] and [`Command::Once`] work with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Work {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Decide and print, but send and store nothing.
+    pub dry_run: bool,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Verbosity {
+    /// `-q`: problems only.
+    Quiet,
+    /// A line at start and for each change.
+    #[default]
+    Normal,
+    /// `-v`: everything.
+    Verbose,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LogFormat {
+    /// For people and syslog.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A whole call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Call {
+    /// What is to be done.
+    pub command: Command,
+    /// How much is logged.
+    pub verbosity: Verbosity,
+    /// How the log is written.
+    pub log_format: LogFormat,
+}
+
+/// Why a call is not understood; the exit status is 2.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CliError {
+    /// An option that there is not, with the nearest that there is.
+    UnknownOption(String, Option<&'static str>),
+    /// Two options of which only one makes sense.
+    Conflict(&'static str, &'static str),
+    /// An option without its value, or with a wrong one: option, what was
+    /// found, what was expected.
+    Value(&'static str, Option<String>, &'static str),
+    /// No configuration file.
+    NoConfig,
+    /// One argument too many.
+    TooMany(String),
+    /// `discover` of something that is no gateway: what was found, and why.
+    Gateway(String, String),
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownOption(option, Some(meant)) => {
+                write!(f, "unknown option {option:?}: did you mean {meant:?}?")?;
+            }
+            Self::UnknownOption(option, None) => write!(f, "unknown option {option:?}")?,
+            Self::Conflict(one, other) => write!(f, "{one} and {other} exclude each other")?,
+            Self::Value(option, Some(found), expected) => {
+                write!(f, "{option} {found:?}: expected {expected}")?;
+            }
+            Self::Value(option, None, expected) => write!(f, "{option}: expected {expected} behind it")?,
+            Self::NoConfig => f.write_str("which configuration file? expected its path")?,
+            Self::TooMany(argument) => write!(f, "one argument too many: {argument:?}")?,
+            Self::Gateway(found, why) => write!(f, "discover {found:?}: {why}")?,
+        }
+        f.write_str("; see --help")
+    }
+}
+
+impl std::error::Error for CliError {}
+
+/// The text for `--help`.
+pub const HELP: &str = "\
+Keeps DNS records at your router's public address, the moment it changes.
+
+Usage:
+  ddns-update-daemon [OPTIONS] CONFIG.toml
+      Run until killed.
+  ddns-update-daemon --once [OPTIONS] CONFIG.toml
+      Look, bring every target up to date, exit.
+  ddns-update-daemon --check CONFIG.toml
+      Validate the configuration; print it with all defaults, secrets hidden.
+  ddns-update-daemon discover [--json] [GATEWAY]
+      Show which gateways are there and what they say. GATEWAY is an address
+      or the URL of a device description.
+  ddns-update-daemon providers
+      List the presets for [[dyndns]]: name, families, what each needs, link.
+  ddns-update-daemon --help | --version
+
+Options:
+  -v, --verbose             log every look and answer
+  -q, --quiet               log problems only
+      --dry-run             look and decide as usual, print what would be sent
+                            with secrets hidden, but send and store nothing
+      --log-format FORMAT   text (default) or json
+      --json                discover: JSON instead of a table
+  -h, --help                print this help
+  -V, --version             print the version
+      --                    what follows is no option
+
+Exit status:
+  0   done; with --once: every target is current
+  1   a target could not be brought up to date, no address was found,
+      or (discover) no gateway
+  2   the command line or the configuration is wrong
+
+A configuration:
+  [cloudflare]
+  api_token_file = \"/etc/ddns/cloudflare-token\"
+
+  [[cloudflare.records]]
+  name = \"home.example.org\"
+  type = \"A\"
+
+  [[runs]]
+  cmd = [\"logger\", \"our address is now {ipv4}\"]
+";
+
+const OPTIONS: [&str; 9] = [
+    "--once",
+    "--check",
+    "--dry-run",
+    "--verbose",
+    "--quiet",
+    "--log-format",
+    "--json",
+    "--help",
+    "--version",
+];
+
+/// Every flag that was given.
+#[allow(clippy::struct_excessive_bools, reason = "a set of flags as users give them, not a state")]
+struct Flags {
+    once: bool,
+    check: bool,
+    dry_run: bool,
+    json: bool,
+    verbose: bool,
+    quiet: bool,
+    log_format: Option<LogFormat>,
+}
+
+/// Reads the arguments, without the program's own name.
+pub fn parse(arguments: Vec<OsString>) -> Result<Call, CliError> {
+    let (options, behind) = split_at_dashes(arguments);
+    let mut options = Arguments::from_vec(options.into_iter().flat_map(split_at_equals).collect());
+    if options.contains(["-h", "--help"]) {
+        return Ok(plain(Command::Help));
+    }
+    if options.contains(["-V", "--version"]) {
+        return Ok(plain(Command::Version));
+    }
+    let flags = Flags::take(&mut options)?;
+    let mut words = Vec::new();
+    for word in options.finish() {
+        if is_option(&word) {
+            return Err(unknown(&word));
+        }
+        words.push(word);
+    }
+    let word = words.first().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    words.extend(behind);
+    let command = match word.as_str() {
+        "discover" => flags.discover(words.into_iter().skip(1))?,
+        "providers" => flags.providers(words.into_iter().skip(1))?,
+        _ => flags.work(words.into_iter())?,
+    };
+    let verbosity = match (flags.verbose, flags.quiet) {
+        (true, true) => return Err(CliError::Conflict("--verbose", "--quiet")),
+        (true, false) => Verbosity::Verbose,
+        (false, true) => Verbosity::Quiet,
+        (false, false) => Verbosity::Normal,
+    };
+    Ok(Call { command, verbosity, log_format: flags.log_format.unwrap_or_default() })
+}
+
+impl Flags {
+    fn take(options: &mut Arguments) -> Result<Self, CliError> {
+        Ok(Self {
+            // First, as it takes the next argument with it, whatever that is.
+            log_format: take_log_format(options)?,
+            once: flag(options, "--once"),
+            check: flag(options, "--check"),
+            dry_run: flag(options, "--dry-run"),
+            json: flag(options, "--json"),
+            verbose: flag(options, ["-v", "--verbose"]),
+            quiet: flag(options, ["-q", "--quiet"]),
+        })
+    }
+
+    fn providers(&self, words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+        let wrong = [
+            (self.once, "--once"),
+            (self.check, "--check"),
+            (self.dry_run, "--dry-run"),
+            (self.json, "--json"),
+        ];
+        if let Some((_, name)) = wrong.into_iter().find(|(given, _)| *given) {
+            return Err(CliError::Conflict("providers", name));
+        }
+        only(words)?;
+        Ok(Command::Providers)
+    }
+
+    fn discover(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+        let wrong = [(self.once, "--once"), (self.check, "--check"), (self.dry_run, "--dry-run")];
+        for (given, name) in wrong {
+            if given {
+                return Err(CliError::Conflict("discover", name));
+            }
+        }
+        let gateway = words.next().map(|word| {
+            let text = word.to_string_lossy();
+            read_gateway(&text).map_err(|why| CliError::Gateway(text.into_owned(), why))
+        });
+        only(words)?;
+        Ok(Command::Discover { json: self.json, gateway: gateway.transpose()? })
+    }
+
+    fn work(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+        if self.json {
+            return Err(CliError::Conflict("--json", "a configuration file"));
+        }
+        if self.check && (self.once || self.dry_run) {
+            return Err(CliError::Conflict("--check", if self.once { "--once" } else { "--dry-run" }));
+        }
+        let config = PathBuf::from(words.next().filter(|word| !word.is_empty()).ok_or(CliError::NoConfig)?);
+        only(words)?;
+        if self.check {
+            return Ok(Command::Check { config });
+        }
+        let work = Work { config, dry_run: self.dry_run };
+        Ok(if self.once { Command::Once(work) } else { Command::Run(work) })
+    }
+}
+
+fn plain(command: Command) -> Call {
+    Call { command, verbosity: Verbosity::default(), log_format: LogFormat::default() }
+}
+
+fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    let Some(index) = arguments.iter().position(|argument| argument == "--") else {
+        return (arguments, Vec::new());
+    };
+    let behind = arguments.split_off(index).into_iter().skip(1).collect();
+    (arguments, behind)
+}
+
+/// `--log-format=json` as two arguments. No other option has a value.
+fn split_at_equals(argument: OsString) -> Vec<OsString> {
+    match argument.to_str().and_then(|text| text.strip_prefix("--log-format=")) {
+        Some(value) => vec!["--log-format".into(), value.into()],
+        None => vec![argument],
+    }
+}
+
+/// Takes a flag; giving it twice is the same as once.
+fn flag(options: &mut Arguments, keys: impl Into<pico_args::Keys>) -> bool {
+    let keys = keys.into();
+    let mut given = false;
+    while options.contains(keys) {
+        given = true;
+    }
+    given
+}
+
+fn take_log_format(options: &mut Arguments) -> Result<Option<LogFormat>, CliError> {
+    const NAME: &str = "--log-format";
+    const EXPECTED: &str = "text or json";
+    let taken = options.opt_value_from_os_str(NAME, |value| Ok::<_, CliError>(value.to_owned()));
+    let Some(value) = taken.map_err(|_| CliError::Value(NAME, None, EXPECTED))? else { return Ok(None) };
+    match value.to_str() {
+        Some("text") => Ok(Some(LogFormat::Text)),
+        Some("json") => Ok(Some(LogFormat::Json)),
+        _ => Err(CliError::Value(NAME, Some(value.to_string_lossy().into_owned()), EXPECTED)),
+    }
+}
+
+/// A single dash is no option; there is no reading of standard input either,
+/// so it is a file of that name.
+fn is_option(word: &OsString) -> bool {
+    let bytes = word.as_encoded_bytes();
+    bytes.len() > 1 && bytes.starts_with(b"-")
+}
+
+fn unknown(word: &OsString) -> CliError {
+    let text = word.to_string_lossy().into_owned();
+    let name = text.split('=').next().unwrap_or(&text);
+    let meant = if text.starts_with("--") { nearest(name, OPTIONS) } else { None };
+    CliError::UnknownOption(text, meant)
+}
+
+fn only(mut words: impl Iterator<Item = OsString>) -> Result<(), CliError> {
+    match words.next() {
+        Some(word) => Err(CliError::TooMany(word.to_string_lossy().into_owned())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(line: &str) -> Result<Call, String> {
+        parse(line.split_whitespace().map(OsString::from).collect()).map_err(|error| error.to_string())
+    }
+
+    fn work(config: &str, dry_run: bool) -> Work {
+        Work { config: config.into(), dry_run }
+    }
+
+    #[test]
+    fn calls_of_1_0_work_in_any_order() {
+        for (line, verbosity) in [
+            ("c.toml", Verbosity::Normal),
+            ("c.toml -v", Verbosity::Verbose),
+            ("-v c.toml", Verbosity::Verbose),
+            ("--verbose c.toml", Verbosity::Verbose),
+        ] {
+            let expected =
+                Call { command: Command::Run(work("c.toml", false)), verbosity, log_format: LogFormat::Text };
+            assert_eq!(call(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let address = Gateway::At([192, 0, 2, 1].into());
+        for (line, command) in [
+            ("--once c", Command::Once(work("c", false))),
+            ("c --dry-run --once -q", Command::Once(work("c", true))),
+            ("--dry-run c", Command::Run(work("c", true))),
+            ("--check c", Command::Check { config: "c".into() }),
+            ("-- --check", Command::Run(work("--check", false))),
+            ("--once -- discover", Command::Once(work("discover", false))),
+            ("status", Command::Run(work("status", false))),
+            ("-", Command::Run(work("-", false))),
+            ("discover", Command::Discover { json: false, gateway: None }),
+            ("--json discover 192.0.2.1", Command::Discover { json: true, gateway: Some(address) }),
+            ("providers", Command::Providers),
+            ("--once -- providers", Command::Once(work("providers", false))),
+            ("--help --nonsense", Command::Help),
+            ("-h", Command::Help),
+            ("c -V", Command::Version),
+        ] {
+            assert_eq!(call(line).map(|call| call.command), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_log_format_is_read_in_both_spellings() {
+        for line in ["--log-format json c", "c --log-format=json"] {
+            assert_eq!(call(line).unwrap().log_format, LogFormat::Json, "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_calls_are_told_what_is_wrong() {
+        for (line, error) in [
+            ("", "which configuration file? expected its path; see --help"),
+            ("--once", "which configuration file? expected its path; see --help"),
+            ("a b", "one argument too many: \"b\"; see --help"),
+            ("--onec c", "unknown option \"--onec\": did you mean \"--once\"?; see --help"),
+            ("--dryrun c", "unknown option \"--dryrun\": did you mean \"--dry-run\"?; see --help"),
+            ("--frobnicate c", "unknown option \"--frobnicate\"; see --help"),
+            ("-x c", "unknown option \"-x\"; see --help"),
+            ("-v -q c", "--verbose and --quiet exclude each other; see --help"),
+            ("--check --once c", "--check and --once exclude each other; see --help"),
+            ("--check --dry-run c", "--check and --dry-run exclude each other; see --help"),
+            ("--json c", "--json and a configuration file exclude each other; see --help"),
+            ("discover --once", "discover and --once exclude each other; see --help"),
+            (
+                "discover router",
+                "discover \"router\": expected a gateway's IP address or the URL of its description; see --help",
+            ),
+            ("providers --json", "providers and --json exclude each other; see --help"),
+            ("providers x", "one argument too many: \"x\"; see --help"),
+            ("discover 192.0.2.1 x", "one argument too many: \"x\"; see --help"),
+            ("c --log-format", "--log-format: expected text or json behind it; see --help"),
+            ("c --log-format xml", "--log-format \"xml\": expected text or json; see --help"),
+        ] {
+            assert_eq!(call(line), Err(error.to_owned()), "{line}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_need_not_be_utf_8() {
+        use std::os::unix::ffi::OsStringExt;
+        let path = OsString::from_vec(b"caf\xe9.toml".to_vec());
+        let call = parse(vec!["-v".into(), path.clone()]).unwrap();
+        assert_eq!(call.command, Command::Run(Work { config: path.into(), dry_run: false }));
+    }
+
+    #[test]
+    fn the_help_names_every_option_and_fits_a_terminal() {
+        for option in OPTIONS {
+            assert!(HELP.contains(option), "{option}");
+        }
+        assert!(HELP.lines().all(|line| line.chars().count() <= 80));
+    }
+}

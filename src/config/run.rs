@@ -1,0 +1,94 @@
+//! `[[runs]]`: programs.
+
+use std::time::Duration;
+
+use super::builder::{Builder, Draft};
+use super::common::Common;
+use super::fingerprint::Fingerprint;
+use super::section::{Section, Value};
+use super::sources::Router;
+use super::suggest::warn_of_typos;
+use super::{Group, Run};
+use crate::config::error::Problems;
+use crate::config::placeholders::{Needs, mentioned};
+use crate::config::url::from_prefix;
+
+const DEFAULT_TIMEOUT: u32 = 60;
+
+/// A day; whoever needs longer starts a service of its own.
+const MAX_TIMEOUT: u32 = 86_400;
+
+/// Reads one section.
+pub(super) fn read<'a>(
+    mut section: Section<'a>,
+    common: &Common<'a>,
+    router: &Router,
+    problems: &Problems<'_>,
+    builder: &mut Builder<'a>,
+) {
+    let mut common = common.clone();
+    Common::refuse_verify(&mut section);
+    common.take(&mut section, router);
+    let label = section.take("name").and_then(|value| value.line());
+    let cmd = section.require("cmd").and_then(|value| read_cmd(&value));
+    let expected = format!("expected 1 to {MAX_TIMEOUT} seconds");
+    let timeout = section.take("timeout").and_then(|value| value.integer(1..=MAX_TIMEOUT, &expected));
+    let timeout = Duration::from_secs(timeout.unwrap_or(DEFAULT_TIMEOUT).into());
+    let at_start = section.take("at_start").and_then(|value| value.flag()).unwrap_or(false);
+    match cmd {
+        Some(cmd) if cmd.is_empty() => {
+            problems.warn("a [[runs]] section with an empty cmd runs nothing".into());
+        }
+        Some(cmd) => {
+            let name = label.map_or_else(|| default_name(&cmd), str::to_owned);
+            warn_of_typos(&name, cmd.iter().map(String::as_str), problems);
+            let draft = Draft { at_start, ..draft(name, &cmd, &common) };
+            builder.add(&section, &common, draft);
+            builder.groups.push(Group::Run(Run { cmd, timeout }));
+        }
+        None => {}
+    }
+    section.finish();
+}
+
+fn draft(name: String, cmd: &[String], common: &Common<'_>) -> Draft {
+    let mut required = cmd.iter().map(|argument| mentioned(argument)).fold(Needs::default(), Needs::or);
+    // They are in its environment.
+    let mut optional = Needs { ipv4: true, ipv6: true, ipv6_prefix: true };
+    if common.ipv6_suffix.is_some() {
+        required = from_prefix(required);
+        optional = from_prefix(optional);
+    }
+    let fingerprint = Fingerprint::new("run")
+        .list(cmd.iter().map(String::as_str))
+        .maybe(common.ipv6_suffix)
+        .flag(common.empty_when_absent)
+        .finish();
+    Draft { name, entry: 0, fingerprint, required, optional, at_start: false }
+}
+
+fn default_name(cmd: &[String]) -> String {
+    let program = cmd.first().map_or("", String::as_str);
+    let file = program.rsplit(['/', '\\']).next().unwrap_or(program);
+    format!("run {}", file.replace(char::is_control, "?"))
+}
+
+fn read_cmd(value: &Value<'_>) -> Option<Vec<String>> {
+    let entries = value.list()?;
+    let cmd: Vec<&str> = entries.iter().map(read_argument).collect::<Option<_>>()?;
+    if let (Some(program), Some(entry)) = (cmd.first(), entries.first()) {
+        if program.is_empty() {
+            return entry.refuse("expected a program");
+        }
+        if mentioned(program) != Needs::default() {
+            return entry.refuse("the program itself cannot hold placeholders; its arguments can");
+        }
+    }
+    Some(cmd.into_iter().map(str::to_owned).collect())
+}
+
+fn read_argument<'a>(value: &Value<'a>) -> Option<&'a str> {
+    let text = value.text()?;
+    // No operating system can pass it on.
+    if text.contains('\0') { value.refuse_hidden("expected no NUL character") } else { Some(text) }
+}

@@ -1,0 +1,111 @@
+//! Which known word or placeholder somebody meant when they mistyped one. A
+//! mistyped placeholder is sent as it is, as in 1.0, but the user should know.
+
+use super::error::Problems;
+
+/// Longer words are no typing mistakes, and comparing them costs time.
+const MAX_WORD: usize = 40;
+
+/// The word of `known` that is nearest to `word`, if it is near enough to be
+/// what was meant: one mistake in three letters, at most three. Letter case is
+/// no mistake.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > MAX_WORD {
+        return None;
+    }
+    let word = word.to_ascii_lowercase();
+    let allowed = word.chars().count().div_ceil(3).min(3);
+    known
+        .into_iter()
+        .map(|candidate| (distance(&word, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters to insert, remove or replace (Levenshtein, row by row).
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, from) in left.chars().enumerate() {
+        let mut diagonal = line;
+        let mut before = line.saturating_add(1);
+        let mut next = vec![before];
+        for (to, above) in right.iter().zip(row.iter().skip(1)) {
+            let replaced = diagonal.saturating_add(usize::from(*to != from));
+            before = replaced.min(above.saturating_add(1)).min(before.saturating_add(1));
+            next.push(before);
+            diagonal = *above;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+const PLACEHOLDERS: [&str; 3] = ["ipv4", "ipv6", "ipv6_prefix"];
+
+/// Warns of words in braces that are almost a placeholder. The texts may be
+/// secret and are not shown.
+pub(super) fn warn_of_typos<'t>(name: &str, texts: impl Iterator<Item = &'t str>, problems: &Problems<'_>) {
+    for meant in texts.flat_map(|text| text.split('{').skip(1)).filter_map(meant) {
+        problems.warn(format!("{name}: something in braces is almost {{{meant}}}, and is sent as it is"));
+    }
+}
+
+/// What the word between two braces was meant to be, when it is not that.
+fn meant(behind_brace: &str) -> Option<&'static str> {
+    let (word, _) = behind_brace.split_once('}')?;
+    if PLACEHOLDERS.contains(&word) {
+        return None;
+    }
+    // Short enough for `nearest` to reject it, and common.
+    if matches!(word, "ip" | "myip") { Some("ipv4") } else { nearest(word, PLACEHOLDERS) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_counted() {
+        for (left, right, count) in
+            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("ipv4", "ipv6", 1)]
+        {
+            assert_eq!(distance(left, right), count, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn a_typo_finds_its_word_and_a_stranger_none() {
+        let known = ["interval", "router_ip", "urls", "runs", "ipv4", "ipv6"];
+        for (word, meant) in [
+            ("intervall", Some("interval")),
+            ("routerip", Some("router_ip")),
+            ("Router_IP", Some("router_ip")),
+            ("url", Some("urls")),
+            ("ip4", Some("ipv4")),
+            ("dyndns", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known), meant, "{word}");
+        }
+        assert_eq!(nearest(&"x".repeat(100_000), known), None);
+    }
+
+    #[test]
+    fn almost_a_placeholder_is_noticed() {
+        for (text, expected) in [
+            ("ipv4}", None),
+            ("ip4} and more", Some("ipv4")),
+            ("IPv6}", Some("ipv6")),
+            ("ip}", Some("ipv4")),
+            ("ipv6prefix}", Some("ipv6_prefix")),
+            ("\"a\": 1}", None),
+            ("ip4", None),
+            ("}", None),
+        ] {
+            assert_eq!(meant(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Listening for changes: events and announcements of the gateway, notices of
+//! the kernel.
+//!
+//! Whatever comes in is a hint to look and nothing more. Each channel is a thread
+//! blocked in one read; what comes from somebody else than the gateway of a source
+//! is dropped unread. However much comes, one hint for each source is under way
+//! at a time: the next is passed on only after a look has begun. A channel that
+//! cannot be opened is done without, since polling goes on underneath.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::config::{Config, Source};
+use crate::daemon::log::Log;
+use crate::engine::{Level, Report};
+use crate::gena::subscriber::{Clock, Keeper};
+use crate::gena::subscription::{Notice, Seen};
+use crate::natpmp::message as natpmp;
+use crate::sources::{Look, Looker};
+use crate::ssdp::message::{self as ssdp, Notify};
+use crate::ssdp::presence::Presence;
+use crate::system;
+use crate::system::multicast::Group;
+use crate::system::{Changes, Way, thread};
+
+/// Rest after an error of the kernel's socket: it has told more than we read, or
+/// memory is short.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const STACK: usize = 64 * 1024;
+
+/// Passes a hint on: the source it is about and where it comes from.
+type Pass = Box<dyn Fn(usize, &'static str) + Send + Sync>;
+
+/// Every channel, open as long as the program runs.
+#[derive(Default)]
+pub struct Channels {
+    hints: Arc<Hints>,
+    keepers: Arc<Vec<Option<Keeper>>>,
+    groups: Vec<Group>,
+}
+
+/// One hint for each source.
+#[derive(Default)]
+struct Hints {
+    pass: Option<Pass>,
+    sources: Vec<Place>,
+}
+
+/// What is known of a source here.
+#[derive(Default)]
+struct Place {
+    /// A hint is under way.
+    hinted: AtomicBool,
+    /// The host whose announcements count.
+    gateway: Mutex<Option<IpAddr>>,
+    /// Its announcements can be heard, as far as is known.
+    joined: AtomicBool,
+}
+
+impl Channels {
+    /// Opens what the sources of `config` need; `pass` is called for each hint.
+    #[must_use]
+    pub fn open(
+        config: &Config,
+        log: Log,
+        pass: impl Fn(usize, &'static str) + Send + Sync + 'static,
+    ) -> Self {
+        let sources = config.sources.iter().map(|_| Place::default()).collect();
+        let hints = Arc::new(Hints { pass: Some(Box::new(pass)), sources });
+        let keepers =
+            config.sources.iter().enumerate().map(|(index, source)| keep(index, source, &hints, log));
+        let keepers = Arc::new(keepers.collect::<Vec<_>>());
+        let kernel: Vec<_> = config.sources.iter().map(|s| matches!(s, Source::Interface(_))).collect();
+        let mut groups = Vec::new();
+        if kernel.contains(&false) {
+            groups.extend(announcements(&hints, log));
+            groups.extend(notifications(&hints, &keepers, log));
+        }
+        let ours = Arc::clone(&hints);
+        // Without it, polling notices changes.
+        let _ = thread::start("kernel", STACK, Box::new(move || watch_kernel(&ours, &kernel, log)));
+        Self { hints, keepers, groups }
+    }
+
+    /// A look begins: what is said about the source from now on is news again.
+    pub fn look_begins(&self, source: usize) {
+        if let Some(place) = self.hints.sources.get(source) {
+            place.hinted.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody has spoken since.
+    #[must_use]
+    pub fn has_news(&self, source: usize) -> bool {
+        self.hints.sources.get(source).is_some_and(|place| place.hinted.load(Ordering::Relaxed))
+    }
+
+    /// A look has ended: from now on its gateway is listened to.
+    pub fn look_ended(&self, source: usize, looker: &Looker, look: &Look) {
+        let Some(place) = self.hints.sources.get(source) else { return };
+        let gateway = looker.gateway();
+        *place.gateway.lock().unwrap_or_else(PoisonError::into_inner) = gateway;
+        let reached = look.observation.ipv4.known().is_some() || look.gateway.is_some();
+        if !reached || !place.joined.load(Ordering::Relaxed) {
+            self.join(gateway);
+        }
+        place.joined.store(reached, Ordering::Relaxed);
+        if let Some(Some(keeper)) = self.keepers.get(source) {
+            keeper.looked(Seen::new(&look.observation, look.gateway.is_some(), looker.events()));
+        }
+    }
+
+    /// Joins the groups on the interface that leads to the gateway.
+    fn join(&self, gateway: Option<IpAddr>) {
+        let local = gateway.and_then(system::source_towards);
+        if let (Some(IpAddr::V4(sender)), Some(IpAddr::V4(local))) = (gateway, local) {
+            for group in &self.groups {
+                group.join(Way { local, sender });
+            }
+        }
+    }
+}
+
+impl Hints {
+    fn give(&self, source: usize, channel: &'static str) {
+        let Some(place) = self.sources.get(source) else { return };
+        if !place.hinted.swap(true, Ordering::Relaxed) {
+            if let Some(pass) = &self.pass {
+                pass(source, channel);
+            }
+        }
+    }
+
+    /// The sources that ask this gateway.
+    fn of_gateway(&self, sender: IpAddr) -> Vec<usize> {
+        let is_its =
+            |place: &Place| *place.gateway.lock().unwrap_or_else(PoisonError::into_inner) == Some(sender);
+        self.sources.iter().enumerate().filter(|(_, place)| is_its(place)).map(|(index, _)| index).collect()
+    }
+}
+
+/// The subscription at the gateway of a source, if it can have one.
+fn keep(index: usize, source: &Source, hints: &Arc<Hints>, log: Log) -> Option<Keeper> {
+    let Source::Upnp(_) = source else { return None };
+    let (hints, label) = (Arc::clone(hints), source.to_string());
+    let say = move |notice: &Notice| log.write(&Report::new(Level::Info, &label, notice.to_string()));
+    let hint = Arc::new(move || hints.give(index, "an event of the gateway"));
+    Some(Keeper::start(Clock::new(1), hint, say))
+}
+
+/// NAT-PMP and PCP.
+fn announcements(hints: &Arc<Hints>, log: Log) -> Option<Group> {
+    let hints = Arc::clone(hints);
+    let hear = move |sender: IpAddr, datagram: &[u8]| {
+        let sources = hints.of_gateway(sender);
+        if !sources.is_empty() && natpmp::is_announcement(datagram) {
+            for source in sources {
+                hints.give(source, "an announcement of the gateway");
+            }
+        }
+    };
+    let group = Group::open(natpmp::ANNOUNCEMENTS, natpmp::MAX_DATAGRAM, Box::new(hear));
+    noted(group, "NAT-PMP announcements", log)
+}
+
+/// SSDP.
+fn notifications(hints: &Arc<Hints>, keepers: &Arc<Vec<Option<Keeper>>>, log: Log) -> Option<Group> {
+    let (hints, keepers) = (Arc::clone(hints), Arc::clone(keepers));
+    let mut presence = Presence::default();
+    let hear = move |sender: IpAddr, datagram: &[u8]| {
+        let sources = hints.of_gateway(sender);
+        if sources.is_empty() || !Notify::parse(datagram, sender).is_ok_and(|notify| presence.hear(&notify)) {
+            return;
+        }
+        for source in sources {
+            if let Some(Some(keeper)) = keepers.get(source) {
+                keeper.gateway_restarted();
+            }
+            hints.give(source, "the gateway has started");
+        }
+    };
+    noted(Group::open(ssdp::GROUP, ssdp::MAX_DATAGRAM, Box::new(hear)), "SSDP announcements", log)
+}
+
+fn noted(group: std::io::Result<Group>, what: &str, log: Log) -> Option<Group> {
+    if let Err(error) = &group {
+        log.say(Level::Debug, format!("{what} are not listened for: {error}"));
+    }
+    group.ok()
+}
+
+/// Whoever looks at interfaces looks again after every change; a new default
+/// route concerns those who ask gateways, too.
+fn watch_kernel(hints: &Hints, kernel: &[bool], log: Log) {
+    let mut changes = match Changes::listen() {
+        Ok(changes) => changes,
+        Err(error) => {
+            return log.say(Level::Debug, format!("changes of interfaces are not listened for: {error}"));
+        }
+    };
+    let mut route = system::default_route();
+    loop {
+        if changes.wait().is_err() {
+            std::thread::sleep(PAUSE);
+        }
+        let now = system::default_route();
+        let moved = std::mem::replace(&mut route, now) != route;
+        for (source, is_kernel) in kernel.iter().enumerate() {
+            if *is_kernel {
+                hints.give(source, "the kernel");
+            } else if moved {
+                hints.give(source, "a new default route");
+            }
+        }
+        if moved {
+            for place in &hints.sources {
+                place.joined.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_is_one_hint_until_a_look_begins() {
+        let (sender, passed) = mpsc::channel();
+        let pass: Pass = Box::new(move |source, _| sender.send(source).unwrap());
+        let sources = (0..2).map(|_| Place::default()).collect();
+        let channels =
+            Channels { hints: Arc::new(Hints { pass: Some(pass), sources }), ..Channels::default() };
+        let flood = || (0..1000).for_each(|_| channels.hints.give(0, "a test"));
+        assert!(!channels.has_news(0));
+        flood();
+        channels.hints.give(9, "a test");
+        assert!(channels.has_news(0) && !channels.has_news(1));
+        assert_eq!(passed.try_iter().collect::<Vec<_>>(), [0]);
+        channels.look_begins(0);
+        assert!(!channels.has_news(0));
+        flood();
+        channels.hints.give(1, "a test");
+        assert_eq!(passed.try_iter().collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn only_the_gateway_of_a_source_speaks_for_it() {
+        let gateway = Some(IpAddr::from([192, 168, 1, 1]));
+        let sources: Vec<Place> = (0..3).map(|_| Place::default()).collect();
+        let hints = Hints { pass: None, sources };
+        assert_eq!(hints.of_gateway([192, 168, 1, 1].into()), [0; 0], "nobody is known yet");
+        for index in [0, 2] {
+            *hints.sources[index].gateway.lock().unwrap() = gateway;
+        }
+        assert_eq!(hints.of_gateway([192, 168, 1, 1].into()), [0, 2]);
+        assert_eq!(hints.of_gateway([192, 168, 1, 66].into()), [0; 0]);
+    }
+}

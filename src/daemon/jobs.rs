@@ -1,0 +1,113 @@
+//! One publishing job: the conversation between a pure updater and the world.
+
+#[cfg_attr(not(feature = "rfc2136"), path = "jobs/no_dns.rs")]
+mod dns;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use self::dns::NameServer;
+use crate::address::Family;
+use crate::config::{Config, Group, Proxies, Run, Tls};
+use crate::daemon::process;
+use crate::transport::provider;
+use crate::transport::provider::{Session, Web};
+use crate::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task, run};
+
+/// The updater of a group, with what it remembers between jobs.
+pub enum Updater {
+    /// Talks to a web server.
+    Web(Box<dyn Talk>),
+    /// Talks to a name server.
+    NameServer(Box<NameServer>),
+    /// Runs a program.
+    Run(Run),
+}
+
+impl Updater {
+    /// The updater for `group`.
+    #[must_use]
+    #[allow(clippy::match_same_arms, reason = "kinds that a build leaves out are all alike")]
+    pub fn new(group: &Group) -> Self {
+        match group {
+            Group::Cloudflare(config) => Self::Web(config.updater()),
+            Group::Url(config) => Self::Web(config.updater()),
+            Group::Dyndns(config) => Self::Web(config.updater()),
+            Group::Rfc2136(config) => Self::NameServer(NameServer::boxed(config)),
+            Group::Run(config) => Self::Run(config.clone()),
+        }
+    }
+
+    /// Does the job, which takes as long as it takes: a request ends by
+    /// [`provider::TIMEOUT`], a program by its own timeout, and both are few.
+    pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
+        match self {
+            Self::Web(updater) => {
+                updater.start(tasks);
+                converse(&mut **updater, connection)
+            }
+            Self::NameServer(updater) => updater.perform(tasks),
+            Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
+        }
+    }
+}
+
+fn converse(updater: &mut dyn Talk, connection: &Connection) -> Vec<(usize, Outcome)> {
+    // Connections are kept for the length of a job only: the next one is days away.
+    let mut kept = None;
+    let mut answer = None;
+    loop {
+        match updater.next(answer) {
+            Step::Send(request) => answer = Some(connection.send(&mut kept, &request)),
+            Step::Done(outcomes) => return outcomes,
+        }
+    }
+}
+
+fn run_program(config: &Run, task: &Task) -> Outcome {
+    run::judge(process::run(&run::plan(config, task), config.timeout))
+}
+
+/// The way to web servers, shared by all jobs; TLS is set up at its first use.
+#[derive(Clone)]
+pub struct Connection {
+    tls: Tls,
+    proxies: Proxies,
+    web: Arc<OnceLock<Result<Web, String>>>,
+}
+
+/// Connections of a job that may serve its next request.
+struct Kept {
+    family: Option<Family>,
+    session: Session,
+}
+
+impl Connection {
+    /// For the servers that `config` trusts.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { tls: config.tls.clone(), proxies: config.proxies.clone(), web: Arc::default() }
+    }
+
+    fn send(&self, kept: &mut Option<Kept>, request: &Request) -> Result<Reply, Failure> {
+        let set_up = || Web::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
+        let web = self.web.get_or_init(set_up);
+        let web = web.as_ref().map_err(|why| Failure { why: why.clone(), maybe_done: false })?;
+        kept.take_if(|kept| kept.family != request.family);
+        let new = || Kept { family: request.family, session: web.session(request.family) };
+        kept.get_or_insert_with(new).session.send(request, provider::TIMEOUT)
+    }
+}
+
+/// What the job would do, for `--dry-run`; secrets stay hidden.
+#[must_use]
+#[allow(clippy::match_same_arms, reason = "kinds that a build leaves out are all alike")]
+pub fn describe(group: &Group, task: &Task) -> String {
+    match group {
+        Group::Cloudflare(config) => config.intent(task),
+        Group::Url(config) => config.intent(task),
+        Group::Rfc2136(config) => config.intent(task),
+        Group::Run(config) => config.intent(task),
+        Group::Dyndns(config) => config.intent(task),
+    }
+}

@@ -1,0 +1,322 @@
+//! The loop that waits, and the threads that act: performs what the engine asks
+//! for.
+//!
+//! The main thread owns the engine, the clock and the state file. Each source
+//! has a thread that sleeps until it is asked to look, since it keeps what it
+//! knows of its gateway between looks. Each publishing job is a thread that ends
+//! with the job. The channels of [`hints`](crate::daemon::hints) wait for announcements.
+//! All of them answer over one channel.
+
+pub mod hints;
+pub mod jobs;
+pub mod log;
+pub mod process;
+pub mod state_file;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::address::Finding;
+use crate::config::{Config, Target};
+use crate::daemon::hints::Channels;
+use crate::daemon::jobs::{Connection, Updater};
+use crate::daemon::log::Log;
+use crate::daemon::state_file::Store;
+use crate::decimal::{Decimal, MINUTE};
+use crate::engine::state::State;
+use crate::engine::{Action, Engine, Event, Level, Now, Report};
+use crate::sources;
+use crate::system::channel::{Receiver, RecvError, Sender, channel};
+use crate::system::thread;
+use crate::system::thread::Work;
+use crate::updaters::{Outcome, Task};
+
+/// Enough for a TLS exchange, the deepest thing a thread does here.
+const STACK: usize = 256 * 1024;
+
+/// A clock before this (2024) has not been set yet.
+const CLOCK_IS_SET: u64 = 1_704_067_200;
+
+/// How the daemon is to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode {
+    /// End when every target has been dealt with.
+    pub once: bool,
+    /// Send and store nothing.
+    pub dry_run: bool,
+}
+
+/// What a thread has to say.
+enum Message {
+    Observed { source: usize, look: sources::Look },
+    Hint { source: usize, channel: &'static str },
+    Finished { group: usize, updater: Updater, outcomes: Vec<(usize, Outcome)>, took: Duration },
+}
+
+/// Runs until killed, or with `once` until everything has been dealt with; then
+/// returns whether every target is current.
+#[must_use]
+pub fn run(config: &Config, mut store: Store, mode: Mode, log: Log) -> bool {
+    let (state, problem) = store.load();
+    if let Some(problem) = problem {
+        log.say(Level::Warning, format!("the state file {}: {problem}", store.path().display()));
+    }
+    announce(config, &store, log);
+    let mut daemon = Daemon::new(config, state, store, mode, log);
+    daemon.handle(Event::Tick);
+    while !(mode.once && daemon.engine.is_settled(daemon.now())) {
+        match daemon.wait() {
+            Some(event) => daemon.handle(event),
+            None => break,
+        }
+    }
+    daemon.conclude()
+}
+
+/// The one line of a healthy start.
+fn announce(config: &Config, store: &Store, log: Log) {
+    let sources: Vec<String> = config.sources.iter().map(ToString::to_string).collect();
+    let interval = config.interval;
+    let every = if interval < Duration::from_secs(120) {
+        format!("{} s", Decimal::seconds(interval))
+    } else {
+        format!("{} min", Decimal::of(interval, MINUTE))
+    };
+    log.say(
+        Level::Info,
+        format!(
+            "version {}: asking {} every {every} for {} target{}",
+            env!("CARGO_PKG_VERSION"),
+            sources.join(", "),
+            config.targets.len(),
+            if config.targets.len() == 1 { "" } else { "s" },
+        ),
+    );
+    log.say(Level::Debug, format!("state is kept in {}", store.path().display()));
+}
+
+struct Daemon<'a> {
+    config: &'a Config,
+    engine: Engine,
+    start: Instant,
+    store: Store,
+    mode: Mode,
+    log: Log,
+    looks: Vec<Sender<bool>>,
+    channels: Arc<Channels>,
+    /// `None` while a job has it.
+    updaters: Vec<Option<Updater>>,
+    connection: Connection,
+    sender: Sender<Message>,
+    messages: Receiver<Message>,
+    store_works: bool,
+}
+
+impl<'a> Daemon<'a> {
+    fn new(config: &'a Config, state: State, store: Store, mode: Mode, log: Log) -> Self {
+        let (sender, messages) = channel();
+        let channels = Arc::new(open_channels(config, mode, &sender, log));
+        let start = |source| start_source(config, source, &state, &sender, &channels, log);
+        let looks = (0..config.sources.len()).map(start).collect();
+        let engine = Engine::new(config, state, seed());
+        Self {
+            config,
+            engine: if mode.dry_run { engine.without_pauses() } else { engine },
+            start: Instant::now(),
+            store,
+            mode,
+            log,
+            looks,
+            channels,
+            updaters: config.groups.iter().map(|group| Some(Updater::new(group))).collect(),
+            connection: Connection::new(config),
+            sender,
+            messages,
+            store_works: true,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let unix = Some(log::unix_time()).filter(|unix| *unix >= CLOCK_IS_SET);
+        Now { elapsed: self.start.elapsed(), unix }
+    }
+
+    /// The next event, at the latest when the engine has something to do.
+    fn wait(&mut self) -> Option<Event> {
+        let now = self.now();
+        let wait = self.engine.deadline(now).saturating_sub(now.elapsed);
+        match self.messages.recv_timeout(wait) {
+            Ok(Message::Observed { source, look }) => {
+                Some(Event::Observed { source, observation: look.observation, gateway: look.gateway })
+            }
+            Ok(Message::Finished { group, updater, outcomes, took }) => {
+                if let Some(place) = self.updaters.get_mut(group) {
+                    *place = Some(updater);
+                }
+                Some(Event::Finished { group, outcomes, took })
+            }
+            Ok(Message::Hint { source, channel }) => {
+                if let Some(source) = self.config.sources.get(source) {
+                    let text = format!("looking, because of {channel}");
+                    self.log.write(&Report::new(Level::Debug, &source.to_string(), text));
+                }
+                Some(Event::Hint { source })
+            }
+            Err(RecvError::Timeout) => Some(Event::Tick),
+            Err(RecvError::Disconnected) => None,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.engine.handle(self.now(), event);
+        while let Some(action) = self.engine.action() {
+            match action {
+                Action::Look { source, hinted } => {
+                    self.channels.look_begins(source);
+                    // The thread lives as long as the program.
+                    let _ = self.looks.get(source).map(|look| look.send(hinted));
+                }
+                Action::Save(text) => self.save(&text),
+                Action::Publish { group, tasks } => self.publish(group, tasks),
+                // Nothing has changed in a dry run; what would have is said.
+                Action::Report(report) if self.mode.dry_run && report.change.is_some() => {}
+                Action::Report(report) => self.log.write(&report),
+            }
+        }
+    }
+
+    /// A state that cannot be stored costs a repeated update after a restart,
+    /// no more: said once.
+    fn save(&mut self, text: &str) {
+        if self.mode.dry_run {
+            return;
+        }
+        let result = self.store.save(text);
+        if let (Err(error), true) = (&result, self.store_works) {
+            let path = self.store.path().display();
+            let text = format!(
+                "the state cannot be kept in {path}: {error}; a restart will send every address again (set state_file)"
+            );
+            self.log.say(Level::Warning, text);
+        }
+        self.store_works = result.is_ok();
+    }
+
+    fn publish(&mut self, group: usize, tasks: Vec<Task>) {
+        let Some(mut updater) = self.updaters.get_mut(group).and_then(Option::take) else { return };
+        if self.mode.dry_run {
+            let outcomes = self.pretend(group, &tasks);
+            let message = Message::Finished { group, updater, outcomes, took: Duration::ZERO };
+            let _ = self.sender.send(message);
+            return;
+        }
+        let (sender, connection) = (self.sender.clone(), self.connection.clone());
+        let work = move || {
+            let start = Instant::now();
+            let outcomes = updater.perform(tasks, &connection);
+            let took = start.elapsed();
+            let _ = sender.send(Message::Finished { group, updater, outcomes, took });
+        };
+        spawn("job", Box::new(work));
+    }
+
+    /// Says what would be sent.
+    fn pretend(&self, group: usize, tasks: &[Task]) -> Vec<(usize, Outcome)> {
+        for task in tasks {
+            let is_it = |target: &&Target| target.group == group && target.entry == task.entry;
+            let name = self.config.targets.iter().find(is_it).map_or("", |target| target.name.as_str());
+            let what = self.config.groups.get(group).map(|group| jobs::describe(group, task));
+            let text = format!("dry run: would {}", what.unwrap_or_default());
+            self.log.write(&Report::new(Level::Info, name, text));
+        }
+        tasks.iter().map(|task| (task.entry, Outcome::Published { changed: false })).collect()
+    }
+
+    /// For `--once`: says which targets are not current.
+    fn conclude(&self) -> bool {
+        let mut current = true;
+        for (name, why) in self.engine.behind(self.now()) {
+            current = false;
+            self.log.write(&Report::new(Level::Debug, name, format!("not current: {why}")));
+        }
+        current
+    }
+}
+
+/// Opens what hints come from; none in a single run, or where the user says so.
+fn open_channels(config: &Config, mode: Mode, sender: &Sender<Message>, log: Log) -> Channels {
+    if mode.once || !config.events {
+        return Channels::default();
+    }
+    let sender = sender.clone();
+    Channels::open(config, log, move |source, channel| {
+        // Fails only at the end of the program.
+        let _ = sender.send(Message::Hint { source, channel });
+    })
+}
+
+/// Starts the thread of a source; it looks whenever it is asked to.
+fn start_source(
+    config: &Config,
+    source: usize,
+    state: &State,
+    sender: &Sender<Message>,
+    channels: &Arc<Channels>,
+    log: Log,
+) -> Sender<bool> {
+    let (ask, asked) = channel();
+    let (sender, channels) = (sender.clone(), Arc::clone(channels));
+    if let Some(mut looker) = sources::Looker::new(config, source, state) {
+        let work = move || {
+            while let Ok(hinted) = asked.recv() {
+                let start = Instant::now();
+                let look = looker.look(hinted, &|| channels.has_news(source));
+                if log.wants(Level::Debug) {
+                    log.write(&debug_line(looker.label(), &look, start.elapsed()));
+                }
+                if sender.send(Message::Observed { source, look: look.clone() }).is_err() {
+                    return;
+                }
+                channels.look_ended(source, &looker, &look);
+            }
+        };
+        spawn("source", Box::new(work));
+    }
+    ask
+}
+
+fn debug_line(label: &str, look: &sources::Look, took: Duration) -> Report {
+    let observation = &look.observation;
+    let mut text = format!("IPv4 {}, IPv6 {}", said(&observation.ipv4), said(&observation.ipv6));
+    if let Finding::Known(prefix) = observation.ipv6_prefix {
+        let _ = write!(text, ", prefix {prefix}");
+    }
+    if let Some(gateway) = &look.gateway {
+        let _ = write!(text, ", from {gateway}");
+    }
+    Report { took: Some(took), ..Report::new(Level::Debug, label, text) }
+}
+
+fn said<T: ToString>(finding: &Finding<T>) -> String {
+    match finding {
+        Finding::Known(value) => value.to_string(),
+        Finding::Absent(why) => format!("none ({why})"),
+        Finding::Unknown(why) => format!("unknown ({why})"),
+    }
+}
+
+/// A thread that cannot be started means a system without memory; the supervisor
+/// starts us again, and the state makes that harmless.
+fn spawn(name: &str, work: Work) {
+    if let Err(error) = thread::start(name, STACK, work) {
+        eprintln!("error: no thread could be started: {error}");
+        std::process::abort();
+    }
+}
+
+/// Jitter needs no secret: the time and the process differ from start to start.
+fn seed() -> u64 {
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::from(time.subsec_nanos()) ^ (u64::from(std::process::id()) << 32)
+}

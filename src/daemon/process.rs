@@ -1,0 +1,135 @@
+//! Child processes with a deadline.
+//!
+//! A program gets no standard input, our standard output and error, and a
+//! process group of its own. When its time is up the group is asked to end, and
+//! a moment later ended. Members that outlive a program which ended by itself
+//! in time are left alone: starting a service is a fair thing for it to do.
+//!
+//! This is the only file that knows the difference between platforms here.
+
+use std::io;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::system::channel::{Receiver, Sender, channel};
+use crate::system::thread;
+use crate::updaters::run::{Ended, Plan};
+
+/// From the request to end to the end, for programs that tidy up.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long we wait for the system to report the end of what we killed. What
+/// hangs in a driver for longer is not worth a job's thread.
+const REAP: Duration = Duration::from_secs(2);
+/// The waiting thread only starts and waits.
+const STACK: usize = 128 * 1024;
+
+/// What the waiting thread tells.
+enum News {
+    Started(u32),
+    Ended(io::Result<ExitStatus>),
+    NotStarted(io::Error),
+}
+
+/// Runs `plan` and waits for its end, at most `timeout` and a few seconds for
+/// ending it.
+#[must_use]
+pub fn run(plan: &Plan, timeout: Duration) -> Ended {
+    let (sender, news) = channel();
+    let command = command(plan);
+    // A thread that waits lets us wait with a time limit, without polling.
+    let work = move || start_and_wait(command, &sender);
+    if let Err(error) = thread::start("program", STACK, Box::new(work)) {
+        return Ended::Failed(error.to_string());
+    }
+    let id = match news.recv() {
+        Ok(News::Started(id)) => id,
+        Ok(News::NotStarted(error)) => return not_started(&error),
+        Ok(News::Ended(_)) | Err(_) => return Ended::Failed("the waiting thread is gone".to_owned()),
+    };
+    match news.recv_timeout(timeout) {
+        Ok(News::Ended(Ok(status))) => ended(status),
+        Ok(News::Ended(Err(error))) => Ended::Failed(error.to_string()),
+        Ok(_) => Ended::Failed("the waiting thread is confused".to_owned()),
+        Err(_) => {
+            end_group(id, &news);
+            Ended::TimedOut(timeout)
+        }
+    }
+}
+
+fn command(plan: &Plan) -> Command {
+    let mut command = Command::new(&plan.program);
+    command.args(&plan.args).stdin(Stdio::null());
+    for (name, value) in &plan.env {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+}
+
+fn start_and_wait(mut command: Command, sender: &Sender<News>) {
+    // A receiver that gave up is no reason not to reap the child.
+    match command.spawn() {
+        Ok(child) => {
+            let _ = sender.send(News::Started(child.id()));
+            let _ = sender.send(News::Ended(wait(child)));
+        }
+        Err(error) => {
+            let _ = sender.send(News::NotStarted(error));
+        }
+    }
+}
+
+fn wait(mut child: Child) -> io::Result<ExitStatus> {
+    child.wait()
+}
+
+fn not_started(error: &io::Error) -> Ended {
+    match error.kind() {
+        io::ErrorKind::NotFound => Ended::NotFound,
+        io::ErrorKind::PermissionDenied => Ended::NotExecutable,
+        _ => Ended::Failed(error.to_string()),
+    }
+}
+
+fn ended(status: ExitStatus) -> Ended {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return Ended::Signalled(signal);
+    }
+    status.code().map_or_else(|| Ended::Failed(status.to_string()), Ended::Exited)
+}
+
+/// The leader's end also ends the time of grace: from then on its number, which
+/// names the group, could in time be given to someone else.
+#[cfg(unix)]
+fn end_group(id: u32, news: &Receiver<News>) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+
+    let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    // An error means that nobody is left to be ended.
+    let _ = kill_process_group(group, Signal::TERM);
+    let gone = news.recv_timeout(GRACE).is_ok();
+    let _ = kill_process_group(group, Signal::KILL);
+    if !gone {
+        let _ = news.recv_timeout(REAP);
+    }
+}
+
+/// Windows has no signals; `taskkill` knows the tree of processes.
+#[cfg(windows)]
+fn end_group(id: u32, news: &Receiver<News>) {
+    let _ = Command::new("taskkill")
+        .args(["/T", "/F", "/PID", &id.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let _ = news.recv_timeout(GRACE.saturating_add(REAP));
+}

@@ -1,0 +1,388 @@
+//! Which address to believe: what each source said, and whose turn it is to
+//! speak; pure.
+//!
+//! Sources stand in the order of the user's preference. One that has never
+//! answered gives way at once; one that has answered keeps its place for
+//! [`PATIENCE`] polls, so that nothing flaps while a router reboots. "There is
+//! none" passes on only to a source of another kind: NAT-PMP must not overrule
+//! what the same gateway said by UPnP.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use super::nat;
+use crate::address::{Finding, Observation, Prefix, Scope, scope};
+use crate::backoff::Allowance;
+use crate::config::Source;
+
+/// Missed polls before the next source may speak for one that has answered.
+const PATIENCE: u32 = 3;
+
+/// What is asked of a source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// The IPv4 address.
+    Ipv4,
+    /// The IPv6 address.
+    Ipv6,
+    /// The IPv6 prefix.
+    Prefix,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6, Self::Prefix];
+
+    /// Its name in the state file.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::Prefix => "prefix",
+        }
+    }
+
+    /// Its name in a sentence.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "IPv4 address",
+            Self::Ipv6 => "IPv6 address",
+            Self::Prefix => "IPv6 prefix",
+        }
+    }
+}
+
+/// An address or prefix.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Value {
+    /// An IPv4 address.
+    Ipv4(Ipv4Addr),
+    /// An IPv6 address.
+    Ipv6(Ipv6Addr),
+    /// An IPv6 prefix.
+    Prefix(Prefix),
+}
+
+impl Value {
+    /// The address, of a prefix its first one.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Ipv4(address) => address.into(),
+            Self::Ipv6(address) => address.into(),
+            Self::Prefix(prefix) => prefix.address().into(),
+        }
+    }
+}
+
+/// Why `address` must not be published, if so.
+#[must_use]
+pub fn refusal(address: IpAddr, allow_private: bool) -> Option<&'static str> {
+    match scope(address) {
+        Scope::Global => None,
+        Scope::Local(_) if allow_private => None,
+        Scope::Local(why) | Scope::Unusable(why) => Some(why),
+    }
+}
+
+/// What a source has said of one kind of address.
+#[derive(Clone, Debug, Default)]
+pub struct Voice {
+    /// It has told an address (or that there is none), now or in an earlier run.
+    pub spoken: bool,
+    /// Its last answer; `None` before the first look.
+    pub last: Option<Finding<Value>>,
+    /// The last address that it told in this run.
+    pub known: Option<Value>,
+    missed: u32,
+    missed_in: Option<u64>,
+}
+
+impl Voice {
+    fn hear(&mut self, finding: Finding<Value>, round: u64) {
+        if let Finding::Unknown(_) = finding {
+            if self.missed_in != Some(round) {
+                self.missed = self.missed.saturating_add(1);
+                self.missed_in = Some(round);
+            }
+        } else {
+            self.spoken = true;
+            self.missed = 0;
+            self.missed_in = None;
+        }
+        self.known = match finding {
+            Finding::Known(value) => Some(value),
+            Finding::Absent(_) => None,
+            Finding::Unknown(_) => self.known,
+        };
+        self.last = Some(finding);
+    }
+
+    /// Whether it speaks for its place: it answers, may still answer, or has
+    /// answered until a moment ago.
+    fn holds(&self) -> bool {
+        match self.last {
+            None | Some(Finding::Known(_)) => true,
+            Some(Finding::Absent(_)) => false,
+            Some(Finding::Unknown(_)) => self.spoken && self.missed < PATIENCE,
+        }
+    }
+}
+
+/// Who speaks through a source: what the same speaker says of "there is none" by
+/// one protocol it does not overrule by another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Speaker {
+    /// The gateway.
+    Gateway,
+    /// This host's kernel.
+    Kernel,
+    /// A service on the internet, which speaks for itself.
+    Echo,
+}
+
+/// A source and what is known of it.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
+pub struct SourceStatus {
+    /// Its name in logs and in the state file.
+    pub label: String,
+    /// Who speaks through it.
+    pub speaker: Speaker,
+    /// A look is under way.
+    pub looking: bool,
+    /// The round of its last look, once it has ended.
+    pub seen_in: Option<u64>,
+    /// Some target needs it.
+    pub wanted: bool,
+    /// When to look again before the next round.
+    pub look_at: Option<Duration>,
+    /// When to look because of a hint.
+    pub hint_at: Option<Duration>,
+    /// How many hints may lead to a look.
+    pub hints: Allowance,
+    /// Quick looks so far after a hint that found nothing, while they last.
+    pub early: Option<usize>,
+    /// When the last quick looks began.
+    pub early_since: Option<Duration>,
+    /// Its last look was no use.
+    pub failed: bool,
+    /// Looks in a row that were no use.
+    pub misses: u32,
+    /// Its failure has been reported.
+    pub in_trouble: bool,
+    voices: [Voice; 3],
+}
+
+impl SourceStatus {
+    /// A source that has not been looked at.
+    #[must_use]
+    pub fn new(source: &Source) -> Self {
+        Self {
+            label: source.to_string(),
+            speaker: match source {
+                Source::Upnp(_) | Source::NatPmp(_) | Source::Pcp(_) => Speaker::Gateway,
+                Source::Interface(_) => Speaker::Kernel,
+                Source::Echo(_) => Speaker::Echo,
+            },
+            looking: false,
+            seen_in: None,
+            wanted: false,
+            look_at: None,
+            hint_at: None,
+            hints: if matches!(source, Source::Interface(_)) { Allowance::NOTICES } else { Allowance::HINTS },
+            early: None,
+            early_since: None,
+            failed: false,
+            misses: 0,
+            in_trouble: false,
+            voices: Default::default(),
+        }
+    }
+
+    /// What it said of `kind`.
+    #[must_use]
+    pub fn voice(&self, kind: Kind) -> &Voice {
+        let [ipv4, ipv6, prefix] = &self.voices;
+        match kind {
+            Kind::Ipv4 => ipv4,
+            Kind::Ipv6 => ipv6,
+            Kind::Prefix => prefix,
+        }
+    }
+
+    /// Remembers that it has spoken of `kind` in an earlier run.
+    pub fn has_spoken(&mut self, kind: Kind) {
+        self.voice_mut(kind).spoken = true;
+    }
+
+    /// Takes what a look found. Returns whether something it used to tell is
+    /// missing now, or nothing was found at all.
+    pub fn hear(&mut self, observation: &Observation, round: u64) -> bool {
+        let findings = [
+            lift(&observation.ipv4, Value::Ipv4),
+            lift(&observation.ipv6, Value::Ipv6),
+            lift(&observation.ipv6_prefix, Value::Prefix),
+        ];
+        let mut silent = true;
+        let mut lost = false;
+        for (kind, finding) in Kind::ALL.into_iter().zip(findings) {
+            let voice = self.voice_mut(kind);
+            let unknown = matches!(finding, Finding::Unknown(_));
+            silent &= unknown;
+            lost |= unknown && voice.spoken;
+            voice.hear(finding, round);
+        }
+        silent || lost
+    }
+
+    fn voice_mut(&mut self, kind: Kind) -> &mut Voice {
+        let [ipv4, ipv6, prefix] = &mut self.voices;
+        match kind {
+            Kind::Ipv4 => ipv4,
+            Kind::Ipv6 => ipv6,
+            Kind::Prefix => prefix,
+        }
+    }
+}
+
+fn lift<T: Copy>(finding: &Finding<T>, wrap: impl Fn(T) -> Value) -> Finding<Value> {
+    match finding {
+        Finding::Known(value) => Finding::Known(wrap(*value)),
+        Finding::Absent(why) => Finding::Absent(why.clone()),
+        Finding::Unknown(why) => Finding::Unknown(why.clone()),
+    }
+}
+
+/// What the sources together say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Choice {
+    /// This, by the source with this index.
+    Known(Value, usize),
+    /// There is none.
+    Absent(String),
+    /// Nobody can tell at the moment.
+    Unknown(String),
+    /// A source is still being asked for the first time.
+    Pending,
+}
+
+/// Chooses among `preferred` (indexes into `sources`) for `kind`; `agree` of
+/// them must say the same.
+#[must_use]
+pub fn choose(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize) -> Choice {
+    if agree > 1 { vote(sources, preferred, kind, agree) } else { first(sources, preferred, kind) }
+}
+
+fn first(sources: &[SourceStatus], preferred: &[usize], kind: Kind) -> Choice {
+    let mut absent = None;
+    let mut reasons = Vec::new();
+    for (index, source) in in_turn(sources, preferred, kind) {
+        let voice = source.voice(kind);
+        match &voice.last {
+            None => return Choice::Pending,
+            // What the router says decides whether this address leads here.
+            Some(Finding::Known(_)) if awaits_witness(sources, preferred, kind, source) => {
+                return Choice::Pending;
+            }
+            Some(Finding::Known(value)) => return Choice::Known(*value, index),
+            Some(Finding::Absent(why)) => absent = Some(why.clone()),
+            Some(Finding::Unknown(why)) if voice.holds() => return Choice::Unknown(why.clone()),
+            Some(Finding::Unknown(why)) => reasons.push(format!("{}: {why}", source.label)),
+        }
+    }
+    absent.map_or_else(|| Choice::Unknown(reasons.join("; ")), Choice::Absent)
+}
+
+/// Whether an echo service has told its address before a listed router was
+/// asked at all.
+fn awaits_witness(sources: &[SourceStatus], preferred: &[usize], kind: Kind, teller: &SourceStatus) -> bool {
+    let unheard = |source: &SourceStatus| nat::is_witness(source, kind) && source.voice(kind).last.is_none();
+    teller.speaker == Speaker::Echo && listed(sources, preferred).any(|(_, source)| unheard(source))
+}
+
+fn vote(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize) -> Choice {
+    let voices: Vec<_> = listed(sources, preferred).map(|(index, s)| (index, s.voice(kind))).collect();
+    for (index, voice) in &voices {
+        if let Some(Finding::Known(value)) = voice.last {
+            let votes = voices.iter().filter(|(_, v)| v.last == Some(Finding::Known(value))).count();
+            let teller = sources.get(*index);
+            if votes >= agree && !teller.is_some_and(|t| awaits_witness(sources, preferred, kind, t)) {
+                return Choice::Known(value, *index);
+            }
+        }
+    }
+    if voices.iter().any(|(_, voice)| voice.last.is_none()) {
+        return Choice::Pending;
+    }
+    let said = |(index, voice): &(usize, &Voice)| {
+        let label = sources.get(*index).map_or("", |source| source.label.as_str());
+        match &voice.last {
+            Some(Finding::Known(value)) => format!("{label} says {}", value.address()),
+            Some(Finding::Absent(why) | Finding::Unknown(why)) => format!("{label}: {why}"),
+            None => label.to_owned(),
+        }
+    };
+    let mut said: Vec<String> = voices.iter().map(said).collect();
+    let told: Vec<_> = voices
+        .iter()
+        .filter_map(|(index, voice)| match voice.last {
+            Some(Finding::Known(Value::Ipv4(address))) => Some((address, sources.get(*index)?.speaker)),
+            _ => None,
+        })
+        .collect();
+    said.extend(nat::explain_disagreement(&told));
+    Choice::Unknown(format!("fewer than {agree} sources agree: {}", said.join("; ")))
+}
+
+/// The sources of `preferred` that have to be looked at to choose `kind`.
+#[must_use]
+pub fn needed(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize) -> Vec<usize> {
+    let voters: Vec<_> = if agree > 1 {
+        listed(sources, preferred).collect()
+    } else {
+        in_turn(sources, preferred, kind).collect()
+    };
+    let mut holding = 0_usize;
+    let mut needed = Vec::new();
+    for (index, source) in voters {
+        if holding >= agree {
+            break;
+        }
+        needed.push(index);
+        holding = holding.saturating_add(usize::from(source.voice(kind).holds()));
+    }
+    // An echo service cannot know that the router is behind a NAT.
+    let echoed = |index: &usize| sources.get(*index).is_some_and(|s| s.speaker == Speaker::Echo);
+    if needed.iter().any(echoed) {
+        let routers = listed(sources, preferred).filter(|(_, source)| nat::is_witness(source, kind));
+        needed.extend(routers.map(|(index, _)| index));
+    }
+    needed
+}
+
+/// The listed sources without those that must not overrule an earlier one of
+/// their kind.
+fn in_turn<'a>(
+    sources: &'a [SourceStatus],
+    preferred: &'a [usize],
+    kind: Kind,
+) -> impl Iterator<Item = (usize, &'a SourceStatus)> {
+    let mut absent_by = None;
+    listed(sources, preferred).filter(move |(_, source)| {
+        let silenced = absent_by == Some(source.speaker);
+        if !silenced && matches!(source.voice(kind).last, Some(Finding::Absent(_))) {
+            absent_by = Some(source.speaker);
+        }
+        !silenced
+    })
+}
+
+fn listed<'a>(
+    sources: &'a [SourceStatus],
+    preferred: &'a [usize],
+) -> impl Iterator<Item = (usize, &'a SourceStatus)> {
+    preferred.iter().filter_map(|index| Some((*index, sources.get(*index)?)))
+}

@@ -1,0 +1,533 @@
+//! When to subscribe to a gateway's events, when to renew, and whether they
+//! arrive at all; pure.
+//!
+//! ```text
+//!   Idle --(gateway seen)--> Due --Subscribe--> Active --half the time--> Renew
+//!                             ^-- later --refused   |                       |
+//!                             ^-- at once ----------+-- other gateway, lost |
+//!                             ^-- at once ------------------------------412-+
+//! ```
+//!
+//! Time is the time since some start. Polling goes on whatever happens here;
+//! when events are refused or do not arrive, the user is told so once.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::address::{Finding, Observation};
+use crate::backoff::Allowance;
+use crate::gena::message::{Granted, Refusal, Sid};
+use crate::http::lan_url::LanUrl;
+use crate::soap::gateway::ExchangeError;
+
+/// How long the event that follows every subscription may take. In a house it
+/// takes milliseconds.
+const FIRST_EVENT: Duration = Duration::from_secs(10);
+
+/// How long after a look that found a change its event may still come.
+const LATE_EVENT: Duration = Duration::from_secs(2);
+
+/// The wait after a refused subscription; it doubles up to [`LONGEST_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+
+/// Gateways without events cost a request every half hour.
+const LONGEST_RETRY: Duration = Duration::from_secs(1800);
+
+/// What a look says about the gateway.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Seen {
+    /// Whether a gateway answered.
+    pub reached: bool,
+    /// Where it takes subscriptions.
+    pub events: Option<LanUrl>,
+    /// The address it told.
+    pub ipv4: Option<Ipv4Addr>,
+}
+
+impl Seen {
+    /// What a look came to.
+    #[must_use]
+    pub fn new(observation: &Observation, reached: bool, events: Option<LanUrl>) -> Self {
+        let ipv4 = match observation.ipv4 {
+            Finding::Known(address) => Some(address),
+            Finding::Absent(_) | Finding::Unknown(_) => None,
+        };
+        Self { reached, events, ipv4 }
+    }
+}
+
+/// What a [`Subscription`] has been told, so that nobody wakes it to tell it again.
+#[derive(Debug, Default)]
+pub struct Told(Option<Seen>);
+
+impl Told {
+    /// Whether this look says something new. After an event, or a restart of the
+    /// gateway (`stirred`), it does, whatever it found.
+    pub fn is_new(&mut self, seen: &Seen, stirred: bool) -> bool {
+        if !stirred && self.0.as_ref() == Some(seen) {
+            return false;
+        }
+        self.0 = Some(seen.clone());
+        true
+    }
+}
+
+/// What to send now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// A new subscription.
+    Subscribe(LanUrl),
+    /// A renewal.
+    Renew(LanUrl, Sid),
+    /// An end; its answer does not matter.
+    Unsubscribe(LanUrl, Sid),
+}
+
+/// Why there is no subscription.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// The gateway said no.
+    Refused(Refusal),
+    /// It did not answer.
+    Exchange(ExchangeError),
+    /// Nothing here can take events.
+    Here(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Exchange(error) => error.fmt(f),
+            Self::Here(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What to tell the user.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Notice {
+    /// There is no subscription.
+    None(String),
+    /// There is one, and nothing comes.
+    Silent,
+    /// A change came without an event.
+    Missed,
+    /// They come after all.
+    Arriving,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const THUS: &str = "changes are noticed by polling";
+        match self {
+            Self::None(why) => write!(f, "no events: {why}; {THUS}"),
+            Self::Silent => {
+                write!(f, "its events do not arrive (a firewall on this host may drop them); {THUS}")
+            }
+            Self::Missed => write!(f, "it sent no event for a change; {THUS}"),
+            Self::Arriving => f.write_str("its events arrive"),
+        }
+    }
+}
+
+/// The subscription at one gateway, see [the module](self).
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    state: State,
+    /// The one to end.
+    old: Option<(LanUrl, Sid)>,
+    /// The gateway may have forgotten us.
+    lost: bool,
+    /// Refusals in a row.
+    refusals: u32,
+    allowance: Allowance,
+    last: Option<Ipv4Addr>,
+    /// An event has come since the last look, or since we asked for them.
+    heard: bool,
+    /// When the first event, or that of a change, is overdue.
+    overdue: Option<(Duration, Notice)>,
+    in_trouble: bool,
+    notices: Vec<Notice>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum State {
+    Idle,
+    Due { url: LanUrl, at: Duration },
+    Active { url: LanUrl, sid: Sid, renew_at: Duration },
+}
+
+impl Default for Subscription {
+    fn default() -> Self {
+        Self {
+            state: State::Idle,
+            old: None,
+            lost: false,
+            refusals: 0,
+            allowance: Allowance::SUBSCRIPTIONS,
+            last: None,
+            heard: false,
+            overdue: None,
+            in_trouble: false,
+            notices: Vec::new(),
+        }
+    }
+}
+
+impl Subscription {
+    /// Takes what a look found.
+    pub fn seen(&mut self, now: Duration, seen: &Seen) {
+        if !seen.reached {
+            self.lost = true;
+            return;
+        }
+        match &seen.events {
+            Some(url) if self.lost || !self.is_about(url) => self.begin(now, url),
+            Some(_) => self.look_for_a_missed_change(now, seen.ipv4),
+            None => {
+                self.state = State::Idle;
+                self.trouble(Notice::None("the gateway does not offer any".to_owned()));
+            }
+        }
+        self.lost = false;
+        self.last = seen.ipv4.or(self.last);
+        self.heard = false;
+    }
+
+    /// The gateway seems to have restarted: a renewal shows whether it knows us
+    /// still, and one that refused us may have changed its mind.
+    pub fn gateway_restarted(&mut self, now: Duration) {
+        match &mut self.state {
+            State::Idle => {}
+            State::Due { at, .. } => *at = self.allowance.next(now).min(*at),
+            State::Active { renew_at, .. } => *renew_at = now.min(*renew_at),
+        }
+    }
+
+    /// An event came.
+    pub fn event_came(&mut self) {
+        self.heard = true;
+        self.overdue = None;
+        if std::mem::take(&mut self.in_trouble) {
+            self.notices.push(Notice::Arriving);
+        }
+    }
+
+    /// What to send now, if anything; its answer goes to [`Self::answered`].
+    pub fn step(&mut self, now: Duration) -> Option<Step> {
+        if let Some((url, sid)) = self.old.take() {
+            return Some(Step::Unsubscribe(url, sid));
+        }
+        if let Some((_, notice)) = self.overdue.take_if(|(at, _)| *at <= now) {
+            self.trouble(notice);
+        }
+        match &self.state {
+            State::Due { url, at } if *at <= now => {
+                let url = url.clone();
+                self.allowance.next(now);
+                self.allowance.take();
+                self.heard = false;
+                Some(Step::Subscribe(url))
+            }
+            State::Active { url, sid, renew_at } if *renew_at <= now => {
+                Some(Step::Renew(url.clone(), sid.clone()))
+            }
+            State::Idle | State::Due { .. } | State::Active { .. } => None,
+        }
+    }
+
+    /// Takes the answer to a subscription or renewal. Returns whether to look at
+    /// the gateway at once: it has forgotten us, and who knows since when.
+    pub fn answered(&mut self, now: Duration, answer: Result<Granted, Failure>) -> bool {
+        match (std::mem::replace(&mut self.state, State::Idle), answer) {
+            (State::Idle, _) => false,
+            (State::Due { url, .. }, Ok(granted)) => {
+                self.refusals = 0;
+                let by = now.saturating_add(FIRST_EVENT);
+                self.overdue = (!self.heard).then_some((by, Notice::Silent));
+                self.keep(now, url, granted);
+                false
+            }
+            (State::Active { url, .. }, Ok(granted)) => {
+                self.keep(now, url, granted);
+                false
+            }
+            (State::Active { url, .. }, Err(Failure::Refused(Refusal::Precondition))) => {
+                self.state = State::Due { url, at: self.allowance.next(now) };
+                true
+            }
+            (State::Due { url, .. } | State::Active { url, .. }, Err(failure)) => {
+                self.trouble(Notice::None(failure.to_string()));
+                self.overdue = None;
+                let factor = 1_u32.checked_shl(self.refusals).unwrap_or(u32::MAX);
+                self.refusals = self.refusals.saturating_add(1).min(8);
+                let wait = FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY);
+                self.state = State::Due { url, at: now.saturating_add(wait) };
+                false
+            }
+        }
+    }
+
+    /// When [`Self::step`] is to be called again.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        if self.old.is_some() {
+            return Some(Duration::ZERO);
+        }
+        let at = match &self.state {
+            State::Idle => None,
+            State::Due { at, .. } | State::Active { renew_at: at, .. } => Some(*at),
+        };
+        at.into_iter().chain(self.overdue.as_ref().map(|(at, _)| *at)).min()
+    }
+
+    /// The next thing to tell the user.
+    pub fn notice(&mut self) -> Option<Notice> {
+        (!self.notices.is_empty()).then(|| self.notices.remove(0))
+    }
+
+    fn is_about(&self, wanted: &LanUrl) -> bool {
+        match &self.state {
+            State::Idle => false,
+            State::Due { url, .. } | State::Active { url, .. } => url == wanted,
+        }
+    }
+
+    /// Subscribes anew. An old subscription at the same place is ended, so that
+    /// they do not heap up there.
+    fn begin(&mut self, now: Duration, wanted: &LanUrl) {
+        let state = State::Due { url: wanted.clone(), at: self.allowance.next(now) };
+        if let State::Active { url, sid, .. } = std::mem::replace(&mut self.state, state) {
+            self.old = (url == *wanted).then_some((url, sid));
+        }
+        self.refusals = 0;
+        self.overdue = None;
+    }
+
+    fn keep(&mut self, now: Duration, url: LanUrl, granted: Granted) {
+        let half = granted.lasts.checked_div(2).unwrap_or(granted.lasts);
+        self.state = State::Active { url, sid: granted.sid, renew_at: now.saturating_add(half) };
+    }
+
+    fn look_for_a_missed_change(&mut self, now: Duration, ipv4: Option<Ipv4Addr>) {
+        let changed = ipv4.is_some() && self.last.is_some() && ipv4 != self.last;
+        let active = matches!(self.state, State::Active { .. });
+        if changed && active && !self.heard && self.overdue.is_none() {
+            self.overdue = Some((now.saturating_add(LATE_EVENT), Notice::Missed));
+        }
+    }
+
+    fn trouble(&mut self, notice: Notice) {
+        if !std::mem::replace(&mut self.in_trouble, true) {
+            self.notices.push(notice);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(path: &str) -> LanUrl {
+        LanUrl::parse(&format!("http://192.168.1.1:5000/{path}")).unwrap()
+    }
+
+    fn seen(address: u8) -> Seen {
+        Seen { reached: true, events: Some(url("evt")), ipv4: Some([1, 1, 1, address].into()) }
+    }
+
+    fn unreached() -> Seen {
+        Seen { reached: false, events: None, ipv4: None }
+    }
+
+    #[test]
+    fn a_look_that_found_the_same_is_told_again_only_when_something_stirred() {
+        let mut told = Told::default();
+        assert!(told.is_new(&seen(1), false));
+        assert!(!told.is_new(&seen(1), false));
+        assert!(told.is_new(&seen(1), true));
+        assert!(told.is_new(&unreached(), false));
+        assert!(told.is_new(&seen(1), false), "the gateway was away in between");
+        assert!(told.is_new(&seen(2), false) && !told.is_new(&seen(2), false));
+    }
+
+    fn granted(name: &str, seconds: u64) -> Granted {
+        Granted { sid: Sid::parse(name).unwrap(), lasts: Duration::from_secs(seconds) }
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn renew(name: &str) -> Step {
+        Step::Renew(url("evt"), Sid::parse(name).unwrap())
+    }
+
+    fn subscribe() -> Step {
+        Step::Subscribe(url("evt"))
+    }
+
+    /// Subscribed at 0, with its first event.
+    fn active() -> Subscription {
+        let mut subscription = Subscription::default();
+        subscription.seen(at(0), &seen(1));
+        assert_eq!(subscription.step(at(0)), Some(subscribe()));
+        assert!(!subscription.answered(at(0), Ok(granted("a", 1800))));
+        subscription.event_came();
+        subscription.seen(at(0), &seen(1));
+        assert_eq!((subscription.step(at(0)), subscription.notice()), (None, None));
+        subscription
+    }
+
+    #[test]
+    fn it_renews_at_half_time() {
+        let mut subscription = active();
+        assert_eq!(subscription.deadline(), Some(at(900)));
+        assert_eq!(subscription.step(at(899)), None);
+        assert_eq!(subscription.step(at(900)), Some(renew("a")));
+        assert!(!subscription.answered(at(900), Ok(granted("b", 120))));
+        assert_eq!(subscription.deadline(), Some(at(960)));
+        assert_eq!(subscription.step(at(960)), Some(renew("b")));
+    }
+
+    #[test]
+    fn a_forgotten_subscription_is_made_anew_and_the_gateway_looked_at() {
+        let mut subscription = active();
+        assert_eq!(subscription.step(at(900)), Some(renew("a")));
+        assert!(subscription.answered(at(900), Err(Failure::Refused(Refusal::Precondition))));
+        assert_eq!(subscription.step(at(900)), Some(subscribe()));
+        assert!(!subscription.answered(at(900), Ok(granted("b", 1800))));
+        assert_eq!(subscription.notice(), None);
+    }
+
+    #[test]
+    fn after_a_failed_look_it_subscribes_anew() {
+        let mut subscription = active();
+        subscription.seen(at(5), &unreached());
+        assert_eq!(subscription.step(at(6)), None, "nobody there to ask");
+        subscription.seen(at(7), &seen(1));
+        assert_eq!(subscription.deadline(), Some(Duration::ZERO));
+        let old = Step::Unsubscribe(url("evt"), Sid::parse("a").unwrap());
+        assert_eq!(subscription.step(at(7)), Some(old));
+        assert_eq!(subscription.step(at(7)), Some(subscribe()));
+    }
+
+    #[test]
+    fn after_a_restart_it_asks_whether_it_is_known_still() {
+        let mut subscription = active();
+        subscription.gateway_restarted(at(5));
+        assert_eq!(subscription.step(at(5)), Some(renew("a")));
+        let forgotten = Err(Failure::Refused(Refusal::Precondition));
+        assert!(subscription.answered(at(5), forgotten));
+        assert_eq!(subscription.step(at(5)), Some(subscribe()));
+        subscription.answered(at(5), Err(Failure::Refused(Refusal::Status(503))));
+        assert_eq!(subscription.deadline(), Some(at(65)));
+        subscription.gateway_restarted(at(6));
+        assert_eq!(subscription.step(at(6)), Some(subscribe()));
+    }
+
+    #[test]
+    fn another_gateway_is_subscribed_at_and_the_old_one_left_alone() {
+        let mut subscription = active();
+        let other = Seen { events: Some(url("other")), ..seen(1) };
+        subscription.seen(at(5), &other);
+        assert_eq!(subscription.step(at(5)), Some(Step::Subscribe(url("other"))));
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_and_retried_ever_less() {
+        let mut subscription = Subscription::default();
+        let (mut now, mut waits) = (at(0), Vec::new());
+        subscription.seen(now, &seen(1));
+        for _ in 0..8 {
+            assert_eq!(subscription.step(now), Some(subscribe()));
+            subscription.answered(now, Err(Failure::Refused(Refusal::Status(503))));
+            let next = subscription.deadline().unwrap();
+            waits.push((next - now).as_secs());
+            now = next;
+            subscription.seen(now, &seen(1));
+        }
+        assert_eq!(waits, [60, 120, 240, 480, 960, 1800, 1800, 1800]);
+        assert!(matches!(subscription.notice(), Some(Notice::None(_))));
+        assert_eq!(subscription.notice(), None);
+    }
+
+    #[test]
+    fn a_missing_first_event_is_told_once_and_its_arrival_too() {
+        let mut subscription = Subscription::default();
+        subscription.seen(at(0), &seen(1));
+        subscription.step(at(0));
+        subscription.answered(at(0), Ok(granted("a", 1800)));
+        assert_eq!(subscription.deadline(), Some(at(10)));
+        assert_eq!((subscription.step(at(9)), subscription.notice()), (None, None));
+        assert_eq!(subscription.step(at(10)), None);
+        assert_eq!((subscription.notice(), subscription.notice()), (Some(Notice::Silent), None));
+        subscription.seen(at(20), &seen(2));
+        subscription.step(at(30));
+        assert_eq!(subscription.notice(), None, "said already");
+        subscription.event_came();
+        assert_eq!(subscription.notice(), Some(Notice::Arriving));
+    }
+
+    #[test]
+    fn a_first_event_before_the_answer_counts() {
+        let mut subscription = Subscription::default();
+        subscription.seen(at(0), &seen(1));
+        subscription.step(at(0));
+        subscription.event_came();
+        subscription.answered(at(0), Ok(granted("a", 1800)));
+        assert_eq!(subscription.deadline(), Some(at(900)));
+    }
+
+    #[test]
+    fn a_change_without_an_event_is_told_unless_the_event_is_only_late() {
+        for late in [false, true] {
+            let mut subscription = active();
+            subscription.seen(at(300), &seen(2));
+            if late {
+                subscription.event_came();
+            }
+            subscription.step(at(302));
+            assert_eq!(subscription.notice(), (!late).then_some(Notice::Missed));
+        }
+        let mut subscription = active();
+        subscription.event_came();
+        subscription.seen(at(300), &seen(2));
+        subscription.step(at(400));
+        assert_eq!(subscription.notice(), None, "the event came first");
+    }
+
+    #[test]
+    fn a_gateway_without_events_is_told_once() {
+        let mut subscription = Subscription::default();
+        for second in 0..5 {
+            subscription.seen(at(second), &Seen { events: None, ..seen(1) });
+            assert_eq!((subscription.step(at(second)), subscription.deadline()), (None, None));
+        }
+        assert!(matches!(subscription.notice(), Some(Notice::None(_))));
+        assert_eq!(subscription.notice(), None);
+    }
+
+    #[test]
+    fn whoever_feigns_restarts_gains_few_subscriptions() {
+        let (mut subscription, mut count) = (active(), 0);
+        for second in 1..3600 {
+            subscription.gateway_restarted(at(second));
+            subscription.seen(at(second), &unreached());
+            subscription.seen(at(second), &seen(1));
+            while let Some(step) = subscription.step(at(second)) {
+                if let Step::Subscribe(_) = step {
+                    count += 1;
+                    subscription.answered(at(second), Ok(granted("a", 1800)));
+                    subscription.event_came();
+                }
+            }
+        }
+        assert!((5..=65).contains(&count), "{count}");
+        assert!(subscription.notices.len() <= 1);
+    }
+}

@@ -1,3 +1,0 @@
-//! Asking the Linux kernel for its interfaces and addresses (rtnetlink).
-
-pub mod message;

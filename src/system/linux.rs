@@ -1,0 +1,202 @@
+//! Linux: routes from /proc, addresses from the kernel over netlink.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{Shutdown, bind, ipproto, recvfrom, sendto, shutdown, socket_with};
+
+use super::{DefaultRoute, InterfaceAddress, Way, routes};
+use crate::system::netlink;
+use crate::system::netlink::{Address, Dump, Link, Message};
+use crate::table::Table;
+
+/// How much of a routing table is read: a router with the whole internet in
+/// its table still lists its default routes of IPv4 first.
+const MAX_TABLE: u64 = 1024 * 1024;
+
+/// How long one dump may take; the kernel answers within microseconds.
+const TIME: Duration = Duration::from_secs(1);
+
+/// The most messages read in one dump.
+const MAX_MESSAGES: usize = 4096;
+
+/// The kernel writes dumps in pieces of at most this size.
+const BUFFER: usize = 32 * 1024;
+
+/// Room for a message about a change; a longer one counts as a change. It is small
+/// because it is kept for as long as the program runs.
+const CHANGE: usize = 2048;
+
+/// How often a dump that changed under way is asked for again.
+const TRIES: u32 = 3;
+
+// By way of `self`: a sandbox may hide all of /proc but processes (systemd's
+// `ProcSubset=pid`), and the link /proc/net with it.
+pub(super) fn default_route() -> Option<DefaultRoute> {
+    routes::ipv4_default(&read("/proc/self/net/route")?)
+}
+
+pub(super) fn default_interface_v6() -> Option<String> {
+    routes::ipv6_default_interface(&read("/proc/self/net/ipv6_route")?)
+}
+
+fn read(path: &str) -> Option<String> {
+    // Room for an ordinary table: one read takes it, and one sees its end.
+    let mut text = String::with_capacity(4096);
+    File::open(path).ok()?.take(MAX_TABLE).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
+    let socket = open()?;
+    let mut buffer = vec![0; BUFFER];
+    let links: Table<u32, Link> = dump(&socket, Dump::Links, &mut buffer)?
+        .into_iter()
+        .filter_map(|message| match message {
+            Message::Link(link) => Some((link.index, link)),
+            _ => None,
+        })
+        .collect();
+    let addresses = dump(&socket, Dump::Addresses, &mut buffer)?;
+    Ok(addresses
+        .into_iter()
+        .filter_map(|message| match message {
+            // An interface that appeared in between is there at the next look.
+            Message::Address(address) => Some(with_link(links.get(&address.index)?, &address)),
+            _ => None,
+        })
+        .collect())
+}
+
+fn with_link(link: &Link, address: &Address) -> InterfaceAddress {
+    InterfaceAddress {
+        interface: link.name.clone(),
+        index: link.index,
+        address: address.address,
+        prefix_length: address.prefix_length,
+        temporary: address.temporary,
+        tentative: address.tentative,
+        deprecated: address.deprecated,
+        valid: address.valid,
+        preferred: address.preferred,
+        up: link.up,
+        loopback: link.loopback,
+        multicast: link.multicast,
+    }
+}
+
+fn open() -> io::Result<OwnedFd> {
+    // No protocol: NETLINK_ROUTE is 0.
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(TIME))?;
+    Ok(socket)
+}
+
+/// A whole dump; asked for again when it changed under way.
+fn dump(socket: &OwnedFd, what: Dump, buffer: &mut [u8]) -> io::Result<Vec<Message>> {
+    let mut messages = Vec::new();
+    for attempt in 1..=TRIES {
+        // Each dump of this socket has a number of its own.
+        let sequence = attempt.saturating_add(if what == Dump::Links { 0 } else { TRIES });
+        messages = dump_once(socket, what, sequence, buffer)?;
+        if !messages.contains(&Message::Interrupted) {
+            break;
+        }
+    }
+    Ok(messages)
+}
+
+fn dump_once(socket: &OwnedFd, what: Dump, sequence: u32, buffer: &mut [u8]) -> io::Result<Vec<Message>> {
+    let kernel = SocketAddrNetlink::new(0, 0);
+    sendto(socket, &netlink::request(what, sequence), SendFlags::empty(), &kernel)?;
+    let started = Instant::now();
+    let mut messages = Vec::new();
+    while started.elapsed() < TIME && messages.len() < MAX_MESSAGES {
+        let (_, length, sender) = recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
+        // Other processes may write to this socket too.
+        if sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok()) != Some(kernel) {
+            continue;
+        }
+        for message in netlink::parse(buffer.get(..length).unwrap_or_default(), sequence) {
+            match message {
+                Message::Done => return Ok(messages),
+                Message::Error(number) => return Err(refused(number)),
+                other => messages.push(other),
+            }
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Netlink counts errors downwards from 0.
+fn refused(number: i32) -> io::Error {
+    io::Error::from_raw_os_error(number.saturating_neg())
+}
+
+/// A netlink socket in the groups of what we want to know.
+#[derive(Debug)]
+pub(super) struct Changes(OwnedFd);
+
+impl Changes {
+    pub(super) fn listen() -> io::Result<Self> {
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        bind(&socket, &SocketAddrNetlink::new(0, netlink::CHANGES))?;
+        Ok(Self(socket))
+    }
+
+    pub(super) fn wait(&mut self) -> io::Result<()> {
+        let mut flags = RecvFlags::empty();
+        let mut found = false;
+        let mut buffer = [0; CHANGE];
+        loop {
+            match recvfrom(&self.0, buffer.as_mut_slice(), flags) {
+                Ok((_, length, sender)) => {
+                    let kernel = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
+                    // Only the kernel has the number 0.
+                    let from_kernel = kernel.is_some_and(|kernel| kernel.pid() == 0);
+                    let datagram = buffer.get(..length).unwrap_or_default();
+                    let cut = length >= CHANGE;
+                    found |= from_kernel && (cut || netlink::tells_a_change(datagram));
+                }
+                // Nothing more at the moment.
+                Err(Errno::AGAIN) if found => return Ok(()),
+                Err(Errno::AGAIN) => flags = RecvFlags::empty(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if found {
+                flags = RecvFlags::DONTWAIT;
+            }
+        }
+    }
+}
+
+/// Bound to the group, so that what is sent to this host alone stays with the
+/// program that serves this port here.
+pub(super) fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
+    let socket =
+        socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(ipproto::UDP))?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &group)?;
+    Ok(socket.into())
+}
+
+pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    Ok(sockopt::set_ip_add_source_membership(socket, &group, &way.local, &way.sender)?)
+}
+
+pub(super) fn leave(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+    Ok(sockopt::set_ip_drop_source_membership(socket, &group, &way.local, &way.sender)?)
+}
+
+pub(super) fn unblock(listener: &TcpListener) {
+    // It fails only on a socket that nobody waits for.
+    let _ = shutdown(listener, Shutdown::Both);
+}
