@@ -106,7 +106,7 @@ impl<T: Copy> Finding<T> {
     }
 }
 
-/// What one look at a source found.
+/// What one poll of a source found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Observation {
     /// The external IPv4 address.

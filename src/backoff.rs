@@ -21,18 +21,18 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// silence us for good.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
 
-/// Looks at a source that fails: soon at first, since a reconnect takes seconds.
-const LOOK_AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// Polls of a source that fails: soon at first, since a reconnect takes seconds.
+const RETRY_POLL: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// How often a failing source is looked at for the first [`EAGER_LOOKS`] times:
+/// How often a failing source is polled for the first [`EAGER_POLLS`] times:
 /// a gateway that reboots is seen within this time of being up.
-const LOOK_EAGERLY: Duration = Duration::from_secs(5);
+const EAGER_POLL: Duration = Duration::from_secs(5);
 
-/// About ten minutes of eager looks; longer outages do not end by themselves.
-const EAGER_LOOKS: u32 = 120;
+/// About ten minutes of eager polls; longer outages do not end by themselves.
+const EAGER_POLLS: u32 = 120;
 
-/// How often a source is looked at that has been failing for long.
-const LOOK_PATIENTLY: Duration = Duration::from_secs(30);
+/// How often a source is polled that has been failing for long.
+const PATIENT_POLL: Duration = Duration::from_secs(30);
 
 /// A small generator for jitter (SplitMix64). The core takes its seed from
 /// outside, so a run can be repeated.
@@ -92,9 +92,9 @@ impl Backoff {
     }
 }
 
-/// Looks after a hint that found nothing: right after a reconnect the address is
+/// Polls after a hint that found nothing: right after a reconnect the address is
 /// often not there yet, but within a second it is.
-const LOOK_EARLY: [Duration; 4] = [
+const EARLY_POLL: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(200),
     Duration::from_millis(400),
@@ -115,16 +115,16 @@ impl Allowance {
     /// (or a liar who makes it flap) must not get the user banned.
     pub const ATTEMPTS: Self = Self::new(30, Duration::from_secs(120));
 
-    /// Looks that somebody else asked for: a flood of forged announcements must
+    /// Polls that somebody else asked for: a flood of forged announcements must
     /// not become a flood of questions to the gateway.
     pub const HINTS: Self = Self::new(3, Duration::from_secs(2));
 
-    /// Looks at this host's own addresses because the kernel says that they change.
+    /// Polls of this host's own addresses because the kernel says that they change.
     /// They cost no packet, and one new prefix brings half a dozen notices before
     /// its address may be used; but router advertisements can be forged, too.
     pub const NOTICES: Self = Self::new(10, Duration::from_millis(500));
 
-    /// Subscriptions at one gateway: whoever makes it look restarted must not
+    /// Subscriptions at one gateway: whoever makes it poll restarted must not
     /// make us subscribe without end.
     pub const SUBSCRIPTIONS: Self = Self::new(5, Duration::from_secs(60));
 
@@ -151,20 +151,20 @@ impl Allowance {
     }
 }
 
-/// How long to wait before a source is looked at again that has failed `misses`
+/// How long to wait before a source is polled again that has failed `misses`
 /// times in a row; never longer than the interval.
 #[must_use]
-pub fn look_again(misses: u32, interval: Duration) -> Duration {
+pub fn retry_poll(misses: u32, interval: Duration) -> Duration {
     let index = usize::try_from(misses.saturating_sub(1)).unwrap_or(usize::MAX);
-    let calm = if misses > EAGER_LOOKS { LOOK_PATIENTLY } else { LOOK_EAGERLY };
-    LOOK_AGAIN.get(index).copied().unwrap_or(calm).min(interval)
+    let calm = if misses > EAGER_POLLS { PATIENT_POLL } else { EAGER_POLL };
+    RETRY_POLL.get(index).copied().unwrap_or(calm).min(interval)
 }
 
-/// How long to wait before a source is looked at again that knew nothing after a
-/// hint, `step` looks after it; `None`: from now on like any other failure.
+/// How long to wait before a source is polled again that knew nothing after a
+/// hint, `step` polls after it; `None`: from now on like any other failure.
 #[must_use]
-pub fn look_early(step: usize) -> Option<Duration> {
-    LOOK_EARLY.get(step).copied()
+pub fn early_poll(step: usize) -> Option<Duration> {
+    EARLY_POLL.get(step).copied()
 }
 
 #[cfg(test)]
@@ -244,12 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn looks_repeat_within_seconds_and_never_slower_than_the_interval() {
+    fn polls_repeat_within_seconds_and_never_slower_than_the_interval() {
         let interval = Duration::from_secs(300);
         let waits: Vec<u64> =
-            [1, 2, 3, 4, 5, 120, 121].iter().map(|m| look_again(*m, interval).as_secs()).collect();
+            [1, 2, 3, 4, 5, 120, 121].iter().map(|m| retry_poll(*m, interval).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 5, 5, 5, 30]);
-        assert_eq!(look_again(9, Duration::from_secs(1)), Duration::from_secs(1));
+        assert_eq!(retry_poll(9, Duration::from_secs(1)), Duration::from_secs(1));
     }
 
     #[test]

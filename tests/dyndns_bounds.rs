@@ -38,7 +38,7 @@ struct Update {
 /// A provider and a network that do what the dice say.
 struct World {
     random: Random,
-    /// The address changes at every look.
+    /// The address changes at every poll.
     flaps: bool,
     /// What the provider may answer; the last ones only if `blocks`.
     blocks: bool,
@@ -140,7 +140,7 @@ fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Conf
         engine.handle(Now { elapsed, unix: None }, event);
         while let Some(action) = engine.action() {
             match action {
-                Action::Look { source, .. } => {
+                Action::Poll { source, .. } => {
                     let observation = world.observe();
                     waiting.push((elapsed, Event::Observed { source, observation, gateway: None }));
                 }

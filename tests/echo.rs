@@ -40,8 +40,8 @@ impl Service {
         Echo::new(&format!("http://127.0.0.1:{}{path}", self.port), families, &Tls::default())
     }
 
-    fn look(&self, path: &str) -> Observation {
-        self.echo(path, IPV4).look()
+    fn poll(&self, path: &str) -> Observation {
+        self.echo(path, IPV4).poll()
     }
 }
 
@@ -98,13 +98,13 @@ fn why<T: Debug>(finding: Finding<T>) -> String {
 #[test]
 fn an_address_is_believed() {
     let service = telling("8.8.4.4\n");
-    let seen = service.look("/");
+    let seen = service.poll("/");
     assert_eq!(seen.ipv4, Finding::Known(ADDRESS));
     assert_eq!(why(seen.ipv6), "not asked");
     assert_eq!(service.asked(), 1, "once for each wanted family");
     let trace = telling("fl=1\nh=x\nip=8.8.4.4\nwarp=off\n");
-    assert_eq!(trace.look("/cdn-cgi/trace").ipv4, Finding::Known(ADDRESS));
-    assert!(why(trace.look("/").ipv4).contains("is not one address"));
+    assert_eq!(trace.poll("/cdn-cgi/trace").ipv4, Finding::Known(ADDRESS));
+    assert!(why(trace.poll("/").ipv4).contains("is not one address"));
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn what_is_no_address_is_unknown() {
         ("127.0.0.1", "loopback"),
         ("0.0.0.0", "no address"),
     ] {
-        let told = why(telling(body).look("/").ipv4);
+        let told = why(telling(body).poll("/").ipv4);
         assert!(told.contains(words), "{body:?}: {told}");
     }
-    let private = telling("192.168.1.5").look("/").ipv4;
+    let private = telling("192.168.1.5").poll("/").ipv4;
     assert_eq!(private, Finding::Known([192, 168, 1, 5].into()), "the engine refuses it with its reason");
 }
 
@@ -135,7 +135,7 @@ fn other_statuses_and_redirects_are_unknown() {
         ("302 Found", "Location: http://localhost:1/\r\n", "elsewhere (status 302)"),
     ] {
         let body = if status.starts_with("204") { "" } else { "8.8.4.4" };
-        let told = why(answering("127.0.0.1:0", page(status, fields, body)).look("/").ipv4);
+        let told = why(answering("127.0.0.1:0", page(status, fields, body)).poll("/").ipv4);
         assert!(told.contains(words), "{status}: {told}");
     }
 }
@@ -147,7 +147,7 @@ fn a_huge_answer_is_not_read() {
         let _ = tcp.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while tcp.write_all(&[b' '; 8192]).is_ok() {}
     });
-    assert_eq!(why(service.look("/").ipv4), "its answer is longer than an address");
+    assert_eq!(why(service.poll("/").ipv4), "its answer is longer than an address");
 }
 
 #[test]
@@ -157,17 +157,17 @@ fn a_silent_service_ends_by_its_time() {
         let _ = tcp.read(&mut [0]);
     });
     let began = Instant::now();
-    assert!(why(service.look("/").ipv4).contains("no complete answer within"));
+    assert!(why(service.poll("/").ipv4).contains("no complete answer within"));
     assert!(began.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
-fn looks_in_quick_succession_ask_once() {
+fn polls_in_quick_succession_ask_once() {
     for service in [telling("8.8.4.4"), telling("nonsense")] {
         let mut echo = service.echo("/", IPV4);
-        let first = echo.look();
+        let first = echo.poll();
         for _ in 0..20 {
-            assert_eq!(echo.look(), first);
+            assert_eq!(echo.poll(), first);
         }
         assert_eq!(service.asked(), 1);
     }
@@ -176,7 +176,7 @@ fn looks_in_quick_succession_ask_once() {
 #[test]
 fn a_connection_has_the_family_that_is_asked_for() {
     let service = telling("8.8.4.4");
-    let seen = service.echo("/", IPV6).look();
+    let seen = service.echo("/", IPV6).poll();
     assert!(why(seen.ipv6).contains("has no address of the family"));
     assert_eq!(service.asked(), 0, "not over IPv4");
     // One name, one port, another answer for each family.
@@ -194,7 +194,7 @@ fn a_connection_has_the_family_that_is_asked_for() {
     let _six = serve(listener, answer("2a00:1450::1"));
     let _four = serve(four, answer("8.8.4.4"));
     let both = Families { ipv4: true, ipv6: true };
-    let seen = Echo::new(&format!("http://localhost:{port}/"), both, &Tls::default()).look();
+    let seen = Echo::new(&format!("http://localhost:{port}/"), both, &Tls::default()).poll();
     assert_eq!(seen.ipv4, Finding::Known(ADDRESS));
     // Not every machine's hosts file knows ::1 by this name.
     if let Finding::Known(address) = seen.ipv6 {
@@ -228,6 +228,6 @@ fn tls_is_checked() {
     });
     let url = format!("https://127.0.0.1:{}/", service.port);
     let trusting = Tls { extra_roots: Some(pem), ..Tls::default() };
-    assert_eq!(Echo::new(&url, IPV4, &trusting).look().ipv4, Finding::Known(ADDRESS));
-    assert!(why(Echo::new(&url, IPV4, &Tls::default()).look().ipv4).contains("unknown issuer"));
+    assert_eq!(Echo::new(&url, IPV4, &trusting).poll().ipv4, Finding::Known(ADDRESS));
+    assert!(why(Echo::new(&url, IPV4, &Tls::default()).poll().ipv4).contains("unknown issuer"));
 }

@@ -60,14 +60,14 @@ impl World {
         let keeper = Keeper::start(Clock::new(speed), on_event, say);
         let url = LanUrl::new(address.into(), port, "/evt").unwrap();
         let world = Self { address, url, keeper, requests, hints, notices };
-        world.look();
+        world.poll();
         world
     }
 
-    /// A look reaches the gateway.
-    fn look(&self) {
+    /// A poll reaches the gateway.
+    fn poll(&self) {
         let ipv4 = Some(Ipv4Addr::new(1, 1, 1, 1));
-        self.keeper.looked(Seen { reached: true, events: Some(self.url.clone()), ipv4 });
+        self.keeper.polled(Seen { reached: true, events: Some(self.url.clone()), ipv4 });
     }
 
     /// The next request.
@@ -244,7 +244,7 @@ fn after_a_restart_it_subscribes_anew() {
     let world = World::new(7, 1);
     world.grant(GRANTED);
     world.keeper.gateway_restarted();
-    world.look();
+    world.poll();
     let (renewal, mut stream) = world.asked();
     assert!(renewal.contains("\r\nSID: uuid:1\r\n"), "{renewal}");
     stream.write_all(b"HTTP/1.1 412 Precondition Failed\r\n\r\n").unwrap();

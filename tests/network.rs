@@ -154,19 +154,19 @@ fn flags(all: &[InterfaceAddress]) {
 
 fn choices() {
     let mut default = Interface::new(None, Addresses::default());
-    let mut look = || default.look();
-    let first = look();
+    let mut poll = || default.poll();
+    let first = poll();
     assert_eq!(first.ipv4, Finding::Known(Ipv4Addr::new(192, 168, 77, 2)));
     assert_eq!(first.ipv6, ipv6("2001:db8:7::1"));
     assert_eq!(first.ipv6_prefix.known().unwrap().to_string(), "2001:db8:7::/64");
     change("addr del 2001:db8:7::1/64 dev v0");
-    assert_eq!(look().ipv6, ipv6("2001:db8:7::4"));
+    assert_eq!(poll().ipv6, ipv6("2001:db8:7::4"));
     change("addr add 2001:db8:7::6/64 dev v0 nodad");
-    assert_eq!(look().ipv6, ipv6("2001:db8:7::4"), "the choice stays");
+    assert_eq!(poll().ipv6, ipv6("2001:db8:7::4"), "the choice stays");
     change("addr change 2001:db8:7::4/64 dev v0 valid_lft 900 preferred_lft 0");
-    assert_eq!(look().ipv6, ipv6("2001:db8:7::6"));
+    assert_eq!(poll().ipv6, ipv6("2001:db8:7::6"));
     let mut missing = Interface::new(Some("ppp0".to_owned()), Addresses::default());
-    assert!(matches!(missing.look().ipv4, Finding::Unknown(_)));
+    assert!(matches!(missing.poll().ipv4, Finding::Unknown(_)));
 }
 
 /// A router in a namespace of its own, with a cable to the client.

@@ -83,7 +83,7 @@ fn a_mapping_tells_the_address_and_is_removed_at_once() {
     assert_eq!(map[8..24], Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets());
     assert!(external_address(gateway, within(5000)).is_ok());
     let next = requests.try_iter().find(|request| lifetime(request) > 0).unwrap();
-    assert_ne!(next[24..36], map[24..36], "every look has a nonce of its own");
+    assert_ne!(next[24..36], map[24..36], "every poll has a nonce of its own");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_gateway_that_speaks_natpmp_only_is_asked_in_that() {
         let address = ExternalAddress { result: ResultCode::Success, epoch: 9, address: ADDRESS };
         vec![if request == REQUEST { address.to_bytes() } else { vec![0, 0x81, 0, 1, 0, 0, 0, 9] }]
     });
-    let seen = Pcp::new(Some(IpAddr::from(gateway))).look(within(5000));
+    let seen = Pcp::new(Some(IpAddr::from(gateway))).poll(within(5000));
     assert_eq!(seen.ipv4, Finding::Known(ADDRESS));
     assert_eq!(asked(&requests).len(), 2);
 }
@@ -161,7 +161,7 @@ fn a_gateway_that_refuses_is_left_in_peace_for_a_while() {
     let (gateway, requests) = gateway(10, |request| vec![answer(request, 8)]);
     let mut pcp = Pcp::new(Some(IpAddr::from(gateway)));
     for _ in 0..5 {
-        let seen = pcp.look(within(5000));
+        let seen = pcp.poll(within(5000));
         assert!(matches!(seen.ipv4, Finding::Unknown(why) if why.contains("no room")));
     }
     assert_eq!(asked(&requests).len(), 1);

@@ -96,9 +96,9 @@ fn answer(request: &str, delegated: &Delegated) -> String {
     )
 }
 
-fn look(source: &mut Upnp) -> Observation {
+fn poll(source: &mut Upnp) -> Observation {
     let deadline = Instant::now().checked_add(Duration::from_secs(5)).unwrap();
-    source.look(false, deadline, &|| false).observation
+    source.poll(false, deadline, &|| false).observation
 }
 
 #[test]
@@ -111,13 +111,13 @@ fn a_prefix_is_known_only_while_it_is_valid() {
         Finding::Absent(why) => format!("none: {why}"),
         Finding::Unknown(why) => format!("unknown: {why}"),
     };
-    assert_eq!(known(&look(&mut source)), "2a00:1:2:300::/56");
+    assert_eq!(known(&poll(&mut source)), "2a00:1:2:300::/56");
     for (valid, preferred) in [(0, 0), (0, 3600), (7200, 0)] {
         *delegated.lock().unwrap() = Delegated { prefix: "2a00:1:2:300::", valid, preferred };
-        let seen = look(&mut source);
+        let seen = poll(&mut source);
         assert!(known(&seen).ends_with("is no longer valid"), "{valid} {preferred}: {}", known(&seen));
         assert!(matches!(seen.ipv6, Finding::Unknown(_)), "{valid} {preferred}");
     }
     *delegated.lock().unwrap() = Delegated { prefix: "2a00:9:9:900::", valid: 7200, preferred: 3600 };
-    assert_eq!(known(&look(&mut source)), "2a00:9:9:900::/56");
+    assert_eq!(known(&poll(&mut source)), "2a00:9:9:900::/56");
 }

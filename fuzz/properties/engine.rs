@@ -24,15 +24,15 @@ struct World {
     now: Now,
     /// What each source said last, while it stands.
     vouched: [Option<Ipv4Addr>; 2],
-    looking: BTreeSet<usize>,
+    polling: BTreeSet<usize>,
     jobs: Vec<(usize, Vec<Task>)>,
     saved: String,
     blocked: BTreeSet<usize>,
     not_before: [Duration; TARGETS],
     attempts: [Vec<Duration>; TARGETS],
-    /// When each source was looked at because of a hint.
+    /// When each source was polled because of a hint.
     hinted: [Vec<Duration>; 2],
-    /// Sources with a hint that no look has followed yet.
+    /// Sources with a hint that no poll has followed yet.
     hints: BTreeSet<usize>,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn engine(data: &[u8]) {
         config,
         now: Now { elapsed: Duration::ZERO, unix: Some(1_790_000_000) },
         vouched: [None; 2],
-        looking: BTreeSet::new(),
+        polling: BTreeSet::new(),
         jobs: Vec::new(),
         saved: State::default().write(),
         blocked: BTreeSet::new(),
@@ -101,9 +101,9 @@ impl World {
         }
     }
 
-    /// The oldest look ends.
+    /// The oldest poll ends.
     fn observe(&mut self, argument: u8) {
-        let Some(source) = self.looking.pop_first() else { return };
+        let Some(source) = self.polling.pop_first() else { return };
         let finding = match argument % 8 {
             0..4 => Finding::Known(Ipv4Addr::new(11, 22, 33, argument % 4)),
             4 => Finding::Known(Ipv4Addr::new(100, 64, 0, 1)),
@@ -172,7 +172,7 @@ impl World {
         self.engine = Engine::new(&self.config, state, 1);
         self.now.elapsed = Duration::ZERO;
         self.vouched = [None; 2];
-        self.looking.clear();
+        self.polling.clear();
         self.jobs.clear();
         self.not_before = [Duration::ZERO; TARGETS];
         self.attempts = Default::default();
@@ -185,8 +185,8 @@ impl World {
         self.engine.handle(self.now, event);
         while let Some(action) = self.engine.action() {
             match action {
-                Action::Look { source, hinted } => {
-                    assert!(self.looking.insert(source), "two looks at once");
+                Action::Poll { source, hinted } => {
+                    assert!(self.polling.insert(source), "two polls at once");
                     self.hints.remove(&source);
                     self.hinted[source].extend(hinted.then_some(self.now.elapsed));
                 }
@@ -200,7 +200,7 @@ impl World {
         assert!(deadline > self.now.elapsed, "a deadline in the past is a busy loop");
         assert!(deadline <= self.now.elapsed + INTERVAL, "a poll is never forgotten");
         // The first source is one that somebody always needs.
-        let waits = self.hints.contains(&0) && !self.looking.contains(&0);
+        let waits = self.hints.contains(&0) && !self.polling.contains(&0);
         assert!(!waits || deadline <= self.now.elapsed + Duration::from_secs(2), "a hint is never lost");
     }
 
@@ -218,14 +218,14 @@ impl World {
         self.jobs.push((group, tasks));
     }
 
-    /// Never more than the burst and the steady rate allow: looks because of hints
+    /// Never more than the burst and the steady rate allow: polls because of hints
     /// in any minute, attempts in any hour.
     fn check_rates(&self) {
         for (hinted, limit) in self.hinted.iter().zip([3 + 30, 10 + 120]) {
             for (index, start) in hinted.iter().enumerate() {
                 let end = *start + Duration::from_secs(60);
                 let within = hinted.iter().skip(index).take_while(|at| **at < end).count();
-                assert!(within <= limit, "{within} looks because of hints in a minute");
+                assert!(within <= limit, "{within} polls because of hints in a minute");
             }
         }
 

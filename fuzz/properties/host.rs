@@ -76,7 +76,7 @@ const POOL: [&str; 16] = [
 ];
 
 /// What is chosen may be published now and still tomorrow; the order of the
-/// list, and looking again, change nothing.
+/// list, and polling again, change nothing.
 pub(super) fn interface(data: &[u8]) {
     let [which, old_v4, old_v6, script @ ..] = data else { return };
     let entries: Vec<InterfaceAddress> = script.chunks_exact(6).map(entry).collect();

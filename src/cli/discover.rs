@@ -1,6 +1,6 @@
 //! `discover`: which gateways are there, and what do they say?
 //!
-//! Looks at everybody who answers, not only at the default gateway, and asks
+//! Asks everybody who answers, not only at the default gateway, and asks
 //! every connection of each: for the person who wants to know why the daemon
 //! finds what it finds. Writes a table or JSON; changes nothing.
 

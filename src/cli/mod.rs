@@ -17,7 +17,7 @@ use crate::config::{Gateway, read_gateway};
 pub enum Command {
     /// Run until killed.
     Run(Work),
-    /// Look, bring every target up to date, exit.
+    /// Poll, bring every target up to date, exit.
     Once(Work),
     /// Validate, print the effective configuration.
     Check {
@@ -129,7 +129,7 @@ Usage:
   ddns-update-daemon [OPTIONS] CONFIG.toml
       Run until killed.
   ddns-update-daemon --once [OPTIONS] CONFIG.toml
-      Look, bring every target up to date, exit.
+      Poll, bring every target up to date, exit.
   ddns-update-daemon --check CONFIG.toml
       Validate the configuration; print it with all defaults, secrets hidden.
   ddns-update-daemon discover [--json] [GATEWAY]
@@ -140,9 +140,9 @@ Usage:
   ddns-update-daemon --help | --version
 
 Options:
-  -v, --verbose             log every look and answer
+  -v, --verbose             log every poll and answer
   -q, --quiet               log problems only
-      --dry-run             look and decide as usual, print what would be sent
+      --dry-run             poll and decide as usual, print what would be sent
                             with secrets hidden, but send and store nothing
       --log-format FORMAT   text (default) or json
       --json                discover: JSON instead of a table

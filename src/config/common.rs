@@ -86,7 +86,7 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// For targets that cannot be looked at without being sent.
+    /// For targets that cannot be polled without being sent.
     pub(super) fn refuse_verify(section: &mut Section<'a>) {
         if section.has("verify")
             && let Some(value) = section.take("verify")

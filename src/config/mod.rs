@@ -68,7 +68,7 @@ use crate::secret::Secret;
 /// A whole configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
-    /// Time between two looks; at least a second.
+    /// Time between two polls; at least a second.
     pub interval: Duration,
     /// Whether announcements of gateways and the kernel are listened for.
     pub events: bool,

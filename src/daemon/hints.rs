@@ -1,10 +1,10 @@
 //! Listening for changes: events and announcements of the gateway, notices of
 //! the kernel.
 //!
-//! Whatever comes in is a hint to look and nothing more. Each channel is a thread
+//! Whatever comes in is a hint to poll and nothing more. Each channel is a thread
 //! blocked in one read; what comes from somebody else than the gateway of a source
 //! is dropped unread. However much comes, one hint for each source is under way
-//! at a time: the next is passed on only after a look has begun. A channel that
+//! at a time: the next is passed on only after a poll has begun. A channel that
 //! cannot be opened is done without, since polling goes on underneath.
 
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::engine::{Level, Report};
 use crate::gena::subscriber::{Clock, Keeper};
 use crate::gena::subscription::{Notice, Seen};
 use crate::natpmp::message as natpmp;
-use crate::sources::{Look, Looker};
+use crate::sources::{Poll, Poller};
 use crate::ssdp::message::{self as ssdp, Notify};
 use crate::ssdp::presence::Presence;
 use crate::system;
@@ -85,8 +85,8 @@ impl Channels {
         Self { hints, keepers, groups }
     }
 
-    /// A look begins: what is said about the source from now on is news again.
-    pub fn look_begins(&self, source: usize) {
+    /// A poll begins: what is said about the source from now on is news again.
+    pub fn poll_begins(&self, source: usize) {
         if let Some(place) = self.hints.sources.get(source) {
             place.hinted.store(false, Ordering::Relaxed);
         }
@@ -98,18 +98,18 @@ impl Channels {
         self.hints.sources.get(source).is_some_and(|place| place.hinted.load(Ordering::Relaxed))
     }
 
-    /// A look has ended: from now on its gateway is listened to.
-    pub fn look_ended(&self, source: usize, looker: &Looker, look: &Look) {
+    /// A poll has ended: from now on its gateway is listened to.
+    pub fn poll_ended(&self, source: usize, poller: &Poller, poll: &Poll) {
         let Some(place) = self.hints.sources.get(source) else { return };
-        let gateway = looker.gateway();
+        let gateway = poller.gateway();
         *place.gateway.lock().unwrap_or_else(PoisonError::into_inner) = gateway;
-        let reached = look.observation.ipv4.known().is_some() || look.gateway.is_some();
+        let reached = poll.observation.ipv4.known().is_some() || poll.gateway.is_some();
         if !reached || !place.joined.load(Ordering::Relaxed) {
             self.join(gateway);
         }
         place.joined.store(reached, Ordering::Relaxed);
         if let Some(Some(keeper)) = self.keepers.get(source) {
-            keeper.looked(Seen::new(&look.observation, look.gateway.is_some(), looker.events()));
+            keeper.polled(Seen::new(&poll.observation, poll.gateway.is_some(), poller.events()));
         }
     }
 
@@ -192,7 +192,7 @@ fn noted(group: std::io::Result<Group>, what: &str, log: Log) -> Option<Group> {
     group.ok()
 }
 
-/// Whoever looks at interfaces looks again after every change; a new default
+/// Whoever polls interfaces polls again after every change; a new default
 /// route concerns those who ask gateways, too.
 fn watch_kernel(hints: &Hints, kernel: &[bool], log: Log) {
     let mut changes = match Changes::listen() {
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_one_hint_until_a_look_begins() {
+    fn a_flood_is_one_hint_until_a_poll_begins() {
         let (sender, passed) = mpsc::channel();
         let pass: Pass = Box::new(move |source, _| sender.send(source).unwrap());
         let sources = (0..2).map(|_| Place::default()).collect();
@@ -242,7 +242,7 @@ mod tests {
         channels.hints.give(9, "a test");
         assert!(channels.has_news(0) && !channels.has_news(1));
         assert_eq!(passed.try_iter().collect::<Vec<_>>(), [0]);
-        channels.look_begins(0);
+        channels.poll_begins(0);
         assert!(!channels.has_news(0));
         flood();
         channels.hints.give(1, "a test");

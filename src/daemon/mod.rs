@@ -2,8 +2,8 @@
 //! for.
 //!
 //! The main thread owns the engine, the clock and the state file. Each source
-//! has a thread that sleeps until it is asked to look, since it keeps what it
-//! knows of its gateway between looks. Each publishing job is a thread that ends
+//! has a thread that sleeps until it is asked to poll, since it keeps what it
+//! knows of its gateway between polls. Each publishing job is a thread that ends
 //! with the job. The channels of [`hints`](crate::daemon::hints) wait for announcements.
 //! All of them answer over one channel.
 
@@ -49,7 +49,7 @@ pub struct Mode {
 
 /// What a thread has to say.
 enum Message {
-    Observed { source: usize, look: sources::Look },
+    Observed { source: usize, poll: sources::Poll },
     Hint { source: usize, channel: &'static str },
     Finished { group: usize, updater: Updater, outcomes: Vec<(usize, Outcome)>, took: Duration },
 }
@@ -103,7 +103,7 @@ struct Daemon<'a> {
     store: Store,
     mode: Mode,
     log: Log,
-    looks: Vec<Sender<bool>>,
+    polls: Vec<Sender<bool>>,
     channels: Arc<Channels>,
     /// `None` while a job has it.
     updaters: Vec<Option<Updater>>,
@@ -118,7 +118,7 @@ impl<'a> Daemon<'a> {
         let (sender, messages) = channel();
         let channels = Arc::new(open_channels(config, mode, &sender, log));
         let start = |source| start_source(config, source, &state, &sender, &channels, log);
-        let looks = (0..config.sources.len()).map(start).collect();
+        let polls = (0..config.sources.len()).map(start).collect();
         let engine = Engine::new(config, state, seed());
         Self {
             config,
@@ -127,7 +127,7 @@ impl<'a> Daemon<'a> {
             store,
             mode,
             log,
-            looks,
+            polls,
             channels,
             updaters: config.groups.iter().map(|group| Some(Updater::new(group))).collect(),
             connection: Connection::new(config),
@@ -147,8 +147,8 @@ impl<'a> Daemon<'a> {
         let now = self.now();
         let wait = self.engine.deadline(now).saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {
-            Ok(Message::Observed { source, look }) => {
-                Some(Event::Observed { source, observation: look.observation, gateway: look.gateway })
+            Ok(Message::Observed { source, poll }) => {
+                Some(Event::Observed { source, observation: poll.observation, gateway: poll.gateway })
             }
             Ok(Message::Finished { group, updater, outcomes, took }) => {
                 if let Some(place) = self.updaters.get_mut(group) {
@@ -158,7 +158,7 @@ impl<'a> Daemon<'a> {
             }
             Ok(Message::Hint { source, channel }) => {
                 if let Some(source) = self.config.sources.get(source) {
-                    let text = format!("looking, because of {channel}");
+                    let text = format!("polling, because of {channel}");
                     self.log.write(&Report::new(Level::Debug, &source.to_string(), text));
                 }
                 Some(Event::Hint { source })
@@ -172,10 +172,10 @@ impl<'a> Daemon<'a> {
         self.engine.handle(self.now(), event);
         while let Some(action) = self.engine.action() {
             match action {
-                Action::Look { source, hinted } => {
-                    self.channels.look_begins(source);
+                Action::Poll { source, hinted } => {
+                    self.channels.poll_begins(source);
                     // The thread lives as long as the program.
-                    let _ = self.looks.get(source).map(|look| look.send(hinted));
+                    let _ = self.polls.get(source).map(|poll| poll.send(hinted));
                 }
                 Action::Save(text) => self.save(&text),
                 Action::Publish { group, tasks } => self.publish(group, tasks),
@@ -256,7 +256,7 @@ fn open_channels(config: &Config, mode: Mode, sender: &Sender<Message>, log: Log
     })
 }
 
-/// Starts the thread of a source; it looks whenever it is asked to.
+/// Starts the thread of a source; it polls whenever it is asked to.
 fn start_source(
     config: &Config,
     source: usize,
@@ -267,18 +267,18 @@ fn start_source(
 ) -> Sender<bool> {
     let (ask, asked) = channel();
     let (sender, channels) = (sender.clone(), Arc::clone(channels));
-    if let Some(mut looker) = sources::Looker::new(config, source, state) {
+    if let Some(mut poller) = sources::Poller::new(config, source, state) {
         let work = move || {
             while let Ok(hinted) = asked.recv() {
                 let start = Instant::now();
-                let look = looker.look(hinted, &|| channels.has_news(source));
+                let poll = poller.poll(hinted, &|| channels.has_news(source));
                 if log.wants(Level::Debug) {
-                    log.write(&debug_line(looker.label(), &look, start.elapsed()));
+                    log.write(&debug_line(poller.label(), &poll, start.elapsed()));
                 }
-                if sender.send(Message::Observed { source, look: look.clone() }).is_err() {
+                if sender.send(Message::Observed { source, poll: poll.clone() }).is_err() {
                     return;
                 }
-                channels.look_ended(source, &looker, &look);
+                channels.poll_ended(source, &poller, &poll);
             }
         };
         spawn("source", Box::new(work));
@@ -286,13 +286,13 @@ fn start_source(
     ask
 }
 
-fn debug_line(label: &str, look: &sources::Look, took: Duration) -> Report {
-    let observation = &look.observation;
+fn debug_line(label: &str, poll: &sources::Poll, took: Duration) -> Report {
+    let observation = &poll.observation;
     let mut text = format!("IPv4 {}, IPv6 {}", said(&observation.ipv4), said(&observation.ipv6));
     if let Finding::Known(prefix) = observation.ipv6_prefix {
         let _ = write!(text, ", prefix {prefix}");
     }
-    if let Some(gateway) = &look.gateway {
+    if let Some(gateway) = &poll.gateway {
         let _ = write!(text, ", from {gateway}");
     }
     Report { took: Some(took), ..Report::new(Level::Debug, label, text) }

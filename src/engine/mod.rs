@@ -3,9 +3,9 @@
 //! ```text
 //!         Tick, Hint, Observed, Finished
 //!                      |
-//!   rounds of looks -> choice of an address -> due targets -> jobs
+//!   rounds of polls -> choice of an address -> due targets -> jobs
 //!                      |
-//!            Look, Save, Publish, Report
+//!            Poll, Save, Publish, Report
 //! ```
 //!
 //! After every event the engine is drained: `action` until `None`; then nothing
@@ -19,8 +19,8 @@
 //! - a blocked target is silent until its configuration section changes
 //! - restarts with an unchanged address publish nothing
 //! - attempts at a target are bounded by its retry policy, whatever happens
-//! - looks because of hints are bounded, however many hints come, and a hint is
-//!   never lost: after it there is a look
+//! - polls because of hints are bounded, however many hints come, and a hint is
+//!   never lost: after it there is a poll
 //! - an account that wants pauses gets one update at a time, and then a pause
 
 mod account_pause;
@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::address::Observation;
-use crate::backoff::{Random, look_again, look_early};
+use crate::backoff::{Random, early_poll, retry_poll};
 use crate::config::Config;
 use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
@@ -52,7 +52,7 @@ pub const MAX_JOBS: usize = 16;
 /// of the old address and the new one as two events some 40 ms apart.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// How long quick looks after a hint rest when they were in vain: less than a
+/// How long quick polls after a hint rest when they were in vain: less than a
 /// reconnect takes, enough that forged hints gain nothing.
 const EARLY_REST: Duration = Duration::from_secs(6);
 
@@ -72,12 +72,12 @@ pub enum Event {
     /// The deadline has passed.
     Tick,
     /// Somebody says that a source may tell something new. Anyone can: it makes
-    /// us look sooner, and nothing else.
+    /// us poll sooner, and nothing else.
     Hint {
         /// Index into [`Config::sources`].
         source: usize,
     },
-    /// A look at a source has ended.
+    /// A poll of a source has ended.
     Observed {
         /// Index into [`Config::sources`].
         source: usize,
@@ -100,8 +100,8 @@ pub enum Event {
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Look at this source (index into [`Config::sources`]).
-    Look {
+    /// Poll this source (index into [`Config::sources`]).
+    Poll {
         /// The source.
         source: usize,
         /// A hint asked for it: a cheap "nothing new" will not do.
@@ -185,8 +185,8 @@ impl Engine {
     /// When [`Event::Tick`] is due, in time since the start of the program.
     #[must_use]
     pub fn deadline(&self, now: Now) -> Duration {
-        let looks = self.sources.iter().filter(|s| s.wanted && !s.looking);
-        let looks = looks.flat_map(|source| [source.look_at, source.hint_at]).flatten();
+        let polls = self.sources.iter().filter(|s| s.wanted && !s.polling);
+        let polls = polls.flat_map(|source| [source.poll_at, source.hint_at]).flatten();
         let free = self.groups.iter().zip(&self.paces).filter(|((_, busy), _)| !busy);
         let targets = free.flat_map(|((members, _), pace)| members.iter().map(move |index| (index, pace)));
         let targets = targets.filter_map(|(index, pace)| {
@@ -195,7 +195,7 @@ impl Engine {
         });
         // A target that is due and waits for a free job waits for an event.
         let targets = targets.filter(|at| *at > now.elapsed);
-        looks.chain(targets).fold(self.next_round, Duration::min)
+        polls.chain(targets).fold(self.next_round, Duration::min)
     }
 
     /// Takes an event; the actions that follow are to be drained.
@@ -212,7 +212,7 @@ impl Engine {
             self.round = self.round.saturating_add(1);
             self.next_round = now.elapsed.saturating_add(self.interval);
         }
-        self.start_looks(now);
+        self.start_polls(now);
         self.start_jobs(now);
     }
 
@@ -220,7 +220,7 @@ impl Engine {
     #[must_use]
     pub fn is_settled(&self, now: Now) -> bool {
         self.round > 0
-            && !self.sources.iter().any(|source| source.looking)
+            && !self.sources.iter().any(|source| source.polling)
             && !self.groups.iter().any(|(_, busy)| *busy)
             && !self.targets.iter().any(|t| t.due_at(&self.sources, now).is_some_and(|at| at <= now.elapsed))
     }
@@ -232,12 +232,12 @@ impl Engine {
 
     fn observed(&mut self, now: Now, index: usize, seen: &Observation, gateway: Option<LanUrl>) {
         let Some(source) = self.sources.get_mut(index) else { return };
-        source.looking = false;
+        source.polling = false;
         source.seen_in = Some(self.round);
-        source.look_at = None;
+        source.poll_at = None;
         source.failed = source.hear(seen, self.round);
         match (source.failed, source.early) {
-            (true, Some(step)) if look_early(step).is_some() => {}
+            (true, Some(step)) if early_poll(step).is_some() => {}
             (true, _) => source.misses = source.misses.saturating_add(1),
             (false, _) => (source.misses, source.early) = (0, None),
         }
@@ -262,20 +262,20 @@ impl Engine {
         }
     }
 
-    /// Looks again soon at a source whose failure leaves somebody without an
+    /// Polls a source again soon whose failure leaves somebody without an
     /// address, and says so once.
     fn note_trouble(&mut self, now: Now, index: usize) {
         let missed = self.targets.iter().any(|target| target.misses(&self.sources, index));
         let Some(source) = self.sources.get_mut(index) else { return };
         let trouble = source.failed && missed;
         if !trouble {
-            source.look_at = None;
-            source.early = source.early.filter(|_| source.looking);
-        } else if !source.looking && source.look_at.is_none() {
-            let wait = source.early.and_then(look_early);
+            source.poll_at = None;
+            source.early = source.early.filter(|_| source.polling);
+        } else if !source.polling && source.poll_at.is_none() {
+            let wait = source.early.and_then(early_poll);
             source.early = wait.and(source.early).map(|step| step.saturating_add(1));
-            let wait = wait.unwrap_or_else(|| look_again(source.misses, self.interval));
-            source.look_at = Some(now.elapsed.saturating_add(wait));
+            let wait = wait.unwrap_or_else(|| retry_poll(source.misses, self.interval));
+            source.poll_at = Some(now.elapsed.saturating_add(wait));
         }
         // A reconnect that is over within a second is not worth a line.
         if trouble && source.early.is_some() {
@@ -298,7 +298,7 @@ impl Engine {
         }
     }
 
-    fn start_looks(&mut self, now: Now) {
+    fn start_polls(&mut self, now: Now) {
         let mut wanted = vec![false; self.sources.len()];
         for index in self.targets.iter().flat_map(|target| target.sources(&self.sources)) {
             if let Some(wanted) = wanted.get_mut(index) {
@@ -308,18 +308,18 @@ impl Engine {
         for ((index, source), wanted) in self.sources.iter_mut().enumerate().zip(wanted) {
             source.wanted = wanted;
             if !wanted {
-                (source.look_at, source.early) = (None, None);
+                (source.poll_at, source.early) = (None, None);
             }
             let this_round = source.seen_in == Some(self.round);
-            let again = source.look_at.is_some_and(|at| at <= now.elapsed);
+            let again = source.poll_at.is_some_and(|at| at <= now.elapsed);
             let hinted = source.hint_at.is_some_and(|at| at <= now.elapsed);
-            if wanted && !source.looking && (!this_round || again || hinted) {
-                source.looking = true;
-                source.look_at = None;
+            if wanted && !source.polling && (!this_round || again || hinted) {
+                source.polling = true;
+                source.poll_at = None;
                 if hinted {
                     follow_hint(source, now.elapsed);
                 }
-                self.actions.push_back(Action::Look { source: index, hinted });
+                self.actions.push_back(Action::Poll { source: index, hinted });
             }
         }
     }
@@ -387,7 +387,7 @@ impl Engine {
     }
 }
 
-/// Counts the hint that a look is about to follow.
+/// Counts the hint that a poll is about to follow.
 fn follow_hint(source: &mut SourceStatus, now: Duration) {
     source.hint_at = None;
     source.hints.next(now);

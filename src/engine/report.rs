@@ -51,7 +51,7 @@ pub(super) fn trouble(source: &mut SourceStatus, failing: bool) -> Option<Report
     let (level, text) = if failing {
         (
             Level::Warning,
-            format!("{}; looking again every few seconds, what is published stays", reason(source)),
+            format!("{}; polling again every few seconds, what is published stays", reason(source)),
         )
     } else {
         (Level::Info, "answers again".to_owned())

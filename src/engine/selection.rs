@@ -92,7 +92,7 @@ pub fn refusal(address: IpAddr, allow_private: bool) -> Option<&'static str> {
 pub struct Voice {
     /// It has told an address (or that there is none), now or in an earlier run.
     pub spoken: bool,
-    /// Its last answer; `None` before the first look.
+    /// Its last answer; `None` before the first poll.
     pub last: Option<Finding<Value>>,
     /// The last address that it told in this run.
     pub known: Option<Value>,
@@ -151,25 +151,25 @@ pub struct SourceStatus {
     pub label: String,
     /// Who speaks through it.
     pub speaker: Speaker,
-    /// A look is under way.
-    pub looking: bool,
-    /// The round of its last look, once it has ended.
+    /// A poll is under way.
+    pub polling: bool,
+    /// The round of its last poll, once it has ended.
     pub seen_in: Option<u64>,
     /// Some target needs it.
     pub wanted: bool,
-    /// When to look again before the next round.
-    pub look_at: Option<Duration>,
-    /// When to look because of a hint.
+    /// When to poll again before the next round.
+    pub poll_at: Option<Duration>,
+    /// When to poll because of a hint.
     pub hint_at: Option<Duration>,
-    /// How many hints may lead to a look.
+    /// How many hints may lead to a poll.
     pub hints: Allowance,
-    /// Quick looks so far after a hint that found nothing, while they last.
+    /// Quick polls so far after a hint that found nothing, while they last.
     pub early: Option<usize>,
-    /// When the last quick looks began.
+    /// When the last quick polls began.
     pub early_since: Option<Duration>,
-    /// Its last look was no use.
+    /// Its last poll was no use.
     pub failed: bool,
-    /// Looks in a row that were no use.
+    /// Polls in a row that were no use.
     pub misses: u32,
     /// Its failure has been reported.
     pub in_trouble: bool,
@@ -177,7 +177,7 @@ pub struct SourceStatus {
 }
 
 impl SourceStatus {
-    /// A source that has not been looked at.
+    /// A source that has not been polled.
     #[must_use]
     pub fn new(source: &Source) -> Self {
         Self {
@@ -187,10 +187,10 @@ impl SourceStatus {
                 Source::Interface(_) => Speaker::Kernel,
                 Source::Echo(_) => Speaker::Echo,
             },
-            looking: false,
+            polling: false,
             seen_in: None,
             wanted: false,
-            look_at: None,
+            poll_at: None,
             hint_at: None,
             hints: if matches!(source, Source::Interface(_)) { Allowance::NOTICES } else { Allowance::HINTS },
             early: None,
@@ -218,7 +218,7 @@ impl SourceStatus {
         self.voice_mut(kind).spoken = true;
     }
 
-    /// Takes what a look found. Returns whether something it used to tell is
+    /// Takes what a poll found. Returns whether something it used to tell is
     /// missing now, or nothing was found at all.
     pub fn hear(&mut self, observation: &Observation, round: u64) -> bool {
         let findings = [
@@ -337,7 +337,7 @@ fn vote(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize)
     Choice::Unknown(format!("fewer than {agree} sources agree: {}", said.join("; ")))
 }
 
-/// The sources of `preferred` that have to be looked at to choose `kind`.
+/// The sources of `preferred` that have to be polled to choose `kind`.
 #[must_use]
 pub fn needed(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize) -> Vec<usize> {
     let voters: Vec<_> = if agree > 1 {

@@ -82,7 +82,7 @@ impl TargetStatus {
         (!empty).then(|| (self.config.fingerprint.clone(), self.state.clone()))
     }
 
-    /// The sources it needs looked at.
+    /// The sources it needs polled.
     pub(super) fn sources<'a>(&'a self, sources: &'a [SourceStatus]) -> impl Iterator<Item = usize> + 'a {
         self.kinds().flat_map(|kind| needed(sources, self.preferred(kind), kind, self.config.agree))
     }

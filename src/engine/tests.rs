@@ -18,7 +18,7 @@ const NONE: Needs = Needs { ipv4: false, ipv6: false, ipv6_prefix: false };
 struct Bench {
     engine: Engine,
     now: Now,
-    looks: Vec<usize>,
+    polls: Vec<usize>,
     hinted: usize,
     jobs: Vec<(usize, Vec<Task>)>,
     reports: Vec<Report>,
@@ -86,7 +86,7 @@ impl Bench {
         let mut bench = Self {
             engine,
             now,
-            looks: Vec::new(),
+            polls: Vec::new(),
             hinted: 0,
             jobs: Vec::new(),
             reports: Vec::new(),
@@ -105,8 +105,8 @@ impl Bench {
         self.engine.handle(self.now, event);
         while let Some(action) = self.engine.action() {
             match action {
-                Action::Look { source, hinted } => {
-                    self.looks.push(source);
+                Action::Poll { source, hinted } => {
+                    self.polls.push(source);
                     self.hinted += usize::from(hinted);
                 }
                 Action::Publish { group, tasks } => self.jobs.push((group, tasks)),
@@ -121,8 +121,8 @@ impl Bench {
     }
 
     fn observe(&mut self, source: usize, observation: Observation) {
-        assert!(self.looks.contains(&source), "source {source} was not asked");
-        self.looks.retain(|look| *look != source);
+        assert!(self.polls.contains(&source), "source {source} was not asked");
+        self.polls.retain(|poll| *poll != source);
         self.handle(Event::Observed { source, observation, gateway: None });
     }
 
@@ -158,16 +158,16 @@ impl Bench {
 }
 
 #[test]
-fn an_address_goes_from_a_look_to_every_target() {
+fn an_address_goes_from_a_poll_to_every_target() {
     let mut bench = Bench::simple(2);
-    assert_eq!(bench.looks, [0]);
+    assert_eq!(bench.polls, [0]);
     bench.observe(0, seen("1.1.1.1"));
     assert_eq!((bench.sent_ipv4(0), bench.sent_ipv4(1)), (Some("1.1.1.1".into()), Some("1.1.1.1".into())));
     bench.finish(0, published());
     bench.finish(1, published());
     assert_eq!(bench.engine.behind(bench.now).count(), 0);
     assert_eq!(bench.tick(), 300 * SECOND);
-    assert_eq!(bench.looks, [0]);
+    assert_eq!(bench.polls, [0]);
     bench.observe(0, seen("1.1.1.1"));
     assert!(bench.jobs.is_empty(), "an unchanged address is not sent");
 }
@@ -312,9 +312,9 @@ fn a_blocked_target_is_silent_until_its_section_changes() {
 fn a_source_that_never_answered_gives_way_at_once() {
     let both = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
     let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
-    assert_eq!(bench.looks, [0]);
+    assert_eq!(bench.polls, [0]);
     bench.observe(0, Observation::unknown("no gateway"));
-    assert_eq!(bench.looks, [1]);
+    assert_eq!(bench.polls, [1]);
     bench.observe(1, seen("1.1.1.1"));
     assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
 }
@@ -326,9 +326,9 @@ fn a_source_that_has_answered_keeps_its_place_for_three_polls() {
     bench.observe(0, seen("1.1.1.1"));
     bench.finish(0, published());
     let mut polls = 0;
-    while !bench.looks.contains(&1) {
+    while !bench.polls.contains(&1) {
         bench.tick();
-        if bench.looks.contains(&0) {
+        if bench.polls.contains(&0) {
             bench.observe(0, Observation::unknown("timed out"));
         }
         polls = bench.now.elapsed.as_secs() / 300;
@@ -349,7 +349,7 @@ fn definitely_none_passes_only_to_another_kind_of_source() {
     let sources = vec![upnp(), Source::NatPmp(None), interface()];
     let mut bench = Bench::new(&config(sources, vec![all]), State::default());
     bench.observe(0, Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") });
-    assert_eq!(bench.looks, [2], "the same gateway does not overrule itself");
+    assert_eq!(bench.polls, [2], "the same gateway does not overrule itself");
     bench.observe(2, seen("1.1.1.1"));
     assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
 }
@@ -365,7 +365,7 @@ fn several_sources_must_agree_where_the_user_says_so() {
     assert!(bench.reports.iter().any(|report| report.text.contains("fewer than 2 sources agree")));
     bench.pass(300 * SECOND);
     bench.observe(0, seen("2.2.2.2"));
-    bench.looks.clear();
+    bench.polls.clear();
     assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
 }
 
@@ -554,7 +554,7 @@ fn a_router_that_starts_in_1970_recovers_once_its_clock_is_set() {
         bench.finish(0, Outcome::Retry { why: why.into(), after: None, reached: false });
         while bench.jobs.is_empty() {
             bench.tick();
-            if !bench.looks.is_empty() {
+            if !bench.polls.is_empty() {
                 bench.observe(0, seen("1.1.1.1"));
             }
         }
@@ -600,7 +600,7 @@ fn another_gateway_is_worth_a_warning() {
     for (url, lines) in
         [("http://192.168.1.1:5000/", 0), ("http://192.168.1.1:6000/", 0), ("http://192.168.1.9/", 1)]
     {
-        bench.looks.clear();
+        bench.polls.clear();
         let gateway = Some(LanUrl::parse(url).unwrap());
         bench.handle(Event::Observed { source: 0, observation: seen("1.1.1.1"), gateway });
         bench.pass(300 * SECOND);
@@ -654,15 +654,15 @@ fn quiet() -> Bench {
 const HINT: Event = Event::Hint { source: 0 };
 
 #[test]
-fn the_two_events_of_a_change_cost_one_look() {
+fn the_two_events_of_a_change_cost_one_poll() {
     let mut bench = quiet();
     let start = bench.now.elapsed;
     bench.handle(HINT);
     bench.pass(Duration::from_millis(40));
     bench.handle(HINT);
-    assert!(bench.looks.is_empty());
+    assert!(bench.polls.is_empty());
     assert_eq!(bench.tick() - start, SETTLE);
-    assert_eq!((bench.looks.as_slice(), bench.hinted), (&[0][..], 1));
+    assert_eq!((bench.polls.as_slice(), bench.hinted), (&[0][..], 1));
     bench.observe(0, seen("2.2.2.2"));
     assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
     bench.finish(0, published());
@@ -671,7 +671,7 @@ fn the_two_events_of_a_change_cost_one_look() {
 }
 
 #[test]
-fn a_look_that_comes_too_early_is_repeated_quickly_and_quietly() {
+fn a_poll_that_comes_too_early_is_repeated_quickly_and_quietly() {
     let mut bench = quiet();
     bench.handle(HINT);
     bench.tick();
@@ -691,35 +691,35 @@ fn a_look_that_comes_too_early_is_repeated_quickly_and_quietly() {
 }
 
 #[test]
-fn a_hint_during_a_look_leads_to_another() {
+fn a_hint_during_a_poll_leads_to_another() {
     let mut bench = quiet();
     bench.handle(HINT);
     bench.tick();
     bench.handle(HINT);
     bench.pass(SECOND);
-    assert_eq!(bench.looks, [0], "one at a time");
+    assert_eq!(bench.polls, [0], "one at a time");
     bench.observe(0, seen("1.1.1.1"));
-    assert_eq!(bench.looks, [0], "the first may have been too early");
+    assert_eq!(bench.polls, [0], "the first may have been too early");
     assert!(bench.engine.deadline(bench.now) > bench.now.elapsed);
 }
 
 #[test]
-fn a_flood_of_hints_costs_three_looks_and_then_one_in_two_seconds() {
+fn a_flood_of_hints_costs_three_polls_and_then_one_in_two_seconds() {
     for answer in [seen("1.1.1.1"), Observation::unknown("no address")] {
         let mut bench = quiet();
         bench.hinted = 0;
-        let mut looks = 0;
+        let mut polls = 0;
         for _ in 0..10_000 {
             bench.handle(HINT);
             bench.pass(Duration::from_millis(1));
-            if !bench.looks.is_empty() {
-                looks += 1;
+            if !bench.polls.is_empty() {
+                polls += 1;
                 bench.observe(0, answer.clone());
             }
         }
         assert!((7..=8).contains(&bench.hinted), "{}", bench.hinted);
         // When it also fails: four quick ones in six seconds, and the ordinary ones.
-        assert!(looks <= 8 + 8 + 4, "{looks}");
+        assert!(polls <= 8 + 8 + 4, "{polls}");
         assert!(bench.engine.deadline(bench.now) > bench.now.elapsed);
     }
 }
@@ -735,7 +735,7 @@ fn a_change_in_a_flood_is_seen_within_two_seconds() {
         }
         bench.handle(HINT);
         bench.pass(Duration::from_millis(1));
-        if !bench.looks.is_empty() {
+        if !bench.polls.is_empty() {
             bench.observe(0, seen(address));
         }
         if bench.jobs.first().is_some_and(|(_, tasks)| tasks[0].addresses.ipv4 == address.parse().ok()) {
@@ -757,7 +757,7 @@ fn a_hint_about_one_protocol_concerns_the_others_of_the_gateway() {
     bench.finish(0, published());
     bench.handle(HINT);
     bench.tick();
-    assert_eq!(bench.looks, [0, 1], "the kernel has hints of its own");
+    assert_eq!(bench.polls, [0, 1], "the kernel has hints of its own");
 }
 
 #[test]
@@ -769,5 +769,5 @@ fn hints_about_a_source_that_nobody_needs_wait_until_somebody_does() {
     bench.handle(Event::Hint { source: 1 });
     bench.handle(Event::Hint { source: 9 });
     assert_eq!(bench.tick(), 300 * SECOND);
-    assert_eq!(bench.looks, [0]);
+    assert_eq!(bench.polls, [0]);
 }

@@ -2,7 +2,7 @@
 //!
 //! Bytes in, values out; [`super::subscription`] decides what to send when, the
 //! sockets live in `client.rs` and `listener.rs`. The body of an event is never
-//! read: anyone could have written it, so it only tells us to look.
+//! read: anyone could have written it, so it only tells us to poll.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! Keeps a subscription at a gateway alive: the thread behind [`Subscription`].
 //!
-//! It sleeps until a look tells it something, an event comes or a renewal is due.
+//! It sleeps until a poll tells it something, an event comes or a renewal is due.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ impl Clock {
 }
 
 enum Note {
-    Looked(Seen),
+    Polled(Seen),
     Event,
 }
 
@@ -61,7 +61,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Waits for the first look. `hint` is called for every event, `say` for what
+    /// Waits for the first poll. `hint` is called for every event, `say` for what
     /// the user should know.
     #[must_use]
     pub fn start(clock: Clock, hint: OnEvent, say: impl Fn(&Notice) + Send + 'static) -> Self {
@@ -84,17 +84,17 @@ impl Keeper {
         Self { notes: sender, restarted, told: Mutex::default(), event_came }
     }
 
-    /// Says what a look found. The thread is not woken to hear the same again.
-    pub fn looked(&self, seen: Seen) {
+    /// Says what a poll found. The thread is not woken to hear the same again.
+    pub fn polled(&self, seen: Seen) {
         let stirred =
             self.event_came.swap(false, Ordering::Relaxed) || self.restarted.load(Ordering::Relaxed);
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).is_new(&seen, stirred) {
             // The thread lives as long as the program.
-            let _ = self.notes.send(Note::Looked(seen));
+            let _ = self.notes.send(Note::Polled(seen));
         }
     }
 
-    /// Says that the gateway seems to have restarted. The next look that reaches it
+    /// Says that the gateway seems to have restarted. The next poll that reaches it
     /// sees to the subscription.
     pub fn gateway_restarted(&self) {
         self.restarted.store(true, Ordering::Relaxed);
@@ -109,7 +109,7 @@ struct Work {
     sender: Sender<Note>,
     /// An event is among the notes: a flood must not fill them.
     event_noted: Arc<AtomicBool>,
-    /// An event has come since the last look.
+    /// An event has come since the last poll.
     event_came: Arc<AtomicBool>,
     restarted: Arc<AtomicBool>,
     hint: OnEvent,
@@ -125,7 +125,7 @@ impl Work {
                 say(&notice);
             }
             match self.wait() {
-                Ok(Note::Looked(seen)) => {
+                Ok(Note::Polled(seen)) => {
                     self.subscription.seen(self.clock.now(), &seen);
                     if seen.reached && self.restarted.swap(false, Ordering::Relaxed) {
                         self.subscription.gateway_restarted(self.clock.now());

@@ -25,7 +25,7 @@ use crate::soap::gateway::ExchangeError;
 /// takes milliseconds.
 const FIRST_EVENT: Duration = Duration::from_secs(10);
 
-/// How long after a look that found a change its event may still come.
+/// How long after a poll that found a change its event may still come.
 const LATE_EVENT: Duration = Duration::from_secs(2);
 
 /// The wait after a refused subscription; it doubles up to [`LONGEST_RETRY`].
@@ -34,7 +34,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(60);
 /// Gateways without events cost a request every half hour.
 const LONGEST_RETRY: Duration = Duration::from_secs(1800);
 
-/// What a look says about the gateway.
+/// What a poll says about the gateway.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Seen {
     /// Whether a gateway answered.
@@ -46,7 +46,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// What a look came to.
+    /// What a poll came to.
     #[must_use]
     pub fn new(observation: &Observation, reached: bool, events: Option<LanUrl>) -> Self {
         let ipv4 = match observation.ipv4 {
@@ -62,7 +62,7 @@ impl Seen {
 pub struct Told(Option<Seen>);
 
 impl Told {
-    /// Whether this look says something new. After an event, or a restart of the
+    /// Whether this poll says something new. After an event, or a restart of the
     /// gateway (`stirred`), it does, whatever it found.
     pub fn is_new(&mut self, seen: &Seen, stirred: bool) -> bool {
         if !stirred && self.0.as_ref() == Some(seen) {
@@ -146,7 +146,7 @@ pub struct Subscription {
     refusals: u32,
     allowance: Allowance,
     last: Option<Ipv4Addr>,
-    /// An event has come since the last look, or since we asked for them.
+    /// An event has come since the last poll, or since we asked for them.
     heard: bool,
     /// When the first event, or that of a change, is overdue.
     overdue: Option<(Duration, Notice)>,
@@ -179,7 +179,7 @@ impl Default for Subscription {
 }
 
 impl Subscription {
-    /// Takes what a look found.
+    /// Takes what a poll found.
     pub fn seen(&mut self, now: Duration, seen: &Seen) {
         if !seen.reached {
             self.lost = true;
@@ -187,7 +187,7 @@ impl Subscription {
         }
         match &seen.events {
             Some(url) if self.lost || !self.is_about(url) => self.begin(now, url),
-            Some(_) => self.look_for_a_missed_change(now, seen.ipv4),
+            Some(_) => self.poll_for_a_missed_change(now, seen.ipv4),
             None => {
                 self.state = State::Idle;
                 self.trouble(Notice::None("the gateway does not offer any".to_owned()));
@@ -240,7 +240,7 @@ impl Subscription {
         }
     }
 
-    /// Takes the answer to a subscription or renewal. Returns whether to look at
+    /// Takes the answer to a subscription or renewal. Returns whether to poll
     /// the gateway at once: it has forgotten us, and who knows since when.
     pub fn answered(&mut self, now: Duration, answer: Result<Granted, Failure>) -> bool {
         match (std::mem::replace(&mut self.state, State::Idle), answer) {
@@ -313,7 +313,7 @@ impl Subscription {
         self.state = State::Active { url, sid: granted.sid, renew_at: now.saturating_add(half) };
     }
 
-    fn look_for_a_missed_change(&mut self, now: Duration, ipv4: Option<Ipv4Addr>) {
+    fn poll_for_a_missed_change(&mut self, now: Duration, ipv4: Option<Ipv4Addr>) {
         let changed = ipv4.is_some() && self.last.is_some() && ipv4 != self.last;
         let active = matches!(self.state, State::Active { .. });
         if changed && active && !self.heard && self.overdue.is_none() {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_found_the_same_is_told_again_only_when_something_stirred() {
+    fn a_poll_that_found_the_same_is_told_again_only_when_something_stirred() {
         let mut told = Told::default();
         assert!(told.is_new(&seen(1), false));
         assert!(!told.is_new(&seen(1), false));
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_subscription_is_made_anew_and_the_gateway_looked_at() {
+    fn a_forgotten_subscription_is_made_anew_and_the_gateway_polled() {
         let mut subscription = active();
         assert_eq!(subscription.step(at(900)), Some(renew("a")));
         assert!(subscription.answered(at(900), Err(Failure::Refused(Refusal::Precondition))));
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failed_look_it_subscribes_anew() {
+    fn after_a_failed_poll_it_subscribes_anew() {
         let mut subscription = active();
         subscription.seen(at(5), &unreached());
         assert_eq!(subscription.step(at(6)), None, "nobody there to ask");

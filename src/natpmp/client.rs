@@ -12,7 +12,7 @@ use super::message;
 use super::message::{ExternalAddress, MessageError};
 
 /// How long to wait after each send. The RFC goes on to 64 s; we ask again at
-/// the next look.
+/// the next poll.
 const WAITS: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 

@@ -19,7 +19,7 @@ use crate::natpmp::message::{MAX_DATAGRAM, PORT};
 use crate::pcp::message::{Granted, Mapping, Nonce, PcpError};
 
 /// How long to wait after each request. The RFC begins with three seconds, as
-/// gateways may be slow with it; a look has less in all.
+/// gateways may be slow with it; a poll has less in all.
 const ASK_WAITS: [Duration; 2] = [Duration::from_millis(1200), Duration::from_millis(1500)];
 
 /// How long to wait after each removal.

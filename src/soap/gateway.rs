@@ -1,4 +1,4 @@
-//! One look at a gateway: which questions to ask it, and what the answers mean.
+//! One poll of a gateway: which questions to ask it, and what the answers mean.
 //!
 //! ```text
 //! Description --> Ipv4 (each service until one is global) --> Ipv6Address --> Ipv6Prefix --> Finished
@@ -142,7 +142,7 @@ pub enum Step {
     Done(Box<Result<Report, SurveyError>>),
 }
 
-/// A look at one gateway, see [the module](self).
+/// A poll of one gateway, see [the module](self).
 #[derive(Clone, Debug)]
 pub struct Survey {
     wanted: Wanted,

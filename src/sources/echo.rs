@@ -76,7 +76,7 @@ impl Echo {
     }
 
     /// Asks, when it is time to ask again; otherwise the last answer stands.
-    pub fn look(&mut self) -> Observation {
+    pub fn poll(&mut self) -> Observation {
         let most = u64::try_from(JITTER.as_millis()).unwrap_or(u64::MAX);
         let jitter = Duration::from_millis(self.random.next_u64().checked_rem(most).unwrap_or(0));
         match self.pace.turn(self.start.elapsed(), jitter) {

@@ -24,7 +24,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(10);
 /// The longest wait that a service may impose.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
 
-/// What to do with a look.
+/// What to do with a poll.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Turn {
     /// Ask, after waiting this long.
@@ -44,7 +44,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// What to do with a look now; `jitter` is random, up to [`JITTER`].
+    /// What to do with a poll now; `jitter` is random, up to [`JITTER`].
     #[must_use]
     pub fn turn(&self, now: Duration, jitter: Duration) -> Turn {
         let Some(not_before) = self.not_before else { return Turn::Ask(Duration::ZERO) };
@@ -80,13 +80,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// When asks happen if looks come every `interval`.
-    fn asks(interval: Duration, looks: u32) -> Vec<Duration> {
+    /// When asks happen if polls come every `interval`.
+    fn asks(interval: Duration, polls: u32) -> Vec<Duration> {
         let mut pace = Pace::default();
         let mut asks = Vec::new();
-        for look in 0..looks {
-            let now = interval * look;
-            if let Turn::Ask(wait) = pace.turn(now, SECOND * (look * 7 % 11)) {
+        for poll in 0..polls {
+            let now = interval * poll;
+            if let Turn::Ask(wait) = pace.turn(now, SECOND * (poll * 7 % 11)) {
                 asks.push(now + wait);
                 pace.reached(now + wait, None);
             }
@@ -104,12 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_of_five_minutes_misses_no_look() {
+    fn an_interval_of_five_minutes_misses_no_poll() {
         assert_eq!(asks(GAP, 1000).len(), 1000);
     }
 
     #[test]
-    fn the_first_look_waits_for_nothing() {
+    fn the_first_poll_waits_for_nothing() {
         assert_eq!(Pace::default().turn(SECOND, JITTER), Turn::Ask(Duration::ZERO));
     }
 

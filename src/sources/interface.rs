@@ -13,7 +13,7 @@ use crate::address::{Addresses, Family, Finding, Observation, Prefix, Scope};
 use crate::system;
 use crate::system::InterfaceAddress;
 
-/// The interfaces to look at.
+/// The interfaces to poll.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Which<'a> {
     /// The one of this name.
@@ -54,8 +54,8 @@ impl Interface {
         Self { name, previous }
     }
 
-    /// Looks once.
-    pub fn look(&mut self) -> Observation {
+    /// Polls once.
+    pub fn poll(&mut self) -> Observation {
         let addresses = match system::addresses() {
             Ok(addresses) => addresses,
             Err(error) => return Observation::unknown(&format!("the kernel tells no addresses: {error}")),
@@ -257,7 +257,7 @@ mod tests {
         InterfaceAddress { preferred, valid: Some(Duration::from_secs(9000)), ..eth(address) }
     }
 
-    fn look(addresses: &[InterfaceAddress]) -> Observation {
+    fn poll(addresses: &[InterfaceAddress]) -> Observation {
         choose(addresses, Which::Named("eth0"), &Addresses::default())
     }
 
@@ -272,10 +272,10 @@ mod tests {
     #[test]
     fn a_global_ipv4_address_comes_before_a_private_one() {
         let addresses = [eth("169.254.1.1"), eth("192.168.1.2"), eth("1.1.1.1"), eth("1.0.0.1")];
-        assert_eq!(look(&addresses).ipv4, ipv4("1.1.1.1"));
-        assert_eq!(look(&addresses[..2]).ipv4, ipv4("192.168.1.2"));
+        assert_eq!(poll(&addresses).ipv4, ipv4("1.1.1.1"));
+        assert_eq!(poll(&addresses[..2]).ipv4, ipv4("192.168.1.2"));
         let why = "the interface \"eth0\" has no usable IPv4 address: link-local (RFC 3927)";
-        assert_eq!(look(&addresses[..1]).ipv4, Finding::Absent(why.to_owned()));
+        assert_eq!(poll(&addresses[..1]).ipv4, Finding::Absent(why.to_owned()));
         let previous = Addresses { ipv4: Some([1, 0, 0, 1].into()), ..Addresses::default() };
         assert_eq!(choose(&addresses, Which::Named("eth0"), &previous).ipv4, ipv4("1.0.0.1"));
     }
@@ -287,22 +287,22 @@ mod tests {
         refused.push(InterfaceAddress { deprecated: true, ..eth("2a00::2") });
         refused.push(InterfaceAddress { valid: Some(Duration::ZERO), ..eth("2a00::3") });
         refused.push(lasting("2a00::4", 0));
-        assert!(matches!(look(&refused).ipv6, Finding::Absent(_)));
-        assert!(matches!(look(&refused).ipv6_prefix, Finding::Absent(_)));
+        assert!(matches!(poll(&refused).ipv6, Finding::Absent(_)));
+        assert!(matches!(poll(&refused).ipv6_prefix, Finding::Absent(_)));
         let mut hopeful = refused.clone();
         hopeful.push(InterfaceAddress { tentative: true, ..eth("2a00::5") });
-        assert!(matches!(look(&hopeful).ipv6, Finding::Unknown(_)));
+        assert!(matches!(poll(&hopeful).ipv6, Finding::Unknown(_)));
         refused.push(eth("fd00::1"));
-        assert_eq!(look(&refused).ipv6, ipv6("fd00::1"));
+        assert_eq!(poll(&refused).ipv6, ipv6("fd00::1"));
         refused.push(eth("2a00::6"));
-        assert_eq!(look(&refused).ipv6, ipv6("2a00::6"));
+        assert_eq!(poll(&refused).ipv6, ipv6("2a00::6"));
     }
 
     #[test]
     fn the_ipv6_address_that_lasts_longest_wins_and_then_stays() {
         let addresses = [lasting("2a00::1", 100), lasting("2a00::2", 200)];
-        assert_eq!(look(&addresses).ipv6, ipv6("2a00::2"));
-        assert_eq!(look(&[lasting("2a00::1", 100), eth("2a00::9")]).ipv6, ipv6("2a00::9"));
+        assert_eq!(poll(&addresses).ipv6, ipv6("2a00::2"));
+        assert_eq!(poll(&[lasting("2a00::1", 100), eth("2a00::9")]).ipv6, ipv6("2a00::9"));
         let previous = Addresses { ipv6: "2a00::1".parse().ok(), ..Addresses::default() };
         let again = |addresses: &[_]| choose(addresses, Which::Named("eth0"), &previous).ipv6;
         assert_eq!(again(&addresses), ipv6("2a00::1"));
@@ -317,7 +317,7 @@ mod tests {
     fn the_prefix_is_the_one_of_the_address() {
         let prefix = |length| {
             let entry = InterfaceAddress { prefix_length: length, ..eth("2a00:1:2:3::5") };
-            look(&[entry]).ipv6_prefix.known().unwrap().to_string()
+            poll(&[entry]).ipv6_prefix.known().unwrap().to_string()
         };
         assert_eq!(prefix(64), "2a00:1:2:3::/64");
         assert_eq!(prefix(56), "2a00:1:2::/56");
@@ -347,9 +347,9 @@ mod tests {
         let why = "there is no interface \"ppp0\" with an address".to_owned();
         assert_eq!((missing.ipv4, missing.ipv6), (Finding::Unknown(why.clone()), Finding::Unknown(why)));
         let down = InterfaceAddress { up: false, ..eth("1.1.1.1") };
-        assert!(matches!(look(&[down]).ipv4, Finding::Unknown(_)));
+        assert!(matches!(poll(&[down]).ipv4, Finding::Unknown(_)));
         let nameless = InterfaceAddress { interface: String::new(), ..eth("1.1.1.1") };
-        assert!(matches!(look(std::slice::from_ref(&nameless)).ipv4, Finding::Unknown(_)));
+        assert!(matches!(poll(std::slice::from_ref(&nameless)).ipv4, Finding::Unknown(_)));
         assert_eq!(choose(&[nameless], ANY, &Addresses::default()).ipv4, ipv4("1.1.1.1"));
     }
 }

@@ -1,7 +1,7 @@
 //! Where addresses come from: one file for each kind of source.
 //!
-//! A source is a thin shell with a memory: `look` asks once, within
-//! [`LOOK_TIME`] (an echo service has a time of its own), and says what it found.
+//! A source is a thin shell with a memory: `poll` asks once, within
+//! [`POLL_TIMEOUT`] (an echo service has a time of its own), and says what it found.
 //! It decides nothing about publishing.
 
 mod candidates;
@@ -22,13 +22,13 @@ use crate::config::{Config, Source};
 use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
 
-/// The longest look. A gateway in the house answers within a second or is not
-/// well; the daemon looks again soon.
-pub const LOOK_TIME: Duration = Duration::from_millis(4500);
+/// The longest poll. A gateway in the house answers within a second or is not
+/// well; the daemon polls again soon.
+pub const POLL_TIMEOUT: Duration = Duration::from_millis(4500);
 
-/// What a look found.
+/// What a poll found.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct Poll {
     /// The addresses.
     pub observation: Observation,
     /// The description of the gateway that told them, to be asked first next time.
@@ -36,13 +36,13 @@ pub struct Look {
 }
 
 /// A source of any kind.
-pub struct Looker {
+pub struct Poller {
     label: String,
-    kind: LookerKind,
+    kind: PollerKind,
     cut_short: bool,
 }
 
-enum LookerKind {
+enum PollerKind {
     Upnp(Box<upnp::Upnp>),
     NatPmp(natpmp::NatPmp),
     Pcp(pcp::Pcp),
@@ -50,7 +50,7 @@ enum LookerKind {
     Echo(Box<echo::Echo>),
 }
 
-impl Looker {
+impl Poller {
     /// The source with this index in [`Config::sources`], with what the state
     /// remembers for it.
     #[must_use]
@@ -61,20 +61,20 @@ impl Looker {
             Source::Upnp(gateway) => {
                 let ipv6 = config.targets.iter().any(|target| target.ipv6.contains(&index));
                 let remembered = state.gateways.get(&label).cloned();
-                LookerKind::Upnp(Box::new(upnp::Upnp::new(gateway.clone(), ipv6, remembered)))
+                PollerKind::Upnp(Box::new(upnp::Upnp::new(gateway.clone(), ipv6, remembered)))
             }
-            Source::NatPmp(gateway) => LookerKind::NatPmp(natpmp::NatPmp::new(*gateway)),
-            Source::Pcp(gateway) => LookerKind::Pcp(pcp::Pcp::new(*gateway)),
+            Source::NatPmp(gateway) => PollerKind::NatPmp(natpmp::NatPmp::new(*gateway)),
+            Source::Pcp(gateway) => PollerKind::Pcp(pcp::Pcp::new(*gateway)),
             Source::Interface(name) => {
                 let held = held(config, index, state);
-                LookerKind::Interface(interface::Interface::new(name.clone(), held))
+                PollerKind::Interface(interface::Interface::new(name.clone(), held))
             }
             Source::Echo(url) => {
                 let families = echo::Families {
                     ipv4: config.targets.iter().any(|target| target.ipv4.contains(&index)),
                     ipv6: config.targets.iter().any(|target| target.ipv6.contains(&index)),
                 };
-                LookerKind::Echo(Box::new(echo::Echo::new(url, families, &config.tls)))
+                PollerKind::Echo(Box::new(echo::Echo::new(url, families, &config.tls)))
             }
         };
         Some(Self { label, kind, cut_short: false })
@@ -86,23 +86,23 @@ impl Looker {
         &self.label
     }
 
-    /// The gateway whose announcements concern it, after a look.
+    /// The gateway whose announcements concern it, after a poll.
     #[must_use]
     pub fn gateway(&self) -> Option<IpAddr> {
         match &self.kind {
-            LookerKind::Upnp(upnp) => upnp.asked(),
-            LookerKind::NatPmp(natpmp) => natpmp.asked(),
-            LookerKind::Pcp(pcp) => pcp.asked(),
-            LookerKind::Interface(_) | LookerKind::Echo(_) => None,
+            PollerKind::Upnp(upnp) => upnp.asked(),
+            PollerKind::NatPmp(natpmp) => natpmp.asked(),
+            PollerKind::Pcp(pcp) => pcp.asked(),
+            PollerKind::Interface(_) | PollerKind::Echo(_) => None,
         }
     }
 
-    /// Where its gateway takes subscriptions to events, after a look.
+    /// Where its gateway takes subscriptions to events, after a poll.
     #[must_use]
     pub fn events(&self) -> Option<LanUrl> {
         match &self.kind {
-            LookerKind::Upnp(upnp) => upnp.events(),
-            LookerKind::NatPmp(_) | LookerKind::Pcp(_) | LookerKind::Interface(_) | LookerKind::Echo(_) => {
+            PollerKind::Upnp(upnp) => upnp.events(),
+            PollerKind::NatPmp(_) | PollerKind::Pcp(_) | PollerKind::Interface(_) | PollerKind::Echo(_) => {
                 None
             }
         }
@@ -111,22 +111,22 @@ impl Looker {
     /// Asks once. `hinted`: something is said to have changed. A search ends early
     /// when there are `news`: somebody has spoken since. The one after it takes its
     /// time, else a flood of hints would cut short every search.
-    pub fn look(&mut self, hinted: bool, news: &dyn Fn() -> bool) -> Look {
-        let deadline = Instant::now().checked_add(LOOK_TIME).unwrap_or_else(Instant::now);
+    pub fn poll(&mut self, hinted: bool, news: &dyn Fn() -> bool) -> Poll {
+        let deadline = Instant::now().checked_add(POLL_TIMEOUT).unwrap_or_else(Instant::now);
         let (patient, ended) = (self.cut_short, Cell::new(false));
         let end = || {
             ended.set(!patient && news());
             ended.get()
         };
-        let look = match &mut self.kind {
-            LookerKind::Upnp(upnp) => upnp.look(hinted, deadline, &end),
-            LookerKind::NatPmp(natpmp) => Look { observation: natpmp.look(deadline), gateway: None },
-            LookerKind::Pcp(pcp) => Look { observation: pcp.look(deadline), gateway: None },
-            LookerKind::Interface(interface) => Look { observation: interface.look(), gateway: None },
-            LookerKind::Echo(echo) => Look { observation: echo.look(), gateway: None },
+        let poll = match &mut self.kind {
+            PollerKind::Upnp(upnp) => upnp.poll(hinted, deadline, &end),
+            PollerKind::NatPmp(natpmp) => Poll { observation: natpmp.poll(deadline), gateway: None },
+            PollerKind::Pcp(pcp) => Poll { observation: pcp.poll(deadline), gateway: None },
+            PollerKind::Interface(interface) => Poll { observation: interface.poll(), gateway: None },
+            PollerKind::Echo(echo) => Poll { observation: echo.poll(), gateway: None },
         };
         self.cut_short = ended.get();
-        look
+        poll
     }
 }
 

@@ -27,7 +27,7 @@ impl NatPmp {
     }
 
     /// Asks once.
-    pub fn look(&mut self, deadline: Instant) -> Observation {
+    pub fn poll(&mut self, deadline: Instant) -> Observation {
         let gateway = self.gateway.or_else(|| system::default_route()?.gateway);
         self.asked = gateway;
         let Some(gateway) = gateway else {

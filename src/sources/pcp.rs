@@ -13,7 +13,7 @@ use crate::pcp::client::PcpFailure;
 use crate::pcp::message::PcpError;
 use crate::system;
 
-/// The shortest time from a failure to the next try: the daemon looks again
+/// The shortest time from a failure to the next try: the daemon polls again
 /// every few seconds, which weak gateways take for an attack.
 const REST: Duration = Duration::from_secs(30);
 
@@ -38,7 +38,7 @@ impl Pcp {
     }
 
     /// Asks once, unless it has failed a moment ago.
-    pub fn look(&mut self, deadline: Instant) -> Observation {
+    pub fn poll(&mut self, deadline: Instant) -> Observation {
         let ipv4 = match &self.failed {
             Some((at, why)) if at.elapsed() < REST => Finding::Unknown(why.clone()),
             _ => self.ask(deadline),

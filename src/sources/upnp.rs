@@ -3,13 +3,13 @@
 //! The gateway that is known is asked first: by NAT-PMP whether anything has
 //! changed (two datagrams), else by one SOAP call. Only when that fails is it
 //! searched for. NAT-PMP can only confirm: whatever else it says, SOAP decides,
-//! and every [`SOAP_EVERY`]th look asks by SOAP in any case, since the NAT-PMP of
+//! and every [`SOAP_EVERY`]th poll asks by SOAP in any case, since the NAT-PMP of
 //! some gateways lags behind.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use super::Look;
+use super::Poll;
 use super::candidates::Candidates;
 use crate::address::{Finding, Observation, Scope, scope};
 use crate::config::Gateway;
@@ -20,10 +20,10 @@ use crate::soap::gateway::{Report, Survey, Thoroughness, Wanted};
 use crate::system;
 use crate::transport::lan;
 
-/// At least every so many looks the address is asked for by SOAP.
+/// At least every so many polls the address is asked for by SOAP.
 const SOAP_EVERY: u32 = 4;
 
-/// A gateway that has no IPv6 actions is asked for them again after so many looks:
+/// A gateway that has no IPv6 actions is asked for them again after so many polls:
 /// somebody may switch IPv6 on, or a new firmware bring them.
 const IPV6_AGAIN: u32 = 12;
 
@@ -32,7 +32,7 @@ const IPV6_AGAIN: u32 = 12;
 const CONFIRM_TIME: Duration = Duration::from_millis(300);
 
 /// How long a known gateway may take before it is searched for anew, so that
-/// both fit into one look.
+/// both fit into one poll.
 const KNOWN_TIME: Duration = Duration::from_secs(2);
 
 /// A gateway that is asked by UPnP.
@@ -58,9 +58,9 @@ struct Known {
 enum Ipv6Actions {
     /// Nobody wants it.
     NotWanted,
-    /// At every look.
+    /// At every poll.
     Asked,
-    /// It said that it has no such actions; asked again after so many looks.
+    /// It said that it has no such actions; asked again after so many polls.
     Missing(u32),
 }
 
@@ -73,9 +73,9 @@ impl Ipv6Actions {
         }
     }
 
-    fn count_look(&mut self) {
-        if let Self::Missing(looks) = self {
-            *looks = looks.saturating_sub(1);
+    fn count_poll(&mut self) {
+        if let Self::Missing(polls) = self {
+            *polls = polls.saturating_sub(1);
         }
     }
 
@@ -89,8 +89,8 @@ impl Ipv6Actions {
 struct Confirmation {
     /// It does not speak NAT-PMP, or has told something stale.
     useless: bool,
-    /// Looks since the last SOAP call.
-    looks: u32,
+    /// Polls since the last SOAP call.
+    polls: u32,
 }
 
 impl Upnp {
@@ -104,15 +104,15 @@ impl Upnp {
     /// Asks once. `hinted`: something is said to have changed, so NAT-PMP, which
     /// may lag behind, is not asked whether it has.
     /// A search ends early when there are `news`.
-    pub fn look(&mut self, hinted: bool, deadline: Instant, news: &dyn Fn() -> bool) -> Look {
+    pub fn poll(&mut self, hinted: bool, deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
         let expected = self.expected_host();
         self.forget_another(expected);
-        let look = match self.ask_known(hinted, deadline) {
-            Some(look) => look,
+        let poll = match self.ask_known(hinted, deadline) {
+            Some(poll) => poll,
             None => self.search(expected, deadline, news),
         };
-        self.asked = expected.or_else(|| look.gateway.as_ref().map(LanUrl::host)).or(self.asked);
-        look
+        self.asked = expected.or_else(|| poll.gateway.as_ref().map(LanUrl::host)).or(self.asked);
+        poll
     }
 
     /// Whom it asked last, as far as is known.
@@ -148,11 +148,11 @@ impl Upnp {
     }
 
     /// Asks the gateway that answered last; `None` when it has to be searched for.
-    fn ask_known(&mut self, hinted: bool, deadline: Instant) -> Option<Look> {
+    fn ask_known(&mut self, hinted: bool, deadline: Instant) -> Option<Poll> {
         let known = self.known.as_mut()?;
-        known.ipv6.count_look();
+        known.ipv6.count_poll();
         if !hinted && known.is_confirmed() {
-            return Some(known.look());
+            return Some(known.poll());
         }
         let deadline = deadline.min(Instant::now().checked_add(KNOWN_TIME)?);
         let wanted = Wanted { ipv6: known.ipv6.is_due(), ..self.wanted };
@@ -163,7 +163,7 @@ impl Upnp {
                 known.ipv6 = Ipv6Actions::after(true, answer.ipv6_offered);
             }
             known.take(answer.observation);
-            return Some(known.look());
+            return Some(known.poll());
         }
         // The connection in use may have changed, for example to the second line.
         let location = known.location.clone();
@@ -172,7 +172,7 @@ impl Upnp {
         found.chosen.is_some().then(|| self.adopt(location, found))
     }
 
-    fn search(&mut self, expected: Option<IpAddr>, deadline: Instant, news: &dyn Fn() -> bool) -> Look {
+    fn search(&mut self, expected: Option<IpAddr>, deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
         let last = self.known.take().map(|known| known.location);
         let mut candidates = Candidates::new(self.wanted, deadline);
         match &self.gateway {
@@ -182,17 +182,17 @@ impl Upnp {
                     candidates.try_first(location);
                 }
                 if let Err(why) = candidates.search(expected) {
-                    return Look { observation: Observation::unknown(why), gateway: None };
+                    return Poll { observation: Observation::unknown(why), gateway: None };
                 }
             }
         }
         match candidates.best(news) {
             Ok((location, found)) => self.adopt(location, found),
-            Err(why) => Look { observation: Observation::unknown(&why), gateway: None },
+            Err(why) => Poll { observation: Observation::unknown(&why), gateway: None },
         }
     }
 
-    fn adopt(&mut self, location: LanUrl, found: Report) -> Look {
+    fn adopt(&mut self, location: LanUrl, found: Report) -> Poll {
         self.remembered = Some(location.clone());
         let observation = found.observation.clone();
         self.known = found.chosen().cloned().map(|service| Known {
@@ -202,27 +202,27 @@ impl Upnp {
             ipv6: Ipv6Actions::after(self.wanted.ipv6, found.ipv6_offered),
             natpmp: Confirmation::default(),
         });
-        Look { observation, gateway: Some(location) }
+        Poll { observation, gateway: Some(location) }
     }
 }
 
 impl Known {
-    fn look(&self) -> Look {
-        Look { observation: self.found.clone(), gateway: Some(self.location.clone()) }
+    fn poll(&self) -> Poll {
+        Poll { observation: self.found.clone(), gateway: Some(self.location.clone()) }
     }
 
     /// Whether NAT-PMP says that the IPv4 address is still the same one, and
     /// that is all we want to know this time.
     fn is_confirmed(&mut self) -> bool {
         let Finding::Known(address) = self.found.ipv4 else { return false };
-        let due = self.natpmp.looks.saturating_add(1) >= SOAP_EVERY;
+        let due = self.natpmp.polls.saturating_add(1) >= SOAP_EVERY;
         if self.natpmp.useless || self.ipv6.is_due() || due {
             return false;
         }
         let told = self.ask_natpmp();
         self.natpmp.useless = told.is_none();
         let confirmed = told == Some(Finding::Known(address));
-        self.natpmp.looks = if confirmed { self.natpmp.looks.saturating_add(1) } else { 0 };
+        self.natpmp.polls = if confirmed { self.natpmp.polls.saturating_add(1) } else { 0 };
         confirmed
     }
 
@@ -246,10 +246,10 @@ impl Known {
     fn take(&mut self, answer: Observation) {
         // NAT-PMP was not asked this time. If it still tells what is no longer so,
         // it lags.
-        if self.natpmp.looks > 0 && answer.ipv4 != self.found.ipv4 {
+        if self.natpmp.polls > 0 && answer.ipv4 != self.found.ipv4 {
             self.natpmp.useless = self.ask_natpmp().as_ref() == Some(&self.found.ipv4);
         }
-        self.natpmp.looks = 0;
+        self.natpmp.polls = 0;
         self.found = answer;
     }
 }
@@ -259,13 +259,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_ipv6_actions_are_asked_for_again_after_some_looks() {
+    fn missing_ipv6_actions_are_asked_for_again_after_some_polls() {
         let mut actions = Ipv6Actions::after(true, false);
         for _ in 1..IPV6_AGAIN {
-            actions.count_look();
+            actions.count_poll();
             assert!(!actions.is_due());
         }
-        actions.count_look();
+        actions.count_poll();
         assert!(actions.is_due());
         assert!(Ipv6Actions::after(true, true).is_due());
         assert!(!Ipv6Actions::after(false, true).is_due());

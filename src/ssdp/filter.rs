@@ -97,7 +97,7 @@ impl Sieve {
         *count <= MAX_PER_SECOND
     }
 
-    /// Whether this answer tells of a new place that is worth a look.
+    /// Whether this answer tells of a new place that is worth a poll.
     pub fn pass(&mut self, answer: &Answer) -> bool {
         let host = answer.location.host();
         let hopeless = answer.verdict() == Verdict::NotAGateway;

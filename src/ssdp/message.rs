@@ -133,7 +133,7 @@ pub enum NotifyKind {
 }
 
 /// A device's announcement (UDA 1.2). Anyone in the LAN can forge one: it is a
-/// hint to look, nothing more.
+/// hint to poll, nothing more.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Notify {
     /// What it tells.

@@ -76,7 +76,7 @@ impl Search {
 pub struct Answers {
     receiver: Receiver<Answer>,
     sieve: Sieve,
-    /// The threads look whether this is still there.
+    /// The threads check whether this is still there.
     _open: Arc<()>,
 }
 

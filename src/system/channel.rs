@@ -3,7 +3,7 @@
 //! Why not std's `mpsc`: it brings three kinds of queue for every type of
 //! message, 36 kB of machine code for ours. Here values wait boxed in one queue
 //! that does not know their type, so a new type of message costs next to nothing.
-//! A message is a look or a job, so the box costs nothing that counts.
+//! A message is a poll or a job, so the box costs nothing that counts.
 
 use std::any::Any;
 use std::collections::VecDeque;

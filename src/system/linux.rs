@@ -68,7 +68,7 @@ pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     Ok(addresses
         .into_iter()
         .filter_map(|message| match message {
-            // An interface that appeared in between is there at the next look.
+            // An interface that appeared in between is there at the next poll.
             Message::Address(address) => Some(with_link(links.get(&address.index)?, &address)),
             _ => None,
         })

@@ -158,7 +158,7 @@ pub fn parse(datagram: &[u8], sequence: u32) -> Vec<Message> {
 }
 
 /// Whether a datagram tells of a change of addresses, interfaces or routes. What
-/// has changed the next look shows.
+/// has changed the next poll shows.
 #[must_use]
 pub fn tells_a_change(datagram: &[u8]) -> bool {
     let mut rest = datagram;

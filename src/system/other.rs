@@ -26,7 +26,7 @@ pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     Ok(DESTINATIONS.into_iter().filter_map(source_towards).map(bare).collect())
 }
 
-/// Not told: interfaces are looked at every interval.
+/// Not told: interfaces are polled every interval.
 #[derive(Debug)]
 pub(super) struct Changes;
 

@@ -32,7 +32,7 @@ const POISON: &str = "66.66.66.66";
 /// A search that is under way when the fault ends may first come to its end.
 const SEARCH: Duration = Duration::from_secs(5);
 
-/// Two looks that find nothing, with the poll between them.
+/// Two polls that find nothing, with the poll between them.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ports that no gateway uses, where a listener must stay alone.
@@ -102,13 +102,13 @@ fn write_verdict(v: &Verdict) -> String {
     let (sent, problems, late) = (v.sent.join(" "), v.problems.join("; "), v.late.join("; "));
     format!(
         "\n{VERDICT}{}\t{}\t{}\t{sent}\t{longest}\t{}\t{recovered}\t{problems}\t{late}",
-        v.name, v.looks, v.faulty, v.memory
+        v.name, v.polls, v.faulty, v.memory
     )
 }
 
 fn read_verdict(line: &str) -> Option<Verdict> {
     let cells: Vec<&str> = line.strip_prefix(VERDICT)?.split('\t').collect();
-    let [name, looks, faulty, sent, longest, memory, recovered, problems, late] = cells[..] else {
+    let [name, polls, faulty, sent, longest, memory, recovered, problems, late] = cells[..] else {
         return None;
     };
     let list = |text: &str, separator| -> Vec<String> {
@@ -116,7 +116,7 @@ fn read_verdict(line: &str) -> Option<Verdict> {
     };
     Some(Verdict {
         name: name.to_owned(),
-        looks: looks.parse().ok()?,
+        polls: polls.parse().ok()?,
         faulty: faulty.parse().ok()?,
         sent: list(sent, " "),
         longest: Duration::from_millis(longest.parse().ok()?),
@@ -233,7 +233,7 @@ impl Lan {
             self.stage.expect_arrival(address);
         } else {
             self.stage.tolerate(address);
-            let met = wait_for(PATIENCE, || (self.responder.looks() >= 2).then_some(()));
+            let met = wait_for(PATIENCE, || (self.responder.polls() >= 2).then_some(()));
             if met.is_none() {
                 self.stage.verdict.late("it did not search twice");
             }
@@ -243,7 +243,7 @@ impl Lan {
         if wait_for(SEARCH, || (self.responder.sent() >= all).then_some(())).is_none() {
             self.stage.verdict.late(format!("only {} answers were sent", self.responder.sent()));
         }
-        self.stage.verdict.looks += self.responder.looks();
+        self.stage.verdict.polls += self.responder.polls();
         self.stage.verdict.faulty += self.responder.sent();
     }
 

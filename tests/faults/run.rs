@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(1200);
 /// What a busy machine may add to a poll.
 const MARGIN: Duration = Duration::from_millis(1800);
 
-/// The daemon gives a look five seconds; the rest is for the scheduler.
+/// The daemon gives a poll five seconds; the rest is for the scheduler.
 const LONGEST_LOOK: Duration = Duration::from_millis(5250);
 
 /// Until the fault has been met often enough: per play, and in any case.
@@ -46,8 +46,8 @@ pub(crate) struct Row {
     pub(crate) ipv6: bool,
     /// Some faulty answer must have got as many bytes out: the fault is real.
     pub(crate) least_bytes: u64,
-    /// Some look must have taken as long: the fault is real.
-    pub(crate) least_look: Duration,
+    /// Some poll must have taken as long: the fault is real.
+    pub(crate) least_poll: Duration,
     /// Nobody may connect to this one.
     pub(crate) trap: Option<Server>,
 }
@@ -63,7 +63,7 @@ impl Row {
             only: None,
             ipv6: false,
             least_bytes: 0,
-            least_look: Duration::ZERO,
+            least_poll: Duration::ZERO,
             trap: None,
         }
     }
@@ -95,7 +95,7 @@ impl Row {
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) name: String,
-    pub(crate) looks: usize,
+    pub(crate) polls: usize,
     pub(crate) faulty: usize,
     pub(crate) sent: Vec<String>,
     pub(crate) longest: Duration,
@@ -136,7 +136,7 @@ impl Verdict {
             line,
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
             self.name,
-            self.looks,
+            self.polls,
             self.faulty,
             self.sent.join(" "),
             self.longest.as_millis(),
@@ -151,7 +151,7 @@ impl Verdict {
 
 /// The heading of the table.
 pub(crate) const HEADING: &str = "\
-| fault | looks during fault | faulty answers | what was sent | longest look (ms) | VmHWM (KiB) | right again after (ms) | verdict |
+| fault | polls during fault | faulty answers | what was sent | longest poll (ms) | VmHWM (KiB) | right again after (ms) | verdict |
 | --- | ---: | ---: | --- | ---: | ---: | ---: | --- |";
 
 /// Everything that takes part in a scenario.
@@ -208,15 +208,15 @@ impl Stage {
         self.expected.push((address.to_owned(), false));
     }
 
-    /// Waits until `met` says that the fault was met, through two looks at least.
+    /// Waits until `met` says that the fault was met, through two polls at least.
     pub(crate) fn meet_fault(&mut self, plays: usize, mut met: impl FnMut(&Self) -> bool) {
         let since = Instant::now();
         let limit = PATIENCE * u32::try_from(plays + 2).unwrap();
         let found = wait_for(limit, || {
-            let looks = self.gateway.looks(since).len();
-            (self.is_dead() || (looks >= 2 && met(self))).then_some(())
+            let polls = self.gateway.polls(since).len();
+            (self.is_dead() || (polls >= 2 && met(self))).then_some(())
         });
-        self.verdict.looks += self.gateway.looks(since).len();
+        self.verdict.polls += self.gateway.polls(since).len();
         if found.is_none() {
             self.verdict.late(format!("the fault was not met in {} s", limit.as_secs()));
         }
@@ -280,17 +280,17 @@ impl Stage {
         self.verdict
     }
 
-    /// The daemon says how long each look took; the gateway saw how long it
+    /// The daemon says how long each poll took; the gateway saw how long it
     /// stayed on the line.
     fn judge_time(&mut self, log: &str, exchanges: &[Exchange]) {
-        let looks: Vec<Duration> = log.lines().filter_map(look_time).collect();
+        let polls: Vec<Duration> = log.lines().filter_map(poll_time).collect();
         let lines = exchanges.iter().map(|exchange| exchange.end() - exchange.started);
-        self.verdict.longest = looks.iter().copied().chain(lines).max().unwrap_or_default();
+        self.verdict.longest = polls.iter().copied().chain(lines).max().unwrap_or_default();
         if self.verdict.longest > LONGEST_LOOK {
-            self.verdict.late(format!("a look took {} ms", self.verdict.longest.as_millis()));
+            self.verdict.late(format!("a poll took {} ms", self.verdict.longest.as_millis()));
         }
-        if looks.is_empty() {
-            self.verdict.problem("the log tells of no look");
+        if polls.is_empty() {
+            self.verdict.problem("the log tells of no poll");
         }
     }
 
@@ -325,8 +325,8 @@ impl Stage {
     }
 }
 
-/// The time in a log line on a look, as in `upnp: IPv4 11.22.33.44 (3 ms)`.
-fn look_time(line: &str) -> Option<Duration> {
+/// The time in a log line on a poll, as in `upnp: IPv4 11.22.33.44 (3 ms)`.
+fn poll_time(line: &str) -> Option<Duration> {
     let (_, rest) = line.strip_prefix("upnp")?.rsplit_once('(')?;
     Some(Duration::from_millis(rest.strip_suffix(" ms)")?.parse().ok()?))
 }
@@ -393,7 +393,7 @@ fn play_variants(row: &Row, stage: &mut Stage) {
             stage.verdict.late(format!("variant {index} was not asked for"));
         }
         if index < count {
-            stage.verdict.looks += stage.gateway.looks(since).len();
+            stage.verdict.polls += stage.gateway.polls(since).len();
         }
     }
 }
@@ -406,7 +406,7 @@ fn judge_row(row: &Row, stage: &mut Stage) {
         stage.verdict.late(format!("no faulty answer got more than {most} bytes out"));
     }
     let longest = faulty.map(|exchange| exchange.end() - exchange.started).max().unwrap_or_default();
-    if longest < row.least_look {
+    if longest < row.least_poll {
         stage.verdict.late(format!("no faulty answer held longer than {} ms", longest.as_millis()));
     }
     let visits = row.trap.as_ref().map_or(0, |trap| trap.exchanges().len());

@@ -21,9 +21,9 @@ pub(crate) const GET_IPV4: &str = "GetExternalIPAddress";
 /// AVM's action for the gateway's own IPv6 address.
 pub(crate) const GET_IPV6: &str = "X_AVM_DE_GetExternalIPv6Address";
 
-/// Requests closer together than this count as one look: rather one too few than
+/// Requests closer together than this count as one poll: rather one too few than
 /// one too many.
-const ONE_LOOK: Duration = Duration::from_millis(400);
+const ONE_POLL: Duration = Duration::from_millis(400);
 
 /// What the gateway was asked, and what it would say when healthy.
 pub(crate) struct Ask<'a> {
@@ -118,7 +118,7 @@ impl Gateway {
     }
 
     /// The same at another control path, for which the daemon has to read the
-    /// description again. Both at once: a look in between would meet only half.
+    /// description again. Both at once: a poll in between would meet only half.
     pub(crate) fn play_elsewhere(&self, plays: Plays, address: &str) {
         let mut state = self.state.lock().unwrap();
         state.generation += 1;
@@ -140,16 +140,16 @@ impl Gateway {
         self.past.iter().cloned().chain(now).collect()
     }
 
-    /// When looks that began after `since` began and ended.
-    pub(crate) fn looks(&self, since: Instant) -> Vec<(Instant, Instant)> {
-        let mut looks: Vec<(Instant, Instant)> = Vec::new();
+    /// When polls that began after `since` began and ended.
+    pub(crate) fn polls(&self, since: Instant) -> Vec<(Instant, Instant)> {
+        let mut polls: Vec<(Instant, Instant)> = Vec::new();
         for exchange in self.exchanges().iter().filter(|exchange| exchange.started >= since) {
-            match looks.last_mut() {
-                Some(look) if exchange.started < look.1 + ONE_LOOK => look.1 = look.1.max(exchange.end()),
-                _ => looks.push((exchange.started, exchange.end())),
+            match polls.last_mut() {
+                Some(poll) if exchange.started < poll.1 + ONE_POLL => poll.1 = poll.1.max(exchange.end()),
+                _ => polls.push((exchange.started, exchange.end())),
             }
         }
-        looks
+        polls
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) mod wire;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at while waiting for it.
+/// How often a condition is polled while waiting for it.
 const TICK: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` gives something, at most `limit`.

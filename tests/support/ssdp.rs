@@ -12,9 +12,9 @@ const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
 /// The target that our gateways answer to.
 const TARGET: &str = "urn:schemas-upnp-org:device:InternetGatewayDevice:1";
 
-/// Searches closer together than this count as one look: a look repeats them, and
+/// Searches closer together than this count as one poll: a poll repeats them, and
 /// rather one too few than one too many.
-const ONE_LOOK: Duration = Duration::from_millis(900);
+const ONE_POLL: Duration = Duration::from_millis(900);
 
 /// One datagram of an answer.
 #[derive(Clone)]
@@ -84,10 +84,10 @@ impl Responder {
         self.state.lock().unwrap().sent
     }
 
-    /// How many looks searched since [`Self::say`].
-    pub(crate) fn looks(&self) -> usize {
+    /// How many polls searched since [`Self::say`].
+    pub(crate) fn polls(&self) -> usize {
         let searches = self.state.lock().unwrap().searches.clone();
-        let later = searches.windows(2).filter(|pair| pair[1] - pair[0] > ONE_LOOK).count();
+        let later = searches.windows(2).filter(|pair| pair[1] - pair[0] > ONE_POLL).count();
         later + usize::from(!searches.is_empty())
     }
 }

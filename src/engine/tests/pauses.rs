@@ -25,7 +25,7 @@ fn an_account_that_wants_pauses_gets_one_update_at_a_time() {
             bench.finish(0, outcome);
             assert!(!bench.engine.is_settled(bench.now) || entries.len() == 3, "--once waits for the pause");
         }
-        if bench.looks.contains(&0) {
+        if bench.polls.contains(&0) {
             bench.observe(0, seen("1.1.1.1"));
         }
         bench.tick();

@@ -23,7 +23,7 @@ fn said(bench: &Bench, words: &str) -> bool {
 fn double_nat_is_told_in_words() {
     let mut bench = bench_of(vec![upnp(), echo()], 1);
     bench.observe(0, seen("192.168.1.5"));
-    assert!(bench.looks.is_empty() && bench.jobs.is_empty(), "the echo service is not even asked");
+    assert!(bench.polls.is_empty() && bench.jobs.is_empty(), "the echo service is not even asked");
     assert!(said(&bench, "itself behind another router (double NAT)"), "{:?}", bench.reports);
     let mut bench = bench_of(vec![interface()], 1);
     bench.observe(0, seen("192.168.1.5"));
@@ -34,7 +34,7 @@ fn double_nat_is_told_in_words() {
 fn an_echo_service_does_not_overrule_a_router_behind_a_nat() {
     for (inner, words) in [("100.72.3.9", "shared by your provider"), ("10.0.0.2", "double NAT")] {
         let mut bench = bench_of(vec![echo(), upnp()], 1);
-        assert_eq!(bench.looks, [0, 1], "the router is asked as well");
+        assert_eq!(bench.polls, [0, 1], "the router is asked as well");
         bench.observe(0, seen("1.1.1.1"));
         assert!(bench.jobs.is_empty(), "the router may yet object");
         bench.observe(1, seen(inner));
@@ -104,13 +104,13 @@ fn three_kinds_of_sources_do_not_flap_when_the_first_fails_for_a_moment() {
         bench.pass(300 * SECOND);
         let healthy = round % 3 == 2;
         bench.observe(0, if healthy { seen("1.1.1.1") } else { Observation::unknown("timed out") });
-        assert!(!bench.looks.contains(&1) && !bench.looks.contains(&2), "round {round}");
+        assert!(!bench.polls.contains(&1) && !bench.polls.contains(&2), "round {round}");
         assert!(bench.jobs.is_empty(), "round {round}");
     }
     // Gone for good: the next in line is believed, and passed over when it has none.
     for _ in 0..4 {
         bench.pass(300 * SECOND);
-        bench.looks.retain(|source| *source != 0);
+        bench.polls.retain(|source| *source != 0);
         bench.handle(Event::Observed { source: 0, observation: Observation::unknown("gone"), gateway: None });
     }
     bench.observe(1, Observation { ipv4: Finding::Absent("none".into()), ..Observation::unknown("no") });

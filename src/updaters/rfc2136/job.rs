@@ -37,11 +37,11 @@ impl Item {
 /// How far a batch is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
-    /// Looking what this item holds.
-    Look(usize),
+    /// Querying what this item holds.
+    Query(usize),
     /// Sending the update.
     Update,
-    /// Looking again what this item holds.
+    /// Querying again what this item holds.
     Check(usize),
 }
 
@@ -60,13 +60,13 @@ pub(super) struct Batch {
 impl Batch {
     fn new(zone: &Name, server: &Server, items: Vec<Item>) -> Self {
         let (zone, server) = (zone.clone(), server.clone());
-        Self { zone, server, items, phase: Phase::Look(0), signed_questions: true, doubt: None }
+        Self { zone, server, items, phase: Phase::Query(0), signed_questions: true, doubt: None }
     }
 
-    /// The item that is looked at.
+    /// The item that is queried.
     pub(super) fn item(&self) -> Option<&Item> {
         match self.phase {
-            Phase::Look(index) | Phase::Check(index) => self.items.get(index),
+            Phase::Query(index) | Phase::Check(index) => self.items.get(index),
             Phase::Update => None,
         }
     }
@@ -77,10 +77,10 @@ impl Batch {
         Some(Question { name: item.name.clone(), kind: item.kind(), class: class::IN })
     }
 
-    /// Every item was looked at.
+    /// Every item was queried.
     pub(super) fn advance(&mut self) {
         match self.phase {
-            Phase::Look(_) => self.phase = Phase::Update,
+            Phase::Query(_) => self.phase = Phase::Update,
             Phase::Update => {}
             Phase::Check(_) => self.items.clear(),
         }
@@ -88,7 +88,7 @@ impl Batch {
 
     /// Leaves the item as it is and goes on to the next.
     pub(super) fn step(&mut self) {
-        if let Phase::Look(index) | Phase::Check(index) = &mut self.phase {
+        if let Phase::Query(index) | Phase::Check(index) = &mut self.phase {
             *index = index.saturating_add(1);
         }
     }
@@ -155,10 +155,10 @@ impl Job {
         self.outcomes.extend(here.into_iter().map(|item| (item.entry, outcome.clone())));
     }
 
-    /// Ends the item that is looked at.
+    /// Ends the item that is queried.
     pub(super) fn end_item(&mut self, outcome: Outcome) {
         let Some(batch) = self.batches.front_mut() else { return };
-        let (Phase::Look(index) | Phase::Check(index)) = batch.phase else { return };
+        let (Phase::Query(index) | Phase::Check(index)) = batch.phase else { return };
         if index < batch.items.len() {
             let item = batch.items.remove(index);
             self.outcomes.push((item.entry, outcome));

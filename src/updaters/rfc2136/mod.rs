@@ -201,7 +201,7 @@ impl Rfc2136 {
                 format!("the server accepted it, but could not be asked again: {}", failure.why)
             }
             (Phase::Update, _) if failure.maybe_done => format!("{}; it may have been done", failure.why),
-            (Phase::Look(_) | Phase::Update, _) => failure.why.clone(),
+            (Phase::Query(_) | Phase::Update, _) => failure.why.clone(),
         };
         let server = batch.server.clone();
         self.job.end_batch(&outcome(why));
@@ -226,7 +226,7 @@ impl Rfc2136 {
 
     fn answered(&mut self, now: Now, judged: Judged) {
         match self.job.batches.front().map(|batch| batch.phase) {
-            Some(Phase::Look(_)) => self.looked(judged),
+            Some(Phase::Query(_)) => self.queried(judged),
             Some(Phase::Update) => self.updated(now, &judged),
             Some(Phase::Check(_)) => self.checked(judged),
             None => {}
@@ -234,7 +234,7 @@ impl Rfc2136 {
     }
 
     /// What is there, before the update.
-    fn looked(&mut self, judged: Judged) {
+    fn queried(&mut self, judged: Judged) {
         let Some(batch) = self.job.batches.front_mut() else { return };
         let Some(item) = batch.item() else { return };
         match (held(judged, item), batch.signed_questions) {
@@ -265,8 +265,8 @@ impl Rfc2136 {
                     return;
                 }
                 // PowerDNS refuses an address beside an alias. And perhaps the first
-                // of two messages of ours was at work: look.
-                code if is_worth_a_look(code, batch.items.len()) => {
+                // of two messages of ours was at work: query.
+                code if is_worth_a_query(code, batch.items.len()) => {
                     batch.phase = Phase::Check(0);
                     batch.doubt = Some(side.refusal(code));
                     return;
@@ -307,7 +307,7 @@ impl Rfc2136 {
     }
 }
 
-fn is_worth_a_look(code: u8, items: usize) -> bool {
+fn is_worth_a_query(code: u8, items: usize) -> bool {
     match code {
         rcode::NXDOMAIN | rcode::YXDOMAIN | rcode::YXRRSET | rcode::NXRRSET => true,
         rcode::REFUSED => items == 1,

@@ -164,7 +164,7 @@ fn services() -> Vec<Row> {
         Row {
             description: vec![mute],
             beside: vec![play(|_, wire| wire.hold())],
-            least_look: Duration::from_secs(1),
+            least_poll: Duration::from_secs(1),
             ..Row::new("60 WAN services, none answering", Refused)
         },
     ]

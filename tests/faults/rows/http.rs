@@ -22,9 +22,9 @@ pub(crate) fn rows() -> Vec<Row> {
 fn pace() -> Vec<Row> {
     let seconds = Duration::from_secs(1);
     vec![
-        Row { least_look: seconds, ..both("never answering", Refused, vec![play(|_, wire| wire.hold())]) },
+        Row { least_poll: seconds, ..both("never answering", Refused, vec![play(|_, wire| wire.hold())]) },
         Row {
-            least_look: seconds,
+            least_poll: seconds,
             ..both(
                 "slow-loris",
                 Refused,
@@ -35,7 +35,7 @@ fn pace() -> Vec<Row> {
             )
         },
         Row {
-            least_look: seconds,
+            least_poll: seconds,
             ..both(
                 "slow body",
                 Refused,
