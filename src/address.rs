@@ -164,10 +164,10 @@ impl fmt::Display for Addresses {
     }
 }
 
-/// What an address that a gateway told by `protocol` is worth: one that no host can
+/// What an address that a gateway usable by `protocol` is worth: one that no host can
 /// have is no answer.
 #[must_use]
-pub fn told(protocol: &str, address: Ipv4Addr) -> Finding<Ipv4Addr> {
+pub fn usable(protocol: &str, address: Ipv4Addr) -> Finding<Ipv4Addr> {
     match scope_v4(address) {
         Scope::Global | Scope::Local(_) => Finding::Known(address),
         Scope::Unusable(why) => Finding::Unknown(format!("{protocol}: {address} is {why}")),

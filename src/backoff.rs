@@ -56,7 +56,7 @@ impl Random {
     }
 
     /// `time`, or up to a quarter more: many daemons must not knock together.
-    pub fn spread(&mut self, time: Duration) -> Duration {
+    pub fn with_jitter(&mut self, time: Duration) -> Duration {
         let part = u32::try_from(self.next_u64() % 256).unwrap_or(0);
         time.saturating_add(time.checked_div(4 * 256).unwrap_or_default().saturating_mul(part))
     }
@@ -70,12 +70,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after one more failure. `reached`: a server answered. `wish`: the
-    /// server's own wish, honoured whenever it is longer.
-    pub fn failed(&mut self, reached: bool, wish: Option<Duration>, random: &mut Random) -> Duration {
+    /// The wait after one more failure. `reached`: a server answered. `retry_after`: the
+    /// server's own retry_after, honoured whenever it is longer.
+    pub fn failed(&mut self, reached: bool, retry_after: Option<Duration>, random: &mut Random) -> Duration {
         let own = if reached { None } else { self.quick_wait() };
         let own = own.unwrap_or_else(|| self.ordinary_wait(random));
-        wish.map_or(own, |wish| own.max(wish.min(LONGEST_WISH)))
+        retry_after.map_or(own, |retry_after| own.max(retry_after.min(LONGEST_WISH)))
     }
 
     fn quick_wait(&mut self) -> Option<Duration> {
@@ -88,7 +88,7 @@ impl Backoff {
         // 2^7 half minutes are past the hour.
         let factor = 1_u32.checked_shl(self.ordinary.min(7)).unwrap_or(u32::MAX);
         self.ordinary = self.ordinary.saturating_add(1);
-        random.spread(FIRST.saturating_mul(factor)).min(LONGEST)
+        random.with_jitter(FIRST.saturating_mul(factor)).min(LONGEST)
     }
 }
 
@@ -103,14 +103,14 @@ const EARLY_POLL: [Duration; 4] = [
 
 /// How often something may happen: a few times at once, then steadily.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowance {
+pub struct TokenBucket {
     burst: u32,
-    earn: Duration,
-    left: u32,
+    refill: Duration,
+    tokens: u32,
     counted: Duration,
 }
 
-impl Allowance {
+impl TokenBucket {
     /// Attempts at one target, whatever happens in the LAN: an address that flaps
     /// (or a liar who makes it flap) must not get the user banned.
     pub const ATTEMPTS: Self = Self::new(30, Duration::from_secs(120));
@@ -128,26 +128,26 @@ impl Allowance {
     /// make us subscribe without end.
     pub const SUBSCRIPTIONS: Self = Self::new(5, Duration::from_secs(60));
 
-    /// `burst` at once after a quiet time, and one more for every `earn`.
-    const fn new(burst: u32, earn: Duration) -> Self {
-        Self { burst, earn, left: burst, counted: Duration::ZERO }
+    /// `burst` at once after a quiet time, and one more for every `refill`.
+    const fn new(burst: u32, refill: Duration) -> Self {
+        Self { burst, refill, tokens: burst, counted: Duration::ZERO }
     }
 
     /// When the next one may start: `now`, or later.
     pub fn next(&mut self, now: Duration) -> Duration {
-        while self.left < self.burst && now.saturating_sub(self.counted) >= self.earn {
-            self.left = self.left.saturating_add(1);
-            self.counted = self.counted.saturating_add(self.earn);
+        while self.tokens < self.burst && now.saturating_sub(self.counted) >= self.refill {
+            self.tokens = self.tokens.saturating_add(1);
+            self.counted = self.counted.saturating_add(self.refill);
         }
-        if self.left == self.burst {
+        if self.tokens == self.burst {
             self.counted = now;
         }
-        if self.left > 0 { now } else { self.counted.saturating_add(self.earn) }
+        if self.tokens > 0 { now } else { self.counted.saturating_add(self.refill) }
     }
 
     /// Counts one.
     pub fn take(&mut self) {
-        self.left = self.left.saturating_sub(1);
+        self.tokens = self.tokens.saturating_sub(1);
     }
 }
 
@@ -215,28 +215,28 @@ mod tests {
 
     #[test]
     fn a_flapping_address_is_slowed_down() {
-        let (mut allowance, mut now, mut attempts) = (Allowance::ATTEMPTS, Duration::ZERO, 0);
+        let (mut bucket, mut now, mut attempts) = (TokenBucket::ATTEMPTS, Duration::ZERO, 0);
         while now < Duration::from_secs(3600) {
-            let at = allowance.next(now);
+            let at = bucket.next(now);
             if at <= now {
-                allowance.take();
+                bucket.take();
                 attempts += 1;
             }
             now += Duration::from_secs(1);
         }
         assert!((30..=60).contains(&attempts), "{attempts}");
-        assert_eq!(allowance.next(now + Duration::from_secs(86_400)), now + Duration::from_secs(86_400));
-        assert_eq!(allowance.left, 30);
+        assert_eq!(bucket.next(now + Duration::from_secs(86_400)), now + Duration::from_secs(86_400));
+        assert_eq!(bucket.tokens, 30);
     }
 
     #[test]
     fn hints_count_three_times_at_once_and_then_every_other_second() {
-        let mut allowance = Allowance::HINTS;
+        let mut bucket = TokenBucket::HINTS;
         let mut times = Vec::new();
         for millis in 0..10_000 {
             let now = Duration::from_secs(100) + Duration::from_millis(millis);
-            if allowance.next(now) <= now {
-                allowance.take();
+            if bucket.next(now) <= now {
+                bucket.take();
                 times.push(millis);
             }
         }
@@ -256,8 +256,8 @@ mod tests {
     fn jitter_adds_at_most_a_quarter() {
         let mut random = Random::new(7);
         for _ in 0..1000 {
-            let spread = random.spread(Duration::from_secs(100));
-            assert!((100..=125).contains(&spread.as_secs()));
+            let with_jitter = random.with_jitter(Duration::from_secs(100));
+            assert!((100..=125).contains(&with_jitter.as_secs()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ddns_update_daemon::config::placeholders::Needs;
-use ddns_update_daemon::config::{Config, ConfigError, Dyndns, Group, parse};
+use ddns_update_daemon::config::{Config, ConfigError, Dyndns, UpdaterConfig, parse};
 
 const NONE: Needs = Needs { ipv4: false, ipv6: false, ipv6_prefix: false };
 const IPV4: Needs = Needs { ipv4: true, ..NONE };
@@ -26,7 +26,7 @@ fn good(text: &str) -> Config {
 fn accounts(config: &Config) -> Vec<&Dyndns> {
     let mut accounts = Vec::new();
     for group in &config.groups {
-        if let Group::Dyndns(account) = group {
+        if let UpdaterConfig::Dyndns(account) = group {
             accounts.push(account.as_ref());
         }
     }

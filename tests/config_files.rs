@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddns_update_daemon::config::{Group, load};
+use ddns_update_daemon::config::{UpdaterConfig, load};
 
 /// A folder of its own that is removed at the end.
 struct Folder(PathBuf);
@@ -83,7 +83,7 @@ fn files_beside_the_configuration_are_found_and_checked() {
     let config = load(&folder.write("good.toml", text("token"))).unwrap();
     assert_eq!(config.state_file, Some(folder.0.join("state")));
     let token = config.groups.iter().map(|group| match group {
-        Group::Cloudflare(account) => account.api_token.reveal(),
+        UpdaterConfig::Cloudflare(account) => account.api_token.reveal(),
         _ => "",
     });
     assert_eq!(token.collect::<Vec<_>>(), ["from-a-file"]);

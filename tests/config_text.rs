@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ddns_update_daemon::config::placeholders::Needs;
-use ddns_update_daemon::config::{Config, ConfigError, Gateway, Group, Source, parse};
+use ddns_update_daemon::config::{Config, ConfigError, Gateway, Source, UpdaterConfig, parse};
 
 const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
 const IPV6: Needs = Needs { ipv4: false, ipv6: true, ipv6_prefix: false };
@@ -607,7 +607,7 @@ fn records_inherit_from_their_section_and_that_from_the_file() {
     assert_eq!((second.required, second.agree, second.allow_private), (PREFIX, 1, true));
     assert_eq!(second.refresh, Some(Duration::from_secs(129_600)));
     assert_eq!((third.name.as_str(), third.group, third.entry), ("A @", 1, 0));
-    let Group::Cloudflare(account) = &config.groups[1] else { panic!() };
+    let UpdaterConfig::Cloudflare(account) = &config.groups[1] else { panic!() };
     assert_eq!(account.api_token.reveal(), "some-text");
     let record = &account.records[0];
     assert_eq!((record.ttl, record.proxied, record.create), (Some(1), Some(true), false));
@@ -725,7 +725,7 @@ fn secrets_are_never_shown() {
     assert!(!config.describe().contains("SENTINEL"), "{}", config.describe());
     let mut shown = config.clone();
     // Arguments of programs are for every user of the machine to see.
-    shown.groups.retain(|group| !matches!(group, Group::Run(_)));
+    shown.groups.retain(|group| !matches!(group, UpdaterConfig::Run(_)));
     assert!(!format!("{shown:?}").contains("SENTINEL"), "{shown:?}");
     assert!(!config.warnings.join("").contains("SENTINEL"), "{:?}", config.warnings);
 }
@@ -840,7 +840,7 @@ fn name_server(keys: &str) -> String {
 
 fn zone_of(config: &Config) -> &ddns_update_daemon::config::Rfc2136 {
     match &config.groups[0] {
-        Group::Rfc2136(zone) => zone,
+        UpdaterConfig::Rfc2136(zone) => zone,
         other => panic!("{other:?}"),
     }
 }

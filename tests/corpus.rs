@@ -21,7 +21,7 @@ use ddns_update_daemon::http::{Head, Response, ResponseReader, Rules};
 use ddns_update_daemon::soap::actions::{Answer, external_ipv4, external_ipv6, ipv6_prefix, valid_seconds};
 use ddns_update_daemon::soap::description::{Description, DescriptionError, Service, ServiceType};
 use ddns_update_daemon::soap::envelope::{Reply, ReplyError};
-use ddns_update_daemon::soap::gateway::{Step, Survey, SurveyError, Thoroughness, Wanted};
+use ddns_update_daemon::soap::gateway::{Step, StopAt, Survey, SurveyError, Wanted};
 use ddns_update_daemon::soap::xml::Element;
 use index::{Row, rows};
 
@@ -168,7 +168,7 @@ fn check_no_description(row: &Row, response: Response) {
 /// How a survey ends that gets this as the description, if it ends at once.
 fn survey(response: Response, location: &LanUrl) -> Option<SurveyError> {
     let wanted = Wanted { ipv4: true, ipv6: true };
-    let mut survey = Survey::of_description(location.clone(), wanted, Thoroughness::UntilGlobal);
+    let mut survey = Survey::of_description(location.clone(), wanted, StopAt::UntilGlobal);
     match survey.next(Some(Ok(response))) {
         Step::Done(result) => result.err(),
         Step::Send(_) => None,

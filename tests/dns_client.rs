@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ddns_update_daemon::dns::answer::{Exchange, Judged, Sent};
+use ddns_update_daemon::dns::answer::{Exchange, Sent, Verified};
 use ddns_update_daemon::dns::client::{DnsError, exchange, unix_time};
 use ddns_update_daemon::dns::message::{Flags, Message, QUERY, Question, class, kind};
 use ddns_update_daemon::dns::name::Name;
@@ -106,8 +106,8 @@ fn within(milliseconds: u64) -> Instant {
     Instant::now().checked_add(Duration::from_millis(milliseconds)).unwrap()
 }
 
-fn is_answer(result: &Result<Judged, DnsError>) -> bool {
-    matches!(result, Ok(Judged::Answer { tsig_error: 0, .. }))
+fn is_answer(result: &Result<Verified, DnsError>) -> bool {
+    matches!(result, Ok(Verified::Answer { tsig_error: 0, .. }))
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn a_connection_that_ends_or_stalls_or_talks_nonsense_is_told_apart() {
     assert!(start.elapsed() < Duration::from_secs(3));
     let strange = over_tcp(|_| framed(b"HTTP/1.1 400 Bad Request"));
     let result = exchange(&question(strange, Transport::Auto, None), &[], within(5000));
-    assert!(matches!(result, Err(DnsError::Stranger(_))), "{result:?}");
-    for error in [DnsError::Closed(ended), DnsError::Silent(ended), DnsError::Stranger(ended)] {
+    assert!(matches!(result, Err(DnsError::NotAnAnswer(_))), "{result:?}");
+    for error in [DnsError::Closed(ended), DnsError::Silent(ended), DnsError::NotAnAnswer(ended)] {
         assert!(error.maybe_done());
     }
 }
@@ -146,7 +146,7 @@ fn an_unsigned_refusal_over_tcp_is_reported() {
         framed(&message.to_bytes())
     });
     let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], within(5000));
-    assert!(matches!(result, Ok(Judged::Unproven { rcode: 5, tsig_error: None, .. })), "{result:?}");
+    assert!(matches!(result, Ok(Verified::Unproven { rcode: 5, tsig_error: None, .. })), "{result:?}");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn what_was_cut_short_is_asked_again_over_tcp() {
         serve_tcp(tcp, |message| framed(&answer(message, 0)));
         serve_udp(udp, |message| vec![answer(message, 0x0200)]);
         let result = exchange(&question(address, Transport::Udp, key.as_ref()), &[], within(5000));
-        let Ok(Judged::Answer { message, .. }) = result else { panic!("{result:?}") };
+        let Ok(Verified::Answer { message, .. }) = result else { panic!("{result:?}") };
         assert!(!message.flags.is_truncated());
     }
 }
@@ -206,7 +206,7 @@ fn forged_answers_are_passed_over_until_the_time_is_up() {
     let server = over_udp(forge);
     let start = Instant::now();
     let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], within(400));
-    assert!(matches!(result, Ok(Judged::Unproven { .. })), "{result:?}");
+    assert!(matches!(result, Ok(Verified::Unproven { .. })), "{result:?}");
     assert!(start.elapsed() >= Duration::from_millis(390));
 }
 

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Observation};
 use ddns_update_daemon::backoff::Random;
-use ddns_update_daemon::config::{Config, Group, parse};
+use ddns_update_daemon::config::{Config, UpdaterConfig, parse};
 use ddns_update_daemon::engine::state::State;
 use ddns_update_daemon::engine::{Action, Engine, Event, Now};
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Step, Talk, Task};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Step, Task, Updater};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const RUN: Duration = Duration::from_secs(12 * 3600);
@@ -122,7 +122,7 @@ fn config(provider: &str, interval: f64) -> Config {
 /// Runs a daemon for half a day.
 fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Config, Vec<Update>) {
     let config = config(provider, if flaps { 0.5 } else { 5.0 });
-    let Group::Dyndns(account) = &config.groups[0] else { panic!() };
+    let UpdaterConfig::Dyndns(account) = &config.groups[0] else { panic!() };
     let updater = Dyndns::new((**account).clone());
     let mut world =
         World { random: Random::new(seed), flaps, blocks, succeeds, updater, updates: Vec::new() };

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use ddns_update_daemon::gena::listener::{Listener, MAX_CONNECTIONS, OnEvent};
 use ddns_update_daemon::gena::message::{Expected, Sid};
-use ddns_update_daemon::gena::subscriber::{Clock, Keeper};
-use ddns_update_daemon::gena::subscription::{Notice, Seen};
+use ddns_update_daemon::gena::subscriber::{Clock, Subscriber};
+use ddns_update_daemon::gena::subscription::{PollResult, Status};
 use ddns_update_daemon::http::lan_url::LanUrl;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
@@ -28,14 +28,14 @@ const LONG: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(200);
 const GRANTED: &str = "HTTP/1.1 200 OK\r\nSID: uuid:1\r\nTIMEOUT: Second-1800\r\nContent-Length: 0\r\n\r\n";
 
-/// A gateway that takes subscriptions, and a keeper that subscribes there.
+/// A gateway that takes subscriptions, and a subscriber that subscribes there.
 struct World {
     address: Ipv4Addr,
     url: LanUrl,
-    keeper: Keeper,
+    subscriber: Subscriber,
     requests: Receiver<(String, TcpStream)>,
     hints: Receiver<()>,
-    notices: Receiver<Notice>,
+    notices: Receiver<Status>,
 }
 
 impl World {
@@ -56,10 +56,10 @@ impl World {
         });
         let (on_event, hints) = on_event();
         let (sender, notices) = mpsc::channel();
-        let say = move |notice: &Notice| drop(sender.send(notice.clone()));
-        let keeper = Keeper::start(Clock::new(speed), on_event, say);
+        let say = move |notice: &Status| drop(sender.send(notice.clone()));
+        let subscriber = Subscriber::start(Clock::new(speed), on_event, say);
         let url = LanUrl::new(address.into(), port, "/evt").unwrap();
-        let world = Self { address, url, keeper, requests, hints, notices };
+        let world = Self { address, url, subscriber, requests, hints, notices };
         world.poll();
         world
     }
@@ -67,7 +67,7 @@ impl World {
     /// A poll reaches the gateway.
     fn poll(&self) {
         let ipv4 = Some(Ipv4Addr::new(1, 1, 1, 1));
-        self.keeper.polled(Seen { reached: true, events: Some(self.url.clone()), ipv4 });
+        self.subscriber.polled(PollResult { reached: true, events: Some(self.url.clone()), ipv4 });
     }
 
     /// The next request.
@@ -243,7 +243,7 @@ fn infinite_subscriptions_are_renewed_all_the_same() {
 fn after_a_restart_it_subscribes_anew() {
     let world = World::new(7, 1);
     world.grant(GRANTED);
-    world.keeper.gateway_restarted();
+    world.subscriber.gateway_restarted();
     world.poll();
     let (renewal, mut stream) = world.asked();
     assert!(renewal.contains("\r\nSID: uuid:1\r\n"), "{renewal}");
@@ -256,9 +256,9 @@ fn after_a_restart_it_subscribes_anew() {
 fn events_that_do_not_arrive_are_spoken_of_once() {
     let world = World::new(8, 100);
     let (to, path) = world.grant(GRANTED);
-    assert_eq!(world.notices.recv_timeout(LONG), Ok(Notice::Silent));
+    assert_eq!(world.notices.recv_timeout(LONG), Ok(Status::Silent));
     send(world.connect(to), &event(to, &path, "uuid:1"));
-    assert_eq!(world.notices.recv_timeout(LONG), Ok(Notice::Arriving));
+    assert_eq!(world.notices.recv_timeout(LONG), Ok(Status::Arriving));
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn a_refusal_is_spoken_of_once_and_tried_again_later() {
     for _ in 0..3 {
         world.grant("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     }
-    assert!(matches!(world.notices.recv_timeout(LONG), Ok(Notice::None(_))));
+    assert!(matches!(world.notices.recv_timeout(LONG), Ok(Status::None(_))));
     assert!(world.notices.try_recv().is_err());
 }
 

@@ -24,11 +24,11 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config;
-use ddns_update_daemon::config::{Group, Tls, presets};
-use ddns_update_daemon::daemon::jobs::{Connection, Updater};
+use ddns_update_daemon::config::{Tls, UpdaterConfig, presets};
+use ddns_update_daemon::daemon::jobs::{Connection, Job};
 use ddns_update_daemon::transport::provider::Web;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Talk, Task};
+use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Task, Updater};
 use toml::de::{DeTable, DeValue};
 
 const TABLE: &str = include_str!("../src/config/providers.toml");
@@ -371,7 +371,7 @@ fn parts(row: &Row, all: &Addresses) -> Vec<Addresses> {
 fn updater(section: &str) -> Dyndns {
     let config = config::parse(section, Path::new("c.toml"), &|_| Err(String::new()));
     let config = config.unwrap_or_else(|error| panic!("{error}\n{section}"));
-    let Group::Dyndns(account) = &config.groups[0] else { panic!("{section}") };
+    let UpdaterConfig::Dyndns(account) = &config.groups[0] else { panic!("{section}") };
     Dyndns::new((**account).clone())
 }
 
@@ -499,7 +499,7 @@ fn a_server_of_the_users_own_is_asked_at_its_url() {
     for answer in ["good 192.0.2.7", "nochg 2001:db8::7", "nohost"] {
         stand_in.answers.send((200, answer.to_owned())).unwrap();
     }
-    let outcomes = Updater::new(&config.groups[0]).perform(tasks, &Connection::new(&config));
+    let outcomes = Job::new(&config.groups[0]).perform(tasks, &Connection::new(&config));
     assert!(
         matches!(&outcomes[..], [(0, Outcome::Published { changed: true }), (1, Outcome::Blocked { .. })]),
         "{outcomes:?}"

@@ -16,7 +16,7 @@ use ddns_update_daemon::address::Finding;
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::{HttpError, Response};
 use ddns_update_daemon::soap::envelope::{MAX_DESCRIPTION, Request};
-use ddns_update_daemon::soap::gateway::{ExchangeError, Survey, Thoroughness, Wanted};
+use ddns_update_daemon::soap::gateway::{ExchangeError, StopAt, Survey, Wanted};
 use ddns_update_daemon::transport::lan::{exchange, run};
 
 /// Long enough for any machine; tests that expect an answer do not wait for it.
@@ -239,7 +239,7 @@ fn a_survey_runs_over_sockets() {
         ),
     ]);
     let wanted = Wanted { ipv4: true, ipv6: false };
-    let survey = Survey::of_description(peer.url.clone(), wanted, Thoroughness::UntilGlobal);
+    let survey = Survey::of_description(peer.url.clone(), wanted, StopAt::UntilGlobal);
     let surveyed = run(survey, Instant::now() + AMPLE, AMPLE);
     assert_eq!(surveyed.local, Some(Ipv4Addr::LOCALHOST.into()));
     assert_eq!(surveyed.result.unwrap().observation.ipv4, Finding::Known(Ipv4Addr::new(8, 8, 4, 4)));
@@ -264,7 +264,7 @@ fn one_mute_service_leaves_time_for_the_next() {
     );
     let peer = Peer::new(vec![says(services), Box::new(stays_mute), says(answer)]);
     let wanted = Wanted { ipv4: true, ipv6: false };
-    let survey = Survey::of_description(peer.url.clone(), wanted, Thoroughness::UntilGlobal);
+    let survey = Survey::of_description(peer.url.clone(), wanted, StopAt::UntilGlobal);
     let report = run(survey, Instant::now() + AMPLE, Duration::from_secs(1)).result.unwrap();
     assert_eq!(report.chosen().unwrap().control.path(), "/ip");
     assert_eq!(report.services[0].ipv4, Finding::Unknown("it did not answer in time".to_owned()));

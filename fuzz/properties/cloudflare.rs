@@ -13,7 +13,7 @@ use ddns_update_daemon::config;
 use ddns_update_daemon::config::CloudflareRecord;
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::cloudflare::Cloudflare;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Task, Updater};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "s3ntinel-t0ken";

@@ -3,10 +3,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ddns_update_daemon::dns::answer::{Judged, Sent};
+use ddns_update_daemon::dns::answer::{Sent, Verified};
 use ddns_update_daemon::dns::base64;
 use ddns_update_daemon::dns::message::{
-    Data, Flags, Message, MessageError, QUERY, Question, Record, UPDATE, class, kind,
+    Flags, Message, MessageError, QUERY, Question, Rdata, Record, UPDATE, class, kind,
 };
 use ddns_update_daemon::dns::name::{MAX_LABEL, MAX_NAME, Name};
 use ddns_update_daemon::dns::resolv::{PORT, resolvers};
@@ -32,9 +32,9 @@ pub(super) fn dns_message(data: &[u8]) {
     for record in records.into_iter().flatten() {
         check_name(&record.name);
         match &record.data {
-            Data::Cname(name) => check_name(name),
-            Data::Soa { primary, mailbox, .. } => [primary, mailbox].into_iter().for_each(check_name),
-            Data::A(_) | Data::Aaaa(_) | Data::Raw(_) => {}
+            Rdata::Cname(name) => check_name(name),
+            Rdata::Soa { primary, rname, .. } => [primary, rname].into_iter().for_each(check_name),
+            Rdata::A(_) | Rdata::Aaaa(_) | Rdata::Raw(_) => {}
         }
     }
     let written = message.to_bytes();
@@ -68,7 +68,7 @@ pub(super) fn tsig(data: &[u8]) {
         kind: kind::TSIG,
         class: class::ANY,
         ttl: 0,
-        data: Data::Raw(data.to_vec()),
+        data: Rdata::Raw(data.to_vec()),
     };
     for other in [
         Record { kind: kind::A, ..record.clone() },
@@ -83,7 +83,7 @@ pub(super) fn tsig(data: &[u8]) {
     assert!(signature.time < 1 << 48);
     let written = signature.to_record();
     assert_eq!(Signature::parse(&written), Some(Ok(signature.clone())));
-    let Data::Raw(bytes) = &written.data else { panic!("no data") };
+    let Rdata::Raw(bytes) = &written.data else { panic!("no data") };
     let (name, rest) = bytes.split_at(signature.algorithm.wire().len());
     assert!(name.eq_ignore_ascii_case(&data[..name.len()]), "letter case of its name is all that changes");
     assert_eq!(rest, &data[name.len()..]);
@@ -97,7 +97,7 @@ pub(super) fn tsig(data: &[u8]) {
         None => assert!(signature.error != error::BADTIME || signature.other.len() != 6),
     }
     for end in 0..data.len() {
-        let cut = Record { data: Data::Raw(data[..end].to_vec()), ..record.clone() };
+        let cut = Record { data: Rdata::Raw(data[..end].to_vec()), ..record.clone() };
         assert!(Signature::parse(&cut).expect("a TSIG record").is_err());
     }
     if u16::try_from(data.len()).is_ok() {
@@ -169,22 +169,22 @@ pub(super) fn dns_answer(data: &[u8]) {
     let readable = Message::parse(&signed).is_ok();
     let in_time = said == error::BADTIME || difference <= 300;
     match request.judge(&signed, NOW) {
-        Judged::Answer { message, tsig_error, server_time } => {
+        Verified::Answer { message, tsig_error, server_time } => {
             assert!(belongs && wrong.is_none() && in_time);
             assert_eq!(without_last(message), answer);
             assert_eq!((tsig_error, server_time), (said, (said != 0).then_some(time)));
         }
-        Judged::Unproven { why, rcode, .. } => {
+        Verified::Unproven { why, rcode, .. } => {
             assert!(belongs && readable);
             assert_eq!(rcode, answer.flags.rcode());
             assert_eq!(why, wrong.unwrap_or(TsigError::Time(difference)));
             assert!(wrong.is_some() || !in_time);
         }
-        Judged::Stranger => assert!(!belongs || !readable),
+        Verified::NotAnAnswer => assert!(!belongs || !readable),
     }
     let mut damaged = signed.clone();
     damaged[usize::from(*place) * signed.len() / 256] ^= damage | 1;
-    if let Judged::Answer { message, .. } = request.judge(&damaged, NOW) {
+    if let Verified::Answer { message, .. } = request.judge(&damaged, NOW) {
         // Letter case of the key's name is no damage.
         assert!(wrong.is_none());
         assert_eq!(without_last(message), answer);
@@ -200,10 +200,10 @@ fn is_answer(message: &Message, opcode: u8) -> bool {
     message.id == 7 && message.flags.0 >> 15 == 1 && message.flags.0 >> 11 & 0xf == u16::from(opcode)
 }
 
-fn check_unproven(judged: &Judged, datagram: &[u8], opcode: u8) {
+fn check_unproven(judged: &Verified, datagram: &[u8], opcode: u8) {
     match judged {
-        Judged::Answer { .. } => panic!("an answer without a MAC"),
-        Judged::Unproven { rcode, truncated, tsig_error, why } => {
+        Verified::Answer { .. } => panic!("an answer without a MAC"),
+        Verified::Unproven { rcode, truncated, tsig_error, why } => {
             let message = Message::parse(datagram).expect("it was read");
             assert!(is_answer(&message, opcode));
             assert_eq!(u16::from(*rcode), message.flags.0 & 0xf);
@@ -211,7 +211,7 @@ fn check_unproven(judged: &Judged, datagram: &[u8], opcode: u8) {
             assert_eq!(tsig_error.is_none(), matches!(why, TsigError::Missing | TsigError::Damaged));
             assert!(!matches!(why, TsigError::Time(_)), "the time is believed with a MAC only");
         }
-        Judged::Stranger => {}
+        Verified::NotAnAnswer => {}
     }
 }
 
@@ -219,7 +219,7 @@ fn check_unproven(judged: &Judged, datagram: &[u8], opcode: u8) {
 /// only refusals and answers to updates may leave out.
 fn check_unsigned(datagram: &[u8], opcode: u8) {
     match sent(opcode, None).judge(datagram, NOW) {
-        Judged::Answer { message, tsig_error: 0, server_time: None } => {
+        Verified::Answer { message, tsig_error: 0, server_time: None } => {
             assert!(is_answer(&message, opcode));
             assert_eq!(Message::parse(datagram).as_ref(), Ok(&message));
             match message.questions.first() {
@@ -230,7 +230,7 @@ fn check_unsigned(datagram: &[u8], opcode: u8) {
                 None => assert!(opcode == UPDATE || message.flags.rcode() != 0),
             }
         }
-        Judged::Stranger => {}
+        Verified::NotAnAnswer => {}
         other => panic!("{other:?}"),
     }
 }

@@ -13,7 +13,7 @@ use ddns_update_daemon::config;
 use ddns_update_daemon::config::presets::{Preset, all};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Task, Updater};
 
 /// With signs that URLs write in another way.
 const SECRET: &str = "s3ntinel/p4 ss";

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Observation};
 use ddns_update_daemon::config::placeholders::Needs;
-use ddns_update_daemon::config::{Config, Gateway, Group, Run, Source, Target};
+use ddns_update_daemon::config::{Config, Gateway, Run, Source, Target, UpdaterConfig};
 use ddns_update_daemon::engine::state::State;
 use ddns_update_daemon::engine::{Action, Engine, Event, MAX_JOBS, Now};
 use ddns_update_daemon::updaters::{Outcome, Task};
@@ -54,7 +54,7 @@ fn config() -> Config {
         empty_when_absent: false,
         at_start: false,
     };
-    let run = Group::Run(Run { cmd: vec!["true".into()], timeout: Duration::from_secs(1) });
+    let run = UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: Duration::from_secs(1) });
     Config {
         interval: INTERVAL,
         sources: vec![Source::Upnp(Gateway::Any), Source::Interface(None)],

@@ -1,6 +1,8 @@
 //! What strangers say unasked never counts as more than it is.
 
-use ddns_update_daemon::gena::message::{Callback, Expected, Granted, Judgement, SHORTEST, Sid, WISH, judge};
+use ddns_update_daemon::gena::message::{
+    Callback, Expected, MIN_TIMEOUT, NotifyCheck, REQUESTED_TIMEOUT, Sid, SubscribeResponse, check_notify,
+};
 use ddns_update_daemon::http::{ResponseReader, Rules};
 use ddns_update_daemon::natpmp::message::is_announcement;
 use ddns_update_daemon::ssdp::message::Notify;
@@ -10,18 +12,18 @@ use ddns_update_daemon::system::netlink::tells_a_change;
 pub(super) fn events(data: &[u8]) {
     let callback = Callback::new(([192, 168, 1, 7], 40000).into(), *b"0123456789abcdef");
     let sid = Sid::parse("uuid:1").expect("a name");
-    if judge(data, &callback, &Expected::Of(sid.clone())) == Judgement::Event {
+    if check_notify(data, &callback, &Expected::Of(sid.clone())) == NotifyCheck::Event {
         let text = String::from_utf8_lossy(data);
         assert!(text.starts_with(&format!("NOTIFY /{} HTTP/1.", callback.path)));
         assert!(text.contains("uuid:1"));
     }
-    assert_ne!(judge(data, &callback, &Expected::None), Judgement::Event);
+    assert_ne!(check_notify(data, &callback, &Expected::None), NotifyCheck::Event);
     let mut reader = ResponseReader::new(Rules::gateway_head());
     if let Ok(Some(response)) = reader.push(data) {
         assert!(response.body.is_empty());
-        if let Ok(granted) = Granted::parse(&response, Some(&sid)) {
+        if let Ok(granted) = SubscribeResponse::parse(&response, Some(&sid)) {
             assert_eq!(response.status, 200);
-            assert!((SHORTEST..=WISH).contains(&granted.lasts));
+            assert!((MIN_TIMEOUT..=REQUESTED_TIMEOUT).contains(&granted.timeout));
         }
     }
     if is_announcement(data) {

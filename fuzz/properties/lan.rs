@@ -9,7 +9,7 @@ use ddns_update_daemon::http::lan_url::MAX_URL;
 use ddns_update_daemon::natpmp::message::{ExternalAddress, MAX_DATAGRAM, ResultCode, restarted};
 use ddns_update_daemon::pcp::message::{Mapping, PcpError};
 use ddns_update_daemon::ssdp::filter::{
-    MAX_LOCATIONS, MAX_PER_HOST, MAX_PER_SECOND, RESERVED, Senders, Sieve,
+    AnswerFilter, MAX_LOCATIONS, MAX_PER_HOST, MAX_PER_SECOND, RESERVED, Senders,
 };
 use ddns_update_daemon::ssdp::message::{Answer, MAX_TEXT, Notify, NotifyKind, Verdict};
 use ddns_update_daemon::system::netlink::{Address, Link, Message, parse};
@@ -71,7 +71,7 @@ pub(super) fn ssdp_sieve(data: &[u8]) {
         only_gateway: setting & 2 != 0,
         subnets: if setting & 4 != 0 { vec![(Ipv4Addr::new(192, 168, 1, 7), 24)] } else { Vec::new() },
     };
-    let mut sieve = Sieve::new(senders.clone());
+    let mut filter = AnswerFilter::new(senders.clone());
     let mut elapsed = Duration::ZERO;
     let mut read: BTreeMap<(u64, bool), u32> = BTreeMap::new();
     let mut found: Vec<(IpAddr, String)> = Vec::new();
@@ -82,7 +82,7 @@ pub(super) fn ssdp_sieve(data: &[u8]) {
         let is_gateway = senders.gateway.map(IpAddr::V4) == Some(sender);
         // A flood of one sender, so that short inputs reach the limit.
         for _ in 0..=(step >> 4) * 5 {
-            let admitted = sieve.admit(sender, elapsed);
+            let admitted = filter.allow(sender, elapsed);
             let count = read.entry((elapsed.as_secs(), is_gateway)).or_default();
             assert!(admitted || !is_gateway || *count == MAX_PER_SECOND, "the gateway is always heard");
             *count += u32::from(admitted);
@@ -96,7 +96,7 @@ pub(super) fn ssdp_sieve(data: &[u8]) {
         let answer = Answer::parse(text.as_bytes(), sender).expect("a good answer");
         let entry = (sender, answer.location.to_string());
         let fresh = answer.verdict() != Verdict::NotAGateway && !found.contains(&entry);
-        let passed = sieve.pass(&answer);
+        let passed = filter.pass(&answer);
         assert!(fresh || !passed);
         if is_gateway && fresh {
             let of_gateway = found.iter().filter(|(host, _)| *host == sender).count();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ddns_update_daemon::cli::{Command, LogFormat, Verbosity, Work, parse};
 use ddns_update_daemon::config;
-use ddns_update_daemon::config::{Config, Group};
+use ddns_update_daemon::config::{Config, UpdaterConfig};
 use ddns_update_daemon::decimal::{DAY, Decimal, HOUR, MINUTE};
 use ddns_update_daemon::dns::tsig::Key;
 
@@ -138,41 +138,41 @@ fn check_consistent(config: &Config) {
     }
     for group in &config.groups {
         match group {
-            Group::Cloudflare(account) => {
+            UpdaterConfig::Cloudflare(account) => {
                 assert!(!account.api_token.reveal().is_empty());
                 assert!(account.api_url.starts_with("https://") || account.api_url.starts_with("http://"));
                 assert!(
                     account.records.iter().all(|record| record.name.is_ascii() && !record.name.is_empty())
                 );
             }
-            Group::Url(request) => {
+            UpdaterConfig::Url(request) => {
                 assert!(request.url.reveal().bytes().all(|byte| byte.is_ascii_graphic()));
                 let values = request.headers.iter().map(|(_, value)| value.reveal());
                 assert!(values.into_iter().all(|value| !value.contains(['\r', '\n', '\0'])));
             }
-            Group::Dyndns(account) => {
+            UpdaterConfig::Dyndns(account) => {
                 assert!(
                     !account.hostnames.is_empty() && account.hostnames.iter().all(|name| name.is_ascii())
                 );
             }
-            Group::Rfc2136(zone) => {
+            UpdaterConfig::Rfc2136(zone) => {
                 assert!(zone.key.as_ref().is_none_or(|key| !key.reveal().is_empty()));
                 for (index, record) in zone.records.iter().enumerate() {
                     assert!(!zone.records[..index].contains(record), "no record occurs twice");
                     assert!(zone.zone.as_ref().is_none_or(|zone| record.name.is_within(zone)));
                 }
             }
-            Group::Run(run) => assert!(!run.cmd.is_empty() && !run.cmd[0].is_empty()),
+            UpdaterConfig::Run(run) => assert!(!run.cmd.is_empty() && !run.cmd[0].is_empty()),
         }
     }
 }
 
-fn entries_of(group: &Group) -> usize {
+fn entries_of(group: &UpdaterConfig) -> usize {
     match group {
-        Group::Cloudflare(account) => account.records.len(),
-        Group::Dyndns(account) => account.hostnames.len(),
-        Group::Rfc2136(zone) => zone.records.len(),
-        Group::Url(_) | Group::Run(_) => 1,
+        UpdaterConfig::Cloudflare(account) => account.records.len(),
+        UpdaterConfig::Dyndns(account) => account.hostnames.len(),
+        UpdaterConfig::Rfc2136(zone) => zone.records.len(),
+        UpdaterConfig::Url(_) | UpdaterConfig::Run(_) => 1,
     }
 }
 
@@ -183,20 +183,20 @@ fn check_hidden(text: &str, config: &Config) {
         .groups
         .iter()
         .map(|group| match group {
-            Group::Cloudflare(account) => count(account.api_token.reveal()),
-            Group::Url(request) => {
+            UpdaterConfig::Cloudflare(account) => count(account.api_token.reveal()),
+            UpdaterConfig::Url(request) => {
                 let headers = request.headers.iter().map(|(_, value)| count(value.reveal())).sum::<usize>();
                 headers
                     + request.body.as_ref().map_or(0, |body| count(body.reveal()))
                     + in_url(request.url.reveal())
             }
-            Group::Dyndns(account) => {
+            UpdaterConfig::Dyndns(account) => {
                 let secrets = [&account.password, &account.token].into_iter().flatten();
                 let url = account.url.as_ref().map_or(0, |url| in_url(url.reveal()));
                 secrets.map(|secret| count(secret.reveal())).sum::<usize>() + url
             }
             // The secret of a key is no text any more.
-            Group::Rfc2136(_) | Group::Run(_) => 0,
+            UpdaterConfig::Rfc2136(_) | UpdaterConfig::Run(_) => 0,
         })
         .sum();
     let shown = format!("{config:?}\n{}\n{}", config.describe(), config.warnings.join("\n"));
@@ -345,7 +345,7 @@ fn read_key_file(text: &str) -> Result<Config, String> {
 
 fn key_of(config: &Config) -> Key {
     match &config.groups[..] {
-        [Group::Rfc2136(zone)] => zone.key.clone().expect("a key"),
+        [UpdaterConfig::Rfc2136(zone)] => zone.key.clone().expect("a key"),
         other => panic!("{other:?}"),
     }
 }

@@ -14,7 +14,7 @@ use ddns_update_daemon::soap::description::{
     Description, MAX_SERVICE_TYPE, MAX_SERVICES, Service, ServiceType,
 };
 use ddns_update_daemon::soap::envelope::{Reply, Request, Version};
-use ddns_update_daemon::soap::gateway::{ExchangeError, MAX_ASKED, Step, Survey, Thoroughness, Wanted};
+use ddns_update_daemon::soap::gateway::{ExchangeError, MAX_ASKED, Step, StopAt, Survey, Wanted};
 use ddns_update_daemon::soap::xml::{Element, MAX_DEPTH, MAX_DOCUMENT, MAX_ELEMENTS, MAX_NAME, MAX_TEXT};
 
 fn location() -> LanUrl {
@@ -181,11 +181,11 @@ fn check_words(why: &str) {
 pub(super) fn survey(data: &[u8]) {
     let [setting, script @ ..] = data else { return };
     let wanted = Wanted { ipv4: setting & 1 != 0, ipv6: setting & 2 != 0 };
-    let thoroughness = if setting & 4 != 0 { Thoroughness::EveryService } else { Thoroughness::UntilGlobal };
+    let stop_at = if setting & 4 != 0 { StopAt::EveryService } else { StopAt::UntilGlobal };
     let mut survey = if setting & 8 != 0 {
         Survey::of_service(service("/ctl"), wanted)
     } else {
-        Survey::of_description(location(), wanted, thoroughness)
+        Survey::of_description(location(), wanted, stop_at)
     };
     let mut answers = script.split(|byte| *byte == 0x1e).map(answer);
     let mut told: Vec<Ipv4Addr> = Vec::new();

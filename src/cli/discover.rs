@@ -16,7 +16,7 @@ use crate::engine::selection::refusal;
 use crate::http::lan_url::LanUrl;
 use crate::natpmp::client::{NatPmpError, external_address};
 use crate::natpmp::message::ExternalAddress;
-use crate::soap::gateway::{Asked, Report, Survey, Thoroughness, Wanted};
+use crate::soap::gateway::{GatewayReport, ServiceAnswer, StopAt, Survey, Wanted};
 use crate::ssdp::search;
 use crate::ssdp::search::Search;
 use crate::system;
@@ -41,7 +41,7 @@ const STACK: usize = 256 * 1024;
 /// A gateway and what it said.
 pub struct Discovered {
     location: LanUrl,
-    report: Report,
+    report: GatewayReport,
     natpmp: Result<ExternalAddress, NatPmpError>,
 }
 
@@ -100,7 +100,7 @@ fn find(
 fn examine(location: LanUrl) -> Option<Discovered> {
     let deadline = Instant::now().checked_add(ASK_TIME)?;
     let wanted = Wanted { ipv4: true, ipv6: true };
-    let survey = Survey::of_description(location.clone(), wanted, Thoroughness::EveryService);
+    let survey = Survey::of_description(location.clone(), wanted, StopAt::EveryService);
     let report = lan::run(survey, deadline, EXCHANGE_TIME).result.ok()?;
     let natpmp = external_address(location.host(), Instant::now().checked_add(NATPMP_TIME)?);
     Some(Discovered { location, report, natpmp })
@@ -184,7 +184,7 @@ impl Discovered {
     }
 }
 
-fn service_to_json(asked: &Asked) -> Value {
+fn service_to_json(asked: &ServiceAnswer) -> Value {
     let ipv4 = match &asked.ipv4 {
         Finding::Known(address) => match refusal((*address).into(), false) {
             None => json!({ "value": address.to_string(), "publishable": true }),
@@ -201,7 +201,7 @@ fn service_to_json(asked: &Asked) -> Value {
     })
 }
 
-fn ipv4_to_text(asked: &Asked) -> String {
+fn ipv4_to_text(asked: &ServiceAnswer) -> String {
     let text = finding_to_text(&asked.ipv4);
     match asked.ipv4.known().and_then(|address| refusal(address.into(), false)) {
         Some(why) => format!("{text}, not published: {why}"),

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::common::Common;
+use super::defaults::TargetDefaults;
 use super::section::Section;
 use super::sources::MAX_SOURCES;
-use super::{Group, Source, Target};
+use super::{Source, Target, UpdaterConfig};
 use crate::address::Family;
 use crate::config::error::Problems;
 use crate::config::placeholders::Needs;
@@ -17,7 +17,7 @@ const MAX_TARGETS: usize = 10_000;
 const MAX_NAME: usize = 100;
 
 /// What is special about one target.
-pub(super) struct Draft {
+pub(super) struct NewTarget {
     pub(super) name: String,
     pub(super) entry: usize,
     pub(super) fingerprint: String,
@@ -29,7 +29,7 @@ pub(super) struct Draft {
 /// A configuration's targets as far as they are read.
 pub(super) struct Builder<'a> {
     problems: &'a Problems<'a>,
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<UpdaterConfig>,
     pub(super) targets: Vec<Target>,
     pub(super) sources: Vec<Source>,
     names: HashMap<String, usize>,
@@ -50,8 +50,8 @@ impl<'a> Builder<'a> {
 
     /// Adds a target of the group that is pushed next; `section` is where
     /// problems with it are noted.
-    pub(super) fn add(&mut self, section: &Section<'_>, common: &Common<'_>, draft: Draft) {
-        self.add_to(self.groups.len(), section, common, draft);
+    pub(super) fn add(&mut self, section: &Section<'_>, defaults: &TargetDefaults<'_>, draft: NewTarget) {
+        self.add_to(self.groups.len(), section, defaults, draft);
     }
 
     /// The same for the group with this index.
@@ -59,20 +59,20 @@ impl<'a> Builder<'a> {
         &mut self,
         group: usize,
         section: &Section<'_>,
-        common: &Common<'_>,
-        mut draft: Draft,
+        defaults: &TargetDefaults<'_>,
+        mut draft: NewTarget,
     ) {
         if self.targets.len() >= MAX_TARGETS {
             section.refuse(&format!("expected at most {MAX_TARGETS} records, urls and runs"));
             return;
         }
         draft.name = self.unique_name(&draft.name);
-        check_families(section, common, &mut draft);
-        self.check_agree(section, common, &draft);
+        check_families(section, defaults, &mut draft);
+        self.check_agree(section, defaults, &draft);
         let needed = draft.required.or(draft.optional);
-        let ipv4 = self.indexes(section, if needed.ipv4 { &common.ipv4 } else { &[] });
+        let ipv4 = self.indexes(section, if needed.ipv4 { &defaults.ipv4 } else { &[] });
         let ipv6 = needed.ipv6 || needed.ipv6_prefix;
-        let ipv6 = self.indexes(section, if ipv6 { &common.ipv6 } else { &[] });
+        let ipv6 = self.indexes(section, if ipv6 { &defaults.ipv6 } else { &[] });
         let fingerprint = self.unique_fingerprint(&draft);
         self.targets.push(Target {
             name: draft.name,
@@ -83,12 +83,12 @@ impl<'a> Builder<'a> {
             optional: draft.optional,
             ipv4,
             ipv6,
-            agree: common.agree,
-            allow_private: common.allow_private,
-            ipv6_suffix: common.ipv6_suffix,
-            refresh: common.refresh,
-            verify: common.verify,
-            empty_when_absent: common.empty_when_absent,
+            agree: defaults.agree,
+            allow_private: defaults.allow_private,
+            ipv6_suffix: defaults.ipv6_suffix,
+            refresh: defaults.refresh,
+            verify: defaults.verify,
+            empty_when_absent: defaults.empty_when_absent,
             at_start: draft.at_start,
         });
     }
@@ -109,23 +109,23 @@ impl<'a> Builder<'a> {
         indexes
     }
 
-    fn check_agree(&self, section: &Section<'_>, common: &Common<'_>, draft: &Draft) {
+    fn check_agree(&self, section: &Section<'_>, defaults: &TargetDefaults<'_>, draft: &NewTarget) {
         for (family, required, optional) in families(draft) {
-            let listed = common.list(family).len();
-            if listed == 0 || common.agree <= listed {
+            let listed = defaults.list(family).len();
+            if listed == 0 || defaults.agree <= listed {
                 continue;
             }
             let problem = match listed {
                 1 => format!("expected 1: there is only one {family} source"),
                 _ => format!("expected 1 to {listed}: there are {listed} {family} sources"),
             };
-            match common.agree_at {
+            match defaults.agree_at {
                 Some(value) if required => value.refuse(&problem).unwrap_or(()),
                 // Never without its place, as the default suits every list.
                 None if required => section.refuse(&problem),
                 _ if optional => {
-                    let Draft { name, .. } = draft;
-                    let agree = common.agree;
+                    let NewTarget { name, .. } = draft;
+                    let agree = defaults.agree;
                     self.problems.warn(format!(
                         "{name}: its {family} address stays unknown: agree = {agree}, but {listed} listed"
                     ));
@@ -147,7 +147,7 @@ impl<'a> Builder<'a> {
         name
     }
 
-    fn unique_fingerprint(&mut self, draft: &Draft) -> String {
+    fn unique_fingerprint(&mut self, draft: &NewTarget) -> String {
         let count = self.fingerprints.entry(draft.fingerprint.clone()).or_insert(0);
         *count = count.saturating_add(1);
         if *count == 1 {
@@ -158,7 +158,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn families(draft: &Draft) -> [(Family, bool, bool); 2] {
+fn families(draft: &NewTarget) -> [(Family, bool, bool); 2] {
     let (required, optional) = (draft.required, draft.optional);
     [
         (Family::V4, required.ipv4, optional.ipv4),
@@ -168,17 +168,17 @@ fn families(draft: &Draft) -> [(Family, bool, bool); 2] {
 
 /// Refuses a target that can never be sent, and forgets optional families that
 /// are switched off.
-fn check_families(section: &Section<'_>, common: &Common<'_>, draft: &mut Draft) {
+fn check_families(section: &Section<'_>, defaults: &TargetDefaults<'_>, draft: &mut NewTarget) {
     for (family, required, _) in families(draft) {
-        if common.list(family).is_empty() && required {
+        if defaults.list(family).is_empty() && required {
             let key = if family == Family::V4 { "ipv4" } else { "ipv6" };
             section.refuse(&format!("it needs {family}, which {key} = [] switches off"));
         }
     }
-    if common.ipv4.is_empty() {
+    if defaults.ipv4.is_empty() {
         draft.optional.ipv4 = false;
     }
-    if common.ipv6.is_empty() {
+    if defaults.ipv6.is_empty() {
         draft.optional.ipv6 = false;
         draft.optional.ipv6_prefix = false;
     }

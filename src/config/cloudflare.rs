@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::builder::{Builder, Draft};
-use super::common::{Common, MAX_DAYS};
-use super::describe::{Entries, HIDDEN, Page, toml_string};
+use super::builder::{Builder, NewTarget};
+use super::defaults::{MAX_DAYS, TargetDefaults};
+use super::describe::{Entries, HIDDEN, TomlWriter, toml_string};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
 use super::provider_url::Parts;
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, Group};
+use super::{Config, UpdaterConfig};
 use crate::config::error::Problems;
 use crate::config::placeholders::Needs;
 use crate::decimal::{Decimal, HOUR};
@@ -59,7 +59,7 @@ pub struct CloudflareRecord {
 
 impl Cloudflare {
     /// Writes it as TOML, its token hidden.
-    pub(super) fn write(&self, config: &Config, page: &mut Page, target: &Entries<'_>) {
+    pub(super) fn write(&self, config: &Config, page: &mut TomlWriter, target: &Entries<'_>) {
         page.header("[[cloudflare]]");
         page.entry("api_token", toml_string(HIDDEN));
         page.maybe("zone_id", self.zone_id.as_deref().map(toml_string));
@@ -80,27 +80,27 @@ impl Cloudflare {
 /// Reads the sections, with their records.
 pub(super) fn read<'a>(
     sections: Vec<Section<'a>>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &Problems<'_>,
     builder: &mut Builder<'a>,
 ) {
     for section in sections {
-        read_section(section, common, router, files, problems, builder);
+        read_section(section, defaults, router, files, problems, builder);
     }
 }
 
 fn read_section<'a>(
     mut section: Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &Problems<'_>,
     builder: &mut Builder<'a>,
 ) {
-    let mut common = common.clone();
-    take_common(&mut common, &mut section, router);
+    let mut defaults = defaults.clone();
+    take_common(&mut defaults, &mut section, router);
     let token = read_token(&mut section, files);
     let zone_id = section.take("zone_id").and_then(|value| read_zone(&value, problems));
     let api_url = section.take("api_url").map_or_else(|| Some(API_URL.to_owned()), |url| read_api_url(&url));
@@ -114,18 +114,18 @@ fn read_section<'a>(
     section.finish();
     let mut records = Vec::new();
     for section in sections {
-        records.extend(read_record(section, &common, router, &account, records.len(), builder));
+        records.extend(read_record(section, &defaults, router, &account, records.len(), builder));
     }
-    builder.groups.push(Group::Cloudflare(Cloudflare { records, ..account }));
+    builder.groups.push(UpdaterConfig::Cloudflare(Cloudflare { records, ..account }));
 }
 
-fn take_common<'a>(common: &mut Common<'a>, section: &mut Section<'a>, router: &Router) {
+fn take_common<'a>(defaults: &mut TargetDefaults<'a>, section: &mut Section<'a>, router: &Router) {
     if let Some(value) = section.take("when_absent") {
         value.refuse::<()>("a DNS record cannot be empty; leave this key out");
     }
-    common.take(section, router);
+    defaults.take(section, router);
     if let Some(verify) = section.take("verify").and_then(|value| read_verify(&value)) {
-        common.verify = Some(verify);
+        defaults.verify = Some(verify);
     }
 }
 
@@ -185,15 +185,15 @@ fn read_api_url(value: &Value<'_>) -> Option<String> {
 
 fn read_record<'a>(
     mut section: Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     account: &Cloudflare,
     entry: usize,
     builder: &mut Builder<'a>,
 ) -> Option<CloudflareRecord> {
     let own_suffix = section.has("ipv6_suffix");
-    let mut common = common.clone();
-    take_common(&mut common, &mut section, router);
+    let mut defaults = defaults.clone();
+    take_common(&mut defaults, &mut section, router);
     let name = section.require("name").and_then(|value| read_name(&value));
     let aaaa = section.require("type").and_then(|value| read_type(&value));
     let ttl = section.take("ttl").and_then(|value| read_ttl(&value));
@@ -204,21 +204,26 @@ fn read_record<'a>(
         name.zip(aaaa).map(|(name, aaaa)| CloudflareRecord { name, aaaa, ttl, proxied, comment, create });
     if let Some(record) = &record {
         if !record.aaaa {
-            common.ipv6_suffix = None;
+            defaults.ipv6_suffix = None;
             if own_suffix {
                 section.refuse("ipv6_suffix belongs to records of type AAAA");
             }
         }
-        builder.add(&section, &common, draft(account, record, &common, entry));
+        builder.add(&section, &defaults, draft(account, record, &defaults, entry));
     }
     section.finish();
     record
 }
 
-fn draft(account: &Cloudflare, record: &CloudflareRecord, common: &Common<'_>, entry: usize) -> Draft {
+fn draft(
+    account: &Cloudflare,
+    record: &CloudflareRecord,
+    defaults: &TargetDefaults<'_>,
+    entry: usize,
+) -> NewTarget {
     let kind = if record.aaaa { "AAAA" } else { "A" };
-    let suffix = common.ipv6_suffix;
-    Draft {
+    let suffix = defaults.ipv6_suffix;
+    NewTarget {
         name: format!("{kind} {}", record.name),
         entry,
         fingerprint: Fingerprint::new("cloudflare")

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use std::path::Path;
 
 use super::provider_url::{hide, hide_in_argument};
-use super::{Config, Group, Run, Target, Url};
+use super::{Config, Run, Target, UpdaterConfig, Url};
 use crate::config::placeholders::Needs;
 use crate::decimal::{DAY, Decimal, HOUR, MINUTE};
 use crate::table::Table;
@@ -24,7 +24,7 @@ impl Config {
     /// credentials and query values of URLs are hidden; paths of URLs are not.
     #[must_use]
     pub fn describe(&self) -> String {
-        let mut page = Page(String::new());
+        let mut page = TomlWriter(String::new());
         page.entry("interval", Decimal::of(self.interval, MINUTE));
         page.entry("events", self.events);
         page.maybe("state_file", self.state_file.as_deref().map(path));
@@ -36,20 +36,20 @@ impl Config {
         for (index, group) in self.groups.iter().enumerate() {
             let target = |entry: usize| targets.get(&(index, entry)).copied();
             match group {
-                Group::Cloudflare(account) => account.write(self, &mut page, &target),
-                Group::Url(request) => {
+                UpdaterConfig::Cloudflare(account) => account.write(self, &mut page, &target),
+                UpdaterConfig::Url(request) => {
                     page.header("[[urls]]");
                     page.maybe("name", target(0).map(|target| toml_string(&target.name)));
                     page.request(request);
                     self.write_common(&mut page, target(0));
                 }
-                Group::Dyndns(_) if dyndns => {}
-                Group::Dyndns(account) => {
+                UpdaterConfig::Dyndns(_) if dyndns => {}
+                UpdaterConfig::Dyndns(account) => {
                     dyndns = true;
                     account.write_all(self, &mut page);
                 }
-                Group::Rfc2136(zone) => zone.write(self, &mut page, &target),
-                Group::Run(run) => {
+                UpdaterConfig::Rfc2136(zone) => zone.write(self, &mut page, &target),
+                UpdaterConfig::Run(run) => {
                     page.header("[[runs]]");
                     page.maybe("name", target(0).map(|target| toml_string(&target.name)));
                     page.program(run);
@@ -61,7 +61,7 @@ impl Config {
         page.0
     }
 
-    fn write_proxy(&self, page: &mut Page) {
+    fn write_proxy(&self, page: &mut TomlWriter) {
         if !self.proxies.configured {
             return;
         }
@@ -73,12 +73,12 @@ impl Config {
     }
 
     /// The keys that every target has.
-    pub(super) fn write_common(&self, page: &mut Page, target: Option<&Target>) {
+    pub(super) fn write_common(&self, page: &mut TomlWriter, target: Option<&Target>) {
         let Some(target) = target else { return };
         // An empty list is a family switched off for a target that takes what
         // there is, and one without any use for the others.
         let group = self.groups.get(target.group);
-        let both = matches!(group, Some(Group::Run(_) | Group::Dyndns(_)));
+        let both = matches!(group, Some(UpdaterConfig::Run(_) | UpdaterConfig::Dyndns(_)));
         let any = both || target.required == Needs::default();
         for (key, indexes) in [("ipv4", &target.ipv4), ("ipv6", &target.ipv6)] {
             if any || !indexes.is_empty() {
@@ -99,9 +99,9 @@ impl Config {
 pub(super) type Entries<'a> = dyn Fn(usize) -> Option<&'a Target> + 'a;
 
 /// Lines of TOML.
-pub(super) struct Page(String);
+pub(super) struct TomlWriter(String);
 
-impl Page {
+impl TomlWriter {
     pub(super) fn header(&mut self, header: &str) {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(self.0, "\n{header}");

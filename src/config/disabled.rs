@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::Config;
 use super::builder::Builder;
-use super::common::Common;
-use super::describe::{Entries, Page};
+use super::defaults::TargetDefaults;
+use super::describe::{Entries, TomlWriter};
 use super::files::Files;
 use super::section::Section;
 use super::sources::Router;
 use crate::config::error::Problems;
 use crate::features;
-use crate::updaters::{Talk, Task};
+use crate::updaters::{Task, Updater};
 
 /// What there is not.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,7 +26,7 @@ pub use self::LeftOut as Rfc2136Record;
 
 pub(super) fn read<'a>(
     sections: Vec<Section<'a>>,
-    _: &Common<'a>,
+    _: &TargetDefaults<'a>,
     _: &Router,
     _: &Files<'_>,
     _: &Problems<'_>,
@@ -49,17 +49,17 @@ impl LeftOut {
         match *self {}
     }
 
-    pub(super) fn write(&self, _: &Config, _: &mut Page, _: &Entries<'_>) {
+    pub(super) fn write(&self, _: &Config, _: &mut TomlWriter, _: &Entries<'_>) {
         match *self {}
     }
 
-    pub(super) fn write_all(&self, _: &Config, _: &mut Page) {
+    pub(super) fn write_all(&self, _: &Config, _: &mut TomlWriter) {
         match *self {}
     }
 
     /// Never asked.
     #[must_use]
-    pub fn updater(&self) -> Box<dyn Talk> {
+    pub fn updater(&self) -> Box<dyn Updater> {
         match *self {}
     }
 

@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 
 pub use self::account::Dyndns;
 use self::account::fingerprint;
-use super::Group;
-use super::builder::{Builder, Draft};
-use super::common::Common;
+use super::UpdaterConfig;
+use super::builder::{Builder, NewTarget};
+use super::defaults::TargetDefaults;
 use super::files::{Files, is_placeholder};
 use super::idn::ascii_name;
 use super::provider_url::{Parts, check, reachable};
@@ -37,7 +37,7 @@ struct Accounts<'b, 'a> {
 /// Reads the sections, those of one account into one group.
 pub(super) fn read<'a>(
     sections: Vec<Section<'a>>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &Problems<'_>,
@@ -45,13 +45,13 @@ pub(super) fn read<'a>(
 ) {
     let mut accounts = Accounts { builder, groups: HashMap::new(), presets: OnceCell::new() };
     for section in sections {
-        read_section(section, common, router, files, problems, &mut accounts);
+        read_section(section, defaults, router, files, problems, &mut accounts);
     }
 }
 
 fn read_section<'a>(
     mut section: Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &Problems<'_>,
@@ -63,8 +63,8 @@ fn read_section<'a>(
     if let Some(value) = section.take("when_absent") {
         value.refuse::<()>("a DNS record cannot be empty; leave this key out");
     }
-    let mut common = common.clone();
-    common.take(&mut section, router);
+    let mut defaults = defaults.clone();
+    defaults.take(&mut section, router);
     let Some(account) = account else {
         // What it needs is not known, so nothing more is said of it.
         for key in ["hostname", "hostnames"] {
@@ -75,16 +75,16 @@ fn read_section<'a>(
     };
     warn_of_plain_http(&account, problems);
     let hostnames = read_hostnames(&mut section, &account);
-    common.refresh = common.refresh.or(account.preset.refresh);
-    let families = needs(&account.preset, &mut common);
-    if own_suffix && common.ipv6_suffix.is_none() {
+    defaults.refresh = defaults.refresh.or(account.preset.refresh);
+    let families = needs(&account.preset, &mut defaults);
+    if own_suffix && defaults.ipv6_suffix.is_none() {
         section.refuse("ipv6_suffix is of no use here: only IPv4 addresses are sent");
     }
     if own_suffix && !account.preset.is_told() {
         let name = &account.preset.name;
         section.refuse(&format!("ipv6_suffix is of no use here: {name} takes the address that asks"));
     }
-    add_names(&account, hostnames, label, families, &section, &common, accounts);
+    add_names(&account, hostnames, label, families, &section, &defaults, accounts);
     section.finish();
 }
 
@@ -95,22 +95,22 @@ fn add_names<'a>(
     label: Option<&str>,
     (required, optional): (Needs, Needs),
     section: &Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     accounts: &mut Accounts<'_, 'a>,
 ) {
     let (group, first) = place(accounts, account);
     let single = hostnames.len() == 1;
     for (hostname, entry) in hostnames.into_iter().zip(first..) {
-        let draft = Draft {
+        let draft = NewTarget {
             name: target_name(label, &hostname, single, &account.preset),
             entry,
-            fingerprint: fingerprint(account).text(&hostname).maybe(common.ipv6_suffix).finish(),
+            fingerprint: fingerprint(account).text(&hostname).maybe(defaults.ipv6_suffix).finish(),
             required,
             optional,
             at_start: false,
         };
-        accounts.builder.add_to(group, section, common, draft);
-        if let Some(Group::Dyndns(account)) = accounts.builder.groups.get_mut(group) {
+        accounts.builder.add_to(group, section, defaults, draft);
+        if let Some(UpdaterConfig::Dyndns(account)) = accounts.builder.groups.get_mut(group) {
             account.hostnames.push(hostname);
         }
     }
@@ -329,18 +329,18 @@ fn read_hostname(value: &Value<'_>, account: &Dyndns) -> Option<String> {
 
 /// Which families it is sent for: those that the provider knows and the user has
 /// not switched off.
-fn needs(preset: &Preset, common: &mut Common<'_>) -> (Needs, Needs) {
-    let ipv4 = preset.knows_ipv4() && !common.ipv4.is_empty();
-    let ipv6 = preset.knows_ipv6() && !common.ipv6.is_empty() && !(preset.record && ipv4);
+fn needs(preset: &Preset, defaults: &mut TargetDefaults<'_>) -> (Needs, Needs) {
+    let ipv4 = preset.knows_ipv4() && !defaults.ipv4.is_empty();
+    let ipv6 = preset.knows_ipv6() && !defaults.ipv6.is_empty() && !(preset.record && ipv4);
     let families = match (ipv4, ipv6) {
         // What is switched off is needed all the same, and refused elsewhere.
         (false, false) => Needs { ipv4: preset.knows_ipv4(), ipv6: !preset.knows_ipv4(), ..Needs::default() },
         (ipv4, ipv6) => Needs { ipv4, ipv6, ..Needs::default() },
     };
     if !families.ipv6 {
-        common.ipv6_suffix = None;
+        defaults.ipv6_suffix = None;
     }
-    let wanted = if common.ipv6_suffix.is_some() { from_prefix(families) } else { families };
+    let wanted = if defaults.ipv6_suffix.is_some() { from_prefix(families) } else { families };
     if families.ipv4 && families.ipv6 { (Needs::default(), wanted) } else { (wanted, Needs::default()) }
 }
 
@@ -350,10 +350,10 @@ fn place(accounts: &mut Accounts<'_, '_>, account: &Dyndns) -> (usize, usize) {
     let new = accounts.builder.groups.len();
     let group = *accounts.groups.entry(fingerprint(account).finish()).or_insert(new);
     if group == new {
-        accounts.builder.groups.push(Group::Dyndns(Box::new(account.clone())));
+        accounts.builder.groups.push(UpdaterConfig::Dyndns(Box::new(account.clone())));
     }
     let names = match accounts.builder.groups.get(group) {
-        Some(Group::Dyndns(known)) => known.hostnames.len(),
+        Some(UpdaterConfig::Dyndns(known)) => known.hostnames.len(),
         _ => 0,
     };
     (group, names)

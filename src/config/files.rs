@@ -16,7 +16,7 @@ pub(super) struct Files<'a> {
 }
 
 /// A text, with the value it came from for errors.
-pub(super) struct Found<'a> {
+pub(super) struct TextFrom<'a> {
     pub(super) text: String,
     pub(super) value: Value<'a>,
 }
@@ -60,17 +60,17 @@ impl<'a> Files<'a> {
         section: &mut Section<'v>,
         key: &'static str,
         file_key: &'static str,
-    ) -> Option<Found<'v>> {
+    ) -> Option<TextFrom<'v>> {
         match (section.take(key), section.take(file_key)) {
             (Some(_), Some(file)) => file.refuse_key(&format!("{key:?} is given too; keep one of the two")),
-            (Some(value), None) => Some(Found { text: value.hidden_text()?.to_owned(), value }),
+            (Some(value), None) => Some(TextFrom { text: value.hidden_text()?.to_owned(), value }),
             (None, Some(value)) => {
                 let text = self.read_secret(&value)?;
                 let text = text.trim_end_matches(['\r', '\n']).to_owned();
                 if text.is_empty() {
                     return value.refuse_hidden("this file is empty");
                 }
-                Some(Found { text, value })
+                Some(TextFrom { text, value })
             }
             (None, None) => None,
         }
@@ -82,7 +82,7 @@ impl<'a> Files<'a> {
         section: &mut Section<'v>,
         key: &'static str,
         file_key: &'static str,
-    ) -> Option<Found<'v>> {
+    ) -> Option<TextFrom<'v>> {
         let given = section.has(key) || section.has(file_key);
         let found = self.text(section, key, file_key);
         if !given {

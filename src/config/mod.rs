@@ -7,7 +7,7 @@
 mod builder;
 #[cfg(feature = "cloudflare")]
 mod cloudflare;
-mod common;
+mod defaults;
 mod describe;
 #[cfg(not(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136")))]
 pub mod disabled;
@@ -79,7 +79,7 @@ pub struct Config {
     /// Through whom web servers are reached.
     pub proxies: Proxies,
     /// Updaters. The targets of one group are brought up to date in one job.
-    pub groups: Vec<Group>,
+    pub groups: Vec<UpdaterConfig>,
     /// What is kept up to date.
     pub targets: Vec<Target>,
     /// Where the state is kept; `None`: the platform's place.
@@ -192,7 +192,7 @@ pub struct Target {
 
 /// An updater with what it needs.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Group {
+pub enum UpdaterConfig {
     /// A `[cloudflare]` section; its records are the entries.
     Cloudflare(Cloudflare),
     /// A `[[urls]]` section; one entry.
@@ -221,7 +221,7 @@ pub struct Url {
     pub expect: Option<Vec<String>>,
 }
 
-impl Group {
+impl UpdaterConfig {
     /// The shortest time between two updates of the account.
     #[must_use]
     pub fn pause(&self) -> Duration {

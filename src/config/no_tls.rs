@@ -1,7 +1,7 @@
 //! What stands in for `tls.rs` in a build that leaves TLS out: the `[tls]`
 //! section is refused.
 
-use super::describe::Page;
+use super::describe::TomlWriter;
 use super::disabled;
 use super::files::Files;
 use super::section::Section;
@@ -12,7 +12,7 @@ pub struct Tls {}
 
 impl Tls {
     #[expect(clippy::unused_self, reason = "as in tls.rs")]
-    pub(super) fn write(&self, _: &mut Page) {}
+    pub(super) fn write(&self, _: &mut TomlWriter) {}
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as in tls.rs")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::builder::Builder;
-use super::common::{Common, MAX_DAYS};
+use super::defaults::{MAX_DAYS, TargetDefaults};
 use super::files::{Files, ReadFile};
 use super::section::{Section, Value};
 use super::sources::Router;
@@ -49,14 +49,14 @@ pub(super) fn parse_noting_secrets(
 fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>) -> Config {
     let interval = top.take("interval").and_then(|value| read_interval(&value));
     let router = top.take("router_ip").and_then(|value| Router::read(&value)).unwrap_or(Router::Any);
-    let mut common = Common::defaults(&router);
-    common.take_top(&mut top, &router);
+    let mut defaults = TargetDefaults::defaults(&router);
+    defaults.take_top(&mut top, &router);
     let events = top.take("events").and_then(|value| value.flag()).unwrap_or(true);
     let state_file = top.take("state_file").and_then(|value| files.path(&value));
     let tls = top.take("tls").and_then(|value| value.section("[tls]"));
     let tls = tls.map_or_else(Tls::default, |section| tls::read(section, files));
     let proxies = proxy::read(&mut top, files);
-    let builder = read_targets(&mut top, &common, &router, files, problems);
+    let builder = read_targets(&mut top, &defaults, &router, files, problems);
     top.finish();
     if builder.targets.is_empty() {
         problems.warn(
@@ -79,23 +79,23 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
 
 fn read_targets<'a>(
     top: &mut Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &'a Problems<'a>,
 ) -> Builder<'a> {
     let mut builder = Builder::new(problems);
     let all = sections(top, "cloudflare", "[cloudflare]", true);
-    cloudflare::read(all, common, router, files, problems, &mut builder);
+    cloudflare::read(all, defaults, router, files, problems, &mut builder);
     for section in sections(top, "urls", "[[urls]]", false) {
-        url::read(section, common, router, files, problems, &mut builder);
+        url::read(section, defaults, router, files, problems, &mut builder);
     }
     let all = sections(top, "dyndns", "[[dyndns]]", false);
-    dyndns::read(all, common, router, files, problems, &mut builder);
+    dyndns::read(all, defaults, router, files, problems, &mut builder);
     let all = sections(top, "rfc2136", "[[rfc2136]]", true);
-    rfc2136::read(all, common, router, files, problems, &mut builder);
+    rfc2136::read(all, defaults, router, files, problems, &mut builder);
     for section in sections(top, "runs", "[[runs]]", false) {
-        run::read(section, common, router, problems, &mut builder);
+        run::read(section, defaults, router, problems, &mut builder);
     }
     builder
 }

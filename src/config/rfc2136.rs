@@ -3,14 +3,14 @@
 mod key_file;
 
 use self::key_file::{WrittenKey, keys};
-use super::builder::{Builder, Draft};
-use super::common::Common;
-use super::describe::{Entries, HIDDEN, Page, toml_string};
+use super::builder::{Builder, NewTarget};
+use super::defaults::TargetDefaults;
+use super::describe::{Entries, HIDDEN, TomlWriter, toml_string};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, Group};
+use super::{Config, UpdaterConfig};
 use crate::config::error::Problems;
 use crate::config::placeholders::Needs;
 use crate::dns::name::Name;
@@ -52,7 +52,7 @@ pub struct Rfc2136Record {
 
 impl Rfc2136 {
     /// Writes it as TOML, its secret hidden.
-    pub(super) fn write(&self, config: &Config, page: &mut Page, target: &Entries<'_>) {
+    pub(super) fn write(&self, config: &Config, page: &mut TomlWriter, target: &Entries<'_>) {
         page.header("[[rfc2136]]");
         page.maybe("server", self.server.as_ref().map(|server| toml_string(&server.to_string())));
         page.maybe("zone", self.zone.as_ref().map(|zone| toml_string(&zone.to_string())));
@@ -75,27 +75,27 @@ impl Rfc2136 {
 /// Reads the sections, with their records.
 pub(super) fn read<'a>(
     sections: Vec<Section<'a>>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &Problems<'_>,
     builder: &mut Builder<'a>,
 ) {
     for section in sections {
-        read_section(section, common, router, files, problems, builder);
+        read_section(section, defaults, router, files, problems, builder);
     }
 }
 
 fn read_section<'a>(
     mut section: Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &Problems<'_>,
     builder: &mut Builder<'a>,
 ) {
-    let mut common = common.clone();
-    take_common(&mut common, &mut section, router);
+    let mut defaults = defaults.clone();
+    take_common(&mut defaults, &mut section, router);
     let server = section.take("server").and_then(|value| read_server(&value));
     let zone = section.take("zone").and_then(|value| read_domain(&value));
     let keyless = !KEY_KEYS.iter().any(|key| section.has(key));
@@ -112,17 +112,17 @@ fn read_section<'a>(
         warn_of_no_key(&group, problems);
     }
     for section in sections {
-        let record = read_record(section, &common, router, &group, builder);
+        let record = read_record(section, &defaults, router, &group, builder);
         group.records.extend(record);
     }
-    builder.groups.push(Group::Rfc2136(group));
+    builder.groups.push(UpdaterConfig::Rfc2136(group));
 }
 
-fn take_common<'a>(common: &mut Common<'a>, section: &mut Section<'a>, router: &Router) {
+fn take_common<'a>(defaults: &mut TargetDefaults<'a>, section: &mut Section<'a>, router: &Router) {
     if let Some(value) = section.take("when_absent") {
         value.refuse::<()>("a DNS record cannot be empty; leave this key out");
     }
-    common.take(section, router);
+    defaults.take(section, router);
 }
 
 fn warn_of_no_key(group: &Rfc2136, problems: &Problems<'_>) {
@@ -258,20 +258,20 @@ fn read_algorithm(text: &str) -> Result<Algorithm, String> {
 
 fn read_record<'a>(
     mut section: Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     group: &Rfc2136,
     builder: &mut Builder<'a>,
 ) -> Option<Rfc2136Record> {
     let own_suffix = section.has("ipv6_suffix");
-    let mut common = common.clone();
-    take_common(&mut common, &mut section, router);
+    let mut defaults = defaults.clone();
+    take_common(&mut defaults, &mut section, router);
     let name = section.require("name").and_then(|value| read_record_name(&value, group.zone.as_ref()));
     let aaaa = section.require("type").and_then(|value| read_type(&value));
     let record = name.zip(aaaa).map(|(name, aaaa)| Rfc2136Record { name, aaaa });
     if let Some(record) = &record {
         if !record.aaaa {
-            common.ipv6_suffix = None;
+            defaults.ipv6_suffix = None;
             if own_suffix {
                 section.refuse("ipv6_suffix belongs to records of type AAAA");
             }
@@ -279,7 +279,7 @@ fn read_record<'a>(
         if group.records.contains(record) {
             section.refuse("this name and type stand in this section already; an update would replace the other's address");
         } else {
-            builder.add(&section, &common, draft(group, record, &common));
+            builder.add(&section, &defaults, draft(group, record, &defaults));
         }
     }
     section.finish();
@@ -311,9 +311,9 @@ fn read_type(value: &Value<'_>) -> Option<bool> {
     }
 }
 
-fn draft(group: &Rfc2136, record: &Rfc2136Record, common: &Common<'_>) -> Draft {
+fn draft(group: &Rfc2136, record: &Rfc2136Record, defaults: &TargetDefaults<'_>) -> NewTarget {
     let kind = if record.aaaa { "AAAA" } else { "A" };
-    let suffix = common.ipv6_suffix;
+    let suffix = defaults.ipv6_suffix;
     let key = group.key.as_ref();
     let fingerprint = Fingerprint::new("rfc2136")
         .maybe(group.server.as_ref())
@@ -326,7 +326,7 @@ fn draft(group: &Rfc2136, record: &Rfc2136Record, common: &Common<'_>) -> Draft 
         .text(kind)
         .maybe(suffix)
         .finish();
-    Draft {
+    NewTarget {
         name: format!("{kind} {}", record.name),
         entry: group.records.len(),
         fingerprint,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::builder::{Builder, Draft};
-use super::common::Common;
+use super::builder::{Builder, NewTarget};
+use super::defaults::TargetDefaults;
 use super::fingerprint::Fingerprint;
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::suggest::warn_of_typos;
-use super::{Group, Run};
+use super::{Run, UpdaterConfig};
 use crate::config::error::Problems;
 use crate::config::placeholders::{Needs, mentioned};
 use crate::config::url::from_prefix;
@@ -21,14 +21,14 @@ const MAX_TIMEOUT: u32 = 86_400;
 /// Reads one section.
 pub(super) fn read<'a>(
     mut section: Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     problems: &Problems<'_>,
     builder: &mut Builder<'a>,
 ) {
-    let mut common = common.clone();
-    Common::refuse_verify(&mut section);
-    common.take(&mut section, router);
+    let mut defaults = defaults.clone();
+    TargetDefaults::refuse_verify(&mut section);
+    defaults.take(&mut section, router);
     let label = section.take("name").and_then(|value| value.line());
     let cmd = section.require("cmd").and_then(|value| read_cmd(&value));
     let expected = format!("expected 1 to {MAX_TIMEOUT} seconds");
@@ -42,29 +42,29 @@ pub(super) fn read<'a>(
         Some(cmd) => {
             let name = label.map_or_else(|| default_name(&cmd), str::to_owned);
             warn_of_typos(&name, cmd.iter().map(String::as_str), problems);
-            let draft = Draft { at_start, ..draft(name, &cmd, &common) };
-            builder.add(&section, &common, draft);
-            builder.groups.push(Group::Run(Run { cmd, timeout }));
+            let draft = NewTarget { at_start, ..draft(name, &cmd, &defaults) };
+            builder.add(&section, &defaults, draft);
+            builder.groups.push(UpdaterConfig::Run(Run { cmd, timeout }));
         }
         None => {}
     }
     section.finish();
 }
 
-fn draft(name: String, cmd: &[String], common: &Common<'_>) -> Draft {
+fn draft(name: String, cmd: &[String], defaults: &TargetDefaults<'_>) -> NewTarget {
     let mut required = cmd.iter().map(|argument| mentioned(argument)).fold(Needs::default(), Needs::or);
     // They are in its environment.
     let mut optional = Needs { ipv4: true, ipv6: true, ipv6_prefix: true };
-    if common.ipv6_suffix.is_some() {
+    if defaults.ipv6_suffix.is_some() {
         required = from_prefix(required);
         optional = from_prefix(optional);
     }
     let fingerprint = Fingerprint::new("run")
         .list(cmd.iter().map(String::as_str))
-        .maybe(common.ipv6_suffix)
-        .flag(common.empty_when_absent)
+        .maybe(defaults.ipv6_suffix)
+        .flag(defaults.empty_when_absent)
         .finish();
-    Draft { name, entry: 0, fingerprint, required, optional, at_start: false }
+    NewTarget { name, entry: 0, fingerprint, required, optional, at_start: false }
 }
 
 fn default_name(cmd: &[String]) -> String {

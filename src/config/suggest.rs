@@ -59,7 +59,7 @@ fn meant(behind_brace: &str) -> Option<&'static str> {
     if PLACEHOLDERS.contains(&word) {
         return None;
     }
-    // Short enough for `nearest` to reject it, and common.
+    // Short enough for `nearest` to reject it, and defaults.
     if matches!(word, "ip" | "myip") { Some("ipv4") } else { nearest(word, PLACEHOLDERS) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::describe::{HIDDEN, Page, path, toml_string};
+use super::describe::{HIDDEN, TomlWriter, path, toml_string};
 use super::files::Files;
 use super::section::{Section, Value};
 use crate::secret::Secret;
@@ -41,7 +41,7 @@ impl Default for Tls {
 
 impl Tls {
     /// Writes it as TOML, its secret hidden.
-    pub(super) fn write(&self, page: &mut Page) {
+    pub(super) fn write(&self, page: &mut TomlWriter) {
         page.header("[tls]");
         page.maybe("ca_file", self.ca_file.as_deref().map(path));
         page.entry("builtin_roots", self.builtin_roots);

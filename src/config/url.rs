@@ -1,14 +1,14 @@
 //! `[[urls]]`: requests to any provider.
 
-use super::builder::{Builder, Draft};
-use super::common::Common;
-use super::files::{Files, Found, is_placeholder};
+use super::builder::{Builder, NewTarget};
+use super::defaults::TargetDefaults;
+use super::files::{Files, TextFrom, is_placeholder};
 use super::fingerprint::Fingerprint;
 use super::provider_url::{Parts, check, holds_secret, names_secret};
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::suggest::warn_of_typos;
-use super::{Group, Url};
+use super::{UpdaterConfig, Url};
 use crate::config::error::Problems;
 use crate::config::placeholders::{Needs, mentioned};
 use crate::config::suggest::nearest;
@@ -24,15 +24,15 @@ const MAX_HEADERS: usize = 64;
 /// Reads one section.
 pub(super) fn read<'a>(
     mut section: Section<'a>,
-    common: &Common<'a>,
+    defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
     problems: &Problems<'_>,
     builder: &mut Builder<'a>,
 ) {
-    let mut common = common.clone();
-    Common::refuse_verify(&mut section);
-    common.take(&mut section, router);
+    let mut defaults = defaults.clone();
+    TargetDefaults::refuse_verify(&mut section);
+    defaults.take(&mut section, router);
     let label = section.take("name").and_then(|value| value.line());
     let method = section.take("method").map_or(Some("GET"), |value| read_method(&value));
     let inline = section.has("url");
@@ -49,19 +49,19 @@ pub(super) fn read<'a>(
         let body = body.filter(|body| !body.is_empty()).map(Secret::new);
         let request = Url { method, url: Secret::new(url), headers, body, expect };
         warn_of_typos(&name, request.texts(), problems);
-        builder.add(&section, &common, draft(name, &request, &common));
-        builder.groups.push(Group::Url(request));
+        builder.add(&section, &defaults, draft(name, &request, &defaults));
+        builder.groups.push(UpdaterConfig::Url(request));
     }
     section.finish();
 }
 
-fn draft(name: String, request: &Url, common: &Common<'_>) -> Draft {
+fn draft(name: String, request: &Url, defaults: &TargetDefaults<'_>) -> NewTarget {
     let mut required = request.texts().map(mentioned).fold(Needs::default(), Needs::or);
     let mut optional = Needs::default();
     if required == optional {
         optional = Needs { ipv4: true, ipv6: true, ipv6_prefix: false };
     }
-    if common.ipv6_suffix.is_some() {
+    if defaults.ipv6_suffix.is_some() {
         required = from_prefix(required);
         optional = from_prefix(optional);
     }
@@ -75,10 +75,10 @@ fn draft(name: String, request: &Url, common: &Common<'_>) -> Draft {
         .maybe(request.body.as_ref().map(Secret::reveal))
         .flag(request.expect.is_some())
         .list(expect.into_iter())
-        .maybe(common.ipv6_suffix)
-        .flag(common.empty_when_absent)
+        .maybe(defaults.ipv6_suffix)
+        .flag(defaults.empty_when_absent)
         .finish();
-    Draft { name, entry: 0, fingerprint, required, optional, at_start: false }
+    NewTarget { name, entry: 0, fingerprint, required, optional, at_start: false }
 }
 
 /// With a suffix, the IPv6 address is made of the prefix.
@@ -107,7 +107,7 @@ fn read_method(value: &Value<'_>) -> Option<&'static str> {
     })
 }
 
-fn read_url(found: &Found<'_>) -> Option<String> {
+fn read_url(found: &TextFrom<'_>) -> Option<String> {
     if is_placeholder(&found.text) {
         return found.value.refuse_hidden("expected a URL; this is only a placeholder for one");
     }

@@ -15,15 +15,15 @@ use std::time::Duration;
 use crate::config::{Config, Source};
 use crate::daemon::log::Log;
 use crate::engine::{Level, Report};
-use crate::gena::subscriber::{Clock, Keeper};
-use crate::gena::subscription::{Notice, Seen};
+use crate::gena::subscriber::{Clock, Subscriber};
+use crate::gena::subscription::{PollResult, Status};
 use crate::natpmp::message as natpmp;
 use crate::sources::{Poll, Poller};
 use crate::ssdp::message::{self as ssdp, Notify};
 use crate::ssdp::presence::Presence;
 use crate::system;
 use crate::system::multicast::Group;
-use crate::system::{Changes, Way, thread};
+use crate::system::{Changes, MulticastSource, thread};
 
 /// Rest after an error of the kernel's socket: it has told more than we read, or
 /// memory is short.
@@ -38,7 +38,7 @@ type Pass = Box<dyn Fn(usize, &'static str) + Send + Sync>;
 #[derive(Default)]
 pub struct Channels {
     hints: Arc<Hints>,
-    keepers: Arc<Vec<Option<Keeper>>>,
+    keepers: Arc<Vec<Option<Subscriber>>>,
     groups: Vec<Group>,
 }
 
@@ -46,12 +46,12 @@ pub struct Channels {
 #[derive(Default)]
 struct Hints {
     pass: Option<Pass>,
-    sources: Vec<Place>,
+    sources: Vec<SourceState>,
 }
 
 /// What is known of a source here.
 #[derive(Default)]
-struct Place {
+struct SourceState {
     /// A hint is under way.
     hinted: AtomicBool,
     /// The host whose announcements count.
@@ -68,7 +68,7 @@ impl Channels {
         log: Log,
         pass: impl Fn(usize, &'static str) + Send + Sync + 'static,
     ) -> Self {
-        let sources = config.sources.iter().map(|_| Place::default()).collect();
+        let sources = config.sources.iter().map(|_| SourceState::default()).collect();
         let hints = Arc::new(Hints { pass: Some(Box::new(pass)), sources });
         let keepers =
             config.sources.iter().enumerate().map(|(index, source)| keep(index, source, &hints, log));
@@ -108,8 +108,8 @@ impl Channels {
             self.join(gateway);
         }
         place.joined.store(reached, Ordering::Relaxed);
-        if let Some(Some(keeper)) = self.keepers.get(source) {
-            keeper.polled(Seen::new(&poll.observation, poll.gateway.is_some(), poller.events()));
+        if let Some(Some(subscriber)) = self.keepers.get(source) {
+            subscriber.polled(PollResult::new(&poll.observation, poll.gateway.is_some(), poller.events()));
         }
     }
 
@@ -118,7 +118,7 @@ impl Channels {
         let local = gateway.and_then(system::source_towards);
         if let (Some(IpAddr::V4(sender)), Some(IpAddr::V4(local))) = (gateway, local) {
             for group in &self.groups {
-                group.join(Way { local, sender });
+                group.join(MulticastSource { local, sender });
             }
         }
     }
@@ -136,19 +136,20 @@ impl Hints {
 
     /// The sources that ask this gateway.
     fn of_gateway(&self, sender: IpAddr) -> Vec<usize> {
-        let is_its =
-            |place: &Place| *place.gateway.lock().unwrap_or_else(PoisonError::into_inner) == Some(sender);
+        let is_its = |place: &SourceState| {
+            *place.gateway.lock().unwrap_or_else(PoisonError::into_inner) == Some(sender)
+        };
         self.sources.iter().enumerate().filter(|(_, place)| is_its(place)).map(|(index, _)| index).collect()
     }
 }
 
 /// The subscription at the gateway of a source, if it can have one.
-fn keep(index: usize, source: &Source, hints: &Arc<Hints>, log: Log) -> Option<Keeper> {
+fn keep(index: usize, source: &Source, hints: &Arc<Hints>, log: Log) -> Option<Subscriber> {
     let Source::Upnp(_) = source else { return None };
     let (hints, label) = (Arc::clone(hints), source.to_string());
-    let say = move |notice: &Notice| log.write(&Report::new(Level::Info, &label, notice.to_string()));
+    let say = move |notice: &Status| log.write(&Report::new(Level::Info, &label, notice.to_string()));
     let hint = Arc::new(move || hints.give(index, "an event of the gateway"));
-    Some(Keeper::start(Clock::new(1), hint, say))
+    Some(Subscriber::start(Clock::new(1), hint, say))
 }
 
 /// NAT-PMP and PCP.
@@ -167,7 +168,7 @@ fn announcements(hints: &Arc<Hints>, log: Log) -> Option<Group> {
 }
 
 /// SSDP.
-fn notifications(hints: &Arc<Hints>, keepers: &Arc<Vec<Option<Keeper>>>, log: Log) -> Option<Group> {
+fn notifications(hints: &Arc<Hints>, keepers: &Arc<Vec<Option<Subscriber>>>, log: Log) -> Option<Group> {
     let (hints, keepers) = (Arc::clone(hints), Arc::clone(keepers));
     let mut presence = Presence::default();
     let hear = move |sender: IpAddr, datagram: &[u8]| {
@@ -176,8 +177,8 @@ fn notifications(hints: &Arc<Hints>, keepers: &Arc<Vec<Option<Keeper>>>, log: Lo
             return;
         }
         for source in sources {
-            if let Some(Some(keeper)) = keepers.get(source) {
-                keeper.gateway_restarted();
+            if let Some(Some(subscriber)) = keepers.get(source) {
+                subscriber.gateway_restarted();
             }
             hints.give(source, "the gateway has started");
         }
@@ -233,7 +234,7 @@ mod tests {
     fn a_flood_is_one_hint_until_a_poll_begins() {
         let (sender, passed) = mpsc::channel();
         let pass: Pass = Box::new(move |source, _| sender.send(source).unwrap());
-        let sources = (0..2).map(|_| Place::default()).collect();
+        let sources = (0..2).map(|_| SourceState::default()).collect();
         let channels =
             Channels { hints: Arc::new(Hints { pass: Some(pass), sources }), ..Channels::default() };
         let flood = || (0..1000).for_each(|_| channels.hints.give(0, "a test"));
@@ -252,7 +253,7 @@ mod tests {
     #[test]
     fn only_the_gateway_of_a_source_speaks_for_it() {
         let gateway = Some(IpAddr::from([192, 168, 1, 1]));
-        let sources: Vec<Place> = (0..3).map(|_| Place::default()).collect();
+        let sources: Vec<SourceState> = (0..3).map(|_| SourceState::default()).collect();
         let hints = Hints { pass: None, sources };
         assert_eq!(hints.of_gateway([192, 168, 1, 1].into()), [0; 0], "nobody is known yet");
         for index in [0, 2] {

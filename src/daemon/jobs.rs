@@ -8,33 +8,33 @@ use std::sync::OnceLock;
 
 use self::dns::NameServer;
 use crate::address::Family;
-use crate::config::{Config, Group, Proxies, Run, Tls};
+use crate::config::{Config, Proxies, Run, Tls, UpdaterConfig};
 use crate::daemon::process;
 use crate::transport::provider;
 use crate::transport::provider::{Session, Web};
-use crate::updaters::{Failure, Outcome, Reply, Request, Step, Talk, Task, run};
+use crate::updaters::{Failure, Outcome, Reply, Request, Task, Updater, run};
 
 /// The updater of a group, with what it remembers between jobs.
-pub enum Updater {
+pub enum Job {
     /// Talks to a web server.
-    Web(Box<dyn Talk>),
+    Web(Box<dyn Updater>),
     /// Talks to a name server.
     NameServer(Box<NameServer>),
     /// Runs a program.
     Run(Run),
 }
 
-impl Updater {
+impl Job {
     /// The updater for `group`.
     #[must_use]
     #[allow(clippy::match_same_arms, reason = "kinds that a build leaves out are all alike")]
-    pub fn new(group: &Group) -> Self {
+    pub fn new(group: &UpdaterConfig) -> Self {
         match group {
-            Group::Cloudflare(config) => Self::Web(config.updater()),
-            Group::Url(config) => Self::Web(config.updater()),
-            Group::Dyndns(config) => Self::Web(config.updater()),
-            Group::Rfc2136(config) => Self::NameServer(NameServer::boxed(config)),
-            Group::Run(config) => Self::Run(config.clone()),
+            UpdaterConfig::Cloudflare(config) => Self::Web(config.updater()),
+            UpdaterConfig::Url(config) => Self::Web(config.updater()),
+            UpdaterConfig::Dyndns(config) => Self::Web(config.updater()),
+            UpdaterConfig::Rfc2136(config) => Self::NameServer(NameServer::boxed(config)),
+            UpdaterConfig::Run(config) => Self::Run(config.clone()),
         }
     }
 
@@ -43,23 +43,13 @@ impl Updater {
     pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
         match self {
             Self::Web(updater) => {
-                updater.start(tasks);
-                converse(&mut **updater, connection)
+                // Connections are kept for the length of a job only: the next one is
+                // days away.
+                let mut kept = None;
+                updater.update(tasks, &mut |request| connection.send(&mut kept, request))
             }
             Self::NameServer(updater) => updater.perform(tasks),
             Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
-        }
-    }
-}
-
-fn converse(updater: &mut dyn Talk, connection: &Connection) -> Vec<(usize, Outcome)> {
-    // Connections are kept for the length of a job only: the next one is days away.
-    let mut kept = None;
-    let mut answer = None;
-    loop {
-        match updater.next(answer) {
-            Step::Send(request) => answer = Some(connection.send(&mut kept, &request)),
-            Step::Done(outcomes) => return outcomes,
         }
     }
 }
@@ -102,12 +92,12 @@ impl Connection {
 /// What the job would do, for `--dry-run`; secrets stay hidden.
 #[must_use]
 #[allow(clippy::match_same_arms, reason = "kinds that a build leaves out are all alike")]
-pub fn describe(group: &Group, task: &Task) -> String {
+pub fn describe(group: &UpdaterConfig, task: &Task) -> String {
     match group {
-        Group::Cloudflare(config) => config.intent(task),
-        Group::Url(config) => config.intent(task),
-        Group::Rfc2136(config) => config.intent(task),
-        Group::Run(config) => config.intent(task),
-        Group::Dyndns(config) => config.intent(task),
+        UpdaterConfig::Cloudflare(config) => config.intent(task),
+        UpdaterConfig::Url(config) => config.intent(task),
+        UpdaterConfig::Rfc2136(config) => config.intent(task),
+        UpdaterConfig::Run(config) => config.intent(task),
+        UpdaterConfig::Dyndns(config) => config.intent(task),
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use crate::address::Finding;
 use crate::config::{Config, Target};
 use crate::daemon::hints::Channels;
-use crate::daemon::jobs::{Connection, Updater};
+use crate::daemon::jobs::{Connection, Job};
 use crate::daemon::log::Log;
 use crate::daemon::state_file::Store;
 use crate::decimal::{Decimal, MINUTE};
@@ -51,7 +51,7 @@ pub struct Mode {
 enum Message {
     Observed { source: usize, poll: sources::Poll },
     Hint { source: usize, channel: &'static str },
-    Finished { group: usize, updater: Updater, outcomes: Vec<(usize, Outcome)>, took: Duration },
+    Finished { group: usize, updater: Job, outcomes: Vec<(usize, Outcome)>, took: Duration },
 }
 
 /// Runs until killed, or with `once` until everything has been dealt with; then
@@ -106,7 +106,7 @@ struct Daemon<'a> {
     polls: Vec<Sender<bool>>,
     channels: Arc<Channels>,
     /// `None` while a job has it.
-    updaters: Vec<Option<Updater>>,
+    updaters: Vec<Option<Job>>,
     connection: Connection,
     sender: Sender<Message>,
     messages: Receiver<Message>,
@@ -129,7 +129,7 @@ impl<'a> Daemon<'a> {
             log,
             polls,
             channels,
-            updaters: config.groups.iter().map(|group| Some(Updater::new(group))).collect(),
+            updaters: config.groups.iter().map(|group| Some(Job::new(group))).collect(),
             connection: Connection::new(config),
             sender,
             messages,

@@ -32,7 +32,7 @@ pub struct Exchange {
 
 /// What came back.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Judged {
+pub enum Verified {
     /// The answer: signed by our key, or to a message without a signature.
     Answer {
         /// What it says.
@@ -54,7 +54,7 @@ pub enum Judged {
         why: TsigError,
     },
     /// No answer to this message.
-    Stranger,
+    NotAnAnswer,
 }
 
 impl Sent {
@@ -81,11 +81,11 @@ impl Sent {
 
     /// Looks at what came at `now`, in seconds of the Unix epoch.
     #[must_use]
-    pub fn judge(&self, bytes: &[u8], now: u64) -> Judged {
-        let Ok((message, last)) = Message::parse_with_last(bytes) else { return Judged::Stranger };
+    pub fn judge(&self, bytes: &[u8], now: u64) -> Verified {
+        let Ok((message, last)) = Message::parse_with_last(bytes) else { return Verified::NotAnAnswer };
         let flags = message.flags;
         if message.id != self.id || !flags.is_response() || flags.opcode() != self.flags.opcode() {
-            return Judged::Stranger;
+            return Verified::NotAnAnswer;
         }
         let Some((key, mac)) = &self.key else { return self.judge_unsigned(message) };
         let signature = tsig::signature_of(&message);
@@ -94,10 +94,12 @@ impl Sent {
             .map_err(|error| *error)
             .and_then(|found| tsig::verify(key, found, bytes, last.unwrap_or(0), mac, now));
         match (signature, verified) {
-            (Ok(signature), Ok(())) => {
-                Judged::Answer { message, tsig_error: signature.error, server_time: signature.server_time() }
-            }
-            (signature, verified) => Judged::Unproven {
+            (Ok(signature), Ok(())) => Verified::Answer {
+                message,
+                tsig_error: signature.error,
+                server_time: signature.server_time(),
+            },
+            (signature, verified) => Verified::Unproven {
                 rcode: flags.rcode(),
                 tsig_error: signature.ok().map(|signature| signature.error),
                 truncated: flags.is_truncated(),
@@ -108,20 +110,20 @@ impl Sent {
 
     /// Without a signature, at least the question must be ours. Refusals and
     /// answers to updates may leave it out (RFC 2136, section 3.8).
-    fn judge_unsigned(&self, message: Message) -> Judged {
+    fn judge_unsigned(&self, message: Message) -> Verified {
         let may_be_missing = self.flags.opcode() == UPDATE || message.flags.rcode() != 0;
         let repeated = message.questions.first();
         if repeated != self.question.as_ref() && !(repeated.is_none() && may_be_missing) {
-            return Judged::Stranger;
+            return Verified::NotAnAnswer;
         }
-        Judged::Answer { message, tsig_error: 0, server_time: None }
+        Verified::Answer { message, tsig_error: 0, server_time: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::message::{Data, QUERY, Record, class, kind};
+    use crate::dns::message::{QUERY, Rdata, Record, class, kind};
     use crate::dns::name::Name;
     use crate::dns::tsig::{Algorithm, error, sign_answer};
 
@@ -153,9 +155,9 @@ mod tests {
         message(Flags(0xa800))
     }
 
-    fn why(judged: Judged) -> TsigError {
+    fn why(judged: Verified) -> TsigError {
         match judged {
-            Judged::Unproven { why, .. } => why,
+            Verified::Unproven { why, .. } => why,
             other => panic!("{other:?}"),
         }
     }
@@ -164,16 +166,16 @@ mod tests {
     fn a_signed_answer_counts_and_no_damaged_one_does() {
         let sent = request();
         let bytes = sign_answer(&ours(), &answer(), &mac(&sent), NOW, (0, b""));
-        assert!(matches!(sent.judge(&bytes, NOW), Judged::Answer { tsig_error: 0, server_time: None, .. }));
+        assert!(matches!(sent.judge(&bytes, NOW), Verified::Answer { tsig_error: 0, server_time: None, .. }));
         for length in 0..bytes.len() {
-            assert_eq!(sent.judge(&bytes[..length], NOW), Judged::Stranger, "{length}");
+            assert_eq!(sent.judge(&bytes[..length], NOW), Verified::NotAnAnswer, "{length}");
         }
         for index in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[index] ^= 1;
             // Letter case of names is no damage; a bit of 1 changes no case.
             let judged = sent.judge(&damaged, NOW);
-            assert!(!matches!(judged, Judged::Answer { .. }), "{index}: {judged:?}");
+            assert!(!matches!(judged, Verified::Answer { .. }), "{index}: {judged:?}");
         }
     }
 
@@ -196,9 +198,9 @@ mod tests {
         assert_eq!(why(sent.judge(&replayed, NOW)), TsigError::Mac);
         let good = sign_answer(&ours(), &plain, &mac, NOW, (0, b""));
         assert_eq!(why(sent.judge(&good, NOW + 301)), TsigError::Time(301));
-        assert!(matches!(sent.judge(&good, NOW + 300), Judged::Answer { .. }));
+        assert!(matches!(sent.judge(&good, NOW + 300), Verified::Answer { .. }));
         let mut buried = Message::parse(&good).unwrap();
-        let opt = Record { name: Name::root(), kind: 41, class: 1232, ttl: 0, data: Data::Raw(Vec::new()) };
+        let opt = Record { name: Name::root(), kind: 41, class: 1232, ttl: 0, data: Rdata::Raw(Vec::new()) };
         buried.additional.push(opt);
         assert_eq!(why(sent.judge(&buried.to_bytes(), NOW)), TsigError::Missing);
     }
@@ -218,7 +220,7 @@ mod tests {
         let sent = request();
         let theirs = (NOW - 3600).to_be_bytes();
         let bytes = sign_answer(&ours(), &answer(), &mac(&sent), NOW - 3600, (error::BADTIME, &theirs[2..]));
-        let Judged::Answer { tsig_error, server_time, .. } = sent.judge(&bytes, NOW) else {
+        let Verified::Answer { tsig_error, server_time, .. } = sent.judge(&bytes, NOW) else {
             panic!("no answer")
         };
         assert_eq!((tsig_error, server_time), (error::BADTIME, Some(NOW - 3600)));
@@ -226,7 +228,7 @@ mod tests {
         let length = forged.len();
         forged[length - 1] ^= 1;
         let judged = sent.judge(&forged, NOW);
-        let Judged::Unproven { tsig_error, why, .. } = judged else { panic!("{judged:?}") };
+        let Verified::Unproven { tsig_error, why, .. } = judged else { panic!("{judged:?}") };
         assert_eq!((tsig_error, why), (Some(error::BADTIME), TsigError::Mac));
     }
 
@@ -236,25 +238,25 @@ mod tests {
         let other_id = Message { id: 8, ..answer() };
         for message in [other_id, message(Flags(0x2800)), message(Flags(0x8000))] {
             let bytes = sign_answer(&ours(), &message, &mac(&sent), NOW, (0, b""));
-            assert_eq!(sent.judge(&bytes, NOW), Judged::Stranger, "{message:?}");
+            assert_eq!(sent.judge(&bytes, NOW), Verified::NotAnAnswer, "{message:?}");
         }
-        assert_eq!(sent.judge(&sent.bytes, NOW), Judged::Stranger);
+        assert_eq!(sent.judge(&sent.bytes, NOW), Verified::NotAnAnswer);
     }
 
     #[test]
     fn without_a_key_the_question_must_be_ours() {
         let sent = Sent::new(&message(Flags::request(QUERY, false)), None, NOW);
         assert!(!sent.is_signed());
-        assert!(matches!(sent.judge(&message(Flags(0x8400)).to_bytes(), NOW), Judged::Answer { .. }));
+        assert!(matches!(sent.judge(&message(Flags(0x8400)).to_bytes(), NOW), Verified::Answer { .. }));
         let mut other = message(Flags(0x8400));
         other.questions[0].kind = kind::A;
-        assert_eq!(sent.judge(&other.to_bytes(), NOW), Judged::Stranger);
+        assert_eq!(sent.judge(&other.to_bytes(), NOW), Verified::NotAnAnswer);
         other.questions.clear();
-        assert_eq!(sent.judge(&other.to_bytes(), NOW), Judged::Stranger);
+        assert_eq!(sent.judge(&other.to_bytes(), NOW), Verified::NotAnAnswer);
         other.flags = Flags(0x8405);
-        assert!(matches!(sent.judge(&other.to_bytes(), NOW), Judged::Answer { .. }));
+        assert!(matches!(sent.judge(&other.to_bytes(), NOW), Verified::Answer { .. }));
         let update = Sent::new(&message(Flags::request(UPDATE, false)), None, NOW);
         let bare = Message { questions: Vec::new(), ..answer() };
-        assert!(matches!(update.judge(&bare.to_bytes(), NOW), Judged::Answer { .. }));
+        assert!(matches!(update.judge(&bare.to_bytes(), NOW), Verified::Answer { .. }));
     }
 }

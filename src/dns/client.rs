@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::answer::{Exchange, Judged, Sent};
+use super::answer::{Exchange, Sent, Verified};
 use super::message::MAX_MESSAGE;
 use super::resolv;
 use super::server::{Host, Server, Transport};
@@ -51,7 +51,7 @@ pub enum DnsError {
     /// The message left, and the connection ended before the answer was whole.
     Closed(SocketAddr),
     /// What came over TCP was no answer to the message.
-    Stranger(SocketAddr),
+    NotAnAnswer(SocketAddr),
 }
 
 impl fmt::Display for DnsError {
@@ -71,7 +71,7 @@ impl fmt::Display for DnsError {
             Self::Closed(address) => {
                 write!(f, "the name server {address} ended the connection without an answer")
             }
-            Self::Stranger(address) => write!(f, "what the name server {address} sent is no answer"),
+            Self::NotAnAnswer(address) => write!(f, "what the name server {address} sent is no answer"),
         }
     }
 }
@@ -82,7 +82,7 @@ impl DnsError {
     /// Whether the message may have arrived all the same.
     #[must_use]
     pub fn maybe_done(&self) -> bool {
-        matches!(self, Self::Silent(_) | Self::Closed(_) | Self::Stranger(_))
+        matches!(self, Self::Silent(_) | Self::Closed(_) | Self::NotAnAnswer(_))
     }
 }
 
@@ -106,7 +106,7 @@ pub fn exchange(
     exchange: &Exchange,
     resolvers: &[SocketAddr],
     deadline: Instant,
-) -> Result<Judged, DnsError> {
+) -> Result<Verified, DnsError> {
     let addresses = match &exchange.server {
         Some(server) => addresses(server, deadline)?,
         None => resolvers.to_vec(),
@@ -135,7 +135,7 @@ fn addresses(server: &Server, deadline: Instant) -> Result<Vec<SocketAddr>, DnsE
     }
 }
 
-fn ask(exchange: &Exchange, address: SocketAddr, deadline: Instant) -> Result<Judged, DnsError> {
+fn ask(exchange: &Exchange, address: SocketAddr, deadline: Instant) -> Result<Verified, DnsError> {
     let sent = &exchange.sent;
     let small = sent.bytes.len() <= MAX_REQUEST;
     match exchange.transport {
@@ -155,11 +155,11 @@ fn ask(exchange: &Exchange, address: SocketAddr, deadline: Instant) -> Result<Ju
     }
 }
 
-fn is_truncated(judged: &Judged) -> bool {
+fn is_truncated(judged: &Verified) -> bool {
     match judged {
-        Judged::Answer { message, .. } => message.flags.is_truncated(),
-        Judged::Unproven { truncated, .. } => *truncated,
-        Judged::Stranger => false,
+        Verified::Answer { message, .. } => message.flags.is_truncated(),
+        Verified::Unproven { truncated, .. } => *truncated,
+        Verified::NotAnAnswer => false,
     }
 }
 
@@ -173,7 +173,7 @@ fn sooner(deadline: Instant, time: Duration) -> Instant {
 
 // -- TCP --------------------------------------------------------------------
 
-fn over_tcp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Judged, DnsError> {
+fn over_tcp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Verified, DnsError> {
     let deadline = sooner(deadline, TCP_TIME);
     let unreachable = |error| DnsError::Unreachable(address, error);
     let timed_out = || unreachable(ErrorKind::TimedOut.into());
@@ -184,7 +184,7 @@ fn over_tcp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Judge
         _ => DnsError::Closed(address),
     })?;
     match sent.judge(&answer, unix_time()) {
-        Judged::Stranger => Err(DnsError::Stranger(address)),
+        Verified::NotAnAnswer => Err(DnsError::NotAnAnswer(address)),
         judged => Ok(judged),
     }
 }
@@ -222,7 +222,7 @@ fn some_time(deadline: Instant) -> io::Result<Duration> {
 
 // -- UDP --------------------------------------------------------------------
 
-fn over_udp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Judged, DnsError> {
+fn over_udp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Verified, DnsError> {
     let any = match address {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -255,8 +255,8 @@ fn receive(
     sent: &Sent,
     until: Instant,
     budget: &mut u32,
-    doubtful: &mut Option<Judged>,
-) -> io::Result<Option<Judged>> {
+    doubtful: &mut Option<Verified>,
+) -> io::Result<Option<Verified>> {
     let mut buffer = vec![0; MAX_MESSAGE];
     while *budget > 0 {
         let Ok(time) = some_time(until) else { break };
@@ -268,8 +268,8 @@ fn receive(
         };
         *budget = budget.saturating_sub(1);
         match sent.judge(buffer.get(..length).unwrap_or_default(), unix_time()) {
-            Judged::Stranger => {}
-            judged if matches!(judged, Judged::Answer { .. }) || is_truncated(&judged) => {
+            Verified::NotAnAnswer => {}
+            judged if matches!(judged, Verified::Answer { .. }) || is_truncated(&judged) => {
                 return Ok(Some(judged));
             }
             judged => *doubtful = Some(judged),

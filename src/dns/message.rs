@@ -135,12 +135,12 @@ pub struct Record {
     /// Seconds it may be remembered.
     pub ttl: u32,
     /// What it says.
-    pub data: Data,
+    pub data: Rdata,
 }
 
 /// What a record says.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Data {
+pub enum Rdata {
     /// Of type A.
     A(Ipv4Addr),
     /// Of type AAAA.
@@ -152,7 +152,7 @@ pub enum Data {
         /// The server where the zone is kept.
         primary: Name,
         /// Who is responsible.
-        mailbox: Name,
+        rname: Name,
         /// Serial, refresh, retry, expire, minimum.
         numbers: [u8; SOA_NUMBERS],
     },
@@ -173,7 +173,7 @@ pub enum MessageError {
     /// A name that is too long, or leads in circles.
     Name,
     /// A record's data do not fill its length.
-    Data,
+    Rdata,
 }
 
 impl fmt::Display for MessageError {
@@ -183,7 +183,7 @@ impl fmt::Display for MessageError {
             Self::Long => "a DNS message with something behind it",
             Self::TooManyRecords => "a DNS message with too many records",
             Self::Name => "a DNS message with a damaged name",
-            Self::Data => "a DNS message with a damaged record",
+            Self::Rdata => "a DNS message with a damaged record",
         })
     }
 }
@@ -260,13 +260,13 @@ impl Record {
     }
 }
 
-impl Data {
+impl Rdata {
     fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::A(address) => address.octets().to_vec(),
             Self::Aaaa(address) => address.octets().to_vec(),
             Self::Cname(name) => name.wire().to_vec(),
-            Self::Soa { primary, mailbox, numbers } => [primary.wire(), mailbox.wire(), numbers].concat(),
+            Self::Soa { primary, rname, numbers } => [primary.wire(), rname.wire(), numbers].concat(),
             Self::Raw(bytes) => bytes.clone(),
         }
     }
@@ -323,18 +323,18 @@ impl<'a> Reader<'a> {
         Ok(Record { name, kind, class, ttl, data: self.data(kind, length)? })
     }
 
-    fn data(&mut self, kind: u16, length: usize) -> Result<Data, MessageError> {
+    fn data(&mut self, kind: u16, length: usize) -> Result<Rdata, MessageError> {
         let start = self.at;
         let data = match (kind, length) {
-            (kind::A, 4) => Data::A(self.array()?.into()),
-            (kind::AAAA, 16) => Data::Aaaa(self.array()?.into()),
-            (kind::CNAME, 1..) => Data::Cname(self.name()?),
+            (kind::A, 4) => Rdata::A(self.array()?.into()),
+            (kind::AAAA, 16) => Rdata::Aaaa(self.array()?.into()),
+            (kind::CNAME, 1..) => Rdata::Cname(self.name()?),
             (kind::SOA, 1..) => {
-                Data::Soa { primary: self.name()?, mailbox: self.name()?, numbers: self.array()? }
+                Rdata::Soa { primary: self.name()?, rname: self.name()?, numbers: self.array()? }
             }
-            _ => Data::Raw(self.take(length)?.to_vec()),
+            _ => Rdata::Raw(self.take(length)?.to_vec()),
         };
-        if self.at.checked_sub(start) == Some(length) { Ok(data) } else { Err(MessageError::Data) }
+        if self.at.checked_sub(start) == Some(length) { Ok(data) } else { Err(MessageError::Rdata) }
     }
 
     /// A name, following pointers. Each must lead further back than where the
@@ -387,19 +387,19 @@ mod tests {
     fn answer() -> Message {
         let record =
             |kind, data| Record { name: name("nas.home.example"), kind, class: class::IN, ttl: 60, data };
-        let (primary, mailbox) = (name("ns1.home.example"), name("hostmaster.home.example"));
+        let (primary, rname) = (name("ns1.home.example"), name("hostmaster.home.example"));
         Message {
             id: 0x1234,
             flags: Flags(0x8400),
             questions: vec![Question { name: name("nas.home.example"), kind: kind::A, class: class::IN }],
             answers: vec![
-                record(kind::A, Data::A([192, 0, 2, 1].into())),
-                record(kind::AAAA, Data::Aaaa("2001:db8::1".parse().unwrap())),
-                record(kind::CNAME, Data::Cname(name("other.example"))),
-                record(kind::A, Data::Raw(Vec::new())),
-                record(16, Data::Raw(b"\x04text".to_vec())),
+                record(kind::A, Rdata::A([192, 0, 2, 1].into())),
+                record(kind::AAAA, Rdata::Aaaa("2001:db8::1".parse().unwrap())),
+                record(kind::CNAME, Rdata::Cname(name("other.example"))),
+                record(kind::A, Rdata::Raw(Vec::new())),
+                record(16, Rdata::Raw(b"\x04text".to_vec())),
             ],
-            authority: vec![record(kind::SOA, Data::Soa { primary, mailbox, numbers: [7; 20] })],
+            authority: vec![record(kind::SOA, Rdata::Soa { primary, rname, numbers: [7; 20] })],
             additional: Vec::new(),
         }
     }
@@ -453,7 +453,7 @@ mod tests {
         let message = Message::parse(&bytes).unwrap();
         assert_eq!(message.questions[0].name, name("nas.home"));
         assert_eq!(message.answers[0].name, name("b.home"));
-        assert_eq!(message.answers[0].data, Data::A([192, 0, 2, 1].into()));
+        assert_eq!(message.answers[0].data, Rdata::A([192, 0, 2, 1].into()));
         // To itself, forwards, into the label in front of it, to the end.
         for bad in [
             &b"\xc0\x0c"[..],

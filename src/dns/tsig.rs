@@ -8,7 +8,7 @@ use std::fmt;
 use ring::hmac;
 
 use super::base64;
-use super::message::{Data, Message, MessageError, Reader, Record, class, kind, put};
+use super::message::{Message, MessageError, Rdata, Reader, Record, class, kind, put};
 use super::name::Name;
 
 /// Seconds by which the clocks of both sides may differ (section 10).
@@ -137,7 +137,7 @@ impl Signature {
     #[must_use]
     pub fn parse(record: &Record) -> Option<Result<Self, MessageError>> {
         match &record.data {
-            Data::Raw(data) if (record.kind, record.class, record.ttl) == (kind::TSIG, class::ANY, 0) => {
+            Rdata::Raw(data) if (record.kind, record.class, record.ttl) == (kind::TSIG, class::ANY, 0) => {
                 Some(Self::parse_data(&record.name, data))
             }
             _ => None,
@@ -154,7 +154,7 @@ impl Signature {
         let (original_id, error, length) = (reader.word()?, reader.word()?, reader.word()?);
         let other = reader.take(length.into())?.to_vec();
         if reader.at != data.len() {
-            return Err(MessageError::Data);
+            return Err(MessageError::Rdata);
         }
         Ok(Self { key: key.clone(), algorithm, time, fudge, mac, original_id, error, other })
     }
@@ -169,7 +169,7 @@ impl Signature {
         put(&mut data, self.original_id);
         put(&mut data, self.error);
         put_long(&mut data, &self.other);
-        Record { name: self.key.clone(), kind: kind::TSIG, class: class::ANY, ttl: 0, data: Data::Raw(data) }
+        Record { name: self.key.clone(), kind: kind::TSIG, class: class::ANY, ttl: 0, data: Rdata::Raw(data) }
     }
 
     /// The server's time, which comes with BADTIME.
@@ -340,12 +340,12 @@ mod tests {
     fn update(vector: &Value) -> Message {
         let host = name(&vector["host"]);
         let (kind, data) = match vector["type"].as_str().unwrap() {
-            "A" => (kind::A, Data::A([198, 51, 100, 7].into())),
-            _ => (kind::AAAA, Data::Aaaa("2001:db8::7".parse().unwrap())),
+            "A" => (kind::A, Rdata::A([198, 51, 100, 7].into())),
+            _ => (kind::AAAA, Rdata::Aaaa("2001:db8::7".parse().unwrap())),
         };
         let ttl = u32::try_from(vector["ttl"].as_u64().unwrap()).unwrap();
         let delete =
-            Record { name: host.clone(), kind, class: class::ANY, ttl: 0, data: Data::Raw(Vec::new()) };
+            Record { name: host.clone(), kind, class: class::ANY, ttl: 0, data: Rdata::Raw(Vec::new()) };
         let add = Record { name: host, kind, class: class::IN, ttl, data };
         Message {
             id: u16::try_from(vector["id"].as_u64().unwrap()).unwrap(),
@@ -414,13 +414,13 @@ mod tests {
         let record = signature.to_record();
         assert_eq!(Signature::parse(&record), Some(Ok(signature.clone())));
         assert_eq!(signature.server_time(), Some(258));
-        let Data::Raw(data) = &record.data else { panic!("no data") };
+        let Rdata::Raw(data) = &record.data else { panic!("no data") };
         for length in 0..data.len() {
-            let short = Record { data: Data::Raw(data[..length].to_vec()), ..record.clone() };
+            let short = Record { data: Rdata::Raw(data[..length].to_vec()), ..record.clone() };
             assert!(Signature::parse(&short).unwrap().is_err(), "{length}");
         }
-        let long = Record { data: Data::Raw([data.as_slice(), &[0]].concat()), ..record.clone() };
-        assert_eq!(Signature::parse(&long), Some(Err(MessageError::Data)));
+        let long = Record { data: Rdata::Raw([data.as_slice(), &[0]].concat()), ..record.clone() };
+        assert_eq!(Signature::parse(&long), Some(Err(MessageError::Rdata)));
         assert_eq!(Signature::parse(&Record { class: class::IN, ..record }), None);
     }
 }

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use crate::backoff::Random;
-use crate::config::Group;
+use crate::config::UpdaterConfig;
 use crate::updaters::Outcome;
 
 /// Where an account stands. Without a pause it is always ready, and everything
 /// that is due goes into one job.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct AccountPause {
     pause: Duration,
     pub(super) not_before: Duration,
     /// Whose turn it is, so that one that fails again and again holds up nobody.
     turn: usize,
 }
 
-impl Pace {
-    pub(super) fn new(group: &Group) -> Self {
+impl AccountPause {
+    pub(super) fn new(group: &UpdaterConfig) -> Self {
         Self { pause: group.pause(), ..Self::default() }
     }
 
@@ -42,7 +42,7 @@ impl Pace {
         let unreached = |outcome: &Outcome| matches!(outcome, Outcome::Retry { reached: false, .. });
         let counts = outcomes.is_empty() || !outcomes.iter().all(|(_, outcome)| unreached(outcome));
         if counts && !self.pause.is_zero() {
-            self.not_before = now.saturating_add(random.spread(self.pause));
+            self.not_before = now.saturating_add(random.with_jitter(self.pause));
         }
     }
 }

@@ -40,9 +40,9 @@ use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
 use crate::table::Table;
 use crate::updaters::{Outcome, Task};
-use account_pause::Pace;
+use account_pause::AccountPause;
 pub use report::{Level, Report};
-use selection::{Choice, Kind, SourceStatus};
+use selection::{AddressKind, Selection, SourceStatus};
 use target::TargetStatus;
 
 /// Most jobs in flight, so that ten thousand targets cost no threads.
@@ -128,7 +128,7 @@ pub struct Engine {
     /// For each group its targets, by entry, and whether a job is in flight.
     groups: Vec<(Vec<usize>, bool)>,
     /// For each group, how its account wants to be left in peace.
-    paces: Vec<Pace>,
+    paces: Vec<AccountPause>,
     state: State,
     random: Random,
     actions: VecDeque<Action>,
@@ -142,9 +142,9 @@ impl Engine {
     pub fn new(config: &Config, state: State, seed: u64) -> Self {
         let mut sources: Vec<_> = config.sources.iter().map(SourceStatus::new).collect();
         for source in &mut sources {
-            let spoken = state.spoken.get(&source.label);
-            for kind in Kind::ALL {
-                if spoken.is_some_and(|kinds| kinds.iter().any(|id| id == kind.id())) {
+            let has_answered = state.has_answered.get(&source.label);
+            for kind in AddressKind::ALL {
+                if has_answered.is_some_and(|kinds| kinds.iter().any(|id| id == kind.id())) {
                     source.has_spoken(kind);
                 }
             }
@@ -161,7 +161,7 @@ impl Engine {
             sources,
             targets,
             groups,
-            paces: config.groups.iter().map(Pace::new).collect(),
+            paces: config.groups.iter().map(AccountPause::new).collect(),
             state: State { targets: Table::default(), ..state },
             random: Random::new(seed),
             actions: VecDeque::new(),
@@ -173,7 +173,7 @@ impl Engine {
     /// Forgets that some accounts want pauses: for dry runs, which send nothing.
     #[must_use]
     pub fn without_pauses(mut self) -> Self {
-        self.paces = self.paces.iter().map(|_| Pace::default()).collect();
+        self.paces = self.paces.iter().map(|_| AccountPause::default()).collect();
         self
     }
 
@@ -188,10 +188,10 @@ impl Engine {
         let polls = self.sources.iter().filter(|s| s.wanted && !s.polling);
         let polls = polls.flat_map(|source| [source.poll_at, source.hint_at]).flatten();
         let free = self.groups.iter().zip(&self.paces).filter(|((_, busy), _)| !busy);
-        let targets = free.flat_map(|((members, _), pace)| members.iter().map(move |index| (index, pace)));
-        let targets = targets.filter_map(|(index, pace)| {
+        let targets = free.flat_map(|((members, _), pause)| members.iter().map(move |index| (index, pause)));
+        let targets = targets.filter_map(|(index, pause)| {
             let due = self.targets.get(*index)?.due_at(&self.sources, now)?;
-            Some(due.max(pace.not_before))
+            Some(due.max(pause.not_before))
         });
         // A target that is due and waits for a free job waits for an event.
         let targets = targets.filter(|at| *at > now.elapsed);
@@ -235,7 +235,7 @@ impl Engine {
         source.polling = false;
         source.seen_in = Some(self.round);
         source.poll_at = None;
-        source.failed = source.hear(seen, self.round);
+        source.failed = source.record(seen, self.round);
         match (source.failed, source.early) {
             (true, Some(step)) if early_poll(step).is_some() => {}
             (true, _) => source.misses = source.misses.saturating_add(1),
@@ -247,10 +247,13 @@ impl Engine {
                 self.actions.push_back(Action::Report(report));
             }
         }
-        let spoken: Vec<String> =
-            Kind::ALL.iter().filter(|k| source.voice(**k).spoken).map(|k| k.id().to_owned()).collect();
-        if !spoken.is_empty() {
-            self.state.spoken.insert(source.label.clone(), spoken);
+        let has_answered: Vec<String> = AddressKind::ALL
+            .iter()
+            .filter(|k| source.answers(**k).has_answered)
+            .map(|k| k.id().to_owned())
+            .collect();
+        if !has_answered.is_empty() {
+            self.state.has_answered.insert(source.label.clone(), has_answered);
         }
         for index in 0..self.sources.len() {
             self.note_trouble(now, index);
@@ -336,16 +339,16 @@ impl Engine {
 
     fn start_job(&mut self, now: Now, group: usize) {
         let Some((members, busy)) = self.groups.get_mut(group) else { return };
-        let Some(pace) = self.paces.get_mut(group) else { return };
-        if *busy || now.elapsed < pace.not_before {
+        let Some(pause) = self.paces.get_mut(group) else { return };
+        if *busy || now.elapsed < pause.not_before {
             return;
         }
         let mut tasks = Vec::new();
-        for place in pace.order(members.len()) {
+        for place in pause.order(members.len()) {
             let Some(index) = members.get(place) else { continue };
             if let Some(task) = self.targets.get_mut(*index).and_then(|t| t.start(&self.sources, now)) {
                 tasks.push(task);
-                if pace.takes_turns(place) {
+                if pause.takes_turns(place) {
                     break;
                 }
             }
@@ -360,8 +363,8 @@ impl Engine {
     fn finished(&mut self, now: Now, group: usize, outcomes: &[(usize, Outcome)], took: Duration) {
         let Some((members, busy)) = self.groups.get_mut(group) else { return };
         *busy = false;
-        if let Some(pace) = self.paces.get_mut(group) {
-            pace.finished(outcomes, now.elapsed, &mut self.random);
+        if let Some(pause) = self.paces.get_mut(group) {
+            pause.finished(outcomes, now.elapsed, &mut self.random);
         }
         let mut reports = Vec::new();
         for index in members.iter() {
@@ -382,7 +385,7 @@ impl Engine {
 
     /// What the sources say of `kind` to the target with this index.
     #[must_use]
-    pub fn choice(&self, target: usize, kind: Kind) -> Option<Choice> {
+    pub fn choice(&self, target: usize, kind: AddressKind) -> Option<Selection> {
         Some(self.targets.get(target)?.choice(&self.sources, kind))
     }
 }

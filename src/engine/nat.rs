@@ -7,27 +7,27 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::address::{Finding, Scope, scope};
-use crate::engine::selection::{Kind, SourceStatus, Speaker, Value, refusal};
+use crate::engine::selection::{AddressKind, AddressValue, Origin, SourceStatus, refusal};
 
 /// Shared address space (RFC 6598).
 const SHARED: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);
 const SHARED_BITS: u32 = 10;
 
 /// Why `address`, as `speaker` tells it, is not published, if so.
-pub(super) fn objection(address: IpAddr, speaker: Option<Speaker>, allow_private: bool) -> Option<String> {
+pub(super) fn objection(address: IpAddr, speaker: Option<Origin>, allow_private: bool) -> Option<String> {
     let why = refusal(address, allow_private)?;
     let IpAddr::V4(ipv4) = address else { return Some(plain(address, why)) };
     Some(match speaker {
-        Some(Speaker::Gateway) if is_shared(ipv4) => format!(
+        Some(Origin::Gateway) if is_shared(ipv4) => format!(
             "your router's address {ipv4} is shared by your provider's customers ({why}); a public IPv4 \
              record cannot reach you: use IPv6, or ask your provider for a public address"
         ),
-        Some(Speaker::Gateway) if ipv4.is_private() => format!(
+        Some(Origin::Gateway) if ipv4.is_private() => format!(
             "your router's address {ipv4} is {why}: it is itself behind another router (double NAT); a \
              public IPv4 record cannot reach you: let the outer router work as a modem (bridge mode), or \
              make the daemon ask that one (router_ip)"
         ),
-        Some(Speaker::Kernel) if ipv4.is_private() || is_shared(ipv4) => {
+        Some(Origin::Kernel) if ipv4.is_private() || is_shared(ipv4) => {
             format!(
                 "this host's address {ipv4} is {why}: it is behind a router; let the router be asked (\"upnp\")"
             )
@@ -45,8 +45,8 @@ fn is_shared(address: Ipv4Addr) -> bool {
 }
 
 /// Whether a source is a router that can contradict an echo service.
-pub(super) fn is_witness(source: &SourceStatus, kind: Kind) -> bool {
-    kind == Kind::Ipv4 && source.speaker == Speaker::Gateway
+pub(super) fn is_witness(source: &SourceStatus, kind: AddressKind) -> bool {
+    kind == AddressKind::Ipv4 && source.speaker == Origin::Gateway
 }
 
 /// Why the address that an echo service told does not lead here, if a router
@@ -55,15 +55,15 @@ pub(super) fn is_witness(source: &SourceStatus, kind: Kind) -> bool {
 pub(super) fn contradiction(
     sources: &[SourceStatus],
     preferred: &[usize],
-    told: Value,
+    told: AddressValue,
     teller: usize,
 ) -> Option<String> {
-    if sources.get(teller)?.speaker != Speaker::Echo {
+    if sources.get(teller)?.speaker != Origin::Echo {
         return None;
     }
-    let Value::Ipv4(outer) = told else { return None };
+    let AddressValue::Ipv4(outer) = told else { return None };
     let routers = preferred.iter().filter_map(|index| sources.get(*index));
-    let mut routers = routers.filter(|source| is_witness(source, Kind::Ipv4));
+    let mut routers = routers.filter(|source| is_witness(source, AddressKind::Ipv4));
     let (router, why) = routers.find_map(|source| Some((&source.label, hidden_behind(source, outer)?)))?;
     Some(format!(
         "the internet sees {outer}, but {router}: {why}; to publish {outer} all the same, list the echo \
@@ -73,21 +73,21 @@ pub(super) fn contradiction(
 
 /// Why a router is not to be reached at `outer`, by its own word.
 fn hidden_behind(router: &SourceStatus, outer: Ipv4Addr) -> Option<String> {
-    let voice = router.voice(Kind::Ipv4);
-    match (&voice.last, voice.known) {
+    let answers = router.answers(AddressKind::Ipv4);
+    match (&answers.last, answers.known) {
         (Some(Finding::Absent(why)), _) => Some(format!("your router has no IPv4 address of its own: {why}")),
-        (_, Some(Value::Ipv4(inner))) if inner != outer && scope(inner.into()) != Scope::Global => {
-            objection(inner.into(), Some(Speaker::Gateway), false)
+        (_, Some(AddressValue::Ipv4(inner))) if inner != outer && scope(inner.into()) != Scope::Global => {
+            objection(inner.into(), Some(Origin::Gateway), false)
         }
         _ => None,
     }
 }
 
 /// What two different addresses mean, for those who asked for agreement.
-pub(super) fn explain_disagreement(voices: &[(Ipv4Addr, Speaker)]) -> Option<String> {
-    let echoed = voices.iter().find(|(_, speaker)| *speaker == Speaker::Echo)?;
+pub(super) fn explain_disagreement(voices: &[(Ipv4Addr, Origin)]) -> Option<String> {
+    let echoed = voices.iter().find(|(_, speaker)| *speaker == Origin::Echo)?;
     let (inner, speaker) =
-        voices.iter().find(|(address, speaker)| *speaker == Speaker::Gateway && *address != echoed.0)?;
+        voices.iter().find(|(address, speaker)| *speaker == Origin::Gateway && *address != echoed.0)?;
     Some(objection((*inner).into(), Some(*speaker), false).unwrap_or_else(|| {
         "a second internet line, a VPN or a proxy may lie between this host and the echo service".to_owned()
     }))

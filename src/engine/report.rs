@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::address::{Addresses, Finding};
-use crate::engine::selection::{Kind, SourceStatus};
+use crate::engine::selection::{AddressKind, SourceStatus};
 use crate::http::lan_url::LanUrl;
 
 /// How important a line is.
@@ -69,11 +69,11 @@ pub(super) fn gateway_change(label: &str, before: Option<&LanUrl>, now: &LanUrl)
 
 /// The first reason among those that matter.
 fn reason(source: &SourceStatus) -> &str {
-    let unknown = |kind: Kind| match &source.voice(kind).last {
-        Some(Finding::Unknown(why)) => Some((source.voice(kind).spoken, why.as_str())),
+    let unknown = |kind: AddressKind| match &source.answers(kind).last {
+        Some(Finding::Unknown(why)) => Some((source.answers(kind).has_answered, why.as_str())),
         _ => None,
     };
-    let mut reasons: Vec<_> = Kind::ALL.into_iter().filter_map(unknown).collect();
-    reasons.sort_by_key(|(spoken, _)| !spoken);
+    let mut reasons: Vec<_> = AddressKind::ALL.into_iter().filter_map(unknown).collect();
+    reasons.sort_by_key(|(has_answered, _)| !has_answered);
     reasons.first().map_or("does not answer", |(_, why)| why)
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::nat;
 use crate::address::{Finding, Observation, Prefix, Scope, scope};
-use crate::backoff::Allowance;
+use crate::backoff::TokenBucket;
 use crate::config::Source;
 
 /// Missed polls before the next source may speak for one that has answered.
@@ -20,7 +20,7 @@ const PATIENCE: u32 = 3;
 
 /// What is asked of a source.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum AddressKind {
     /// The IPv4 address.
     Ipv4,
     /// The IPv6 address.
@@ -29,7 +29,7 @@ pub enum Kind {
     Prefix,
 }
 
-impl Kind {
+impl AddressKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6, Self::Prefix];
 
@@ -56,7 +56,7 @@ impl Kind {
 
 /// An address or prefix.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Value {
+pub enum AddressValue {
     /// An IPv4 address.
     Ipv4(Ipv4Addr),
     /// An IPv6 address.
@@ -65,7 +65,7 @@ pub enum Value {
     Prefix(Prefix),
 }
 
-impl Value {
+impl AddressValue {
     /// The address, of a prefix its first one.
     #[must_use]
     pub fn address(self) -> IpAddr {
@@ -89,26 +89,26 @@ pub fn refusal(address: IpAddr, allow_private: bool) -> Option<&'static str> {
 
 /// What a source has said of one kind of address.
 #[derive(Clone, Debug, Default)]
-pub struct Voice {
+pub struct SourceAnswers {
     /// It has told an address (or that there is none), now or in an earlier run.
-    pub spoken: bool,
+    pub has_answered: bool,
     /// Its last answer; `None` before the first poll.
-    pub last: Option<Finding<Value>>,
+    pub last: Option<Finding<AddressValue>>,
     /// The last address that it told in this run.
-    pub known: Option<Value>,
+    pub known: Option<AddressValue>,
     missed: u32,
     missed_in: Option<u64>,
 }
 
-impl Voice {
-    fn hear(&mut self, finding: Finding<Value>, round: u64) {
+impl SourceAnswers {
+    fn record(&mut self, finding: Finding<AddressValue>, round: u64) {
         if let Finding::Unknown(_) = finding {
             if self.missed_in != Some(round) {
                 self.missed = self.missed.saturating_add(1);
                 self.missed_in = Some(round);
             }
         } else {
-            self.spoken = true;
+            self.has_answered = true;
             self.missed = 0;
             self.missed_in = None;
         }
@@ -126,7 +126,7 @@ impl Voice {
         match self.last {
             None | Some(Finding::Known(_)) => true,
             Some(Finding::Absent(_)) => false,
-            Some(Finding::Unknown(_)) => self.spoken && self.missed < PATIENCE,
+            Some(Finding::Unknown(_)) => self.has_answered && self.missed < PATIENCE,
         }
     }
 }
@@ -134,7 +134,7 @@ impl Voice {
 /// Who speaks through a source: what the same speaker says of "there is none" by
 /// one protocol it does not overrule by another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Speaker {
+pub enum Origin {
     /// The gateway.
     Gateway,
     /// This host's kernel.
@@ -150,7 +150,7 @@ pub struct SourceStatus {
     /// Its name in logs and in the state file.
     pub label: String,
     /// Who speaks through it.
-    pub speaker: Speaker,
+    pub speaker: Origin,
     /// A poll is under way.
     pub polling: bool,
     /// The round of its last poll, once it has ended.
@@ -162,7 +162,7 @@ pub struct SourceStatus {
     /// When to poll because of a hint.
     pub hint_at: Option<Duration>,
     /// How many hints may lead to a poll.
-    pub hints: Allowance,
+    pub hints: TokenBucket,
     /// Quick polls so far after a hint that found nothing, while they last.
     pub early: Option<usize>,
     /// When the last quick polls began.
@@ -173,7 +173,7 @@ pub struct SourceStatus {
     pub misses: u32,
     /// Its failure has been reported.
     pub in_trouble: bool,
-    voices: [Voice; 3],
+    voices: [SourceAnswers; 3],
 }
 
 impl SourceStatus {
@@ -183,16 +183,20 @@ impl SourceStatus {
         Self {
             label: source.to_string(),
             speaker: match source {
-                Source::Upnp(_) | Source::NatPmp(_) | Source::Pcp(_) => Speaker::Gateway,
-                Source::Interface(_) => Speaker::Kernel,
-                Source::Echo(_) => Speaker::Echo,
+                Source::Upnp(_) | Source::NatPmp(_) | Source::Pcp(_) => Origin::Gateway,
+                Source::Interface(_) => Origin::Kernel,
+                Source::Echo(_) => Origin::Echo,
             },
             polling: false,
             seen_in: None,
             wanted: false,
             poll_at: None,
             hint_at: None,
-            hints: if matches!(source, Source::Interface(_)) { Allowance::NOTICES } else { Allowance::HINTS },
+            hints: if matches!(source, Source::Interface(_)) {
+                TokenBucket::NOTICES
+            } else {
+                TokenBucket::HINTS
+            },
             early: None,
             early_since: None,
             failed: false,
@@ -204,51 +208,51 @@ impl SourceStatus {
 
     /// What it said of `kind`.
     #[must_use]
-    pub fn voice(&self, kind: Kind) -> &Voice {
+    pub fn answers(&self, kind: AddressKind) -> &SourceAnswers {
         let [ipv4, ipv6, prefix] = &self.voices;
         match kind {
-            Kind::Ipv4 => ipv4,
-            Kind::Ipv6 => ipv6,
-            Kind::Prefix => prefix,
+            AddressKind::Ipv4 => ipv4,
+            AddressKind::Ipv6 => ipv6,
+            AddressKind::Prefix => prefix,
         }
     }
 
-    /// Remembers that it has spoken of `kind` in an earlier run.
-    pub fn has_spoken(&mut self, kind: Kind) {
-        self.voice_mut(kind).spoken = true;
+    /// Remembers that it has has_answered of `kind` in an earlier run.
+    pub fn has_spoken(&mut self, kind: AddressKind) {
+        self.voice_mut(kind).has_answered = true;
     }
 
     /// Takes what a poll found. Returns whether something it used to tell is
     /// missing now, or nothing was found at all.
-    pub fn hear(&mut self, observation: &Observation, round: u64) -> bool {
+    pub fn record(&mut self, observation: &Observation, round: u64) -> bool {
         let findings = [
-            lift(&observation.ipv4, Value::Ipv4),
-            lift(&observation.ipv6, Value::Ipv6),
-            lift(&observation.ipv6_prefix, Value::Prefix),
+            lift(&observation.ipv4, AddressValue::Ipv4),
+            lift(&observation.ipv6, AddressValue::Ipv6),
+            lift(&observation.ipv6_prefix, AddressValue::Prefix),
         ];
         let mut silent = true;
         let mut lost = false;
-        for (kind, finding) in Kind::ALL.into_iter().zip(findings) {
-            let voice = self.voice_mut(kind);
+        for (kind, finding) in AddressKind::ALL.into_iter().zip(findings) {
+            let answers = self.voice_mut(kind);
             let unknown = matches!(finding, Finding::Unknown(_));
             silent &= unknown;
-            lost |= unknown && voice.spoken;
-            voice.hear(finding, round);
+            lost |= unknown && answers.has_answered;
+            answers.record(finding, round);
         }
         silent || lost
     }
 
-    fn voice_mut(&mut self, kind: Kind) -> &mut Voice {
+    fn voice_mut(&mut self, kind: AddressKind) -> &mut SourceAnswers {
         let [ipv4, ipv6, prefix] = &mut self.voices;
         match kind {
-            Kind::Ipv4 => ipv4,
-            Kind::Ipv6 => ipv6,
-            Kind::Prefix => prefix,
+            AddressKind::Ipv4 => ipv4,
+            AddressKind::Ipv6 => ipv6,
+            AddressKind::Prefix => prefix,
         }
     }
 }
 
-fn lift<T: Copy>(finding: &Finding<T>, wrap: impl Fn(T) -> Value) -> Finding<Value> {
+fn lift<T: Copy>(finding: &Finding<T>, wrap: impl Fn(T) -> AddressValue) -> Finding<AddressValue> {
     match finding {
         Finding::Known(value) => Finding::Known(wrap(*value)),
         Finding::Absent(why) => Finding::Absent(why.clone()),
@@ -258,9 +262,9 @@ fn lift<T: Copy>(finding: &Finding<T>, wrap: impl Fn(T) -> Value) -> Finding<Val
 
 /// What the sources together say.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Choice {
+pub enum Selection {
     /// This, by the source with this index.
-    Known(Value, usize),
+    Known(AddressValue, usize),
     /// There is none.
     Absent(String),
     /// Nobody can tell at the moment.
@@ -272,54 +276,60 @@ pub enum Choice {
 /// Chooses among `preferred` (indexes into `sources`) for `kind`; `agree` of
 /// them must say the same.
 #[must_use]
-pub fn choose(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize) -> Choice {
+pub fn select(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind, agree: usize) -> Selection {
     if agree > 1 { vote(sources, preferred, kind, agree) } else { first(sources, preferred, kind) }
 }
 
-fn first(sources: &[SourceStatus], preferred: &[usize], kind: Kind) -> Choice {
+fn first(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind) -> Selection {
     let mut absent = None;
     let mut reasons = Vec::new();
     for (index, source) in in_turn(sources, preferred, kind) {
-        let voice = source.voice(kind);
-        match &voice.last {
-            None => return Choice::Pending,
+        let answers = source.answers(kind);
+        match &answers.last {
+            None => return Selection::Pending,
             // What the router says decides whether this address leads here.
             Some(Finding::Known(_)) if awaits_witness(sources, preferred, kind, source) => {
-                return Choice::Pending;
+                return Selection::Pending;
             }
-            Some(Finding::Known(value)) => return Choice::Known(*value, index),
+            Some(Finding::Known(value)) => return Selection::Known(*value, index),
             Some(Finding::Absent(why)) => absent = Some(why.clone()),
-            Some(Finding::Unknown(why)) if voice.holds() => return Choice::Unknown(why.clone()),
+            Some(Finding::Unknown(why)) if answers.holds() => return Selection::Unknown(why.clone()),
             Some(Finding::Unknown(why)) => reasons.push(format!("{}: {why}", source.label)),
         }
     }
-    absent.map_or_else(|| Choice::Unknown(reasons.join("; ")), Choice::Absent)
+    absent.map_or_else(|| Selection::Unknown(reasons.join("; ")), Selection::Absent)
 }
 
 /// Whether an echo service has told its address before a listed router was
 /// asked at all.
-fn awaits_witness(sources: &[SourceStatus], preferred: &[usize], kind: Kind, teller: &SourceStatus) -> bool {
-    let unheard = |source: &SourceStatus| nat::is_witness(source, kind) && source.voice(kind).last.is_none();
-    teller.speaker == Speaker::Echo && listed(sources, preferred).any(|(_, source)| unheard(source))
+fn awaits_witness(
+    sources: &[SourceStatus],
+    preferred: &[usize],
+    kind: AddressKind,
+    teller: &SourceStatus,
+) -> bool {
+    let unheard =
+        |source: &SourceStatus| nat::is_witness(source, kind) && source.answers(kind).last.is_none();
+    teller.speaker == Origin::Echo && listed(sources, preferred).any(|(_, source)| unheard(source))
 }
 
-fn vote(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize) -> Choice {
-    let voices: Vec<_> = listed(sources, preferred).map(|(index, s)| (index, s.voice(kind))).collect();
-    for (index, voice) in &voices {
-        if let Some(Finding::Known(value)) = voice.last {
+fn vote(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind, agree: usize) -> Selection {
+    let voices: Vec<_> = listed(sources, preferred).map(|(index, s)| (index, s.answers(kind))).collect();
+    for (index, answers) in &voices {
+        if let Some(Finding::Known(value)) = answers.last {
             let votes = voices.iter().filter(|(_, v)| v.last == Some(Finding::Known(value))).count();
             let teller = sources.get(*index);
             if votes >= agree && !teller.is_some_and(|t| awaits_witness(sources, preferred, kind, t)) {
-                return Choice::Known(value, *index);
+                return Selection::Known(value, *index);
             }
         }
     }
-    if voices.iter().any(|(_, voice)| voice.last.is_none()) {
-        return Choice::Pending;
+    if voices.iter().any(|(_, answers)| answers.last.is_none()) {
+        return Selection::Pending;
     }
-    let said = |(index, voice): &(usize, &Voice)| {
+    let said = |(index, answers): &(usize, &SourceAnswers)| {
         let label = sources.get(*index).map_or("", |source| source.label.as_str());
-        match &voice.last {
+        match &answers.last {
             Some(Finding::Known(value)) => format!("{label} says {}", value.address()),
             Some(Finding::Absent(why) | Finding::Unknown(why)) => format!("{label}: {why}"),
             None => label.to_owned(),
@@ -328,18 +338,20 @@ fn vote(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize)
     let mut said: Vec<String> = voices.iter().map(said).collect();
     let told: Vec<_> = voices
         .iter()
-        .filter_map(|(index, voice)| match voice.last {
-            Some(Finding::Known(Value::Ipv4(address))) => Some((address, sources.get(*index)?.speaker)),
+        .filter_map(|(index, answers)| match answers.last {
+            Some(Finding::Known(AddressValue::Ipv4(address))) => {
+                Some((address, sources.get(*index)?.speaker))
+            }
             _ => None,
         })
         .collect();
     said.extend(nat::explain_disagreement(&told));
-    Choice::Unknown(format!("fewer than {agree} sources agree: {}", said.join("; ")))
+    Selection::Unknown(format!("fewer than {agree} sources agree: {}", said.join("; ")))
 }
 
-/// The sources of `preferred` that have to be polled to choose `kind`.
+/// The sources of `preferred` that have to be polled to select `kind`.
 #[must_use]
-pub fn needed(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: usize) -> Vec<usize> {
+pub fn needed(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind, agree: usize) -> Vec<usize> {
     let voters: Vec<_> = if agree > 1 {
         listed(sources, preferred).collect()
     } else {
@@ -352,10 +364,10 @@ pub fn needed(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: 
             break;
         }
         needed.push(index);
-        holding = holding.saturating_add(usize::from(source.voice(kind).holds()));
+        holding = holding.saturating_add(usize::from(source.answers(kind).holds()));
     }
     // An echo service cannot know that the router is behind a NAT.
-    let echoed = |index: &usize| sources.get(*index).is_some_and(|s| s.speaker == Speaker::Echo);
+    let echoed = |index: &usize| sources.get(*index).is_some_and(|s| s.speaker == Origin::Echo);
     if needed.iter().any(echoed) {
         let routers = listed(sources, preferred).filter(|(_, source)| nat::is_witness(source, kind));
         needed.extend(routers.map(|(index, _)| index));
@@ -368,12 +380,12 @@ pub fn needed(sources: &[SourceStatus], preferred: &[usize], kind: Kind, agree: 
 fn in_turn<'a>(
     sources: &'a [SourceStatus],
     preferred: &'a [usize],
-    kind: Kind,
+    kind: AddressKind,
 ) -> impl Iterator<Item = (usize, &'a SourceStatus)> {
     let mut absent_by = None;
     listed(sources, preferred).filter(move |(_, source)| {
         let silenced = absent_by == Some(source.speaker);
-        if !silenced && matches!(source.voice(kind).last, Some(Finding::Absent(_))) {
+        if !silenced && matches!(source.answers(kind).last, Some(Finding::Absent(_))) {
             absent_by = Some(source.speaker);
         }
         !silenced

@@ -6,7 +6,7 @@
 //! ```text
 //! ddns-update-daemon state 1
 //! gateway  SOURCE  http://192.168.1.1:5000/rootDesc.xml
-//! spoken   SOURCE  ipv4 ipv6
+//! has_answered   SOURCE  ipv4 ipv6
 //! target   FINGERPRINT  name=…  accepted=192.0.2.1,-,-  at=1790000000  trying=…  blocked=…
 //! ```
 //!
@@ -33,7 +33,7 @@ pub struct State {
     /// The description of the gateway that answered last, by source.
     pub gateways: Table<String, LanUrl>,
     /// The kinds of address that a source has ever told, by source.
-    pub spoken: Table<String, Vec<String>>,
+    pub has_answered: Table<String, Vec<String>>,
     /// What targets hold, by the fingerprint of their section.
     pub targets: Table<String, TargetState>,
 }
@@ -80,11 +80,11 @@ impl State {
             ("gateway", source) => {
                 self.gateways.insert(source, LanUrl::parse(fields.next()?).ok()?);
             }
-            ("spoken", source) => {
+            ("has_answered", source) => {
                 // Kinds are written as they are, so what is no word is left out.
                 let words = fields.next()?.split(' ').filter(|word| !word.contains(char::is_control));
                 let kinds = words.map(str::to_owned).collect();
-                self.spoken.insert(source, kinds);
+                self.has_answered.insert(source, kinds);
             }
             ("target", fingerprint) => {
                 self.targets.insert(fingerprint, TargetState::parse(fields)?);
@@ -101,8 +101,8 @@ impl State {
         for (source, url) in &self.gateways {
             line(&mut text, &format!("gateway\t{}\t{url}", escape(source)));
         }
-        for (source, kinds) in &self.spoken {
-            line(&mut text, &format!("spoken\t{}\t{}", escape(source), kinds.join(" ")));
+        for (source, kinds) in &self.has_answered {
+            line(&mut text, &format!("has_answered\t{}\t{}", escape(source), kinds.join(" ")));
         }
         for (fingerprint, target) in &self.targets {
             line(&mut text, &format!("target\t{}\t{}", escape(fingerprint), target.write()));
@@ -240,7 +240,7 @@ mod tests {
         };
         State {
             gateways: table([("upnp", LanUrl::parse("http://192.168.1.1:5000/x").unwrap())]),
-            spoken: table([("upnp", vec!["ipv4".into(), "ipv6".into()])]),
+            has_answered: table([("upnp", vec!["ipv4".into(), "ipv6".into()])]),
             targets: table([("abc", target), ("def", TargetState::default())]),
         }
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::report::{Level, Report};
 use super::{Now, nat};
 use crate::address::Addresses;
-use crate::backoff::{Allowance, Backoff, Random};
+use crate::backoff::{Backoff, Random, TokenBucket};
 use crate::config::Target;
 use crate::config::placeholders::Needs;
-use crate::engine::selection::{Choice, Kind, SourceStatus, Value, choose, needed};
+use crate::engine::selection::{AddressKind, AddressValue, Selection, SourceStatus, needed, select};
 use crate::engine::state::{Accepted, State, TargetState};
 use crate::updaters::{Outcome, Task};
 
@@ -17,7 +17,7 @@ pub(super) struct TargetStatus {
     config: Target,
     state: TargetState,
     backoff: Backoff,
-    allowance: Allowance,
+    bucket: TokenBucket,
     not_before: Duration,
     in_flight: Option<Wanted>,
     /// The attempt in flight only checks what is there.
@@ -60,7 +60,7 @@ impl TargetStatus {
             owed: config.at_start,
             config: config.clone(),
             backoff: Backoff::default(),
-            allowance: Allowance::ATTEMPTS,
+            bucket: TokenBucket::ATTEMPTS,
             not_before: Duration::ZERO,
             in_flight: None,
             checking: false,
@@ -90,21 +90,22 @@ impl TargetStatus {
     /// Whether it uses the source with this index for something nobody can tell.
     pub(super) fn misses(&self, sources: &[SourceStatus], source: usize) -> bool {
         self.kinds().any(|kind| {
-            self.preferred(kind).contains(&source) && matches!(self.choice(sources, kind), Choice::Unknown(_))
+            self.preferred(kind).contains(&source)
+                && matches!(self.choice(sources, kind), Selection::Unknown(_))
         })
     }
 
-    pub(super) fn choice(&self, sources: &[SourceStatus], kind: Kind) -> Choice {
-        choose(sources, self.preferred(kind), kind, self.config.agree)
+    pub(super) fn choice(&self, sources: &[SourceStatus], kind: AddressKind) -> Selection {
+        select(sources, self.preferred(kind), kind, self.config.agree)
     }
 
-    fn preferred(&self, kind: Kind) -> &[usize] {
-        if kind == Kind::Ipv4 { &self.config.ipv4 } else { &self.config.ipv6 }
+    fn preferred(&self, kind: AddressKind) -> &[usize] {
+        if kind == AddressKind::Ipv4 { &self.config.ipv4 } else { &self.config.ipv6 }
     }
 
-    fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+    fn kinds(&self) -> impl Iterator<Item = AddressKind> + '_ {
         let needs = self.config.required.or(self.config.optional);
-        Kind::ALL.into_iter().filter(move |kind| has(needs, *kind))
+        AddressKind::ALL.into_iter().filter(move |kind| has(needs, *kind))
     }
 
     /// When it is to be sent; `None` when it holds what it should, or must not be.
@@ -114,8 +115,8 @@ impl TargetStatus {
         }
         let wanted = self.wanted(sources).ok()?;
         self.is_stale(&wanted, now).then(|| {
-            let mut allowance = self.allowance;
-            allowance.next(now.elapsed).max(self.not_before)
+            let mut bucket = self.bucket;
+            bucket.next(now.elapsed).max(self.not_before)
         })
     }
 
@@ -125,8 +126,8 @@ impl TargetStatus {
             return None;
         }
         let wanted = self.wanted(sources).ok()?;
-        self.allowance.next(now.elapsed);
-        self.allowance.take();
+        self.bucket.next(now.elapsed);
+        self.bucket.take();
         self.checking = !self.must_be_sent(&wanted, now);
         self.in_flight = Some(wanted);
         // A check sends what is there anyway, or nothing.
@@ -277,7 +278,7 @@ impl TargetStatus {
         Some(Report::new(level, &self.config.name, format!("not updated: {why}")))
     }
 
-    fn in_trouble(&self, sources: &[SourceStatus], kind: Kind) -> bool {
+    fn in_trouble(&self, sources: &[SourceStatus], kind: AddressKind) -> bool {
         let speaks = |source: &SourceStatus| source.in_trouble || source.early.is_some();
         self.preferred(kind).iter().any(|index| sources.get(*index).is_some_and(speaks))
     }
@@ -288,7 +289,7 @@ impl TargetStatus {
         for kind in self.kinds() {
             let required = has(self.config.required, kind);
             match self.choice(sources, kind) {
-                Choice::Known(value, source) => match self.publishable(sources, value, source) {
+                Selection::Known(value, source) => match self.publishable(sources, value, source) {
                     Ok(value) => wanted.put(value, self.config.ipv6_suffix),
                     Err(why) => {
                         let label = sources.get(source).map_or("", |source| source.label.as_str());
@@ -299,11 +300,11 @@ impl TargetStatus {
                         refused.get_or_insert(why);
                     }
                 },
-                Choice::Pending => return Err(Waiting::Pending),
-                Choice::Absent(_) if required && self.config.empty_when_absent => wanted.cover(kind),
-                Choice::Absent(why) if required => return Err(Waiting::Useless(absent(kind, &why))),
-                Choice::Unknown(why) if required => return Err(Waiting::Unknown(unknown(kind, &why))),
-                Choice::Absent(_) | Choice::Unknown(_) => {}
+                Selection::Pending => return Err(Waiting::Pending),
+                Selection::Absent(_) if required && self.config.empty_when_absent => wanted.cover(kind),
+                Selection::Absent(why) if required => return Err(Waiting::Useless(absent(kind, &why))),
+                Selection::Unknown(why) if required => return Err(Waiting::Unknown(unknown(kind, &why))),
+                Selection::Absent(_) | Selection::Unknown(_) => {}
             }
         }
         if wanted.addresses.is_empty() {
@@ -314,9 +315,14 @@ impl TargetStatus {
     }
 
     /// `value`, by the source with this index, or why it is not published.
-    fn publishable(&self, sources: &[SourceStatus], value: Value, source: usize) -> Result<Value, String> {
+    fn publishable(
+        &self,
+        sources: &[SourceStatus],
+        value: AddressValue,
+        source: usize,
+    ) -> Result<AddressValue, String> {
         let address = match (value, self.config.ipv6_suffix) {
-            (Value::Prefix(prefix), Some(suffix)) => prefix.host(suffix).into(),
+            (AddressValue::Prefix(prefix), Some(suffix)) => prefix.host(suffix).into(),
             _ => value.address(),
         };
         let speaker = sources.get(source).map(|source| source.speaker);
@@ -329,31 +335,31 @@ impl TargetStatus {
 }
 
 impl Wanted {
-    fn put(&mut self, value: Value, suffix: Option<std::net::Ipv6Addr>) {
+    fn put(&mut self, value: AddressValue, suffix: Option<std::net::Ipv6Addr>) {
         match value {
-            Value::Ipv4(address) => {
+            AddressValue::Ipv4(address) => {
                 self.addresses.ipv4 = Some(address);
-                self.cover(Kind::Ipv4);
+                self.cover(AddressKind::Ipv4);
             }
-            Value::Ipv6(address) => {
+            AddressValue::Ipv6(address) => {
                 self.addresses.ipv6 = Some(address);
-                self.cover(Kind::Ipv6);
+                self.cover(AddressKind::Ipv6);
             }
-            Value::Prefix(prefix) => {
+            AddressValue::Prefix(prefix) => {
                 self.addresses.ipv6_prefix = Some(prefix);
-                self.cover(Kind::Prefix);
+                self.cover(AddressKind::Prefix);
                 if let Some(suffix) = suffix {
-                    self.put(Value::Ipv6(prefix.host(suffix)), None);
+                    self.put(AddressValue::Ipv6(prefix.host(suffix)), None);
                 }
             }
         }
     }
 
-    fn cover(&mut self, kind: Kind) {
+    fn cover(&mut self, kind: AddressKind) {
         match kind {
-            Kind::Ipv4 => self.covers.ipv4 = true,
-            Kind::Ipv6 => self.covers.ipv6 = true,
-            Kind::Prefix => self.covers.ipv6_prefix = true,
+            AddressKind::Ipv4 => self.covers.ipv4 = true,
+            AddressKind::Ipv6 => self.covers.ipv6 = true,
+            AddressKind::Prefix => self.covers.ipv6_prefix = true,
         }
     }
 }
@@ -368,19 +374,19 @@ fn merge(old: Addresses, wanted: Wanted) -> Addresses {
     }
 }
 
-fn has(needs: Needs, kind: Kind) -> bool {
+fn has(needs: Needs, kind: AddressKind) -> bool {
     match kind {
-        Kind::Ipv4 => needs.ipv4,
-        Kind::Ipv6 => needs.ipv6,
-        Kind::Prefix => needs.ipv6_prefix,
+        AddressKind::Ipv4 => needs.ipv4,
+        AddressKind::Ipv6 => needs.ipv6,
+        AddressKind::Prefix => needs.ipv6_prefix,
     }
 }
 
-fn absent(kind: Kind, why: &str) -> String {
+fn absent(kind: AddressKind, why: &str) -> String {
     format!("it needs an {}, and there is none: {why}", kind.words())
 }
 
-fn unknown(kind: Kind, why: &str) -> String {
+fn unknown(kind: AddressKind, why: &str) -> String {
     format!("it needs an {}, which is not known: {why}", kind.words())
 }
 

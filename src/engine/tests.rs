@@ -7,7 +7,7 @@ mod sources;
 use super::*;
 use crate::address::{Addresses, Finding, Prefix};
 use crate::config::placeholders::Needs;
-use crate::config::{Config, Gateway, Group, Run, Source, Target};
+use crate::config::{Config, Gateway, Run, Source, Target, UpdaterConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
@@ -47,7 +47,7 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
 
 fn config(sources: Vec<Source>, targets: Vec<Target>) -> Config {
     let groups = targets.iter().map(|target| target.group).max().map_or(0, |last| last + 1);
-    let run = Group::Run(Run { cmd: vec!["true".into()], timeout: SECOND });
+    let run = UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: SECOND });
     Config { interval: 300 * SECOND, sources, groups: vec![run; groups], targets, ..Config::default() }
 }
 

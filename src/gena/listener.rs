@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::gena::message::{Callback, Expected, Judgement, judge};
+use crate::gena::message::{Callback, Expected, NotifyCheck, check_notify};
 use crate::http::{MAX_HEAD, head_is_complete};
 use crate::system;
 use crate::system::thread;
@@ -135,11 +135,11 @@ fn answer(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
     let head = read_head(stream)?;
     let judgement = {
         let expected = shared.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        judge(&head, &shared.callback, &expected)
+        check_notify(&head, &shared.callback, &expected)
     };
     // Fits into the socket's buffer, so this write never waits.
     let written = stream.write_all(judgement.answer());
-    if judgement == Judgement::Event {
+    if judgement == NotifyCheck::Event {
         (shared.on_event)();
     }
     written?;

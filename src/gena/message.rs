@@ -14,18 +14,18 @@ use crate::soap::envelope::Version;
 
 /// How long a subscription is asked for. Longer ones would hide that a gateway
 /// has forgotten us.
-pub const WISH: Duration = Duration::from_secs(1800);
+pub const REQUESTED_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// The shortest time that is believed: some gateways grant 0 seconds, and would
 /// have us renew without end.
-pub const SHORTEST: Duration = Duration::from_secs(120);
+pub const MIN_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The longest name of a subscription, in bytes; real ones have 41.
 const MAX_SID: usize = 256;
 
 /// Something to ask of the publisher of events.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Ask {
+pub enum SubscriptionRequest {
     /// To send events to this place (UDA 4.1.2).
     Subscribe(Callback),
     /// To go on with this subscription (UDA 4.1.3). Without a callback: with one,
@@ -35,23 +35,23 @@ pub enum Ask {
     Unsubscribe(Sid),
 }
 
-impl Ask {
+impl SubscriptionRequest {
     /// The whole request.
     #[must_use]
     pub fn bytes(&self, path: &str, host: &str, version: Version) -> Vec<u8> {
         let (method, fields) = match self {
             Self::Subscribe(callback) => {
-                ("SUBSCRIBE", format!("CALLBACK: <{callback}>\r\nNT: upnp:event\r\n{}", timeout()))
+                ("SUBSCRIBE", format!("CALLBACK: <{callback}>\r\nNT: upnp:event\r\n{}", requested_timeout()))
             }
-            Self::Renew(sid) => ("SUBSCRIBE", format!("SID: {}\r\n{}", sid.0, timeout())),
+            Self::Renew(sid) => ("SUBSCRIBE", format!("SID: {}\r\n{}", sid.0, requested_timeout())),
             Self::Unsubscribe(sid) => ("UNSUBSCRIBE", format!("SID: {}\r\n", sid.0)),
         };
         format!("{method} {path} {version}\r\nHOST: {host}\r\n{fields}Connection: close\r\n\r\n").into_bytes()
     }
 }
 
-fn timeout() -> String {
-    format!("TIMEOUT: Second-{}\r\n", WISH.as_secs())
+fn requested_timeout() -> String {
+    format!("TIMEOUT: Second-{}\r\n", REQUESTED_TIMEOUT.as_secs())
 }
 
 /// Where events are to be sent: an address of ours and a path that nobody
@@ -93,16 +93,16 @@ impl Sid {
 
 /// What the gateway agreed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Granted {
+pub struct SubscribeResponse {
     /// The subscription's name.
     pub sid: Sid,
-    /// How long it lasts, between [`SHORTEST`] and [`WISH`].
-    pub lasts: Duration,
+    /// How long it timeout, between [`MIN_TIMEOUT`] and [`REQUESTED_TIMEOUT`].
+    pub timeout: Duration,
 }
 
 /// Why there is no subscription.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Refusal {
+pub enum SubscribeError {
     /// 412: it does not know this subscription, or will not send events to us.
     Precondition,
     /// Another status.
@@ -111,7 +111,7 @@ pub enum Refusal {
     NoSid(String),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Precondition => f.write_str("it refuses to send events here (status 412)"),
@@ -121,31 +121,31 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for SubscribeError {}
 
-impl Granted {
+impl SubscribeResponse {
     /// Reads the answer to a subscription or a renewal. An answer to a renewal
     /// may leave out the name, which is `known` then.
-    pub fn parse(response: &Response, known: Option<&Sid>) -> Result<Self, Refusal> {
+    pub fn parse(response: &Response, known: Option<&Sid>) -> Result<Self, SubscribeError> {
         match response.status {
             200 => {}
-            412 => return Err(Refusal::Precondition),
-            status => return Err(Refusal::Status(status)),
+            412 => return Err(SubscribeError::Precondition),
+            status => return Err(SubscribeError::Status(status)),
         }
         let text = response.head.one("SID").unwrap_or_default();
         let sid = Sid::parse(text).or_else(|| known.cloned().filter(|_| text.is_empty()));
-        let sid = sid.ok_or_else(|| Refusal::NoSid(text.to_owned()))?;
-        Ok(Self { sid, lasts: lasts(response.head.one("TIMEOUT").unwrap_or_default()) })
+        let sid = sid.ok_or_else(|| SubscribeError::NoSid(text.to_owned()))?;
+        Ok(Self { sid, timeout: timeout(response.head.one("TIMEOUT").unwrap_or_default()) })
     }
 }
 
 /// `Second-1800`, in any case; `infinite` and whatever cannot be read count as
 /// what we asked for.
-fn lasts(text: &str) -> Duration {
+fn timeout(text: &str) -> Duration {
     let digits = text.get(..7).filter(|word| word.eq_ignore_ascii_case("second-")).and(text.get(7..));
     let number = digits.filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
-    let seconds = number.map_or(WISH.as_secs(), |digits| digits.parse().unwrap_or(u64::MAX));
-    Duration::from_secs(seconds).clamp(SHORTEST, WISH)
+    let seconds = number.map_or(REQUESTED_TIMEOUT.as_secs(), |digits| digits.parse().unwrap_or(u64::MAX));
+    Duration::from_secs(seconds).clamp(MIN_TIMEOUT, REQUESTED_TIMEOUT)
 }
 
 /// Whose events are expected.
@@ -163,7 +163,7 @@ pub enum Expected {
 
 /// What to answer to a request that came to the callback.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Judgement {
+pub enum NotifyCheck {
     /// An event: 200, and a hint.
     Event,
     /// No path of ours: 404.
@@ -176,7 +176,7 @@ pub enum Judgement {
     Damaged,
 }
 
-impl Judgement {
+impl NotifyCheck {
     /// The whole answer.
     #[must_use]
     pub fn answer(self) -> &'static [u8] {
@@ -198,25 +198,25 @@ impl Judgement {
 /// listener to check. HOST must be ours where it is given: a page in a browser
 /// can make requests too, but not with another HOST.
 #[must_use]
-pub fn judge(head: &[u8], callback: &Callback, expected: &Expected) -> Judgement {
-    let Ok((head, _body)) = Head::parse(head) else { return Judgement::Damaged };
+pub fn check_notify(head: &[u8], callback: &Callback, expected: &Expected) -> NotifyCheck {
+    let Ok((head, _body)) = Head::parse(head) else { return NotifyCheck::Damaged };
     let mut words = head.start.split(' ');
     let (method, path, version) = (words.next(), words.next(), words.next());
     if !version.is_some_and(|version| version.starts_with("HTTP/1.")) {
-        return Judgement::Damaged;
+        return NotifyCheck::Damaged;
     }
     let host_is_ours = head.all("HOST").all(|host| host == callback.socket.to_string());
     if path.and_then(|path| path.strip_prefix('/')) != Some(&callback.path) || !host_is_ours {
-        return Judgement::WrongPath;
+        return NotifyCheck::WrongPath;
     }
     if method != Some("NOTIFY") {
-        return Judgement::WrongMethod;
+        return NotifyCheck::WrongMethod;
     }
     let sid = head.one("SID").and_then(Sid::parse);
     match (expected, sid) {
-        (Expected::Pending, Some(_)) => Judgement::Event,
-        (Expected::Of(ours), Some(sid)) if sid == *ours => Judgement::Event,
-        _ => Judgement::WrongSubscription,
+        (Expected::Pending, Some(_)) => NotifyCheck::Event,
+        (Expected::Of(ours), Some(sid)) if sid == *ours => NotifyCheck::Event,
+        _ => NotifyCheck::WrongSubscription,
     }
 }
 
@@ -232,31 +232,31 @@ mod tests {
         Sid::parse(text).unwrap()
     }
 
-    fn granted(head: &str) -> Result<Granted, Refusal> {
+    fn granted(head: &str) -> Result<SubscribeResponse, SubscribeError> {
         let head = Head::parse(head.as_bytes()).unwrap().0;
         let status = head.status().unwrap();
-        Granted::parse(&Response { head, status, body: Vec::new() }, Some(&sid("uuid:old")))
+        SubscribeResponse::parse(&Response { head, status, body: Vec::new() }, Some(&sid("uuid:old")))
     }
 
-    fn sent(ask: &Ask) -> String {
+    fn sent(ask: &SubscriptionRequest) -> String {
         String::from_utf8(ask.bytes("/evt?x", "192.168.1.1:5000", Version::Http11)).unwrap()
     }
 
     #[test]
     fn a_subscription_names_our_place_and_a_renewal_only_the_name() {
         assert_eq!(
-            sent(&Ask::Subscribe(callback())),
+            sent(&SubscriptionRequest::Subscribe(callback())),
             "SUBSCRIBE /evt?x HTTP/1.1\r\nHOST: 192.168.1.1:5000\r\n\
              CALLBACK: <http://192.168.1.7:40000/07070707070707070707070707070707>\r\n\
              NT: upnp:event\r\nTIMEOUT: Second-1800\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(
-            sent(&Ask::Renew(sid("uuid:1"))),
+            sent(&SubscriptionRequest::Renew(sid("uuid:1"))),
             "SUBSCRIBE /evt?x HTTP/1.1\r\nHOST: 192.168.1.1:5000\r\nSID: uuid:1\r\n\
              TIMEOUT: Second-1800\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(
-            sent(&Ask::Unsubscribe(sid("uuid:1"))),
+            sent(&SubscriptionRequest::Unsubscribe(sid("uuid:1"))),
             "UNSUBSCRIBE /evt?x HTTP/1.1\r\nHOST: 192.168.1.1:5000\r\nSID: uuid:1\r\nConnection: close\r\n\r\n"
         );
     }
@@ -282,23 +282,23 @@ mod tests {
             ("", 1800),
         ] {
             let granted = granted(&format!("HTTP/1.1 200 OK\r\nSID: uuid:1\r\n{timeout}")).unwrap();
-            assert_eq!((granted.sid, granted.lasts.as_secs()), (sid("uuid:1"), seconds), "{timeout}");
+            assert_eq!((granted.sid, granted.timeout.as_secs()), (sid("uuid:1"), seconds), "{timeout}");
         }
     }
 
     #[test]
     fn refusals_are_told_apart() {
-        assert_eq!(granted("HTTP/1.1 412 Precondition Failed\r\n\r\n"), Err(Refusal::Precondition));
-        assert_eq!(granted("HTTP/1.1 503 Busy\r\n\r\n"), Err(Refusal::Status(503)));
+        assert_eq!(granted("HTTP/1.1 412 Precondition Failed\r\n\r\n"), Err(SubscribeError::Precondition));
+        assert_eq!(granted("HTTP/1.1 503 Busy\r\n\r\n"), Err(SubscribeError::Status(503)));
         assert_eq!(granted("HTTP/1.1 200 OK\r\n\r\n").map(|g| g.sid), Ok(sid("uuid:old")));
         for bad in ["a b".to_owned(), "x".repeat(257), "é".to_owned()] {
             let refusal = granted(&format!("HTTP/1.1 200 OK\r\nSID: {bad}\r\n\r\n"));
-            assert!(matches!(refusal, Err(Refusal::NoSid(_))), "{bad}");
+            assert!(matches!(refusal, Err(SubscribeError::NoSid(_))), "{bad}");
         }
     }
 
-    fn judged(request: &str, expected: &Expected) -> Judgement {
-        judge(request.as_bytes(), &callback(), expected)
+    fn judged(request: &str, expected: &Expected) -> NotifyCheck {
+        check_notify(request.as_bytes(), &callback(), expected)
     }
 
     #[test]
@@ -308,22 +308,25 @@ mod tests {
         let event = format!(
             "NOTIFY /{path} HTTP/1.1\r\nHOST: 192.168.1.7:40000\r\nSID: uuid:1\r\nSEQ: 0\r\n\r\n<x/>"
         );
-        assert_eq!(judged(&event, &ours), Judgement::Event);
-        assert_eq!(judged(&event, &Expected::Pending), Judgement::Event);
-        assert_eq!(judged(&event, &Expected::None), Judgement::WrongSubscription);
-        assert_eq!(judged(&event, &Expected::Of(sid("uuid:2"))), Judgement::WrongSubscription);
-        assert_eq!(judged(&event.replace("HTTP/1.1", "HTTP/1.0"), &ours), Judgement::Event);
-        assert_eq!(judged(&event.replace("NOTIFY", "GET"), &ours), Judgement::WrongMethod);
-        assert_eq!(judged(&event.replace(&path, "x"), &ours), Judgement::WrongPath);
-        assert_eq!(judged(&event.replace("40000", "40001"), &ours), Judgement::WrongPath);
-        assert_eq!(judged(&event.replace("SID", "SIT"), &ours), Judgement::WrongSubscription);
-        assert_eq!(judged(&event.replace("SEQ: 0", "SID: uuid:1"), &ours), Judgement::WrongSubscription);
+        assert_eq!(judged(&event, &ours), NotifyCheck::Event);
+        assert_eq!(judged(&event, &Expected::Pending), NotifyCheck::Event);
+        assert_eq!(judged(&event, &Expected::None), NotifyCheck::WrongSubscription);
+        assert_eq!(judged(&event, &Expected::Of(sid("uuid:2"))), NotifyCheck::WrongSubscription);
+        assert_eq!(judged(&event.replace("HTTP/1.1", "HTTP/1.0"), &ours), NotifyCheck::Event);
+        assert_eq!(judged(&event.replace("NOTIFY", "GET"), &ours), NotifyCheck::WrongMethod);
+        assert_eq!(judged(&event.replace(&path, "x"), &ours), NotifyCheck::WrongPath);
+        assert_eq!(judged(&event.replace("40000", "40001"), &ours), NotifyCheck::WrongPath);
+        assert_eq!(judged(&event.replace("SID", "SIT"), &ours), NotifyCheck::WrongSubscription);
+        assert_eq!(judged(&event.replace("SEQ: 0", "SID: uuid:1"), &ours), NotifyCheck::WrongSubscription);
         for damaged in ["", "\0\r\n\r\n", "NOTIFY", "NOTIFY / FTP\r\n\r\n"] {
-            assert_eq!(judged(damaged, &ours), Judgement::Damaged, "{damaged:?}");
+            assert_eq!(judged(damaged, &ours), NotifyCheck::Damaged, "{damaged:?}");
         }
-        for judgement in
-            [Judgement::Event, Judgement::WrongPath, Judgement::WrongMethod, Judgement::WrongSubscription]
-        {
+        for judgement in [
+            NotifyCheck::Event,
+            NotifyCheck::WrongPath,
+            NotifyCheck::WrongMethod,
+            NotifyCheck::WrongSubscription,
+        ] {
             let (head, rest) = Head::parse(judgement.answer()).unwrap();
             assert!(head.status().is_some() && rest.is_empty());
         }

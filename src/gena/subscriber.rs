@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::listener::{Listener, OnEvent};
-use super::subscription::{Failure, Notice, Seen, Step, Subscription, Told};
-use crate::gena::message::{Ask, Expected, Granted, Sid};
+use super::subscription::{Failure, PollResult, Status, Step, Subscription, Told};
+use crate::gena::message::{Expected, Sid, SubscribeResponse, SubscriptionRequest};
 use crate::http::lan_url::LanUrl;
 use crate::soap::envelope::Request;
 use crate::system;
@@ -47,24 +47,24 @@ impl Clock {
     }
 }
 
-enum Note {
-    Polled(Seen),
+enum Input {
+    Polled(PollResult),
     Event,
 }
 
 /// A subscription that is kept up as long as the program runs.
-pub struct Keeper {
-    notes: Sender<Note>,
+pub struct Subscriber {
+    notes: Sender<Input>,
     restarted: Arc<AtomicBool>,
     told: Mutex<Told>,
     event_came: Arc<AtomicBool>,
 }
 
-impl Keeper {
+impl Subscriber {
     /// Waits for the first poll. `hint` is called for every event, `say` for what
     /// the user should know.
     #[must_use]
-    pub fn start(clock: Clock, hint: OnEvent, say: impl Fn(&Notice) + Send + 'static) -> Self {
+    pub fn start(clock: Clock, hint: OnEvent, say: impl Fn(&Status) + Send + 'static) -> Self {
         let (sender, notes) = channel();
         let restarted = Arc::new(AtomicBool::new(false));
         let event_came = Arc::new(AtomicBool::new(false));
@@ -85,12 +85,12 @@ impl Keeper {
     }
 
     /// Says what a poll found. The thread is not woken to hear the same again.
-    pub fn polled(&self, seen: Seen) {
+    pub fn polled(&self, seen: PollResult) {
         let stirred =
             self.event_came.swap(false, Ordering::Relaxed) || self.restarted.load(Ordering::Relaxed);
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).is_new(&seen, stirred) {
             // The thread lives as long as the program.
-            let _ = self.notes.send(Note::Polled(seen));
+            let _ = self.notes.send(Input::Polled(seen));
         }
     }
 
@@ -105,8 +105,8 @@ struct Work {
     subscription: Subscription,
     listener: Option<Listener>,
     clock: Clock,
-    notes: Receiver<Note>,
-    sender: Sender<Note>,
+    notes: Receiver<Input>,
+    sender: Sender<Input>,
     /// An event is among the notes: a flood must not fill them.
     event_noted: Arc<AtomicBool>,
     /// An event has come since the last poll.
@@ -116,7 +116,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(&mut self, say: &impl Fn(&Notice)) {
+    fn run(&mut self, say: &impl Fn(&Status)) {
         loop {
             while let Some(step) = self.subscription.step(self.clock.now()) {
                 self.perform(step);
@@ -125,13 +125,13 @@ impl Work {
                 say(&notice);
             }
             match self.wait() {
-                Ok(Note::Polled(seen)) => {
+                Ok(Input::Polled(seen)) => {
                     self.subscription.seen(self.clock.now(), &seen);
                     if seen.reached && self.restarted.swap(false, Ordering::Relaxed) {
                         self.subscription.gateway_restarted(self.clock.now());
                     }
                 }
-                Ok(Note::Event) => {
+                Ok(Input::Event) => {
                     self.event_noted.store(false, Ordering::Relaxed);
                     self.subscription.event_came();
                 }
@@ -141,7 +141,7 @@ impl Work {
         }
     }
 
-    fn wait(&self) -> Result<Note, RecvError> {
+    fn wait(&self) -> Result<Input, RecvError> {
         match self.subscription.deadline() {
             Some(at) => self.notes.recv_timeout(self.clock.until(at)),
             None => self.notes.recv(),
@@ -152,10 +152,10 @@ impl Work {
         let result = match step {
             Step::Unsubscribe(url, sid) => {
                 // It expires by itself if the gateway does not hear this.
-                let _ = exchange(url, Ask::Unsubscribe(sid), None);
+                let _ = exchange(url, SubscriptionRequest::Unsubscribe(sid), None);
                 return;
             }
-            Step::Renew(url, sid) => exchange(url, Ask::Renew(sid.clone()), Some(&sid)),
+            Step::Renew(url, sid) => exchange(url, SubscriptionRequest::Renew(sid.clone()), Some(&sid)),
             Step::Subscribe(url) => self.subscribe(url),
         };
         self.expect(match &result {
@@ -167,12 +167,12 @@ impl Work {
         }
     }
 
-    fn subscribe(&mut self, url: LanUrl) -> Result<Granted, Failure> {
+    fn subscribe(&mut self, url: LanUrl) -> Result<SubscribeResponse, Failure> {
         self.listen(url.host()).map_err(Failure::Here)?;
         let callback = self.listener.as_ref().map(|listener| listener.callback().clone());
         let callback = callback.ok_or_else(|| Failure::Here("nothing listens".to_owned()))?;
         self.expect(Expected::Pending);
-        exchange(url, Ask::Subscribe(callback), None)
+        exchange(url, SubscriptionRequest::Subscribe(callback), None)
     }
 
     fn expect(&self, expected: Expected) {
@@ -203,15 +203,19 @@ impl Work {
             hint();
             if !pending.swap(true, Ordering::Relaxed) {
                 // Fails when nobody waits for events any more.
-                let _ = notes.send(Note::Event);
+                let _ = notes.send(Input::Event);
             }
         })
     }
 }
 
-fn exchange(url: LanUrl, ask: Ask, known: Option<&Sid>) -> Result<Granted, Failure> {
+fn exchange(
+    url: LanUrl,
+    ask: SubscriptionRequest,
+    known: Option<&Sid>,
+) -> Result<SubscribeResponse, Failure> {
     let now = Instant::now();
     let deadline = now.checked_add(TIME).unwrap_or(now);
     let received = lan::exchange(&Request::event(url, ask), deadline).map_err(Failure::Exchange)?;
-    Granted::parse(&received.response, known).map_err(Failure::Refused)
+    SubscribeResponse::parse(&received.response, known).map_err(Failure::Refused)
 }

@@ -16,8 +16,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::address::{Finding, Observation};
-use crate::backoff::Allowance;
-use crate::gena::message::{Granted, Refusal, Sid};
+use crate::backoff::TokenBucket;
+use crate::gena::message::{Sid, SubscribeError, SubscribeResponse};
 use crate::http::lan_url::LanUrl;
 use crate::soap::gateway::ExchangeError;
 
@@ -36,7 +36,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1800);
 
 /// What a poll says about the gateway.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Seen {
+pub struct PollResult {
     /// Whether a gateway answered.
     pub reached: bool,
     /// Where it takes subscriptions.
@@ -45,7 +45,7 @@ pub struct Seen {
     pub ipv4: Option<Ipv4Addr>,
 }
 
-impl Seen {
+impl PollResult {
     /// What a poll came to.
     #[must_use]
     pub fn new(observation: &Observation, reached: bool, events: Option<LanUrl>) -> Self {
@@ -59,12 +59,12 @@ impl Seen {
 
 /// What a [`Subscription`] has been told, so that nobody wakes it to tell it again.
 #[derive(Debug, Default)]
-pub struct Told(Option<Seen>);
+pub struct Told(Option<PollResult>);
 
 impl Told {
     /// Whether this poll says something new. After an event, or a restart of the
     /// gateway (`stirred`), it does, whatever it found.
-    pub fn is_new(&mut self, seen: &Seen, stirred: bool) -> bool {
+    pub fn is_new(&mut self, seen: &PollResult, stirred: bool) -> bool {
         if !stirred && self.0.as_ref() == Some(seen) {
             return false;
         }
@@ -88,7 +88,7 @@ pub enum Step {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Failure {
     /// The gateway said no.
-    Refused(Refusal),
+    Refused(SubscribeError),
     /// It did not answer.
     Exchange(ExchangeError),
     /// Nothing here can take events.
@@ -109,7 +109,7 @@ impl std::error::Error for Failure {}
 
 /// What to tell the user.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Notice {
+pub enum Status {
     /// There is no subscription.
     None(String),
     /// There is one, and nothing comes.
@@ -120,7 +120,7 @@ pub enum Notice {
     Arriving,
 }
 
-impl fmt::Display for Notice {
+impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const THUS: &str = "changes are noticed by polling";
         match self {
@@ -144,14 +144,14 @@ pub struct Subscription {
     lost: bool,
     /// Refusals in a row.
     refusals: u32,
-    allowance: Allowance,
+    bucket: TokenBucket,
     last: Option<Ipv4Addr>,
     /// An event has come since the last poll, or since we asked for them.
     heard: bool,
     /// When the first event, or that of a change, is overdue.
-    overdue: Option<(Duration, Notice)>,
+    overdue: Option<(Duration, Status)>,
     in_trouble: bool,
-    notices: Vec<Notice>,
+    notices: Vec<Status>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -168,7 +168,7 @@ impl Default for Subscription {
             old: None,
             lost: false,
             refusals: 0,
-            allowance: Allowance::SUBSCRIPTIONS,
+            bucket: TokenBucket::SUBSCRIPTIONS,
             last: None,
             heard: false,
             overdue: None,
@@ -180,7 +180,7 @@ impl Default for Subscription {
 
 impl Subscription {
     /// Takes what a poll found.
-    pub fn seen(&mut self, now: Duration, seen: &Seen) {
+    pub fn seen(&mut self, now: Duration, seen: &PollResult) {
         if !seen.reached {
             self.lost = true;
             return;
@@ -190,7 +190,7 @@ impl Subscription {
             Some(_) => self.poll_for_a_missed_change(now, seen.ipv4),
             None => {
                 self.state = State::Idle;
-                self.trouble(Notice::None("the gateway does not offer any".to_owned()));
+                self.trouble(Status::None("the gateway does not offer any".to_owned()));
             }
         }
         self.lost = false;
@@ -203,7 +203,7 @@ impl Subscription {
     pub fn gateway_restarted(&mut self, now: Duration) {
         match &mut self.state {
             State::Idle => {}
-            State::Due { at, .. } => *at = self.allowance.next(now).min(*at),
+            State::Due { at, .. } => *at = self.bucket.next(now).min(*at),
             State::Active { renew_at, .. } => *renew_at = now.min(*renew_at),
         }
     }
@@ -213,7 +213,7 @@ impl Subscription {
         self.heard = true;
         self.overdue = None;
         if std::mem::take(&mut self.in_trouble) {
-            self.notices.push(Notice::Arriving);
+            self.notices.push(Status::Arriving);
         }
     }
 
@@ -228,8 +228,8 @@ impl Subscription {
         match &self.state {
             State::Due { url, at } if *at <= now => {
                 let url = url.clone();
-                self.allowance.next(now);
-                self.allowance.take();
+                self.bucket.next(now);
+                self.bucket.take();
                 self.heard = false;
                 Some(Step::Subscribe(url))
             }
@@ -242,13 +242,13 @@ impl Subscription {
 
     /// Takes the answer to a subscription or renewal. Returns whether to poll
     /// the gateway at once: it has forgotten us, and who knows since when.
-    pub fn answered(&mut self, now: Duration, answer: Result<Granted, Failure>) -> bool {
+    pub fn answered(&mut self, now: Duration, answer: Result<SubscribeResponse, Failure>) -> bool {
         match (std::mem::replace(&mut self.state, State::Idle), answer) {
             (State::Idle, _) => false,
             (State::Due { url, .. }, Ok(granted)) => {
                 self.refusals = 0;
                 let by = now.saturating_add(FIRST_EVENT);
-                self.overdue = (!self.heard).then_some((by, Notice::Silent));
+                self.overdue = (!self.heard).then_some((by, Status::Silent));
                 self.keep(now, url, granted);
                 false
             }
@@ -256,12 +256,12 @@ impl Subscription {
                 self.keep(now, url, granted);
                 false
             }
-            (State::Active { url, .. }, Err(Failure::Refused(Refusal::Precondition))) => {
-                self.state = State::Due { url, at: self.allowance.next(now) };
+            (State::Active { url, .. }, Err(Failure::Refused(SubscribeError::Precondition))) => {
+                self.state = State::Due { url, at: self.bucket.next(now) };
                 true
             }
             (State::Due { url, .. } | State::Active { url, .. }, Err(failure)) => {
-                self.trouble(Notice::None(failure.to_string()));
+                self.trouble(Status::None(failure.to_string()));
                 self.overdue = None;
                 let factor = 1_u32.checked_shl(self.refusals).unwrap_or(u32::MAX);
                 self.refusals = self.refusals.saturating_add(1).min(8);
@@ -286,7 +286,7 @@ impl Subscription {
     }
 
     /// The next thing to tell the user.
-    pub fn notice(&mut self) -> Option<Notice> {
+    pub fn notice(&mut self) -> Option<Status> {
         (!self.notices.is_empty()).then(|| self.notices.remove(0))
     }
 
@@ -300,7 +300,7 @@ impl Subscription {
     /// Subscribes anew. An old subscription at the same place is ended, so that
     /// they do not heap up there.
     fn begin(&mut self, now: Duration, wanted: &LanUrl) {
-        let state = State::Due { url: wanted.clone(), at: self.allowance.next(now) };
+        let state = State::Due { url: wanted.clone(), at: self.bucket.next(now) };
         if let State::Active { url, sid, .. } = std::mem::replace(&mut self.state, state) {
             self.old = (url == *wanted).then_some((url, sid));
         }
@@ -308,8 +308,8 @@ impl Subscription {
         self.overdue = None;
     }
 
-    fn keep(&mut self, now: Duration, url: LanUrl, granted: Granted) {
-        let half = granted.lasts.checked_div(2).unwrap_or(granted.lasts);
+    fn keep(&mut self, now: Duration, url: LanUrl, granted: SubscribeResponse) {
+        let half = granted.timeout.checked_div(2).unwrap_or(granted.timeout);
         self.state = State::Active { url, sid: granted.sid, renew_at: now.saturating_add(half) };
     }
 
@@ -317,11 +317,11 @@ impl Subscription {
         let changed = ipv4.is_some() && self.last.is_some() && ipv4 != self.last;
         let active = matches!(self.state, State::Active { .. });
         if changed && active && !self.heard && self.overdue.is_none() {
-            self.overdue = Some((now.saturating_add(LATE_EVENT), Notice::Missed));
+            self.overdue = Some((now.saturating_add(LATE_EVENT), Status::Missed));
         }
     }
 
-    fn trouble(&mut self, notice: Notice) {
+    fn trouble(&mut self, notice: Status) {
         if !std::mem::replace(&mut self.in_trouble, true) {
             self.notices.push(notice);
         }
@@ -336,12 +336,12 @@ mod tests {
         LanUrl::parse(&format!("http://192.168.1.1:5000/{path}")).unwrap()
     }
 
-    fn seen(address: u8) -> Seen {
-        Seen { reached: true, events: Some(url("evt")), ipv4: Some([1, 1, 1, address].into()) }
+    fn seen(address: u8) -> PollResult {
+        PollResult { reached: true, events: Some(url("evt")), ipv4: Some([1, 1, 1, address].into()) }
     }
 
-    fn unreached() -> Seen {
-        Seen { reached: false, events: None, ipv4: None }
+    fn unreached() -> PollResult {
+        PollResult { reached: false, events: None, ipv4: None }
     }
 
     #[test]
@@ -355,8 +355,8 @@ mod tests {
         assert!(told.is_new(&seen(2), false) && !told.is_new(&seen(2), false));
     }
 
-    fn granted(name: &str, seconds: u64) -> Granted {
-        Granted { sid: Sid::parse(name).unwrap(), lasts: Duration::from_secs(seconds) }
+    fn granted(name: &str, seconds: u64) -> SubscribeResponse {
+        SubscribeResponse { sid: Sid::parse(name).unwrap(), timeout: Duration::from_secs(seconds) }
     }
 
     fn at(seconds: u64) -> Duration {
@@ -398,7 +398,7 @@ mod tests {
     fn a_forgotten_subscription_is_made_anew_and_the_gateway_polled() {
         let mut subscription = active();
         assert_eq!(subscription.step(at(900)), Some(renew("a")));
-        assert!(subscription.answered(at(900), Err(Failure::Refused(Refusal::Precondition))));
+        assert!(subscription.answered(at(900), Err(Failure::Refused(SubscribeError::Precondition))));
         assert_eq!(subscription.step(at(900)), Some(subscribe()));
         assert!(!subscription.answered(at(900), Ok(granted("b", 1800))));
         assert_eq!(subscription.notice(), None);
@@ -421,10 +421,10 @@ mod tests {
         let mut subscription = active();
         subscription.gateway_restarted(at(5));
         assert_eq!(subscription.step(at(5)), Some(renew("a")));
-        let forgotten = Err(Failure::Refused(Refusal::Precondition));
+        let forgotten = Err(Failure::Refused(SubscribeError::Precondition));
         assert!(subscription.answered(at(5), forgotten));
         assert_eq!(subscription.step(at(5)), Some(subscribe()));
-        subscription.answered(at(5), Err(Failure::Refused(Refusal::Status(503))));
+        subscription.answered(at(5), Err(Failure::Refused(SubscribeError::Status(503))));
         assert_eq!(subscription.deadline(), Some(at(65)));
         subscription.gateway_restarted(at(6));
         assert_eq!(subscription.step(at(6)), Some(subscribe()));
@@ -433,7 +433,7 @@ mod tests {
     #[test]
     fn another_gateway_is_subscribed_at_and_the_old_one_left_alone() {
         let mut subscription = active();
-        let other = Seen { events: Some(url("other")), ..seen(1) };
+        let other = PollResult { events: Some(url("other")), ..seen(1) };
         subscription.seen(at(5), &other);
         assert_eq!(subscription.step(at(5)), Some(Step::Subscribe(url("other"))));
     }
@@ -445,14 +445,14 @@ mod tests {
         subscription.seen(now, &seen(1));
         for _ in 0..8 {
             assert_eq!(subscription.step(now), Some(subscribe()));
-            subscription.answered(now, Err(Failure::Refused(Refusal::Status(503))));
+            subscription.answered(now, Err(Failure::Refused(SubscribeError::Status(503))));
             let next = subscription.deadline().unwrap();
             waits.push((next - now).as_secs());
             now = next;
             subscription.seen(now, &seen(1));
         }
         assert_eq!(waits, [60, 120, 240, 480, 960, 1800, 1800, 1800]);
-        assert!(matches!(subscription.notice(), Some(Notice::None(_))));
+        assert!(matches!(subscription.notice(), Some(Status::None(_))));
         assert_eq!(subscription.notice(), None);
     }
 
@@ -465,12 +465,12 @@ mod tests {
         assert_eq!(subscription.deadline(), Some(at(10)));
         assert_eq!((subscription.step(at(9)), subscription.notice()), (None, None));
         assert_eq!(subscription.step(at(10)), None);
-        assert_eq!((subscription.notice(), subscription.notice()), (Some(Notice::Silent), None));
+        assert_eq!((subscription.notice(), subscription.notice()), (Some(Status::Silent), None));
         subscription.seen(at(20), &seen(2));
         subscription.step(at(30));
         assert_eq!(subscription.notice(), None, "said already");
         subscription.event_came();
-        assert_eq!(subscription.notice(), Some(Notice::Arriving));
+        assert_eq!(subscription.notice(), Some(Status::Arriving));
     }
 
     #[test]
@@ -492,7 +492,7 @@ mod tests {
                 subscription.event_came();
             }
             subscription.step(at(302));
-            assert_eq!(subscription.notice(), (!late).then_some(Notice::Missed));
+            assert_eq!(subscription.notice(), (!late).then_some(Status::Missed));
         }
         let mut subscription = active();
         subscription.event_came();
@@ -505,10 +505,10 @@ mod tests {
     fn a_gateway_without_events_is_told_once() {
         let mut subscription = Subscription::default();
         for second in 0..5 {
-            subscription.seen(at(second), &Seen { events: None, ..seen(1) });
+            subscription.seen(at(second), &PollResult { events: None, ..seen(1) });
             assert_eq!((subscription.step(at(second)), subscription.deadline()), (None, None));
         }
-        assert!(matches!(subscription.notice(), Some(Notice::None(_))));
+        assert!(matches!(subscription.notice(), Some(Status::None(_))));
         assert_eq!(subscription.notice(), None);
     }
 

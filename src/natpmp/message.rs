@@ -210,7 +210,7 @@ impl ExternalAddress {
             ResultCode::Success if self.address.is_unspecified() => {
                 Finding::Unknown(format!("NAT-PMP: {}", ResultCode::NetworkFailure))
             }
-            ResultCode::Success => address::told("NAT-PMP", self.address),
+            ResultCode::Success => address::usable("NAT-PMP", self.address),
             refusal => Finding::Unknown(format!("NAT-PMP: {refusal}")),
         }
     }

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::description::ServiceType;
-use crate::gena::message::Ask;
+use crate::gena::message::SubscriptionRequest;
 use crate::http::lan_url::LanUrl;
 use crate::quote::quoted;
 use crate::soap::xml::{Element, XmlError};
@@ -54,7 +54,7 @@ pub struct Request {
 enum Kind {
     Get,
     Call(Call),
-    Event(Ask),
+    Event(SubscriptionRequest),
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -78,7 +78,7 @@ impl Request {
 
     /// Asks the publisher of events at `url` for something.
     #[must_use]
-    pub fn event(url: LanUrl, ask: Ask) -> Self {
+    pub fn event(url: LanUrl, ask: SubscriptionRequest) -> Self {
         Self { url, kind: Kind::Event(ask) }
     }
 

@@ -34,7 +34,7 @@ pub struct Wanted {
 
 /// When to stop asking for the IPv4 address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Thoroughness {
+pub enum StopAt {
     /// At the first service that tells a global one.
     UntilGlobal,
     /// After all services, up to [`MAX_ASKED`].
@@ -98,7 +98,7 @@ impl std::error::Error for SurveyError {}
 
 /// A service and what it said.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Asked {
+pub struct ServiceAnswer {
     /// The service.
     pub service: Service,
     /// The external IPv4 address by its word.
@@ -110,11 +110,11 @@ pub struct Asked {
 
 /// What a survey found.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Report {
+pub struct GatewayReport {
     /// What the gateway says of itself; only where a description was read.
     pub device: Option<Device>,
     /// All usable services, at least one.
-    pub services: Vec<Asked>,
+    pub services: Vec<ServiceAnswer>,
     /// Which of them to rely on from now on; none when none answered.
     pub chosen: Option<usize>,
     /// The addresses.
@@ -125,7 +125,7 @@ pub struct Report {
     pub ipv6_valid_seconds: Option<u32>,
 }
 
-impl Report {
+impl GatewayReport {
     /// The service to rely on.
     #[must_use]
     pub fn chosen(&self) -> Option<&Service> {
@@ -139,17 +139,17 @@ pub enum Step {
     /// Send this, and hand back what comes.
     Send(Request),
     /// That was all.
-    Done(Box<Result<Report, SurveyError>>),
+    Done(Box<Result<GatewayReport, SurveyError>>),
 }
 
 /// A poll of one gateway, see [the module](self).
 #[derive(Clone, Debug)]
 pub struct Survey {
     wanted: Wanted,
-    thoroughness: Thoroughness,
+    stop_at: StopAt,
     stage: Stage,
     device: Option<Device>,
-    services: Vec<Asked>,
+    services: Vec<ServiceAnswer>,
     ipv6: Ipv6,
 }
 
@@ -177,19 +177,19 @@ struct Ipv6 {
 impl Survey {
     /// Begins with the description at `location`.
     #[must_use]
-    pub fn of_description(location: LanUrl, wanted: Wanted, thoroughness: Thoroughness) -> Self {
-        Self::new(Stage::Description(location), wanted, thoroughness)
+    pub fn of_description(location: LanUrl, wanted: Wanted, stop_at: StopAt) -> Self {
+        Self::new(Stage::Description(location), wanted, stop_at)
     }
 
     /// Asks a service that is known already.
     #[must_use]
     pub fn of_service(service: Service, wanted: Wanted) -> Self {
-        let mut survey = Self::new(Stage::Finished, wanted, Thoroughness::UntilGlobal);
+        let mut survey = Self::new(Stage::Finished, wanted, StopAt::UntilGlobal);
         survey.start_asking(vec![service]);
         survey
     }
 
-    fn new(stage: Stage, wanted: Wanted, thoroughness: Thoroughness) -> Self {
+    fn new(stage: Stage, wanted: Wanted, stop_at: StopAt) -> Self {
         let ipv6 = Ipv6 {
             address: not_asked(),
             prefix: not_asked(),
@@ -197,7 +197,7 @@ impl Survey {
             asked: false,
             offered: false,
         };
-        Self { wanted, thoroughness, stage, device: None, services: Vec::new(), ipv6 }
+        Self { wanted, stop_at, stage, device: None, services: Vec::new(), ipv6 }
     }
 
     /// Takes the answer to the last request, `None` at the start, and says what
@@ -215,7 +215,7 @@ impl Survey {
             Stage::Finished => return Step::Done(Box::new(Ok(self.report()))),
         };
         match self.services.get(index) {
-            Some(Asked { service, .. }) => {
+            Some(ServiceAnswer { service, .. }) => {
                 Step::Send(Request::call(service.control.clone(), service.service_type.clone(), action))
             }
             None => Step::Done(Box::new(Err(SurveyError::NoService))),
@@ -241,7 +241,7 @@ impl Survey {
     }
 
     fn start_asking(&mut self, services: Vec<Service>) {
-        let asked = |service| Asked { service, ipv4: not_asked(), answered: false };
+        let asked = |service| ServiceAnswer { service, ipv4: not_asked(), answered: false };
         self.services = services.into_iter().map(asked).collect();
         self.stage = if self.services.is_empty() {
             Stage::Failed(SurveyError::NoService)
@@ -263,7 +263,7 @@ impl Survey {
                 }
                 Err(why) => asked.ipv4 = Finding::Unknown(why),
             }
-            if self.thoroughness == Thoroughness::UntilGlobal && is_global(&asked.ipv4) {
+            if self.stop_at == StopAt::UntilGlobal && is_global(&asked.ipv4) {
                 return self.first_ipv6_stage();
             }
         }
@@ -328,7 +328,7 @@ impl Survey {
     /// The first of the best: a global address, one that is not, definitely
     /// none, at least an answer.
     fn choose(&self) -> Option<usize> {
-        let rank = |asked: &Asked| match &asked.ipv4 {
+        let rank = |asked: &ServiceAnswer| match &asked.ipv4 {
             finding if is_global(finding) => 0,
             Finding::Known(_) => 1,
             Finding::Absent(_) => 2,
@@ -338,7 +338,7 @@ impl Survey {
         answered.min_by_key(|(_, asked)| rank(asked)).map(|(index, _)| index)
     }
 
-    fn report(&self) -> Report {
+    fn report(&self) -> GatewayReport {
         let chosen = self.choose();
         let speaker = self.services.get(chosen.unwrap_or(0));
         let ipv4 = speaker.map_or_else(not_asked, |asked| asked.ipv4.clone());
@@ -349,7 +349,7 @@ impl Survey {
             }
             _ => (self.ipv6.address.clone(), self.ipv6.prefix.clone()),
         };
-        Report {
+        GatewayReport {
             device: self.device.clone(),
             services: self.services.clone(),
             chosen,
@@ -461,7 +461,7 @@ mod tests {
     }
 
     /// Hands in the answers in turn; returns what was asked and the result.
-    fn drive(mut survey: Survey, answers: Vec<Got>) -> (Vec<String>, Result<Report, SurveyError>) {
+    fn drive(mut survey: Survey, answers: Vec<Got>) -> (Vec<String>, Result<GatewayReport, SurveyError>) {
         let mut asked = Vec::new();
         let mut answers = answers.into_iter();
         let mut step = survey.next(None);
@@ -485,9 +485,9 @@ mod tests {
         LanUrl::parse("http://192.168.1.1:5000/root.xml").unwrap()
     }
 
-    fn describe_and(services: usize, wanted: Wanted, mut answers: Vec<Got>) -> (Vec<String>, Report) {
+    fn describe_and(services: usize, wanted: Wanted, mut answers: Vec<Got>) -> (Vec<String>, GatewayReport) {
         answers.insert(0, response(200, &description(services)));
-        let survey = Survey::of_description(location(), wanted, Thoroughness::UntilGlobal);
+        let survey = Survey::of_description(location(), wanted, StopAt::UntilGlobal);
         let (asked, result) = drive(survey, answers);
         assert_eq!(asked[0], "/root.xml ");
         (asked[1..].to_vec(), result.unwrap())
@@ -571,7 +571,7 @@ mod tests {
 
     #[test]
     fn a_thorough_survey_asks_every_service_up_to_the_limit() {
-        let survey = Survey::of_description(location(), IPV4, Thoroughness::EveryService);
+        let survey = Survey::of_description(location(), IPV4, StopAt::EveryService);
         let mut answers = vec![response(200, &description(MAX_ASKED + 2))];
         answers.extend((0..MAX_ASKED).map(|_| ipv4("8.8.4.4")));
         let (asked, result) = drive(survey, answers);
@@ -620,14 +620,14 @@ mod tests {
             (response(200, "status=ok"), SurveyError::Description(DescriptionError::Xml(XmlError::Trailing))),
             (response(200, &description(0)), SurveyError::NoService),
         ] {
-            let survey = Survey::of_description(location(), BOTH, Thoroughness::UntilGlobal);
+            let survey = Survey::of_description(location(), BOTH, StopAt::UntilGlobal);
             assert_eq!(drive(survey, vec![answer]).1, Err(error), "{error}");
         }
     }
 
     #[test]
     fn asking_twice_without_an_answer_repeats_the_question() {
-        let mut survey = Survey::of_description(location(), BOTH, Thoroughness::UntilGlobal);
+        let mut survey = Survey::of_description(location(), BOTH, StopAt::UntilGlobal);
         assert_eq!(survey.next(None), survey.next(None));
     }
 }

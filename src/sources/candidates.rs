@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Scope, scope};
 use crate::http::lan_url::LanUrl;
-use crate::soap::gateway::{Report, Survey, Thoroughness, Wanted};
+use crate::soap::gateway::{GatewayReport, StopAt, Survey, Wanted};
 use crate::ssdp::search;
 use crate::ssdp::search::{Answers, Search};
 use crate::system;
@@ -38,7 +38,7 @@ const NEWS_SLICE: Duration = Duration::from_millis(50);
 /// The time for one description with all its services.
 const CANDIDATE_TIME: Duration = Duration::from_millis(2500);
 
-type Verdict = (LanUrl, Result<Report, String>);
+type Verdict = (LanUrl, Result<GatewayReport, String>);
 
 /// The candidates of one search.
 pub(super) struct Candidates {
@@ -51,7 +51,7 @@ pub(super) struct Candidates {
     verdicts: Receiver<Verdict>,
     asked: Vec<LanUrl>,
     judged: usize,
-    best: Option<(LanUrl, Report)>,
+    best: Option<(LanUrl, GatewayReport)>,
     failure: Option<String>,
 }
 
@@ -97,7 +97,7 @@ impl Candidates {
     /// The first usable gateway, or the best there is when the time is up. With
     /// `news`, a gateway may just have started that has missed our questions: the
     /// next search finds it sooner than this one.
-    pub(super) fn best(mut self, news: &dyn Fn() -> bool) -> Result<(LanUrl, Report), String> {
+    pub(super) fn best(mut self, news: &dyn Fn() -> bool) -> Result<(LanUrl, GatewayReport), String> {
         let started = Instant::now();
         while Instant::now() < self.deadline && !self.is_over() {
             if self.judged < self.asked.len() {
@@ -175,7 +175,7 @@ fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sende
     let work = move || {
         while let Ok(location) = locations.recv() {
             let until = Instant::now().checked_add(CANDIDATE_TIME).unwrap_or(deadline).min(deadline);
-            let survey = Survey::of_description(location.clone(), wanted, Thoroughness::UntilGlobal);
+            let survey = Survey::of_description(location.clone(), wanted, StopAt::UntilGlobal);
             let surveyed = lan::run(survey, until, CANDIDATE_TIME);
             let result = surveyed.result.map_err(|error| error.to_string());
             if verdicts.send((location, result)).is_err() {
@@ -188,11 +188,11 @@ fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sende
 }
 
 /// Nothing better can come: it told an address that can be published.
-fn is_usable(found: &Report) -> bool {
+fn is_usable(found: &GatewayReport) -> bool {
     rank(found) == 3
 }
 
-fn rank(found: &Report) -> u8 {
+fn rank(found: &GatewayReport) -> u8 {
     match found.observation.ipv4 {
         Finding::Known(address) if scope(address.into()) == Scope::Global => 3,
         Finding::Known(_) => 2,

@@ -17,7 +17,7 @@ use crate::backoff::Random;
 use crate::config::Tls;
 use crate::sources::echo_answer;
 use crate::sources::echo_answer::MAX_ANSWER;
-use crate::sources::echo_rate::{JITTER, Pace, Turn};
+use crate::sources::echo_rate::{EchoRateLimit, JITTER, Turn};
 use crate::system::channel::channel;
 use crate::system::thread;
 use crate::transport::provider::Web;
@@ -43,7 +43,7 @@ pub struct Echo {
     service: Arc<Service>,
     start: Instant,
     random: Random,
-    pace: Pace,
+    limit: EchoRateLimit,
     last: Observation,
 }
 
@@ -70,7 +70,7 @@ impl Echo {
             service: Arc::new(Service { url: url.to_owned(), families, web }),
             start: Instant::now(),
             random: Random::new(RandomState::new().hash_one(url)),
-            pace: Pace::default(),
+            limit: EchoRateLimit::default(),
             last: Observation::unknown("not asked"),
         }
     }
@@ -79,7 +79,7 @@ impl Echo {
     pub fn poll(&mut self) -> Observation {
         let most = u64::try_from(JITTER.as_millis()).unwrap_or(u64::MAX);
         let jitter = Duration::from_millis(self.random.next_u64().checked_rem(most).unwrap_or(0));
-        match self.pace.turn(self.start.elapsed(), jitter) {
+        match self.limit.turn(self.start.elapsed(), jitter) {
             Turn::Ask(wait) => {
                 std::thread::sleep(wait);
                 self.ask();
@@ -99,9 +99,9 @@ impl Echo {
         let ipv4 = self.service.ask_ipv4();
         let ipv6 = heard.recv().unwrap_or_else(|_| unheard("no thread could be started"));
         if ipv4.reached || ipv6.reached {
-            self.pace.reached(at, ipv4.wish.max(ipv6.wish));
+            self.limit.reached(at, ipv4.wish.max(ipv6.wish));
         } else {
-            self.pace.missed(at);
+            self.limit.missed(at);
         }
         let prefix = Finding::Unknown("an echo service tells no IPv6 prefix".to_owned());
         self.last = Observation { ipv4: ipv4.finding, ipv6: ipv6.finding, ipv6_prefix: prefix };

@@ -37,13 +37,13 @@ pub enum Turn {
 
 /// When the next ask is allowed. Times are since any moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
+pub struct EchoRateLimit {
     asked: Duration,
     not_before: Option<Duration>,
     unreached: u32,
 }
 
-impl Pace {
+impl EchoRateLimit {
     /// What to do with a poll now; `jitter` is random, up to [`JITTER`].
     #[must_use]
     pub fn turn(&self, now: Duration, jitter: Duration) -> Turn {
@@ -82,13 +82,13 @@ mod tests {
 
     /// When asks happen if polls come every `interval`.
     fn asks(interval: Duration, polls: u32) -> Vec<Duration> {
-        let mut pace = Pace::default();
+        let mut limit = EchoRateLimit::default();
         let mut asks = Vec::new();
         for poll in 0..polls {
             let now = interval * poll;
-            if let Turn::Ask(wait) = pace.turn(now, SECOND * (poll * 7 % 11)) {
+            if let Turn::Ask(wait) = limit.turn(now, SECOND * (poll * 7 % 11)) {
                 asks.push(now + wait);
-                pace.reached(now + wait, None);
+                limit.reached(now + wait, None);
             }
         }
         asks
@@ -110,33 +110,33 @@ mod tests {
 
     #[test]
     fn the_first_poll_waits_for_nothing() {
-        assert_eq!(Pace::default().turn(SECOND, JITTER), Turn::Ask(Duration::ZERO));
+        assert_eq!(EchoRateLimit::default().turn(SECOND, JITTER), Turn::Ask(Duration::ZERO));
     }
 
     #[test]
     fn a_service_out_of_reach_is_tried_sooner_but_ever_less_often() {
-        let mut pace = Pace::default();
+        let mut limit = EchoRateLimit::default();
         let mut waits = Vec::new();
         for _ in 0..7 {
-            pace.missed(Duration::ZERO);
-            waits.push(pace.not_before.unwrap().as_secs());
+            limit.missed(Duration::ZERO);
+            waits.push(limit.not_before.unwrap().as_secs());
         }
         assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300]);
-        pace.reached(Duration::ZERO, None);
-        assert_eq!(pace.not_before, Some(GAP));
-        pace.missed(Duration::ZERO);
-        assert_eq!(pace.not_before, Some(10 * SECOND));
+        limit.reached(Duration::ZERO, None);
+        assert_eq!(limit.not_before, Some(GAP));
+        limit.missed(Duration::ZERO);
+        assert_eq!(limit.not_before, Some(10 * SECOND));
     }
 
     #[test]
     fn a_wish_is_honoured_when_it_is_longer_and_sane() {
-        let mut pace = Pace::default();
+        let mut limit = EchoRateLimit::default();
         for (wish, wait) in [(1, 300), (4000, 4000), (u64::MAX, 86_400)] {
-            pace.reached(Duration::ZERO, Some(Duration::from_secs(wish)));
-            assert_eq!(pace.not_before, Some(Duration::from_secs(wait)));
-            assert_eq!(pace.turn(SECOND, Duration::ZERO), Turn::Repeat);
+            limit.reached(Duration::ZERO, Some(Duration::from_secs(wish)));
+            assert_eq!(limit.not_before, Some(Duration::from_secs(wait)));
+            assert_eq!(limit.turn(SECOND, Duration::ZERO), Turn::Repeat);
         }
-        assert_eq!(pace.turn(GAP, Duration::ZERO), Turn::Repeat);
-        assert_eq!(pace.turn(GAP + SECOND, Duration::ZERO), Turn::Hold, "an answer gets old");
+        assert_eq!(limit.turn(GAP, Duration::ZERO), Turn::Repeat);
+        assert_eq!(limit.turn(GAP + SECOND, Duration::ZERO), Turn::Hold, "an answer gets old");
     }
 }

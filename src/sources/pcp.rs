@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use crate::address::{Finding, Observation, told};
+use crate::address::{Finding, Observation, usable};
 use crate::natpmp;
 use crate::pcp::client;
 use crate::pcp::client::PcpFailure;
@@ -54,7 +54,7 @@ impl Pcp {
         self.asked = Some(gateway.into());
         self.failed = None;
         match client::external_address(gateway, deadline) {
-            Ok(granted) => told("PCP", granted.address),
+            Ok(granted) => usable("PCP", granted.address),
             // It answered at once, so there is time to ask in its own language.
             Err(PcpFailure::Answer(PcpError::Version(0))) => by_natpmp(gateway, deadline),
             Err(error) => {

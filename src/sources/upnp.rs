@@ -16,7 +16,7 @@ use crate::config::Gateway;
 use crate::http::lan_url::LanUrl;
 use crate::natpmp;
 use crate::soap::description::Service;
-use crate::soap::gateway::{Report, Survey, Thoroughness, Wanted};
+use crate::soap::gateway::{GatewayReport, StopAt, Survey, Wanted};
 use crate::system;
 use crate::transport::lan;
 
@@ -59,7 +59,7 @@ enum Ipv6Actions {
     /// Nobody wants it.
     NotWanted,
     /// At every poll.
-    Asked,
+    ServiceAnswer,
     /// It said that it has no such actions; asked again after so many polls.
     Missing(u32),
 }
@@ -68,7 +68,7 @@ impl Ipv6Actions {
     fn after(wanted: bool, offered: bool) -> Self {
         match (wanted, offered) {
             (false, _) => Self::NotWanted,
-            (true, true) => Self::Asked,
+            (true, true) => Self::ServiceAnswer,
             (true, false) => Self::Missing(IPV6_AGAIN),
         }
     }
@@ -80,7 +80,7 @@ impl Ipv6Actions {
     }
 
     fn is_due(self) -> bool {
-        matches!(self, Self::Asked | Self::Missing(0))
+        matches!(self, Self::ServiceAnswer | Self::Missing(0))
     }
 }
 
@@ -167,7 +167,7 @@ impl Upnp {
         }
         // The connection in use may have changed, for example to the second line.
         let location = known.location.clone();
-        let survey = Survey::of_description(location.clone(), self.wanted, Thoroughness::UntilGlobal);
+        let survey = Survey::of_description(location.clone(), self.wanted, StopAt::UntilGlobal);
         let found = lan::run(survey, deadline, KNOWN_TIME).result.ok()?;
         found.chosen.is_some().then(|| self.adopt(location, found))
     }
@@ -192,7 +192,7 @@ impl Upnp {
         }
     }
 
-    fn adopt(&mut self, location: LanUrl, found: Report) -> Poll {
+    fn adopt(&mut self, location: LanUrl, found: GatewayReport) -> Poll {
         self.remembered = Some(location.clone());
         let observation = found.observation.clone();
         self.known = found.chosen().cloned().map(|service| Known {

@@ -40,7 +40,7 @@ pub struct Senders {
 impl Senders {
     /// Whether an answer of `sender` may be read at all.
     #[must_use]
-    pub fn admit(&self, sender: IpAddr) -> bool {
+    pub fn allow(&self, sender: IpAddr) -> bool {
         let IpAddr::V4(sender) = sender else {
             return false;
         };
@@ -67,7 +67,7 @@ fn same_network(a: Ipv4Addr, b: Ipv4Addr, length: u8) -> bool {
 
 /// The state of one search.
 #[derive(Clone, Debug)]
-pub struct Sieve {
+pub struct AnswerFilter {
     senders: Senders,
     second: u64,
     from_gateway: u32,
@@ -75,7 +75,7 @@ pub struct Sieve {
     found: Vec<LanUrl>,
 }
 
-impl Sieve {
+impl AnswerFilter {
     /// One that has seen nothing yet.
     #[must_use]
     pub fn new(senders: Senders) -> Self {
@@ -84,8 +84,8 @@ impl Sieve {
 
     /// Whether a datagram that came from `sender`, `elapsed` after the start,
     /// is to be read.
-    pub fn admit(&mut self, sender: IpAddr, elapsed: Duration) -> bool {
-        if !self.senders.admit(sender) {
+    pub fn allow(&mut self, sender: IpAddr, elapsed: Duration) -> bool {
+        if !self.senders.allow(sender) {
             return false;
         }
         if elapsed.as_secs() != self.second {
@@ -160,55 +160,55 @@ mod tests {
             ("127.0.0.1", false),
             ("fe80::1", false),
         ] {
-            assert_eq!(known.admit(ip(sender)), heard, "{sender}");
+            assert_eq!(known.allow(ip(sender)), heard, "{sender}");
         }
         let strict = Senders { only_gateway: true, ..known };
-        assert!(strict.admit(ROUTER));
-        assert!(!strict.admit(ip("192.168.1.200")));
+        assert!(strict.allow(ROUTER));
+        assert!(!strict.allow(ip("192.168.1.200")));
         let unknown = Senders::default();
-        assert!(unknown.admit(ip("10.9.8.7")));
-        assert!(!unknown.admit(ip("8.8.8.8")));
+        assert!(unknown.allow(ip("10.9.8.7")));
+        assert!(!unknown.allow(ip("8.8.8.8")));
         // A gateway that the user or the kernel names may be anywhere.
         let far = Senders { gateway: Some(Ipv4Addr::new(8, 8, 8, 8)), ..Senders::default() };
-        assert!(far.admit(ip("8.8.8.8")));
+        assert!(far.allow(ip("8.8.8.8")));
     }
 
     #[test]
     fn a_flood_of_neighbours_hides_neither_the_gateway_nor_the_next_second() {
-        let mut sieve = Sieve::new(senders());
-        let read = (0..5000).filter(|_| sieve.admit(ip("192.168.1.66"), Duration::ZERO)).count();
+        let mut filter = AnswerFilter::new(senders());
+        let read = (0..5000).filter(|_| filter.allow(ip("192.168.1.66"), Duration::ZERO)).count();
         assert_eq!(read, 64);
-        assert!(sieve.admit(ROUTER, Duration::ZERO));
-        assert!(sieve.admit(ip("192.168.1.77"), Duration::from_secs(1)));
+        assert!(filter.allow(ROUTER, Duration::ZERO));
+        assert!(filter.allow(ip("192.168.1.77"), Duration::from_secs(1)));
     }
 
     #[test]
     fn places_are_kept_free_for_the_gateway() {
-        let mut sieve = Sieve::new(senders());
+        let mut filter = AnswerFilter::new(senders());
         let passed = (1..=254)
             .flat_map(|last| (0..9).map(move |path| (last, path)))
             .filter(|(last, _)| *last != 1)
-            .filter(|(last, path)| sieve.pass(&answer(IpAddr::from([192, 168, 1, *last]), *path)))
+            .filter(|(last, path)| filter.pass(&answer(IpAddr::from([192, 168, 1, *last]), *path)))
             .count();
         assert_eq!(passed, MAX_LOCATIONS - RESERVED);
-        let passed = (0..100).filter(|path| sieve.pass(&answer(ROUTER, *path))).count();
+        let passed = (0..100).filter(|path| filter.pass(&answer(ROUTER, *path))).count();
         assert_eq!(passed, RESERVED);
     }
 
     #[test]
     fn one_host_cannot_take_every_place() {
-        let mut sieve = Sieve::new(Senders::default());
-        let passed = (0..100).filter(|path| sieve.pass(&answer(ip("10.0.0.9"), *path))).count();
+        let mut filter = AnswerFilter::new(Senders::default());
+        let passed = (0..100).filter(|path| filter.pass(&answer(ip("10.0.0.9"), *path))).count();
         assert_eq!(passed, MAX_PER_HOST);
-        assert!(sieve.pass(&answer(ip("10.0.0.1"), 0)));
+        assert!(filter.pass(&answer(ip("10.0.0.1"), 0)));
     }
 
     #[test]
     fn a_place_passes_once_and_other_devices_never() {
-        let mut sieve = Sieve::new(senders());
-        assert!(sieve.pass(&answer(ROUTER, 0)));
-        assert!(!sieve.pass(&answer(ROUTER, 0)));
+        let mut filter = AnswerFilter::new(senders());
+        assert!(filter.pass(&answer(ROUTER, 0)));
+        assert!(!filter.pass(&answer(ROUTER, 0)));
         let printer = Answer { st: "urn:schemas-upnp-org:device:Printer:1".to_owned(), ..answer(ROUTER, 1) };
-        assert!(!sieve.pass(&printer));
+        assert!(!filter.pass(&printer));
     }
 }

@@ -311,7 +311,7 @@ pub fn search_request(target: &str, host: SocketAddrV4) -> String {
 
 /// To whom a search goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Way {
+pub enum Delivery {
     /// To the gateway: it needs no multicast, and the answer passes a host
     /// firewall.
     Unicast,
@@ -327,14 +327,15 @@ pub struct Step {
     /// What is searched for.
     pub target: &'static str,
     /// To whom.
-    pub way: Way,
+    pub way: Delivery,
 }
 
 /// The datagrams of a whole search, in order of time; each unicast one before
 /// its multicast twin, to open the way through a host firewall.
 #[must_use]
 pub fn schedule() -> Vec<Step> {
-    let both = |after, target| [Way::Unicast, Way::Multicast].map(|way| Step { after, target, way });
+    let both =
+        |after, target| [Delivery::Unicast, Delivery::Multicast].map(|way| Step { after, target, way });
     let mut steps = Vec::new();
     steps.extend(both(Duration::ZERO, FIRST_TARGET));
     steps.extend(OTHER_TARGETS.into_iter().flat_map(|target| both(OTHERS_AFTER, target)));
@@ -486,7 +487,10 @@ mod tests {
         let steps = schedule();
         assert!(steps.is_sorted_by_key(|step| step.after));
         assert_eq!(steps.iter().filter(|step| step.after < OTHERS_AFTER).count(), 2);
-        assert_eq!(steps.first().map(|step| (step.way, step.target)), Some((Way::Unicast, FIRST_TARGET)));
+        assert_eq!(
+            steps.first().map(|step| (step.way, step.target)),
+            Some((Delivery::Unicast, FIRST_TARGET))
+        );
         assert_eq!(steps.last().map(|step| step.target), Some(LAST_TARGET));
         for target in OTHER_TARGETS.into_iter().chain([FIRST_TARGET]) {
             assert_eq!(steps.iter().filter(|step| step.target == target).count(), 6, "{target}");

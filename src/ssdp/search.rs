@@ -10,10 +10,10 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::message;
-use super::message::{Answer, Way};
+use super::message::{Answer, Delivery};
 use crate::address;
 use crate::address::Scope;
-use crate::ssdp::filter::{Senders, Sieve};
+use crate::ssdp::filter::{AnswerFilter, Senders};
 use crate::system;
 use crate::system::channel::{Receiver, Sender, channel};
 use crate::system::{InterfaceAddress, thread};
@@ -75,7 +75,7 @@ impl Search {
 /// What a search finds, as it comes. Dropping it ends the search.
 pub struct Answers {
     receiver: Receiver<Answer>,
-    sieve: Sieve,
+    filter: AnswerFilter,
     /// The threads check whether this is still there.
     _open: Arc<()>,
 }
@@ -87,7 +87,7 @@ impl Answers {
         loop {
             let wait = until.saturating_duration_since(Instant::now());
             let answer = self.receiver.recv_timeout(wait).ok()?;
-            if self.sieve.pass(&answer) {
+            if self.filter.pass(&answer) {
                 return Some(answer);
             }
         }
@@ -99,10 +99,10 @@ impl Answers {
 pub fn start(search: Search, deadline: Instant) -> Answers {
     let (sender, receiver) = channel();
     let open = Arc::new(());
-    for face in faces(&search) {
+    for interface in interfaces(&search) {
         let worker = Worker {
-            face,
-            sieve: Sieve::new(search.senders.clone()),
+            interface,
+            filter: AnswerFilter::new(search.senders.clone()),
             deadline,
             sender: sender.clone(),
             open: Arc::downgrade(&open),
@@ -110,27 +110,27 @@ pub fn start(search: Search, deadline: Instant) -> Answers {
         // Where a thread or socket cannot be had, the others search.
         let _ = thread::start("ssdp", STACK, Box::new(move || worker.run()));
     }
-    Answers { receiver, sieve: Sieve::new(search.senders), _open: open }
+    Answers { receiver, filter: AnswerFilter::new(search.senders), _open: open }
 }
 
 /// A place to search from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Face {
+struct SearchInterface {
     address: Ipv4Addr,
     unicast: Option<SocketAddrV4>,
     multicast: bool,
 }
 
-impl Face {
-    fn destination(&self, way: Way) -> Option<SocketAddrV4> {
+impl SearchInterface {
+    fn destination(&self, way: Delivery) -> Option<SocketAddrV4> {
         match way {
-            Way::Unicast => self.unicast,
-            Way::Multicast => self.multicast.then_some(message::GROUP),
+            Delivery::Unicast => self.unicast,
+            Delivery::Multicast => self.multicast.then_some(message::GROUP),
         }
     }
 }
 
-fn faces(search: &Search) -> Vec<Face> {
+fn interfaces(search: &Search) -> Vec<SearchInterface> {
     let gateway = search.senders.gateway.map(|gateway| SocketAddrV4::new(gateway, message::PORT));
     let towards = gateway.and_then(|gateway| match system::source_towards(IpAddr::V4(*gateway.ip())) {
         Some(IpAddr::V4(source)) => Some(source),
@@ -141,25 +141,37 @@ fn faces(search: &Search) -> Vec<Face> {
 
 /// The gateway is asked directly from the interface that leads to it, be it
 /// among the others or not; if that is not known, from all.
-fn plan(interfaces: &[Ipv4Addr], gateway: Option<SocketAddrV4>, towards: Option<Ipv4Addr>) -> Vec<Face> {
+fn plan(
+    addresses: &[Ipv4Addr],
+    gateway: Option<SocketAddrV4>,
+    towards: Option<Ipv4Addr>,
+) -> Vec<SearchInterface> {
     let leads = |address| towards.is_none_or(|towards| towards == address);
-    let mut faces: Vec<Face> = interfaces
+    let mut interfaces: Vec<SearchInterface> = addresses
         .iter()
         .take(MAX_INTERFACES)
-        .map(|&address| Face { address, unicast: gateway.filter(|_| leads(address)), multicast: true })
+        .map(|&address| SearchInterface {
+            address,
+            unicast: gateway.filter(|_| leads(address)),
+            multicast: true,
+        })
         .collect();
-    if faces.is_empty() {
-        faces.push(Face { address: Ipv4Addr::UNSPECIFIED, unicast: gateway, multicast: true });
-    } else if let Some(address) = towards.filter(|towards| !interfaces.contains(towards)) {
-        faces.push(Face { address, unicast: gateway, multicast: false });
+    if interfaces.is_empty() {
+        interfaces.push(SearchInterface {
+            address: Ipv4Addr::UNSPECIFIED,
+            unicast: gateway,
+            multicast: true,
+        });
+    } else if let Some(address) = towards.filter(|towards| !addresses.contains(towards)) {
+        interfaces.push(SearchInterface { address, unicast: gateway, multicast: false });
     }
-    faces
+    interfaces
 }
 
 /// Searches from one place.
 struct Worker {
-    face: Face,
-    sieve: Sieve,
+    interface: SearchInterface,
+    filter: AnswerFilter,
     deadline: Instant,
     sender: Sender<Answer>,
     open: Weak<()>,
@@ -172,7 +184,7 @@ impl Worker {
     }
 
     fn search(&mut self) -> io::Result<()> {
-        let socket = UdpSocket::bind((self.face.address, 0))?;
+        let socket = UdpSocket::bind((self.interface.address, 0))?;
         socket.set_multicast_ttl_v4(TTL)?;
         let started = Instant::now();
         let mut steps = message::schedule().into_iter().peekable();
@@ -193,7 +205,7 @@ impl Worker {
 
     /// One send may fail (a firewall, no route) while another succeeds.
     fn send(&self, socket: &UdpSocket, step: message::Step) {
-        if let Some(destination) = self.face.destination(step.way) {
+        if let Some(destination) = self.interface.destination(step.way) {
             let request = message::search_request(step.target, destination);
             drop(socket.send_to(request.as_bytes(), destination));
         }
@@ -217,12 +229,12 @@ impl Worker {
                 return Ok(());
             }
         };
-        if !self.sieve.admit(sender, started.elapsed()) {
+        if !self.filter.allow(sender, started.elapsed()) {
             return Ok(());
         }
         let datagram = buffer.get(..length).unwrap_or_default();
         if let Ok(answer) = Answer::parse(datagram, sender) {
-            if self.sieve.pass(&answer) {
+            if self.filter.pass(&answer) {
                 // Fails when nobody waits any more; the loop sees that itself.
                 drop(self.sender.send(answer));
             }
@@ -283,25 +295,27 @@ mod tests {
     fn where_networks_are_unknown_every_private_sender_is_heard() {
         let search = Search::new(None, false, &[entry(0, "192.168.1.2")]);
         assert_eq!(search.interfaces, [Ipv4Addr::new(192, 168, 1, 2)]);
-        assert!(search.senders.admit(IpAddr::from([192, 168, 1, 1])));
+        assert!(search.senders.allow(IpAddr::from([192, 168, 1, 1])));
     }
 
     #[test]
     fn the_gateway_is_asked_from_the_interface_that_leads_to_it() {
         let gateway = Some(SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 1), 1900));
-        let unicast = |faces: &[Face]| faces.iter().map(|face| face.unicast.is_some()).collect::<Vec<_>>();
+        let unicast = |interfaces: &[SearchInterface]| {
+            interfaces.iter().map(|interface| interface.unicast.is_some()).collect::<Vec<_>>()
+        };
         assert_eq!(unicast(&plan(&[ip(1), ip(2)], gateway, Some(ip(2)))), [false, true]);
         assert_eq!(unicast(&plan(&[ip(1), ip(2)], gateway, None)), [true, true]);
         assert_eq!(unicast(&plan(&[ip(1), ip(2)], None, None)), [false, false]);
         let elsewhere = plan(&[ip(1)], gateway, Some(ip(9)));
         assert_eq!(unicast(&elsewhere), [false, true]);
-        assert_eq!(elsewhere.last().map(|face| face.multicast), Some(false));
+        assert_eq!(elsewhere.last().map(|interface| interface.multicast), Some(false));
     }
 
     #[test]
     fn without_interfaces_the_system_chooses() {
-        let face = Face { address: Ipv4Addr::UNSPECIFIED, unicast: None, multicast: true };
-        assert_eq!(plan(&[], None, None), [face]);
+        let interface = SearchInterface { address: Ipv4Addr::UNSPECIFIED, unicast: None, multicast: true };
+        assert_eq!(plan(&[], None, None), [interface]);
         let gateway = Some(SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 1), 1900));
         assert_eq!(plan(&[], gateway, Some(ip(1))).len(), 1);
     }

@@ -12,7 +12,7 @@ use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{Shutdown, bind, ipproto, recvfrom, sendto, shutdown, socket_with};
 
-use super::{DefaultRoute, InterfaceAddress, Way, routes};
+use super::{DefaultRoute, InterfaceAddress, MulticastSource, routes};
 use crate::system::netlink;
 use crate::system::netlink::{Address, Dump, Link, Message};
 use crate::table::Table;
@@ -188,11 +188,11 @@ pub(super) fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: MulticastSource) -> io::Result<()> {
     Ok(sockopt::set_ip_add_source_membership(socket, &group, &way.local, &way.sender)?)
 }
 
-pub(super) fn leave(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+pub(super) fn leave(socket: &UdpSocket, group: Ipv4Addr, way: MulticastSource) -> io::Result<()> {
     Ok(sockopt::set_ip_drop_source_membership(socket, &group, &way.local, &way.sender)?)
 }
 

@@ -110,7 +110,7 @@ pub fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
 /// Who sends to whom where: the address of our interface, and the sender that is
 /// of interest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Way {
+pub struct MulticastSource {
     /// Our address.
     pub local: Ipv4Addr,
     /// The sender.
@@ -119,12 +119,12 @@ pub struct Way {
 
 /// Joins the group. On Linux the kernel drops what others than the sender send to
 /// it; elsewhere all of it comes. Fails where it has been joined already.
-pub fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+pub fn join(socket: &UdpSocket, group: Ipv4Addr, way: MulticastSource) -> io::Result<()> {
     system::join(socket, group, way)
 }
 
 /// Undoes [`join`].
-pub fn leave(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+pub fn leave(socket: &UdpSocket, group: Ipv4Addr, way: MulticastSource) -> io::Result<()> {
     system::leave(socket, group, way)
 }
 

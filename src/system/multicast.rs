@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::system;
-use crate::system::{Way, thread};
+use crate::system::{MulticastSource, thread};
 
 /// Rest after an error of the socket: it has told more than we read, or memory is
 /// short.
@@ -26,7 +26,7 @@ pub struct Group {
     address: Ipv4Addr,
     socket: Arc<UdpSocket>,
     /// The oldest first.
-    joined: Mutex<Vec<Way>>,
+    joined: Mutex<Vec<MulticastSource>>,
 }
 
 impl Group {
@@ -39,7 +39,7 @@ impl Group {
     }
 
     /// Joins it for what this sender sends to this interface.
-    pub fn join(&self, way: Way) {
+    pub fn join(&self, way: MulticastSource) {
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
         // Joined again, in case the interface went and came; else that fails.
         let _ = system::join(&self.socket, self.address, way);

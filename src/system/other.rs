@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use super::{DefaultRoute, InterfaceAddress, Way, source_towards};
+use super::{DefaultRoute, InterfaceAddress, MulticastSource, source_towards};
 
 /// Addresses in the internet, as far as routing goes; nothing is sent there.
 const DESTINATIONS: [IpAddr; 2] =
@@ -46,13 +46,13 @@ pub(super) fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
     UdpSocket::bind((Ipv4Addr::UNSPECIFIED, group.port()))
 }
 
-pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: Way) -> io::Result<()> {
+pub(super) fn join(socket: &UdpSocket, group: Ipv4Addr, way: MulticastSource) -> io::Result<()> {
     socket.join_multicast_v4(&group, &way.local)
 }
 
 /// Another sender may be of interest at the same interface: it stays joined.
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as on other systems")]
-pub(super) fn leave(_socket: &UdpSocket, _group: Ipv4Addr, _way: Way) -> io::Result<()> {
+pub(super) fn leave(_socket: &UdpSocket, _group: Ipv4Addr, _way: MulticastSource) -> io::Result<()> {
     Ok(())
 }
 

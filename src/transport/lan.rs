@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::http::{HttpError, MAX_HEAD, Response, ResponseReader, Rules};
 use crate::soap::envelope::{Request, Version};
-use crate::soap::gateway::{ExchangeError, Report, Step, Survey, SurveyError};
+use crate::soap::gateway::{ExchangeError, GatewayReport, Step, Survey, SurveyError};
 
 /// The longest wait for a connection; in a LAN it takes milliseconds.
 const MAX_CONNECT: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub struct Received {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Surveyed {
     /// What was found.
-    pub result: Result<Report, SurveyError>,
+    pub result: Result<GatewayReport, SurveyError>,
     /// Our address towards the gateway; none when nothing answered.
     pub local: Option<IpAddr>,
 }

@@ -55,8 +55,25 @@ pub struct Task {
     pub old: Addresses,
 }
 
+/// Sends one request to a provider and waits for its reply: the shell by its
+/// sockets, a test from a table.
+pub type Ask<'a> = dyn FnMut(&Request) -> Result<Reply, Failure> + 'a;
+
 /// An updater that talks to a web server.
-pub trait Talk: Send {
+pub trait Updater: Send {
+    /// Brings the targets of one job up to date; an outcome for every task, by its
+    /// entry.
+    fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)> {
+        self.start(tasks);
+        let mut reply = None;
+        loop {
+            match self.next(reply) {
+                Step::Send(request) => reply = Some(ask(&request)),
+                Step::Done(outcomes) => return outcomes,
+            }
+        }
+    }
+
     /// Begins a job and forgets an unfinished one.
     fn start(&mut self, tasks: Vec<Task>);
 

@@ -10,7 +10,7 @@ use std::mem;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Talk, Task};
+use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Task, Updater};
 use crate::config;
 use crate::config::placeholders;
 use crate::quote::quoted;
@@ -41,7 +41,7 @@ impl Url {
     }
 }
 
-impl Talk for Url {
+impl Updater for Url {
     fn start(&mut self, tasks: Vec<Task>) {
         self.tasks = tasks.into();
         self.outcomes.clear();
@@ -63,7 +63,7 @@ impl Talk for Url {
 impl config::Url {
     /// The updater of this section.
     #[must_use]
-    pub fn updater(&self) -> Box<dyn Talk> {
+    pub fn updater(&self) -> Box<dyn Updater> {
         Box::new(Url::new(self.clone()))
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::describe::{HIDDEN, Page, hidden_url, toml_string};
+use crate::config::describe::{HIDDEN, TomlWriter, hidden_url, toml_string};
 use crate::config::fingerprint::Fingerprint;
 use crate::config::presets::Preset;
-use crate::config::{Config, Group};
+use crate::config::{Config, UpdaterConfig};
 use crate::secret::Secret;
 
 /// An account of a dyndns2 service or one of its cousins.
@@ -36,9 +36,9 @@ impl Dyndns {
     /// for each name, in the order of the targets; those of one account are one
     /// group again.
     #[expect(clippy::unused_self, reason = "a build without dyndns2 has none to write")]
-    pub(in crate::config) fn write_all(&self, config: &Config, page: &mut Page) {
+    pub(in crate::config) fn write_all(&self, config: &Config, page: &mut TomlWriter) {
         for target in &config.targets {
-            let Some(Group::Dyndns(account)) = config.groups.get(target.group) else { continue };
+            let Some(UpdaterConfig::Dyndns(account)) = config.groups.get(target.group) else { continue };
             page.header("[[dyndns]]");
             page.entry("name", toml_string(&target.name));
             account.write(page, account.hostnames.get(target.entry).map_or("", String::as_str));
@@ -46,7 +46,7 @@ impl Dyndns {
         }
     }
 
-    fn write(&self, page: &mut Page, hostname: &str) {
+    fn write(&self, page: &mut TomlWriter, hostname: &str) {
         match &self.url {
             Some(url) => page.entry("url", toml_string(&hidden_url(url.reveal()))),
             None => page.entry("provider", toml_string(&self.preset.name)),

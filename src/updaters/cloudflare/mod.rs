@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use self::api::{Api, Record, Zone};
 use self::batch::{MAX_BATCH, Ready};
-use super::{Failure, Outcome, Reply, Request, Step, Talk, Task};
+use super::{Failure, Outcome, Reply, Request, Step, Task, Updater};
 use crate::config;
 use crate::config::CloudflareRecord;
 use crate::table::Table;
@@ -121,7 +121,7 @@ enum Call {
     Batch(Vec<Ready>),
 }
 
-impl Talk for Cloudflare {
+impl Updater for Cloudflare {
     fn start(&mut self, tasks: Vec<Task>) {
         self.job = Job { zones_page: 1, batch_size: MAX_BATCH, ..Job::default() };
         for task in tasks {
@@ -165,7 +165,7 @@ impl Talk for Cloudflare {
 impl config::Cloudflare {
     /// The updater of this section.
     #[must_use]
-    pub fn updater(&self) -> Box<dyn Talk> {
+    pub fn updater(&self) -> Box<dyn Updater> {
         Box::new(Cloudflare::new(self.clone()))
     }
 

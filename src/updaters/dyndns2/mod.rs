@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 use self::answer::{Sent, Verdict, worse};
 pub use self::request::zone;
-use super::{Failure, Outcome, Reply, Request, Step, Talk, Task};
+use super::{Failure, Outcome, Reply, Request, Step, Task, Updater};
 use crate::address::Addresses;
 use crate::config;
 
@@ -33,20 +33,20 @@ pub struct Dyndns {
 
 #[derive(Debug, Default)]
 struct Job {
-    waiting: VecDeque<Parcel>,
-    sent: Option<Parcel>,
+    waiting: VecDeque<UpdateRequest>,
+    sent: Option<UpdateRequest>,
     /// What is known of each entry so far; of those without a task nothing ever is.
     outcomes: Vec<Option<Outcome>>,
 }
 
 /// What goes into one request.
 #[derive(Clone, Debug)]
-struct Parcel {
+struct UpdateRequest {
     entries: Vec<usize>,
     addresses: Addresses,
 }
 
-impl Talk for Dyndns {
+impl Updater for Dyndns {
     fn start(&mut self, tasks: Vec<Task>) {
         let outcomes = vec![None; self.config.hostnames.len()];
         self.job = Job { outcomes, ..Job::default() };
@@ -80,7 +80,7 @@ impl Talk for Dyndns {
 impl config::Dyndns {
     /// The updater of this account.
     #[must_use]
-    pub fn updater(&self) -> Box<dyn Talk> {
+    pub fn updater(&self) -> Box<dyn Updater> {
         Box::new(Dyndns::new(self.clone()))
     }
 
@@ -101,12 +101,12 @@ impl Dyndns {
         Self { config, held, one_by_one: false, job: Job::default() }
     }
 
-    fn request(&self, parcel: &Parcel) -> Request {
+    fn request(&self, parcel: &UpdateRequest) -> Request {
         let ipv6 = parcel.addresses.ipv4.is_none();
         request::request(&self.config, &self.hosts(parcel), &parcel.addresses, ipv6)
     }
 
-    fn hosts(&self, parcel: &Parcel) -> Vec<&str> {
+    fn hosts(&self, parcel: &UpdateRequest) -> Vec<&str> {
         let host = |entry: &usize| self.config.hostnames.get(*entry).map_or("", String::as_str);
         parcel.entries.iter().map(host).collect()
     }
@@ -134,16 +134,16 @@ impl Dyndns {
         let room = room.filter(|parcel| parcel.addresses == addresses && parcel.entries.len() < most);
         match room {
             Some(parcel) => parcel.entries.push(entry),
-            None => self.job.waiting.push_back(Parcel { entries: vec![entry], addresses }),
+            None => self.job.waiting.push_back(UpdateRequest { entries: vec![entry], addresses }),
         }
     }
 
-    fn absorb(&mut self, parcel: &Parcel, verdict: Verdict) {
+    fn absorb(&mut self, parcel: &UpdateRequest, verdict: Verdict) {
         match verdict {
             Verdict::OneByOne => {
                 self.one_by_one = true;
                 for entry in parcel.entries.iter().rev() {
-                    let single = Parcel { entries: vec![*entry], addresses: parcel.addresses };
+                    let single = UpdateRequest { entries: vec![*entry], addresses: parcel.addresses };
                     self.job.waiting.push_front(single);
                 }
             }
@@ -153,7 +153,7 @@ impl Dyndns {
                 }
             }
             Verdict::Account(outcome) => {
-                let left: Vec<Parcel> = self.job.waiting.drain(..).collect();
+                let left: Vec<UpdateRequest> = self.job.waiting.drain(..).collect();
                 for entry in parcel.entries.iter().chain(left.iter().flat_map(|parcel| &parcel.entries)) {
                     self.note(*entry, &parcel.addresses, outcome.clone());
                 }

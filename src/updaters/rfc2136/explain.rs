@@ -5,8 +5,8 @@
 
 use super::job::Item;
 use super::{CLOCK_IS_SET, Outcome, person, rcode};
-use crate::dns::answer::Judged;
-use crate::dns::message::Data;
+use crate::dns::answer::Verified;
+use crate::dns::message::Rdata;
 use crate::dns::name::Name;
 use crate::dns::server::{Host, Server};
 use crate::dns::tsig::{Key, TsigError, error};
@@ -29,7 +29,7 @@ pub(super) struct Refused {
 
 impl Side<'_> {
     /// What an answer other than success means.
-    pub(super) fn explain(&self, judged: &Judged) -> Refused {
+    pub(super) fn explain(&self, judged: &Verified) -> Refused {
         let refused = self.meaning(judged);
         match refused.outcome {
             // Routers without a battery learn the time soon after they start.
@@ -41,15 +41,15 @@ impl Side<'_> {
         }
     }
 
-    fn meaning(&self, judged: &Judged) -> Refused {
+    fn meaning(&self, judged: &Verified) -> Refused {
         match judged {
-            Judged::Answer { tsig_error: error::BADTIME, server_time: Some(theirs), .. } => {
+            Verified::Answer { tsig_error: error::BADTIME, server_time: Some(theirs), .. } => {
                 Refused { outcome: person(self.clock(*theirs)), of_one: false }
             }
-            Judged::Answer { tsig_error, .. } if *tsig_error != 0 => self.signature(*tsig_error, true),
-            Judged::Answer { message, .. } => self.code(message.flags.rcode()),
-            Judged::Unproven { tsig_error: Some(code), .. } if *code != 0 => self.signature(*code, false),
-            Judged::Unproven { why: TsigError::Time(seconds), .. } => {
+            Verified::Answer { tsig_error, .. } if *tsig_error != 0 => self.signature(*tsig_error, true),
+            Verified::Answer { message, .. } => self.code(message.flags.rcode()),
+            Verified::Unproven { tsig_error: Some(code), .. } if *code != 0 => self.signature(*code, false),
+            Verified::Unproven { why: TsigError::Time(seconds), .. } => {
                 let why = format!(
                     "the answer of {} is signed at a time {} away from this machine's: set the clocks of both, \
                      with NTP for example",
@@ -58,8 +58,8 @@ impl Side<'_> {
                 );
                 Refused { outcome: person(why), of_one: false }
             }
-            Judged::Unproven { rcode, why, .. } => self.unproven(*rcode, *why),
-            Judged::Stranger => {
+            Verified::Unproven { rcode, why, .. } => self.unproven(*rcode, *why),
+            Verified::NotAnAnswer => {
                 let why = format!("what {} sent is no answer", self.server);
                 Refused { outcome: Outcome::Retry { why, after: None, reached: true }, of_one: false }
             }
@@ -246,22 +246,22 @@ pub(super) fn ignored(server: &Server, zone: &Name, item: &Item) -> String {
 
 /// The zone that `name` belongs to and its primary server, if it names one.
 pub(super) fn zone_of(
-    judged: &Judged,
+    judged: &Verified,
     zone: Option<&Name>,
     name: &Name,
 ) -> Result<(Name, Option<Server>), String> {
-    let Judged::Answer { message, .. } = judged else {
+    let Verified::Answer { message, .. } = judged else {
         return Err(format!("the zone of {name} could not be found; set server and zone"));
     };
     let wanted = zone.unwrap_or(name);
     for record in &message.answers {
-        if let (Data::Cname(target), true) = (&record.data, record.name == *wanted) {
+        if let (Rdata::Cname(target), true) = (&record.data, record.name == *wanted) {
             return Err(alias(name, target));
         }
     }
     let start = message.answers.iter().chain(&message.authority).find_map(|record| match &record.data {
         // With the zone given, only its own start will do.
-        Data::Soa { primary, .. }
+        Rdata::Soa { primary, .. }
             if zone.map_or(name.is_within(&record.name), |zone| *zone == record.name) =>
         {
             Some((record.name.clone(), primary))

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::super::{Outcome, Task};
 use crate::config;
-use crate::dns::message::{Data, Question, class, kind};
+use crate::dns::message::{Question, Rdata, class, kind};
 use crate::dns::name::Name;
 use crate::dns::server::Server;
 
@@ -26,10 +26,10 @@ impl Item {
         if self.address.is_ipv4() { kind::A } else { kind::AAAA }
     }
 
-    pub(super) fn data(&self) -> Data {
+    pub(super) fn data(&self) -> Rdata {
         match self.address {
-            IpAddr::V4(address) => Data::A(address),
-            IpAddr::V6(address) => Data::Aaaa(address),
+            IpAddr::V4(address) => Rdata::A(address),
+            IpAddr::V6(address) => Rdata::Aaaa(address),
         }
     }
 }

@@ -24,8 +24,8 @@ use self::explain::Side;
 use self::job::{Item, Job, Phase};
 use super::{Failure, Outcome, Task};
 use crate::config;
-use crate::dns::answer::{Exchange, Judged, Sent};
-use crate::dns::message::{Data, Flags, Message, QUERY, Question, Record, UPDATE, class, kind};
+use crate::dns::answer::{Exchange, Sent, Verified};
+use crate::dns::message::{Flags, Message, QUERY, Question, Rdata, Record, UPDATE, class, kind};
 use crate::dns::name::Name;
 use crate::dns::server::Transport;
 
@@ -100,7 +100,7 @@ impl Rfc2136 {
     }
 
     /// The next exchange; call it with `None` first, then with what came back.
-    pub fn next(&mut self, now: Now, reply: Option<Result<Judged, Failure>>) -> Step {
+    pub fn next(&mut self, now: Now, reply: Option<Result<Verified, Failure>>) -> Step {
         match reply {
             Some(Err(failure)) => self.failed(&failure),
             Some(Ok(judged)) if self.job.lost.is_empty() => self.answered(now, judged),
@@ -210,7 +210,7 @@ impl Rfc2136 {
     }
 
     /// The answer to where a name belongs.
-    fn located(&mut self, judged: &Judged) {
+    fn located(&mut self, judged: &Verified) {
         let Some(name) = self.job.lost.front().map(|item| item.name.clone()) else { return };
         match explain::zone_of(judged, self.config.zone.as_ref(), &name) {
             Ok((zone, primary)) => match self.config.server.clone().or(primary) {
@@ -224,7 +224,7 @@ impl Rfc2136 {
         }
     }
 
-    fn answered(&mut self, now: Now, judged: Judged) {
+    fn answered(&mut self, now: Now, judged: Verified) {
         match self.job.batches.front().map(|batch| batch.phase) {
             Some(Phase::Query(_)) => self.queried(judged),
             Some(Phase::Update) => self.updated(now, &judged),
@@ -234,7 +234,7 @@ impl Rfc2136 {
     }
 
     /// What is there, before the update.
-    fn queried(&mut self, judged: Judged) {
+    fn queried(&mut self, judged: Verified) {
         let Some(batch) = self.job.batches.front_mut() else { return };
         let Some(item) = batch.item() else { return };
         match (held(judged, item), batch.signed_questions) {
@@ -254,11 +254,11 @@ impl Rfc2136 {
         }
     }
 
-    fn updated(&mut self, now: Now, judged: &Judged) {
+    fn updated(&mut self, now: Now, judged: &Verified) {
         let Some(batch) = self.job.batches.front_mut() else { return };
         let side =
             Side { zone: &batch.zone, server: &batch.server, key: self.config.key.as_ref(), now: now.unix };
-        if let Judged::Answer { message, tsig_error: 0, .. } = judged {
+        if let Verified::Answer { message, tsig_error: 0, .. } = judged {
             match message.flags.rcode() {
                 rcode::NOERROR => {
                     batch.phase = Phase::Check(0);
@@ -283,7 +283,7 @@ impl Rfc2136 {
     }
 
     /// What is there, after the update.
-    fn checked(&mut self, judged: Judged) {
+    fn checked(&mut self, judged: Verified) {
         let Some(batch) = self.job.batches.front_mut() else { return };
         let Some(item) = batch.item() else { return };
         let outcome = match (held(judged, item), &batch.doubt) {
@@ -322,7 +322,7 @@ fn person(why: String) -> Outcome {
 /// Deletes the set of addresses and adds the one.
 fn replace(item: &Item, ttl: u32) -> [Record; 2] {
     let (name, kind) = (item.name.clone(), item.kind());
-    let delete = Record { name: name.clone(), kind, class: class::ANY, ttl: 0, data: Data::Raw(Vec::new()) };
+    let delete = Record { name: name.clone(), kind, class: class::ANY, ttl: 0, data: Rdata::Raw(Vec::new()) };
     [delete, Record { name, kind, class: class::IN, ttl, data: item.data() }]
 }
 
@@ -341,14 +341,14 @@ enum Held {
     Nothing,
 }
 
-fn held(judged: Judged, item: &Item) -> Held {
-    let Judged::Answer { message, tsig_error: 0, .. } = judged else { return Held::Nothing };
+fn held(judged: Verified, item: &Item) -> Held {
+    let Verified::Answer { message, tsig_error: 0, .. } = judged else { return Held::Nothing };
     if !matches!(message.flags.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {
         return Held::Nothing;
     }
     let about = || message.answers.iter().filter(|record| record.name == item.name);
     for record in about() {
-        if let Data::Cname(target) = &record.data {
+        if let Rdata::Cname(target) = &record.data {
             return Held::Alias(target.clone());
         }
     }

@@ -40,26 +40,26 @@ fn read(exchange: &Exchange) -> Message {
     message
 }
 
-fn reply(message: &Message, code: u8, answers: Vec<Record>) -> Judged {
+fn reply(message: &Message, code: u8, answers: Vec<Record>) -> Verified {
     let flags = Flags(message.flags.0 | 0x8400 | u16::from(code));
     let message = Message { flags, answers, authority: Vec::new(), ..message.clone() };
-    Judged::Answer { message, tsig_error: 0, server_time: None }
+    Verified::Answer { message, tsig_error: 0, server_time: None }
 }
 
 /// A server that does as it should, or answers updates as it is told.
 #[derive(Default)]
 struct Server {
-    held: BTreeMap<(Name, u16), Vec<Data>>,
+    held: BTreeMap<(Name, u16), Vec<Rdata>>,
     /// Instead of carrying out updates that touch a name: this answer.
-    update: Option<(Name, Judged)>,
+    update: Option<(Name, Verified)>,
     /// Instead of answering signed questions: this.
-    question: Option<Judged>,
+    question: Option<Verified>,
     updates: Vec<Message>,
     questions: usize,
 }
 
 impl Server {
-    fn answer(&mut self, exchange: &Exchange) -> Judged {
+    fn answer(&mut self, exchange: &Exchange) -> Verified {
         let message = read(exchange);
         if message.flags.opcode() == UPDATE {
             self.updates.push(message.clone());
@@ -121,15 +121,15 @@ fn why(outcome: &Outcome) -> (&str, Option<Duration>) {
 fn both_addresses_change_in_one_message_and_nothing_else_does() {
     let mut server = Server::default();
     let nas = name("nas.home.example");
-    server.held.insert((nas.clone(), 16), vec![Data::Raw(b"\x01t".to_vec())]);
+    server.held.insert((nas.clone(), 16), vec![Rdata::Raw(b"\x01t".to_vec())]);
     server
         .held
-        .insert((nas.clone(), kind::A), vec![Data::A([1, 1, 1, 1].into()), Data::A([2, 2, 2, 2].into())]);
+        .insert((nas.clone(), kind::A), vec![Rdata::A([1, 1, 1, 1].into()), Rdata::A([2, 2, 2, 2].into())]);
     let config = config(&[("nas.home.example", false), ("nas.home.example", true)]);
     let changed = Outcome::Published { changed: true };
     assert_eq!(server.run(&config), [(0, changed.clone()), (1, changed)]);
     assert_eq!((server.updates.len(), server.questions), (1, 4));
-    assert_eq!(server.held[&(nas.clone(), kind::A)], [Data::A(V4.into())]);
+    assert_eq!(server.held[&(nas.clone(), kind::A)], [Rdata::A(V4.into())]);
     assert_eq!(server.held[&(nas.clone(), 16)].len(), 1);
     let sections: Vec<_> = server.updates[0].authority.iter().map(|r| (r.kind, r.class, r.ttl)).collect();
     assert_eq!(sections, [(1, 255, 0), (1, 1, 60), (28, 255, 0), (28, 1, 60)]);
@@ -157,14 +157,14 @@ fn many_records_are_sent_in_parts_that_divide_no_name() {
 fn an_alias_is_recognised_before_and_after_the_update() {
     let mut server = Server::default();
     let alias = name("alias.home.example");
-    server.held.insert((alias.clone(), kind::CNAME), vec![Data::Cname(name("other.example"))]);
+    server.held.insert((alias.clone(), kind::CNAME), vec![Rdata::Cname(name("other.example"))]);
     let config = config(&[("alias.home.example", false)]);
     let outcomes = server.run(&config);
     assert!(why(&outcomes[0].1).0.contains("alias (CNAME) for \"other.example\""), "{outcomes:?}");
     assert!(server.updates.is_empty());
     // A server that takes no signed questions is asked only afterwards.
     server.question =
-        Some(Judged::Unproven { rcode: 9, tsig_error: Some(17), truncated: false, why: TsigError::Mac });
+        Some(Verified::Unproven { rcode: 9, tsig_error: Some(17), truncated: false, why: TsigError::Mac });
     let ok = reply(&Message { flags: Flags::request(UPDATE, false), ..Message::default() }, 0, Vec::new());
     for code in [ok, refusal(5)] {
         server.update = Some((alias.clone(), code));
@@ -174,27 +174,27 @@ fn an_alias_is_recognised_before_and_after_the_update() {
     assert_eq!(server.updates.len(), 2);
 }
 
-fn refusal(code: u8) -> Judged {
+fn refusal(code: u8) -> Verified {
     reply(&Message { flags: Flags::request(UPDATE, false), ..Message::default() }, code, Vec::new())
 }
 
-fn unproven(rcode: u8, tsig_error: Option<u16>, why: TsigError) -> Judged {
-    Judged::Unproven { rcode, tsig_error, truncated: false, why }
+fn unproven(rcode: u8, tsig_error: Option<u16>, why: TsigError) -> Verified {
+    Verified::Unproven { rcode, tsig_error, truncated: false, why }
 }
 
 #[test]
 fn every_refusal_says_what_to_check() {
-    let ahead = Judged::Answer {
+    let ahead = Verified::Answer {
         message: Message { flags: Flags(0xa809), ..Message::default() },
         tsig_error: error::BADTIME,
         server_time: Some(NOW - 3600),
     };
-    let behind = Judged::Answer {
+    let behind = Verified::Answer {
         message: Message { flags: Flags(0xa809), ..Message::default() },
         tsig_error: error::BADTIME,
         server_time: Some(NOW + 200_000),
     };
-    let cases: [(Judged, &[&str]); 23] = [
+    let cases: [(Verified, &[&str]); 23] = [
         (unproven(9, Some(16), TsigError::Mac), &["BADSIG", "check the secret", "\"our.key\"", "not signed"]),
         (unproven(9, Some(17), TsigError::Mac), &["BADKEY", "name and algorithm", "rights", "home.example"]),
         (unproven(9, Some(18), TsigError::Mac), &["BADTIME", "clocks", "not signed"]),
@@ -283,7 +283,7 @@ fn an_update_that_was_at_work_already_is_well() {
             Step::Exchange(exchange) => {
                 answer = Some(Ok(server.answer(&exchange)));
                 if !server.updates.is_empty() {
-                    server.held.insert(nas.clone(), vec![Data::A(V4.into())]);
+                    server.held.insert(nas.clone(), vec![Rdata::A(V4.into())]);
                 }
             }
             Step::Done(outcomes) => {
@@ -344,10 +344,10 @@ fn a_value_from_a_cache_is_not_taken_for_the_zones_own() {
         kind: kind::A,
         class: class::IN,
         ttl: 9,
-        data: Data::A(V4.into()),
+        data: Rdata::A(V4.into()),
     };
     let message = Message { flags: Flags(0x8000), answers: vec![record], ..message };
-    let judged = Judged::Answer { message, tsig_error: 0, server_time: None };
+    let judged = Verified::Answer { message, tsig_error: 0, server_time: None };
     let Step::Exchange(update) = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged))) else { panic!() };
     assert_eq!(read(&update).flags.opcode(), UPDATE);
 }
@@ -368,12 +368,12 @@ fn without_a_key_everything_goes_over_tcp_and_unsigned() {
 }
 
 /// What a resolver says of where `owner` begins.
-fn soa(message: &Message, owner: &str, primary: &str) -> Judged {
-    let data = Data::Soa { primary: name(primary), mailbox: Name::root(), numbers: [0; 20] };
+fn soa(message: &Message, owner: &str, primary: &str) -> Verified {
+    let data = Rdata::Soa { primary: name(primary), rname: Name::root(), numbers: [0; 20] };
     let start = Record { name: name(owner), kind: kind::SOA, class: class::IN, ttl: 9, data };
     let flags = Flags(0x8183);
     let message = Message { flags, authority: vec![start], ..message.clone() };
-    Judged::Answer { message, tsig_error: 0, server_time: None }
+    Verified::Answer { message, tsig_error: 0, server_time: None }
 }
 
 #[test]

@@ -16,9 +16,9 @@ pub(super) const MAX_DAYS: u64 = 366;
 /// More must not differ between hosts of one network: bits behind a /48.
 const SUFFIX_BITS: u32 = 80;
 
-/// What a target has in common with others.
+/// What a target has in defaults with others.
 #[derive(Clone)]
-pub(super) struct Common<'a> {
+pub(super) struct TargetDefaults<'a> {
     pub(super) ipv4: Vec<Source>,
     pub(super) ipv6: Vec<Source>,
     pub(super) agree: usize,
@@ -31,7 +31,7 @@ pub(super) struct Common<'a> {
     pub(super) empty_when_absent: bool,
 }
 
-impl<'a> Common<'a> {
+impl<'a> TargetDefaults<'a> {
     /// What holds when nothing is said.
     pub(super) fn defaults(router: &Router) -> Self {
         Self {
