@@ -42,6 +42,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("webpki", &["transport"]),
     ("webpki_roots", &["transport"]),
     ("toml", &["config"]),
+    ("ureq", &["transport"]),
     ("pico_args", &["cli"]),
     ("rustix", &["system", "daemon::process"]),
     ("thread::Builder", &["system::thread"]),

@@ -513,7 +513,10 @@ fn proxy(target: u16) -> ProxyServer {
             let head = String::from_utf8(bytes).unwrap();
             sender.send(head.clone()).unwrap();
             // base64 of "me:p@ss"
-            if !head.contains("Proxy-Authorization: Basic bWU6cEBzcw==\r\n") {
+            let known = head.lines().filter_map(|line| line.split_once(": ")).any(|(name, value)| {
+                name.eq_ignore_ascii_case("Proxy-Authorization") && value == "Basic bWU6cEBzcw=="
+            });
+            if !known {
                 let _ = tcp.write_all(b"HTTP/1.1 407 Who are you?\r\nContent-Length: 0\r\n\r\n");
             } else if head.starts_with("CONNECT ") {
                 tcp.write_all(b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n").unwrap();

@@ -20,13 +20,12 @@ pub(super) fn http_head(data: &[u8]) {
 }
 
 /// However a response is cut into pieces, it reads the same; its body keeps the
-/// limit and never holds more than was sent. By the rules for gateways and for
-/// providers.
+/// limit and never holds more than was sent.
 pub(super) fn http_response(data: &[u8]) {
     let [cut, data @ ..] = data else { return };
     let at = usize::from(*cut).min(data.len());
     let (first, second) = data.split_at(at);
-    for rules in [Rules::gateway(300), Rules::provider(300, 200), Rules::provider(300, 200).without_body()] {
+    for rules in [Rules::gateway(300), Rules::gateway_head()] {
         let whole = read(&[data], rules);
         let parts = read(&[first, second], rules);
         match (&whole, &parts) {

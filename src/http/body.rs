@@ -26,17 +26,12 @@ pub(super) enum Chunk {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum End {
     Here,
-    /// It is complete, but the connection holds more of it.
-    Enough,
     Later,
-    /// The limit is reached and there is more.
-    TooLong,
 }
 
 pub(super) struct Body<'a> {
     pub(super) bytes: &'a mut Vec<u8>,
     pub(super) most: usize,
-    pub(super) cuts: bool,
 }
 
 impl Body<'_> {
@@ -48,14 +43,11 @@ impl Body<'_> {
     ) -> Result<(End, &'r [u8]), HttpError> {
         match framing {
             Framing::Length(missing) => {
-                let rest = self.add(missing, rest);
-                Ok((self.end(*missing), rest))
+                let rest = self.add(missing, rest)?;
+                Ok((if *missing == 0 { End::Here } else { End::Later }, rest))
             }
             Framing::Chunks(chunk) => self.take_chunks(chunk, rest),
-            Framing::ToEnd => {
-                let rest = self.add(&mut rest.len(), rest);
-                Ok((if rest.is_empty() { End::Later } else { End::TooLong }, rest))
-            }
+            Framing::ToEnd => Ok((End::Later, self.add(&mut rest.len(), rest)?)),
         }
     }
 
@@ -63,21 +55,15 @@ impl Body<'_> {
         self.most.saturating_sub(self.bytes.len())
     }
 
-    /// Adds as much as is missing and as the limit allows.
-    fn add<'r>(&mut self, missing: &mut usize, rest: &'r [u8]) -> &'r [u8] {
-        let count = rest.len().min(*missing).min(self.room());
-        let (taken, rest) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+    /// Adds as much as is missing; an error if the limit does not allow it.
+    fn add<'r>(&mut self, missing: &mut usize, rest: &'r [u8]) -> Result<&'r [u8], HttpError> {
+        let (taken, rest) = rest.split_at_checked(*missing).unwrap_or((rest, &[]));
+        if taken.len() > self.room() {
+            return Err(HttpError::BodyTooLong);
+        }
         self.bytes.extend_from_slice(taken);
         *missing = missing.saturating_sub(taken.len());
-        rest
-    }
-
-    fn end(&self, missing: usize) -> End {
-        match missing {
-            0 => End::Here,
-            _ if self.room() == 0 => End::TooLong,
-            _ => End::Later,
-        }
+        Ok(rest)
     }
 
     /// Chunked coding (RFC 9112, section 7.1). Trailers are left where they are,
@@ -95,22 +81,18 @@ impl Body<'_> {
                         return if too_long { Err(HttpError::Chunk) } else { Ok((End::Later, rest)) };
                     };
                     match chunk_size(line)? {
-                        0 => {
-                            return Ok(after
-                                .strip_prefix(b"\r\n")
-                                .map_or((End::Enough, after), |rest| (End::Here, rest)));
-                        }
-                        size if size > self.room() && !self.cuts => return Ok((End::TooLong, after)),
+                        0 => return Ok((End::Here, after)),
+                        size if size > self.room() => return Err(HttpError::BodyTooLong),
                         size => *chunk = Chunk::Data(size),
                     }
                     rest = after;
                 }
                 Chunk::Data(missing) => {
-                    rest = self.add(missing, rest);
-                    match self.end(*missing) {
-                        End::Here => *chunk = Chunk::LineEnd,
-                        end => return Ok((end, rest)),
+                    rest = self.add(missing, rest)?;
+                    if *missing > 0 {
+                        return Ok((End::Later, rest));
                     }
+                    *chunk = Chunk::LineEnd;
                 }
                 Chunk::LineEnd => {
                     rest = match rest {

@@ -1,11 +1,10 @@
-//! HTTP/1.1 messages as gateways and providers send them: heads (RFC 9112,
-//! sections 2 to 5) here, bodies in `body.rs`, all under limits.
+//! HTTP/1.1 messages as gateways send them: heads (RFC 9112, sections 2 to 5)
+//! here, bodies in `body.rs`, all under limits.
 //!
 //! Bytes in, values out; SSDP datagrams and event callbacks share the head.
 //! Leniencies, each because real gateways need it: a bare LF ends a line, blanks
-//! around a colon, no empty line behind the last chunk. By its [`Rules`], a
-//! reader also takes what breaks off early. Nothing here panics or allocates by an
-//! announced size.
+//! around a colon, no empty line behind the last chunk, a head or body that breaks
+//! off. Nothing here panics or allocates by an announced size.
 
 mod body;
 pub mod lan_url;
@@ -19,12 +18,6 @@ pub const MAX_HEAD: usize = 8 * 1024;
 
 /// The most header fields in a head of a gateway.
 pub const MAX_FIELDS: usize = 64;
-
-/// The longest head of a provider; policies and cookies fill some kilobytes.
-const MAX_PROVIDER_HEAD: usize = 16 * 1024;
-
-/// The most header fields in a head of a provider.
-const MAX_PROVIDER_FIELDS: usize = 128;
 
 /// The most interim answers (1xx) before the real one.
 const MAX_INTERIM: u8 = 4;
@@ -76,11 +69,7 @@ impl Head {
     /// returns it with what follows. A datagram or connection may end without the
     /// empty line that should close the head.
     pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), HttpError> {
-        Self::parse_within(bytes, MAX_HEAD, MAX_FIELDS)
-    }
-
-    fn parse_within(bytes: &[u8], max_head: usize, max_fields: usize) -> Result<(Self, &[u8]), HttpError> {
-        let mut lines = Lines { rest: bytes, taken: 0, most: max_head };
+        let mut lines = Lines { rest: bytes, taken: 0 };
         let start = text(lines.next()?.ok_or(HttpError::NotHttp)?)?;
         if start.is_empty() {
             return Err(HttpError::NotHttp);
@@ -90,7 +79,7 @@ impl Head {
             if line.is_empty() {
                 break;
             }
-            if fields.len() >= max_fields {
+            if fields.len() >= MAX_FIELDS {
                 return Err(HttpError::HeadTooLong);
             }
             // A line without a colon (or folded) carries nothing we need.
@@ -119,14 +108,6 @@ impl Head {
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// Whether the sender lets the connection stand for more (RFC 9112, section 9.3).
-    #[must_use]
-    pub fn keeps_connection(&self) -> bool {
-        let mut options = self.all("Connection").flat_map(|value| value.split(','));
-        self.start.starts_with("HTTP/1.1 ")
-            && !options.any(|option| option.trim().eq_ignore_ascii_case("close"))
-    }
-
     /// All values of `name`.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.fields.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -136,7 +117,6 @@ impl Head {
 struct Lines<'a> {
     rest: &'a [u8],
     taken: usize,
-    most: usize,
 }
 
 impl<'a> Lines<'a> {
@@ -147,7 +127,7 @@ impl<'a> Lines<'a> {
         }
         let (line, rest) = split_line(self.rest).unwrap_or((self.rest, &[]));
         self.taken = self.taken.saturating_add(self.rest.len().saturating_sub(rest.len()));
-        if self.taken > self.most {
+        if self.taken > MAX_HEAD {
             return Err(HttpError::HeadTooLong);
         }
         self.rest = rest;
@@ -188,63 +168,23 @@ pub struct Response {
 /// What a reader takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    max_head: usize,
-    max_fields: usize,
-    /// Of a status that is a success, and of another.
-    max_body: [usize; 2],
+    max_body: usize,
     /// No body follows, whatever the head says.
     head_only: bool,
-    /// A body that is too long is cut there, not refused.
-    cuts: bool,
-    /// When the peer has closed, what came of head and body is all of it.
-    lenient: bool,
 }
 
 impl Rules {
-    /// For a gateway, with a body of at most `max_body` bytes. Several announce
-    /// more than they send; whether the document is whole is for its own parser to
-    /// say.
+    /// A body of at most `max_body` bytes. Several gateways announce more than they
+    /// send; whether the document is whole is for its own parser to say.
     #[must_use]
     pub fn gateway(max_body: usize) -> Self {
-        Self {
-            max_head: MAX_HEAD,
-            max_fields: MAX_FIELDS,
-            max_body: [max_body; 2],
-            head_only: false,
-            cuts: false,
-            lenient: true,
-        }
+        Self { max_body, head_only: false }
     }
 
-    /// For a gateway of which the head is enough: the body stays unread.
+    /// For an answer of which the head is enough: the body stays unread.
     #[must_use]
     pub fn gateway_head() -> Self {
-        Self { head_only: true, ..Self::gateway(0) }
-    }
-
-    /// For a provider: bodies are cut at `success` bytes, those of another status
-    /// at `other`.
-    #[must_use]
-    pub fn provider(success: usize, other: usize) -> Self {
-        Self {
-            max_head: MAX_PROVIDER_HEAD,
-            max_fields: MAX_PROVIDER_FIELDS,
-            max_body: [success, other],
-            head_only: false,
-            cuts: true,
-            lenient: false,
-        }
-    }
-
-    /// For an answer to HEAD.
-    #[must_use]
-    pub fn without_body(self) -> Self {
-        Self { head_only: true, ..self }
-    }
-
-    fn max_body(&self, status: u16) -> usize {
-        let [success, other] = self.max_body;
-        if (200..300).contains(&status) { success } else { other }
+        Self { max_body: 0, head_only: true }
     }
 }
 
@@ -265,7 +205,7 @@ pub struct ResponseReader {
 enum State {
     Head,
     Body { response: Response, framing: Framing },
-    Complete { at_end: bool },
+    Complete,
 }
 
 impl ResponseReader {
@@ -280,7 +220,7 @@ impl ResponseReader {
         self.rest.extend_from_slice(bytes);
         while matches!(self.state, State::Head) {
             if !head_is_complete(&self.rest) {
-                let too_long = self.rest.len() > self.rules.max_head;
+                let too_long = self.rest.len() > MAX_HEAD;
                 return if too_long { Err(HttpError::HeadTooLong) } else { Ok(None) };
             }
             self.take_head()?;
@@ -291,7 +231,7 @@ impl ResponseReader {
     /// The peer has closed: what came is all there will be.
     pub fn finish(mut self) -> Result<Response, HttpError> {
         if matches!(self.state, State::Head) {
-            if self.rest.is_empty() || !self.rules.lenient {
+            if self.rest.is_empty() {
                 return Err(HttpError::Truncated);
             }
             self.take_head()?;
@@ -299,15 +239,8 @@ impl ResponseReader {
         self.take_body(true)?.ok_or(HttpError::Truncated)
     }
 
-    /// Whether a complete response has come and not a byte more, so that the
-    /// next one on this connection would begin where it should.
-    #[must_use]
-    pub fn is_at_end(&self) -> bool {
-        matches!(self.state, State::Complete { at_end: true }) && self.rest.is_empty()
-    }
-
     fn take_head(&mut self) -> Result<(), HttpError> {
-        let (head, rest) = Head::parse_within(&self.rest, self.rules.max_head, self.rules.max_fields)?;
+        let (head, rest) = Head::parse(&self.rest)?;
         let status = head.status().ok_or(HttpError::NotHttp)?;
         let framing = if self.rules.head_only { Framing::Length(0) } else { framing(&head, status)? };
         self.rest = rest.to_vec();
@@ -315,8 +248,7 @@ impl ResponseReader {
             self.interim = self.interim.saturating_add(1);
             return if self.interim > MAX_INTERIM { Err(HttpError::NotHttp) } else { Ok(()) };
         }
-        let too_long = matches!(framing, Framing::Length(length) if length > self.rules.max_body(status));
-        if too_long && !self.rules.cuts {
+        if matches!(framing, Framing::Length(length) if length > self.rules.max_body) {
             return Err(HttpError::BodyTooLong);
         }
         self.state = State::Body { response: Response { head, status, body: Vec::new() }, framing };
@@ -327,23 +259,17 @@ impl ResponseReader {
         let State::Body { response, framing } = &mut self.state else {
             return Ok(None);
         };
-        let (most, cuts) = (self.rules.max_body(response.status), self.rules.cuts);
         let arrived = mem::take(&mut self.rest);
-        let (end, rest) = Body { bytes: &mut response.body, most, cuts }.take(framing, &arrived)?;
+        let mut body = Body { bytes: &mut response.body, most: self.rules.max_body };
+        let (end, rest) = body.take(framing, &arrived)?;
         self.rest = rest.to_vec();
-        let may_end = match framing {
-            Framing::Length(_) => self.rules.lenient,
-            Framing::Chunks(_) => false,
-            Framing::ToEnd => true,
-        };
-        match end {
-            End::TooLong if !cuts => return Err(HttpError::BodyTooLong),
-            End::Later if !(closed && may_end) => return Ok(None),
-            End::Here | End::Enough | End::TooLong | End::Later => {}
+        let may_end = closed && !matches!(framing, Framing::Chunks(_));
+        if end == End::Later && !may_end {
+            return Ok(None);
         }
-        match mem::replace(&mut self.state, State::Complete { at_end: end == End::Here }) {
+        match mem::replace(&mut self.state, State::Complete) {
             State::Body { response, .. } => Ok(Some(response)),
-            State::Head | State::Complete { .. } => Ok(None),
+            State::Head | State::Complete => Ok(None),
         }
     }
 }
@@ -505,63 +431,6 @@ mod tests {
             let early = reader.push(a).unwrap();
             let response = early.or_else(|| reader.push(b).unwrap());
             assert_eq!(response.as_ref(), Some(&whole), "cut at {cut}");
-        }
-    }
-
-    /// A body by the rules for providers, and whether the connection may go on.
-    fn provided(bytes: &[u8]) -> Result<(String, bool), HttpError> {
-        let mut reader = ResponseReader::new(Rules::provider(10, 4));
-        let Some(response) = reader.push(bytes)? else {
-            return reader.finish().map(|response| (String::from_utf8(response.body).unwrap(), false));
-        };
-        let stays = reader.is_at_end() && response.head.keeps_connection();
-        Ok((String::from_utf8(response.body).unwrap(), stays))
-    }
-
-    #[test]
-    fn a_long_body_of_a_provider_is_cut() {
-        for (message, body) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n0123456789", "0123456789"),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n0123456789abc", "0123456789"),
-            ("HTTP/1.1 200 OK\r\n\r\n0123456789abc", "0123456789"),
-            ("HTTP/1.1 404 No\r\nContent-Length: 99\r\n\r\n012345", "0123"),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n0123456789abc", "0123456789"),
-            ("HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n", "abcd"),
-        ] {
-            assert_eq!(provided(message.as_bytes()), Ok((body.to_owned(), false)), "{message}");
-        }
-        let exact = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789";
-        assert_eq!(provided(exact.as_bytes()), Ok(("0123456789".to_owned(), true)));
-    }
-
-    #[test]
-    fn a_provider_that_breaks_off_has_not_answered() {
-        for message in [
-            "",
-            "HTTP/1.1 200 OK\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Le",
-            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
-        ] {
-            assert_eq!(provided(message.as_bytes()), Err(HttpError::Truncated), "{message}");
-        }
-        assert_eq!(provided(b"HTTP/1.1 200 OK\r\n\r\nab"), Ok(("ab".to_owned(), false)));
-    }
-
-    #[test]
-    fn a_connection_goes_on_behind_a_clean_end_only() {
-        for (message, stays) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", true),
-            ("HTTP/1.1 204 No\r\n\r\n", true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nab", true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: x, Close\r\n\r\nab", false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab", false),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc", false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", true),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n", false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: y\r\n\r\n", false),
-        ] {
-            assert_eq!(provided(message.as_bytes()).unwrap().1, stays, "{message}");
         }
     }
 

@@ -1,82 +1,76 @@
-//! What went wrong with an exchange, and the words for it in the log.
+//! What went wrong with an exchange: whether anything was sent, and the words for
+//! the log.
 //!
 //! No part of a URL but its host appears here, and no text that a server wrote.
 
+use std::error;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::tls;
-use super::tls::TlsError;
+use ureq::Error;
+
+use super::tls::{self, TlsError};
 use crate::decimal::Decimal;
-use crate::http::HttpError;
-use crate::system::resolve::ResolveError;
 
-/// Why there is no answer.
+/// No connection stood, TLS included: nothing of the request has left. Stands
+/// around every error of looking up and connecting, since ureq's own kinds do not
+/// tell the phase.
 #[derive(Debug)]
-pub(super) enum Error {
-    /// The URL or a header field cannot stand in a request.
-    Url,
-    /// The name has no address.
-    NotFound,
-    /// It has none of the family that is asked for.
-    NoSuchFamily,
-    /// The time was over.
-    Timeout,
-    /// The connection failed.
-    Io(io::Error),
-    /// The answer is not one.
-    Http(HttpError),
-    /// The proxy refused; our own words.
-    Proxy(String),
-    /// TLS failed.
-    Tls(TlsError),
-    /// The host cannot be that of a certificate.
-    #[cfg(feature = "tls")]
-    NoTlsName,
-}
+struct NotConnected(Error);
 
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::TimedOut => Self::Timeout,
-            _ => Self::Io(error),
-        }
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
-impl From<ResolveError> for Error {
-    fn from(error: ResolveError) -> Self {
-        match error {
-            ResolveError::NotFound => Self::NotFound,
-            ResolveError::Late => Self::Timeout,
-            ResolveError::Thread(error) => Self::Io(error),
-        }
+impl error::Error for NotConnected {}
+
+pub(super) fn not_connected(error: Error) -> Error {
+    Error::Other(Box::new(NotConnected(error)))
+}
+
+/// Whether a request that ended so may have been carried out.
+pub(super) fn maybe_done(error: &Error) -> bool {
+    match error {
+        Error::Other(error) => !error.is::<NotConnected>(),
+        Error::Http(_) | Error::BadUri(_) => false,
+        _ => true,
     }
 }
 
-impl From<HttpError> for Error {
-    fn from(error: HttpError) -> Self {
-        Self::Http(error)
-    }
+/// Whether the server ended the connection before its answer.
+pub(super) fn is_cut_off(error: &Error) -> bool {
+    let closed = [io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    matches!(error, Error::Io(error) if closed.contains(&error.kind()))
 }
 
 /// A half sentence that follows the host's name.
 pub(super) fn explain(error: &Error, timeout: Duration) -> String {
     let what = match error {
-        Error::Timeout => return format!("no complete answer within {} s", Decimal::seconds(timeout)),
+        Error::Other(other) => {
+            return match (other.downcast_ref::<NotConnected>(), other.downcast_ref::<TlsError>()) {
+                (Some(NotConnected(error)), _) => explain(error, timeout),
+                (_, Some(error)) => tls::explain(error),
+                _ => "the connection failed".to_owned(),
+            };
+        }
+        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => return late(timeout),
+        Error::Timeout(_) => return late(timeout),
         Error::Io(error) => return tls::explain_io(error).unwrap_or_else(|| explain_io(error)),
-        Error::Tls(error) => return tls::explain(error),
-        Error::Proxy(why) => return format!("the proxy {why}"),
-        Error::NotFound => "its address could not be found; check the name and this machine's DNS",
-        Error::NoSuchFamily => "it has no address of the family that it is asked over",
-        #[cfg(feature = "tls")]
-        Error::NoTlsName => "TLS needs a host name that can stand in a certificate",
-        Error::Url => "the URL or a header is not valid",
-        Error::Http(HttpError::HeadTooLong) => "the head of its answer is too long",
-        Error::Http(HttpError::Truncated) => "it closed the connection before its answer was complete",
-        Error::Http(_) => "its answer is not proper HTTP",
+        Error::ConnectProxyFailed(why) => return format!("the proxy {why}"),
+        Error::HostNotFound => "its address could not be found; check the name and this machine's DNS",
+        Error::Tls(_) => "TLS needs a host name that can stand in a certificate",
+        Error::Http(_) | Error::BadUri(_) => "the URL or a header is not valid",
+        Error::LargeResponseHeader(..) => "the head of its answer is too long",
+        _ => "its answer is not proper HTTP",
     };
     what.to_owned()
+}
+
+fn late(timeout: Duration) -> String {
+    format!("no complete answer within {} s", Decimal::seconds(timeout))
 }
 
 fn explain_io(error: &io::Error) -> String {

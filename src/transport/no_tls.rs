@@ -3,10 +3,10 @@
 
 use std::{fmt, io};
 
-use crate::config;
-use crate::features;
-use crate::transport::connect::Stream;
-use crate::transport::error::Error;
+use ureq::Error;
+
+use super::stream::Stream;
+use crate::{config, features};
 
 /// Why a way to servers cannot be had; without TLS, there is always one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +25,14 @@ impl std::error::Error for WebError {}
 #[derive(Debug)]
 pub(super) struct TlsError;
 
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TLS is left out")
+    }
+}
+
+impl std::error::Error for TlsError {}
+
 #[derive(Clone)]
 pub(super) struct Trust;
 
@@ -36,7 +44,7 @@ impl Trust {
 
     #[expect(clippy::unused_self, reason = "as in tls.rs")]
     pub(super) fn secure(&self, _: Box<dyn Stream>, _: &str) -> Result<Box<dyn Stream>, Error> {
-        Err(Error::Tls(TlsError))
+        Err(Error::Other(Box::new(TlsError)))
     }
 }
 

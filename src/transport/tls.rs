@@ -12,11 +12,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned,
 };
+use ureq::Error;
 
+use super::crypto_provider;
+use super::stream::Stream;
 use crate::config;
-use crate::transport::connect::Stream;
-use crate::transport::crypto_provider;
-use crate::transport::error::Error;
 
 /// TLS sessions that are remembered; a configuration knows few servers.
 const MAX_SESSIONS: usize = 16;
@@ -83,8 +83,9 @@ impl Trust {
 
     /// Speaks TLS over `stream` to `host`.
     pub(super) fn secure(&self, mut stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>, Error> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::NoTlsName)?;
-        let mut connection = ClientConnection::new(Arc::clone(&self.0), name).map_err(Error::Tls)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("not a host name"))?;
+        let mut connection = ClientConnection::new(Arc::clone(&self.0), name)
+            .map_err(|error| Error::Other(Box::new(error)))?;
         connection.complete_io(&mut stream)?;
         Ok(Box::new(Secured(StreamOwned::new(connection, stream))))
     }

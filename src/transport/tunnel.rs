@@ -1,10 +1,19 @@
 //! Reaching a TLS server through a proxy: CONNECT (RFC 9110, section 9.3.6).
+//!
+//! Ours, since ureq's own has no deadline (a proxy that trickles its answer holds
+//! it for minutes) and refuses answers with more than 20 header fields and any
+//! status of success but 200.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ureq::Error;
+
+use super::stream::Stream;
 use crate::config::Proxy;
-use crate::http::{HttpError, Rules};
-use crate::transport::connect;
-use crate::transport::connect::Stream;
-use crate::transport::error::Error;
+use crate::http::Head;
+
+/// The longest answer of a proxy; some send a page of HTML with it, which is not read.
+const MAX_HEAD: usize = 8 * 1024;
 
 /// What a status of 407 means.
 pub(super) const OTHER_CREDENTIALS: &str = "wants other credentials (status 407); check proxy";
@@ -14,23 +23,31 @@ pub(super) fn open(stream: &mut dyn Stream, place: &str, authorization: Option<&
     let authorization =
         authorization.map(|value| format!("Proxy-Authorization: {value}\r\n")).unwrap_or_default();
     let request = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{authorization}\r\n");
-    // What follows the head belongs to TLS, and a TLS server does not speak first.
-    let rules = Rules::provider(0, 0).without_body();
-    let status = match connect::converse(stream, request.as_bytes(), rules) {
-        Ok((response, _)) => response.status,
-        Err(Error::Http(HttpError::Truncated)) => return Err(refused("closed the connection")),
-        Err(Error::Http(_)) => return Err(refused("does not speak HTTP")),
-        Err(error) => return Err(error),
-    };
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let status = Head::parse(&head(stream)?).ok().and_then(|(head, _)| head.status());
     match status {
-        200..=299 => Ok(()),
-        407 => Err(refused(OTHER_CREDENTIALS)),
-        status => Err(refused(&format!("refused the connection (status {status})"))),
+        None => Err(refused("does not speak HTTP")),
+        Some(200..=299) => Ok(()),
+        Some(407) => Err(refused(OTHER_CREDENTIALS)),
+        Some(status) => Err(refused(&format!("refused the connection (status {status})"))),
     }
 }
 
+/// The head of the answer and not a byte more: what follows belongs to TLS.
+fn head(stream: &mut dyn Stream) -> Result<Vec<u8>, Error> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while head.len() < MAX_HEAD && !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+        if stream.read(&mut byte)? == 0 {
+            return Err(refused("closed the connection"));
+        }
+        head.extend(byte);
+    }
+    Ok(head)
+}
+
 fn refused(why: &str) -> Error {
-    Error::Proxy(why.to_owned())
+    Error::ConnectProxyFailed(why.to_owned())
 }
 
 /// The value of `Proxy-Authorization`, if the proxy wants to know who we are.
@@ -40,42 +57,5 @@ pub(super) fn authorization(proxy: &Proxy) -> Option<String> {
 
 /// The value of `Authorization`, also towards a proxy, for `user:password` (RFC 7617).
 pub(super) fn basic(credentials: &str) -> String {
-    format!("Basic {}", base64(credentials.as_bytes()))
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
-        for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let letter = usize::try_from((bits >> shift) & 63).ok().and_then(|place| LETTERS.get(place));
-            text.push(if index > chunk.len() {
-                '='
-            } else {
-                letter.map_or('=', |letter| char::from(*letter))
-            });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (text, code) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(text.as_bytes()), code);
-        }
-    }
+    format!("Basic {}", STANDARD.encode(credentials))
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::config::UrlParts;
+use crate::config::{Proxies, Proxy, UrlParts};
 
 /// A server and what to ask it for. `Debug` shows the host alone.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -67,10 +67,17 @@ impl<'a> Place<'a> {
         format!("{}{query}", self.path)
     }
 
-    /// Whether one connection leads to both.
+    /// The URL without credentials and fragment.
     #[must_use]
-    pub fn is_beside(&self, other: &Place<'_>) -> bool {
-        (self.https, self.port) == (other.https, other.port) && self.host.eq_ignore_ascii_case(other.host)
+    pub fn plain(&self) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.host_field(), self.target())
+    }
+
+    /// Through whom the server is reached, unless directly.
+    #[must_use]
+    pub fn proxy<'p>(&self, proxies: &'p Proxies) -> Option<&'p Proxy> {
+        proxies.choose(self.https, self.host(), self.port)
     }
 }
 
@@ -88,6 +95,7 @@ mod tests {
         assert_eq!((place.https, place.host(), place.port), (true, "Ddns.example", 8443));
         assert_eq!((place.target().as_str(), place.user), ("/a/b?c=d", Some("me:p@w")));
         assert_eq!(place.host_field(), "Ddns.example:8443");
+        assert_eq!(place.plain(), "https://Ddns.example:8443/a/b?c=d");
         let place = Place::of("http://[::1]?x").unwrap();
         assert_eq!((place.host(), place.port, place.target().as_str()), ("::1", 80, "/?x"));
         assert_eq!((place.host_field().as_str(), place.authority().as_str()), ("[::1]", "[::1]:80"));
@@ -117,15 +125,6 @@ mod tests {
             "http://a\"b/",
         ] {
             assert_eq!(Place::of(url), None, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_connection_leads_to_one_server() {
-        let place = |url| Place::of(url).unwrap();
-        assert!(place("http://x/a").is_beside(&place("http://X:80/b")));
-        for other in ["https://x/a", "http://x:81/a", "http://y/a"] {
-            assert!(!place("http://x/a").is_beside(&place(other)), "{other}");
         }
     }
 }

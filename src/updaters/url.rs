@@ -10,6 +10,8 @@ use std::mem;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+
 use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Task, Updater};
 use crate::config;
 use crate::config::placeholders;
@@ -229,15 +231,7 @@ fn secrets(url: &config::Url) -> Vec<String> {
 
 /// `text` with `%40` as `@`; what is no UTF-8 then is replaced.
 pub(crate) fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        let code = behind.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let decoded = code.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(decoded.unwrap_or(*first));
-        rest = behind.get(if decoded.is_some() { 2 } else { 0 }..).unwrap_or_default();
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn retry(why: String, after: Option<Duration>) -> Outcome {

@@ -7,7 +7,10 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::request::{Values, base64, percent_encoded, query_encoded};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::request::{Values, percent_encoded, query_encoded};
 use crate::address::Addresses;
 use crate::config::Dyndns;
 use crate::config::presets::Preset;
@@ -215,7 +218,7 @@ impl Sent<'_> {
         let basic = config.password.as_ref().map(|password| format!("{user}:{}", password.reveal()));
         let written: Vec<String> = secrets
             .flat_map(|secret| [secret.to_owned(), percent_encoded(secret), query_encoded(secret)])
-            .chain(basic.map(|basic| base64(basic.as_bytes())))
+            .chain(basic.map(|basic| STANDARD.encode(basic)))
             .collect();
         quoted(body, written.iter().map(String::as_str))
     }
