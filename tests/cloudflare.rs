@@ -1,5 +1,5 @@
-//! What Cloudflare costs, and whether every request is one that its published
-//! description allows (`../shared/cloudflare-dns.openapi.json`, read at run time).
+//! What Cloudflare costs, and whether every request is one that its description
+//! (`cloudflare.openapi.json`) allows.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,11 +22,24 @@ use serde_json::{Value, json};
 
 const BASE: &str = "https://api.cloudflare.com/client/v4";
 
-/// The published description; `None` where it is not beside the repository.
-fn contract() -> Option<Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/cloudflare-dns.openapi.json");
-    let text = std::fs::read_to_string(file).ok()?;
-    Some(serde_json::from_str(&text).unwrap())
+/// The description of the calls, with every `$ref` replaced by what it names.
+fn contract() -> Value {
+    let file: Value = serde_json::from_str(include_str!("cloudflare.openapi.json")).unwrap();
+    resolved(&file, &file)
+}
+
+fn resolved(file: &Value, value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => match fields.get("$ref") {
+            Some(name) => {
+                let pointer = name.as_str().unwrap().strip_prefix('#').unwrap();
+                resolved(file, file.pointer(pointer).unwrap())
+            }
+            None => fields.iter().map(|(name, field)| (name.clone(), resolved(file, field))).collect(),
+        },
+        Value::Array(entries) => entries.iter().map(|entry| resolved(file, entry)).collect(),
+        plain => plain.clone(),
+    }
 }
 
 /// What is wrong with `value`, for the words of JSON schema that the file uses.
@@ -87,6 +100,13 @@ fn objections(schema: &Value, value: &Value, at: &str) -> Vec<String> {
     for (name, field) in value.as_object().into_iter().flatten() {
         if !schema["properties"][name].is_null() {
             found.extend(objections(&schema["properties"][name], field, &format!("{at}.{name}")));
+        }
+    }
+    if let Some(entries) = value.as_array() {
+        let (least, most) = (schema["minItems"].as_u64(), schema["maxItems"].as_u64());
+        let count = entries.len() as u64;
+        if least.is_some_and(|least| count < least) || most.is_some_and(|most| count > most) {
+            found.push(format!("{at}: {count} entries"));
         }
     }
     for (index, entry) in value.as_array().into_iter().flatten().enumerate() {
@@ -320,8 +340,8 @@ fn the_cost_does_not_grow_with_the_records_but_with_the_batches() {
 }
 
 #[test]
-fn every_request_is_one_that_the_published_description_allows() {
-    let Some(contract) = contract() else { return };
+fn every_request_is_one_that_the_description_allows() {
+    let contract = contract();
     for (count, missing) in [(1, 0), (1, 1), (2, 1), (2, 0), (10, 3), (450, 201)] {
         let (mut updater, mut fake) = bench(count, 1, missing);
         job(&mut updater, &mut fake, count, 2, Some(&contract));
@@ -336,7 +356,7 @@ fn every_request_is_one_that_the_published_description_allows() {
 
 #[test]
 fn the_check_against_the_description_sees_what_is_wrong() {
-    let Some(contract) = contract() else { return };
+    let contract = contract();
     let zone = format!("{BASE}/zones/{:032x}/dns_records", 1);
     let request = |url: String, body: Value| Request {
         method: "POST",
@@ -347,11 +367,15 @@ fn the_check_against_the_description_sees_what_is_wrong() {
         family: None,
     };
     let fine = Reply { status: 200, retry_after: None, body: String::new() };
+    let right = json!({"type": "A", "name": "a", "content": "192.0.2.1"});
     for (url, body, objected) in [
         (zone.clone() + "/batch", json!({}), true),
         (zone.clone() + "/batch", json!({"patches": [{"type": "A", "content": "192.0.2.1"}]}), true),
         (zone.clone() + "/batch", json!({"posts": [{"type": "A", "name": "a", "content": "::1"}]}), true),
-        (zone.clone(), json!({"type": "A", "name": "a", "content": "192.0.2.1"}), false),
+        (zone.clone() + "/batch", json!({"posts": []}), true),
+        (zone.clone() + "/batch", json!({"posts": vec![right.clone(); 200]}), false),
+        (zone.clone() + "/batch", json!({"posts": vec![right.clone(); 201]}), true),
+        (zone.clone(), right, false),
         (zone.clone(), json!({"type": "A", "name": "a", "content": "192.0.2.1", "ttl": 5}), true),
         (zone, json!({"type": "A", "name": "a", "content": "192.0.2.1", "odd": 1}), true),
     ] {

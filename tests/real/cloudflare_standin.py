@@ -2,10 +2,9 @@
 
     daemon --TLS--> Front --> Prism (checks against the OpenAPI file) --> Api
 
-Prism holds both the daemon's requests and our answers to the contract; what it
-objects to is collected in `violations`. The OpenAPI file is read from
-../shared beside the repository (or $CLOUDFLARE_OPENAPI), Prism from
-target/prism (or $PRISM).
+Prism holds both the daemon's requests and our answers to the contract
+(tests/cloudflare.openapi.json); what it objects to is collected in `violations`.
+Prism is taken from target/prism (or $PRISM).
 
 By hand: `python3 cloudflare_standin.py PORT` serves the API without TLS and
 Prism on loopback, with the zone example.org; `curl -X PUT --data 'html'
@@ -26,7 +25,7 @@ import servers
 from lab import PROVIDER, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OPENAPI = Path(os.environ.get("CLOUDFLARE_OPENAPI", ROOT.parent / "shared" / "cloudflare-dns.openapi.json"))
+OPENAPI = ROOT / "tests" / "cloudflare.openapi.json"
 PRISM = Path(os.environ.get("PRISM", ROOT / "target" / "prism" / "node_modules" / ".bin" / "prism"))
 BASE = "/client/v4"
 TOKEN = "lab-token-0123456789"
