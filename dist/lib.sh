@@ -39,7 +39,8 @@ need() {
     install_packages "${packages[@]}"
 }
 
-# Installs Debian packages; no service of theirs starts on this machine.
+# Installs Debian packages; no service of theirs starts on this machine. One at a
+# time: dpkg's folder is locked, which is there on every Debian.
 install_packages() (
     policy=/usr/sbin/policy-rc.d
     kept=$(mktemp -d)
@@ -49,16 +50,21 @@ install_packages() (
         if [[ -e $kept/policy-rc.d ]]; then mv "$kept/policy-rc.d" "$policy"; fi
         rmdir "$kept"
     }
-    exec 9>/run/lock/ddns-update-daemon-apt
-    flock 9
+    exec 9</var/lib/dpkg && flock 9 || exit 1
     if [[ -e $policy ]]; then mv "$policy" "$kept/"; fi
     trap put_back EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
     export DEBIAN_FRONTEND=noninteractive
+    apt_install "$@" >"$output" 2>&1 && exit 0
+    # What is known of the archive may be old, or nothing.
     apt-get update -q >"$output" 2>&1 9>&- || cat "$output" >&2
-    apt-get install -qy --no-install-recommends "$@" >"$output" 2>&1 9>&- || { cat "$output" >&2; exit 1; }
+    apt_install "$@" >"$output" 2>&1 || { cat "$output" >&2; exit 1; }
 )
+
+apt_install() {
+    apt-get install -qy --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" 9>&-
+}
 
 # shellcheck source=dist/toolchain.sh
 . "$root/dist/toolchain.sh"
@@ -72,4 +78,19 @@ rustc_targets() {
         [[ -n $found ]] || die "no target $name; there are: $(awk -F '\t' '!/^#/ { print $1 }' "$root/dist/targets" | xargs)"
         echo "$found"
     done
+}
+
+# choose_targets [NAME...|all]: sets `targets` to what rustc calls them; without a
+# name, to those that dist/build has made a program for.
+choose_targets() {
+    local found name
+    found=$(rustc_targets "${@:-all}")
+    mapfile -t targets <<<"$found"
+    (($# == 0)) || return 0
+    found=
+    for name in "${targets[@]}"; do
+        if [[ -d $dist/bin/$name ]]; then found+=$name$'\n'; fi
+    done
+    [[ -n $found ]] || die "dist/build has made no program yet; name the targets, or all"
+    mapfile -t targets < <(printf %s "$found")
 }
