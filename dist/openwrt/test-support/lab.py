@@ -29,7 +29,7 @@ class Notes:
         except LeftOut as why:
             print(f"left out: {name} ({why})", flush=True)
         except Noted as why:
-            print(f"note: {why}", flush=True)
+            print(f"extra: {why}", flush=True)
         except Exception:
             self.failed += 1
             traceback.print_exc()
