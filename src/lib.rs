@@ -47,6 +47,5 @@ pub mod soap;
 pub mod sources;
 pub mod ssdp;
 pub mod system;
-pub mod table;
 pub mod transport;
 pub mod updaters;

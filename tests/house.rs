@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// The folders, and the files that have no folder, from the ground up.
 const FLOORS: [&[&str]; 9] = [
-    &["address", "backoff", "decimal", "features", "quote", "secret", "table"],
+    &["address", "backoff", "decimal", "features", "quote", "secret"],
     &["http", "natpmp", "system"],
     &["dns", "gena", "pcp", "soap", "ssdp", "transport"],
     &["config"],

@@ -1,6 +1,7 @@
 //! The effective configuration as text, for `--check`. It is TOML, and with the
 //! hidden values put back it reads as the same configuration.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::path::Path;
 
@@ -8,7 +9,6 @@ use super::provider_url::{hide, hide_in_argument};
 use super::{Config, Run, Target, UpdaterConfig, Url};
 use crate::config::placeholders::Needs;
 use crate::decimal::{DAY, Decimal, HOUR, MINUTE};
-use crate::table::Table;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
 pub(super) const HIDDEN: &str = "<hidden>";
@@ -30,7 +30,7 @@ impl Config {
         page.maybe("state_file", self.state_file.as_deref().map(path));
         self.write_proxy(&mut page);
         self.tls.write(&mut page);
-        let targets: Table<_, _> =
+        let targets: BTreeMap<_, _> =
             self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
         let mut dyndns = false;
         for (index, group) in self.groups.iter().enumerate() {

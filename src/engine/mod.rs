@@ -30,6 +30,7 @@ pub mod selection;
 pub mod state;
 mod target;
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -38,7 +39,6 @@ use crate::backoff::{Random, early_poll, retry_poll};
 use crate::config::Config;
 use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
-use crate::table::Table;
 use crate::updaters::{Outcome, Task};
 use account_pause::AccountPause;
 pub use report::{Level, Report};
@@ -162,7 +162,7 @@ impl Engine {
             targets,
             groups,
             paces: config.groups.iter().map(AccountPause::new).collect(),
-            state: State { targets: Table::default(), ..state },
+            state: State { targets: BTreeMap::default(), ..state },
             random: Random::new(seed),
             actions: VecDeque::new(),
             round: 0,

@@ -13,11 +13,11 @@
 //! A line that cannot be read is left out and counted: the worst that follows
 //! is one repeated update, which is idempotent.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::address::{Addresses, Prefix};
 use crate::http::lan_url::LanUrl;
-use crate::table::Table;
 
 const TITLE: &str = "ddns-update-daemon state 1";
 
@@ -31,11 +31,11 @@ const MAX_REASON: usize = 300;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
     /// The description of the gateway that answered last, by source.
-    pub gateways: Table<String, LanUrl>,
+    pub gateways: BTreeMap<String, LanUrl>,
     /// The kinds of address that a source has ever told, by source.
-    pub has_answered: Table<String, Vec<String>>,
+    pub has_answered: BTreeMap<String, Vec<String>>,
     /// What targets hold, by the fingerprint of their section.
-    pub targets: Table<String, TargetState>,
+    pub targets: BTreeMap<String, TargetState>,
 }
 
 /// What is known of one target.
@@ -222,7 +222,7 @@ fn unescape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn table<V, const N: usize>(pairs: [(&str, V); N]) -> Table<String, V> {
+    fn table<V, const N: usize>(pairs: [(&str, V); N]) -> BTreeMap<String, V> {
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 

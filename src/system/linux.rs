@@ -1,5 +1,6 @@
 //! Linux: routes from /proc, addresses from the kernel over netlink.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
@@ -15,7 +16,6 @@ use rustix::net::{Shutdown, bind, ipproto, recvfrom, sendto, shutdown, socket_wi
 use super::{DefaultRoute, InterfaceAddress, MulticastSource, routes};
 use crate::system::netlink;
 use crate::system::netlink::{Address, Dump, Link, Message};
-use crate::table::Table;
 
 /// How much of a routing table is read: a router with the whole internet in
 /// its table still lists its default routes of IPv4 first.
@@ -57,7 +57,7 @@ fn read(path: &str) -> Option<String> {
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     let socket = open()?;
     let mut buffer = vec![0; BUFFER];
-    let links: Table<u32, Link> = dump(&socket, Dump::Links, &mut buffer)?
+    let links: BTreeMap<u32, Link> = dump(&socket, Dump::Links, &mut buffer)?
         .into_iter()
         .filter_map(|message| match message {
             Message::Link(link) => Some((link.index, link)),

@@ -16,6 +16,7 @@ mod choice;
 mod learn;
 mod plan;
 
+use std::collections::BTreeMap;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 use std::net::IpAddr;
@@ -26,7 +27,6 @@ use self::batch::{MAX_BATCH, Ready};
 use super::{Failure, Outcome, Reply, Request, Step, Task, Updater};
 use crate::config;
 use crate::config::CloudflareRecord;
-use crate::table::Table;
 
 /// After what only a person can mend at Cloudflare.
 const PERSON: Duration = Duration::from_secs(30 * 60);
@@ -74,7 +74,7 @@ struct Job {
     records: HashMap<Key, Vec<Record>>,
     /// What was looked up by name.
     looked_up: HashSet<Key>,
-    lists: Table<String, List>,
+    lists: BTreeMap<String, List>,
     /// Changes that are decided, and what they change.
     ready: Vec<Ready>,
     decided: HashSet<Key>,
