@@ -32,7 +32,6 @@ pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod decimal;
 #[cfg(feature = "rfc2136")]
 pub mod dns;
 pub mod engine;

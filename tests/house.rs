@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// The folders, and the files that have no folder, from the ground up.
 const FLOORS: [&[&str]; 9] = [
-    &["address", "backoff", "decimal", "features", "quote", "secret"],
+    &["address", "backoff", "features", "quote", "secret"],
     &["http", "natpmp", "system"],
     &["dns", "gena", "pcp", "soap", "ssdp", "transport"],
     &["config"],
@@ -195,14 +195,6 @@ fn each_library_is_known_by_its_keeper_alone() {
             let does = text.contains(&format!("{library}::"));
             assert!(is_in(&module, keepers) || !does, "{module} names {library}");
         }
-    }
-}
-
-/// `decimal` is exact, and std's code for the other kind takes 25 kB.
-#[test]
-fn nothing_calculates_in_floating_point() {
-    for (module, text) in sources() {
-        assert!(!text.contains("f64") && !text.contains("f32"), "{module} uses floating point");
     }
 }
 

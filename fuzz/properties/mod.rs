@@ -24,7 +24,6 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("cli", settings::cli),
     ("cloudflare", cloudflare::cloudflare),
     ("config", settings::config),
-    ("decimal", settings::decimal),
     ("description", soap::description),
     ("dns_answer", dns::dns_answer),
     ("dns_message", dns::dns_message),

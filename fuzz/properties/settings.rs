@@ -8,7 +8,6 @@ use std::time::Duration;
 use ddns_update_daemon::cli::{Command, LogFormat, Verbosity, Work, parse};
 use ddns_update_daemon::config;
 use ddns_update_daemon::config::{Config, UpdaterConfig};
-use ddns_update_daemon::decimal::{DAY, Decimal, HOUR, MINUTE};
 use ddns_update_daemon::dns::tsig::Key;
 
 const FILE: &str = "/folder/c.toml";
@@ -42,39 +41,6 @@ pub(super) fn config(data: &[u8]) {
             check_hidden(&text, &config);
             check_described(&config);
         }
-    }
-}
-
-/// A number is close to what floating point reads, and on the same side of every
-/// whole number as its digits; written, it reads the same in any unit.
-pub(super) fn decimal(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let Some(number) = Decimal::parse(text) else {
-        // Those that TOML does not have, or no numbers at all.
-        let other = |number: f64| !number.is_finite() || text.contains(['.', 'i']);
-        assert!(text.parse().is_ok_and(other) || text.parse::<f64>().is_err(), "{text}");
-        return;
-    };
-    let float = text.parse::<f64>().expect("a number").clamp(0.0, 1.8e10);
-    let written = number.to_string();
-    let close = written.parse::<f64>().expect("a number").min(1.8e10);
-    assert!((close - float).abs() <= 1e-9 + float * 1e-15, "{text} is {written}");
-    if let Some((whole, places)) = written.split_once('.') {
-        assert!(!whole.is_empty() && (1..=9).contains(&places.len()) && !places.ends_with('0'), "{written}");
-    }
-    assert_eq!(Decimal::parse(&written), Some(number), "{text}");
-    for (unit, step) in
-        [(MINUTE, Duration::from_millis(1)), (HOUR, Duration::from_secs(1)), (DAY, Duration::from_secs(1))]
-    {
-        // A year, longer than any key allows by little.
-        if number > Decimal::whole(u64::from(367 * DAY / unit)) {
-            continue;
-        }
-        let time = number.times(unit, step);
-        assert_eq!(Decimal::of(time, unit).times(unit, step), time, "{text} times {unit}");
-        let seconds = close * f64::from(unit);
-        let off = (time.as_secs_f64() - seconds).abs();
-        assert!(off <= step.as_secs_f64() * 0.501 + seconds * 1e-12, "{text} times {unit} is {time:?}");
     }
 }
 

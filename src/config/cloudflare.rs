@@ -10,10 +10,10 @@ use super::fingerprint::Fingerprint;
 use super::provider_url::Parts;
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, UpdaterConfig};
+use super::units::HOUR;
+use super::{Config, UpdaterConfig, units};
 use crate::config::error::Problems;
 use crate::config::placeholders::Needs;
-use crate::decimal::{Decimal, HOUR};
 use crate::secret::Secret;
 
 const API_URL: &str = "https://api.cloudflare.com/client/v4";
@@ -22,7 +22,7 @@ const API_URL: &str = "https://api.cloudflare.com/client/v4";
 const MAX_COMMENT: usize = 500;
 
 /// The longest time between looks at the records.
-const MAX_HOURS: u64 = MAX_DAYS * 24;
+const MAX_HOURS: u32 = MAX_DAYS * 24;
 
 const RECORDS: &str = "[[cloudflare.records]]";
 
@@ -131,10 +131,10 @@ fn take_common<'a>(defaults: &mut TargetDefaults<'a>, section: &mut Section<'a>,
 
 fn read_verify(value: &Value<'_>) -> Option<Duration> {
     let hours = value.number()?;
-    if !(Decimal::whole(1)..=Decimal::whole(MAX_HOURS)).contains(&hours) {
+    if !(1.0..=MAX_HOURS.into()).contains(&hours) {
         return value.refuse(&format!("expected 1 to {MAX_HOURS} hours"));
     }
-    Some(hours.times(HOUR, Duration::from_secs(1)))
+    Some(units::time(hours, HOUR))
 }
 
 fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {

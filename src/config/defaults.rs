@@ -4,14 +4,14 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::Source;
 use super::section::{Section, Value};
 use super::sources::{Router, read_list};
+use super::units::DAY;
+use super::{Source, units};
 use crate::address::Family;
-use crate::decimal::{DAY, Decimal};
 
 /// A bound for sanity; a year is longer than any provider's patience.
-pub(super) const MAX_DAYS: u64 = 366;
+pub(super) const MAX_DAYS: u32 = 366;
 
 /// More must not differ between hosts of one network: bits behind a /48.
 const SUFFIX_BITS: u32 = 80;
@@ -124,9 +124,8 @@ fn read_suffix(value: &Value<'_>) -> Option<Ipv6Addr> {
 
 fn read_refresh(value: &Value<'_>) -> Option<Duration> {
     let days = value.number()?;
-    if !(Decimal::whole(1)..=Decimal::whole(MAX_DAYS)).contains(&days) {
+    if !(1.0..=MAX_DAYS.into()).contains(&days) {
         return value.refuse(&format!("expected 1 to {MAX_DAYS} days"));
     }
-    // Whole seconds: what is written out reads back as the same.
-    Some(days.times(DAY, Duration::from_secs(1)))
+    Some(units::time(days, DAY))
 }

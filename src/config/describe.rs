@@ -6,9 +6,9 @@ use std::fmt::{Display, Write};
 use std::path::Path;
 
 use super::provider_url::{hide, hide_in_argument};
-use super::{Config, Run, Target, UpdaterConfig, Url};
+use super::units::{DAY, HOUR, MINUTE};
+use super::{Config, Run, Target, UpdaterConfig, Url, units};
 use crate::config::placeholders::Needs;
-use crate::decimal::{DAY, Decimal, HOUR, MINUTE};
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
 pub(super) const HIDDEN: &str = "<hidden>";
@@ -25,7 +25,7 @@ impl Config {
     #[must_use]
     pub fn describe(&self) -> String {
         let mut page = TomlWriter(String::new());
-        page.entry("interval", Decimal::of(self.interval, MINUTE));
+        page.entry("interval", units::number(self.interval, MINUTE));
         page.entry("events", self.events);
         page.maybe("state_file", self.state_file.as_deref().map(path));
         self.write_proxy(&mut page);
@@ -89,8 +89,8 @@ impl Config {
         page.entry("agree", target.agree);
         page.entry("allow_private", target.allow_private);
         page.maybe("ipv6_suffix", target.ipv6_suffix.map(|suffix| toml_string(&suffix.to_string())));
-        page.maybe("refresh", target.refresh.map(|refresh| Decimal::of(refresh, DAY)));
-        page.maybe("verify", target.verify.map(|verify| Decimal::of(verify, HOUR)));
+        page.maybe("refresh", target.refresh.map(|refresh| units::number(refresh, DAY)));
+        page.maybe("verify", target.verify.map(|verify| units::number(verify, HOUR)));
         page.maybe("when_absent", target.empty_when_absent.then(|| toml_string("empty")));
     }
 }

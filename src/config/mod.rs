@@ -32,6 +32,7 @@ mod sources;
 pub mod suggest;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
+mod units;
 mod url;
 
 #[cfg(not(feature = "cloudflare"))]

@@ -10,16 +10,16 @@ use super::defaults::{MAX_DAYS, TargetDefaults};
 use super::files::{Files, ReadFile};
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, Tls, cloudflare, dyndns, proxy, rfc2136, tls};
+use super::units::MINUTE;
+use super::{Config, Tls, cloudflare, dyndns, proxy, rfc2136, tls, units};
 use crate::config::error::{ConfigError, Problems};
 use crate::config::{run, url};
-use crate::decimal::{Decimal, MINUTE};
 
 /// Minutes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// The longest interval.
-const MAX_MINUTES: u64 = MAX_DAYS * 24 * 60;
+const MAX_MINUTES: u32 = MAX_DAYS * 24 * 60;
 
 /// Reads the configuration `text`. The name of its `file` stands in errors,
 /// and its folder is where relative paths start; `read_file` gives the texts
@@ -112,11 +112,10 @@ fn sections<'a>(
 
 fn read_interval(value: &Value<'_>) -> Option<Duration> {
     let minutes = value.number()?;
-    if minutes > Decimal::whole(MAX_MINUTES) {
+    if minutes > MAX_MINUTES.into() {
         return value.refuse(&format!("expected at most {MAX_DAYS} days ({MAX_MINUTES} minutes)"));
     }
-    // Whole milliseconds: what is written out reads back as the same.
-    let interval = minutes.times(MINUTE, Duration::from_millis(1));
+    let interval = units::time(minutes, MINUTE);
     if interval < Duration::from_secs(1) {
         return value.refuse("expected at least 1 second (0.0167 minutes)");
     }

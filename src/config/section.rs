@@ -10,7 +10,6 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::error::Problems;
 use crate::config::suggest::nearest;
-use crate::decimal::Decimal;
 
 /// Longer values and keys are cut when they are shown.
 const MAX_SHOWN: usize = 60;
@@ -163,17 +162,18 @@ impl<'a> Value<'a> {
         number.filter(|number| range.contains(number)).or_else(|| self.refuse(expected))
     }
 
-    /// A number, whole or not.
-    pub(super) fn number(&self) -> Option<Decimal> {
+    /// A number, whole or not, but neither infinite nor NaN.
+    pub(super) fn number(&self) -> Option<f64> {
         let number = match self.held {
-            DeValue::Float(number) => Decimal::parse(number.as_str()),
+            DeValue::Float(number) => number.as_str().parse().ok(),
             DeValue::Integer(number) => {
-                let number = i64::from_str_radix(number.as_str(), number.radix());
-                number.ok().map(|number| Decimal::whole(u64::try_from(number).unwrap_or(0)))
+                let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                // Every i32 is one, and no key allows more.
+                number.map(|n| i32::try_from(n).map_or(if n < 0 { f64::MIN } else { f64::MAX }, f64::from))
             }
             _ => None,
         };
-        number.or_else(|| self.refuse("expected a number"))
+        number.filter(|number: &f64| number.is_finite()).or_else(|| self.refuse("expected a number"))
     }
 
     /// The entries of a list; each bears the list's key.

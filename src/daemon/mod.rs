@@ -23,7 +23,6 @@ use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Connection, Job};
 use crate::daemon::log::Log;
 use crate::daemon::state_file::Store;
-use crate::decimal::{Decimal, MINUTE};
 use crate::engine::state::State;
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::sources;
@@ -79,9 +78,9 @@ fn announce(config: &Config, store: &Store, log: Log) {
     let sources: Vec<String> = config.sources.iter().map(ToString::to_string).collect();
     let interval = config.interval;
     let every = if interval < Duration::from_secs(120) {
-        format!("{} s", Decimal::seconds(interval))
+        format!("{} s", interval.as_secs_f64())
     } else {
-        format!("{} min", Decimal::of(interval, MINUTE))
+        format!("{} min", interval.as_secs_f64() / 60.0)
     };
     log.say(
         Level::Info,

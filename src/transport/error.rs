@@ -11,7 +11,6 @@ use std::time::Duration;
 use ureq::Error;
 
 use super::tls::{self, TlsError};
-use crate::decimal::Decimal;
 
 /// No connection stood, TLS included: nothing of the request has left. Stands
 /// around every error of looking up and connecting, since ureq's own kinds do not
@@ -70,7 +69,7 @@ pub(super) fn explain(error: &Error, timeout: Duration) -> String {
 }
 
 fn late(timeout: Duration) -> String {
-    format!("no complete answer within {} s", Decimal::seconds(timeout))
+    format!("no complete answer within {} s", timeout.as_secs_f64())
 }
 
 fn explain_io(error: &io::Error) -> String {

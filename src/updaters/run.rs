@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::{Outcome, Task};
 use crate::config;
 use crate::config::placeholders;
-use crate::decimal::Decimal;
 
 /// A program that is not there is looked for again this often: someone may be
 /// installing it, and the attempt costs nothing.
@@ -87,10 +86,9 @@ pub fn judge(ended: Ended) -> Outcome {
         Ended::Exited(0) => Outcome::Published { changed: true },
         Ended::Exited(status) => retry(format!("the program ended with status {status}"), None),
         Ended::Signalled(signal) => retry(format!("the program was ended by signal {signal}"), None),
-        Ended::TimedOut(limit) => retry(
-            format!("the program was ended because it ran longer than {} s", Decimal::seconds(limit)),
-            None,
-        ),
+        Ended::TimedOut(limit) => {
+            retry(format!("the program was ended because it ran longer than {} s", limit.as_secs_f64()), None)
+        }
         Ended::NotFound => retry(
             "there is no such program; check cmd, and PATH if cmd holds no slash".to_owned(),
             Some(NOT_FOUND_AFTER),

@@ -85,7 +85,7 @@ impl Cloudflare {
     /// unheeded is asked for everything, once.
     fn found_records(&mut self, key: &Key, page: Page<Record>) {
         self.add_records(&key.0, page.entries);
-        if page.last || self.job.lists.get(&key.0).is_some() {
+        if page.last || self.job.lists.contains_key(&key.0) {
             self.job.looked_up.insert(key.clone());
         } else {
             self.job.lists.insert(key.0.clone(), List::Next(1));
