@@ -46,7 +46,6 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("pico_args", &["cli"]),
     ("rustix", &["system", "daemon::process"]),
     ("thread::Builder", &["system::thread"]),
-    ("mpsc", &[]),
 ];
 
 /// Files that may read the clock, open sockets and files, start threads. All

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -20,7 +21,6 @@ use crate::soap::gateway::{GatewayReport, ServiceAnswer, StopAt, Survey, Wanted}
 use crate::ssdp::search;
 use crate::ssdp::search::Search;
 use crate::system;
-use crate::system::channel::channel;
 use crate::system::thread;
 use crate::transport::lan;
 

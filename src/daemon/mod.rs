@@ -15,6 +15,7 @@ pub mod state_file;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::address::Finding;
@@ -26,7 +27,6 @@ use crate::daemon::state_file::Store;
 use crate::engine::state::State;
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::sources;
-use crate::system::channel::{Receiver, RecvError, Sender, channel};
 use crate::system::thread;
 use crate::system::thread::Work;
 use crate::updaters::{Outcome, Task};
@@ -162,8 +162,8 @@ impl<'a> Daemon<'a> {
                 }
                 Some(Event::Hint { source })
             }
-            Err(RecvError::Timeout) => Some(Event::Tick),
-            Err(RecvError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => Some(Event::Tick),
+            Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 

@@ -9,9 +9,9 @@
 
 use std::io;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::system::channel::{Receiver, Sender, channel};
 use crate::system::thread;
 use crate::updaters::run::{Ended, Plan};
 

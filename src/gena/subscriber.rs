@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,6 @@ use crate::gena::message::{Expected, Sid, SubscribeResponse, SubscriptionRequest
 use crate::http::lan_url::LanUrl;
 use crate::soap::envelope::Request;
 use crate::system;
-use crate::system::channel::{Receiver, RecvError, Sender, channel};
 use crate::system::thread;
 use crate::transport::lan;
 
@@ -135,16 +135,16 @@ impl Work {
                     self.event_noted.store(false, Ordering::Relaxed);
                     self.subscription.event_came();
                 }
-                Err(RecvError::Timeout) => {}
-                Err(RecvError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn wait(&self) -> Result<Input, RecvError> {
+    fn wait(&self) -> Result<Input, RecvTimeoutError> {
         match self.subscription.deadline() {
             Some(at) => self.notes.recv_timeout(self.clock.until(at)),
-            None => self.notes.recv(),
+            None => self.notes.recv().map_err(Into::into),
         }
     }
 

@@ -6,6 +6,7 @@
 //! side, so that a mute one holds up nobody.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Scope, scope};
@@ -14,7 +15,6 @@ use crate::soap::gateway::{GatewayReport, StopAt, Survey, Wanted};
 use crate::ssdp::search;
 use crate::ssdp::search::{Answers, Search};
 use crate::system;
-use crate::system::channel::{Receiver, Sender, channel};
 use crate::system::thread;
 use crate::transport::lan;
 

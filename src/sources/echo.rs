@@ -10,6 +10,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::address::{Family, Finding, Observation};
@@ -18,7 +19,6 @@ use crate::config::Tls;
 use crate::sources::echo_answer;
 use crate::sources::echo_answer::MAX_ANSWER;
 use crate::sources::echo_rate::{EchoRateLimit, JITTER, Turn};
-use crate::system::channel::channel;
 use crate::system::thread;
 use crate::transport::provider::Web;
 

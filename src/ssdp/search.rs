@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,6 @@ use crate::address;
 use crate::address::Scope;
 use crate::ssdp::filter::{AnswerFilter, Senders};
 use crate::system;
-use crate::system::channel::{Receiver, Sender, channel};
 use crate::system::{InterfaceAddress, thread};
 
 /// The most interfaces searched from; routers have a dozen.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use crate::system::channel::{RecvError, channel};
 use crate::system::thread;
 
 /// The C library's resolver works in less; the thread does nothing else.
@@ -46,8 +46,8 @@ pub fn look_up(host: &str, port: u16, wait: Duration) -> Result<Vec<SocketAddr>,
     thread::start("resolve", STACK, Box::new(work)).map_err(ResolveError::Thread)?;
     match found.recv_timeout(wait) {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) | Err(RecvError::Disconnected) => Err(ResolveError::NotFound),
-        Err(RecvError::Timeout) => Err(ResolveError::Late),
+        Ok(_) | Err(RecvTimeoutError::Disconnected) => Err(ResolveError::NotFound),
+        Err(RecvTimeoutError::Timeout) => Err(ResolveError::Late),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::thread;
 
 /// What a thread does. It owns what it needs and answers over a
-/// [`channel`](crate::system::channel); nobody waits for its end.
+/// channel; nobody waits for its end.
 pub type Work = Box<dyn FnOnce() + Send>;
 
 /// Starts a thread with a stack of so many bytes.
@@ -18,7 +18,7 @@ pub fn start(name: &str, stack: usize, work: Work) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::channel::channel;
+    use std::sync::mpsc::channel;
 
     #[test]
     fn a_thread_works_under_its_name() {
