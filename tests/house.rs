@@ -45,7 +45,6 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("ureq", &["transport"]),
     ("pico_args", &["cli"]),
     ("rustix", &["system", "daemon::process"]),
-    ("thread::Builder", &["system::thread"]),
 ];
 
 /// Files that may read the clock, open sockets and files, start threads. All

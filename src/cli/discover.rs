@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -21,7 +22,6 @@ use crate::soap::gateway::{GatewayReport, ServiceAnswer, StopAt, Survey, Wanted}
 use crate::ssdp::search;
 use crate::ssdp::search::Search;
 use crate::system;
-use crate::system::thread;
 use crate::transport::lan;
 
 /// How long answers are waited for: three rounds of the search, and MX.
@@ -52,7 +52,11 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
     let ask = |location: LanUrl| {
         let sender = sender.clone();
         let work = move || drop(sender.send(examine(location)));
-        thread::start("discover", STACK, Box::new(work))
+        thread::Builder::new()
+            .name("discover".to_owned())
+            .stack_size(STACK)
+            .spawn(work)
+            .map(drop)
             .map_err(|error| format!("no thread could be started: {error}"))
     };
     match gateway {

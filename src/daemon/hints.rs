@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::config::{Config, Source};
@@ -23,7 +24,7 @@ use crate::ssdp::message::{self as ssdp, Notify};
 use crate::ssdp::presence::Presence;
 use crate::system;
 use crate::system::multicast::Group;
-use crate::system::{Changes, MulticastSource, thread};
+use crate::system::{Changes, MulticastSource};
 
 /// Rest after an error of the kernel's socket: it has told more than we read, or
 /// memory is short.
@@ -81,7 +82,10 @@ impl Channels {
         }
         let ours = Arc::clone(&hints);
         // Without it, polling notices changes.
-        let _ = thread::start("kernel", STACK, Box::new(move || watch_kernel(&ours, &kernel, log)));
+        let _ = thread::Builder::new()
+            .name("kernel".to_owned())
+            .stack_size(STACK)
+            .spawn(move || watch_kernel(&ours, &kernel, log));
         Self { hints, keepers, groups }
     }
 
@@ -205,7 +209,7 @@ fn watch_kernel(hints: &Hints, kernel: &[bool], log: Log) {
     let mut route = system::default_route();
     loop {
         if changes.wait().is_err() {
-            std::thread::sleep(PAUSE);
+            thread::sleep(PAUSE);
         }
         let now = system::default_route();
         let moved = std::mem::replace(&mut route, now) != route;

@@ -16,6 +16,7 @@ pub mod state_file;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Finding;
@@ -27,8 +28,6 @@ use crate::daemon::state_file::Store;
 use crate::engine::state::State;
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::sources;
-use crate::system::thread;
-use crate::system::thread::Work;
 use crate::updaters::{Outcome, Task};
 
 /// Enough for a TLS exchange, the deepest thing a thread does here.
@@ -217,7 +216,7 @@ impl<'a> Daemon<'a> {
             let took = start.elapsed();
             let _ = sender.send(Message::Finished { group, updater, outcomes, took });
         };
-        spawn("job", Box::new(work));
+        spawn("job", work);
     }
 
     /// Says what would be sent.
@@ -280,7 +279,7 @@ fn start_source(
                 channels.poll_ended(source, &poller, &poll);
             }
         };
-        spawn("source", Box::new(work));
+        spawn("source", work);
     }
     ask
 }
@@ -307,8 +306,8 @@ fn said<T: ToString>(finding: &Finding<T>) -> String {
 
 /// A thread that cannot be started means a system without memory; the supervisor
 /// starts us again, and the state makes that harmless.
-fn spawn(name: &str, work: Work) {
-    if let Err(error) = thread::start(name, STACK, work) {
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work) {
         eprintln!("error: no thread could be started: {error}");
         std::process::abort();
     }

@@ -10,9 +10,9 @@
 use std::io;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
-use crate::system::thread;
 use crate::updaters::run::{Ended, Plan};
 
 /// From the request to end to the end, for programs that tidy up.
@@ -38,7 +38,7 @@ pub fn run(plan: &Plan, timeout: Duration) -> Ended {
     let command = command(plan);
     // A thread that waits lets us wait with a time limit, without polling.
     let work = move || start_and_wait(command, &sender);
-    if let Err(error) = thread::start("program", STACK, Box::new(work)) {
+    if let Err(error) = thread::Builder::new().name("program".to_owned()).stack_size(STACK).spawn(work) {
         return Ended::Failed(error.to_string());
     }
     let id = match news.recv() {

@@ -11,12 +11,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::gena::message::{Callback, Expected, NotifyCheck, check_notify};
 use crate::http::{MAX_HEAD, head_is_complete};
 use crate::system;
-use crate::system::thread;
 
 /// The time for a head; a gateway sends it in one packet.
 pub const TIME: Duration = Duration::from_secs(2);
@@ -69,7 +69,10 @@ impl Listener {
             on_event,
         });
         let (accepting, ours) = (socket.try_clone()?, Arc::clone(&shared));
-        thread::start("events", STACK, Box::new(move || accept(&accepting, &ours)))?;
+        thread::Builder::new()
+            .name("events".to_owned())
+            .stack_size(STACK)
+            .spawn(move || accept(&accepting, &ours))?;
         Ok(Self { shared, socket })
     }
 
@@ -108,7 +111,7 @@ fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
             Ok((stream, peer)) if peer.ip() == shared.gateway => serve(stream, shared),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            Err(_) => std::thread::sleep(PAUSE),
+            Err(_) => thread::sleep(PAUSE),
         }
     }
 }
@@ -125,7 +128,7 @@ fn serve(mut stream: TcpStream, shared: &Arc<Shared>) {
         let _ = answer(&mut stream, &ours);
         ours.connections.fetch_sub(1, Ordering::Relaxed);
     };
-    if thread::start("event", STACK, Box::new(work)).is_err() {
+    if thread::Builder::new().name("event".to_owned()).stack_size(STACK).spawn(work).is_err() {
         shared.connections.fetch_sub(1, Ordering::Relaxed);
         (shared.on_event)();
     }

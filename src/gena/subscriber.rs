@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -16,7 +17,6 @@ use crate::gena::message::{Expected, Sid, SubscribeResponse, SubscriptionRequest
 use crate::http::lan_url::LanUrl;
 use crate::soap::envelope::Request;
 use crate::system;
-use crate::system::thread;
 use crate::transport::lan;
 
 /// The time for one exchange.
@@ -80,7 +80,10 @@ impl Subscriber {
             hint,
         };
         // Without it, polling notices changes.
-        let _ = thread::start("subscription", STACK, Box::new(move || work.run(&say)));
+        let _ = thread::Builder::new()
+            .name("subscription".to_owned())
+            .stack_size(STACK)
+            .spawn(move || work.run(&say));
         Self { notes: sender, restarted, told: Mutex::default(), event_came }
     }
 

@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Scope, scope};
@@ -15,7 +16,6 @@ use crate::soap::gateway::{GatewayReport, StopAt, Survey, Wanted};
 use crate::ssdp::search;
 use crate::ssdp::search::{Answers, Search};
 use crate::system;
-use crate::system::thread;
 use crate::transport::lan;
 
 /// Reading a description and asking a few services needs little.
@@ -183,7 +183,7 @@ fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sende
             }
         }
     };
-    let _ = thread::start("candidate", STACK, Box::new(work));
+    let _ = thread::Builder::new().name("candidate".to_owned()).stack_size(STACK).spawn(work);
     queue
 }
 

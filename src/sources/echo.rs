@@ -11,6 +11,7 @@ use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::{Family, Finding, Observation};
@@ -19,7 +20,6 @@ use crate::config::Tls;
 use crate::sources::echo_answer;
 use crate::sources::echo_answer::MAX_ANSWER;
 use crate::sources::echo_rate::{EchoRateLimit, JITTER, Turn};
-use crate::system::thread;
 use crate::transport::provider::Web;
 
 /// The time for one answer. A daemon that starts with the system may meet a name
@@ -81,7 +81,7 @@ impl Echo {
         let jitter = Duration::from_millis(self.random.next_u64().checked_rem(most).unwrap_or(0));
         match self.limit.turn(self.start.elapsed(), jitter) {
             Turn::Ask(wait) => {
-                std::thread::sleep(wait);
+                thread::sleep(wait);
                 self.ask();
             }
             Turn::Repeat => {}
@@ -95,7 +95,10 @@ impl Echo {
         // Side by side: a broken IPv6 must not hold up an IPv4 address.
         let (sender, heard) = channel();
         let service = Arc::clone(&self.service);
-        let _ = thread::start("echo", STACK, Box::new(move || drop(sender.send(service.ask_ipv6()))));
+        let _ = thread::Builder::new()
+            .name("echo".to_owned())
+            .stack_size(STACK)
+            .spawn(move || drop(sender.send(service.ask_ipv6())));
         let ipv4 = self.service.ask_ipv4();
         let ipv6 = heard.recv().unwrap_or_else(|_| unheard("no thread could be started"));
         if ipv4.reached || ipv6.reached {

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::message;
@@ -16,7 +17,7 @@ use crate::address;
 use crate::address::Scope;
 use crate::ssdp::filter::{AnswerFilter, Senders};
 use crate::system;
-use crate::system::{InterfaceAddress, thread};
+use crate::system::InterfaceAddress;
 
 /// The most interfaces searched from; routers have a dozen.
 pub const MAX_INTERFACES: usize = 16;
@@ -108,7 +109,7 @@ pub fn start(search: Search, deadline: Instant) -> Answers {
             open: Arc::downgrade(&open),
         };
         // Where a thread or socket cannot be had, the others search.
-        let _ = thread::start("ssdp", STACK, Box::new(move || worker.run()));
+        let _ = thread::Builder::new().name("ssdp".to_owned()).stack_size(STACK).spawn(move || worker.run());
     }
     Answers { receiver, filter: AnswerFilter::new(search.senders), _open: open }
 }
@@ -224,7 +225,7 @@ impl Worker {
             Ok((length, sender)) => (length, sender.ip()),
             Err(error) => {
                 if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-                    std::thread::sleep(PAUSE);
+                    thread::sleep(PAUSE);
                 }
                 return Ok(());
             }

@@ -13,7 +13,6 @@ pub mod netlink;
 mod other;
 pub mod resolve;
 pub mod routes;
-pub mod thread;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};

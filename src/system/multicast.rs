@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::system;
-use crate::system::{MulticastSource, thread};
+use crate::system::MulticastSource;
 
 /// Rest after an error of the socket: it has told more than we read, or memory is
 /// short.
@@ -34,7 +35,10 @@ impl Group {
     pub fn open(group: SocketAddrV4, longest: usize, hear: Hear) -> io::Result<Self> {
         let socket = Arc::new(system::multicast_socket(group)?);
         let reading = Arc::clone(&socket);
-        thread::start("announcements", STACK, Box::new(move || read(&reading, longest, hear)))?;
+        thread::Builder::new()
+            .name("announcements".to_owned())
+            .stack_size(STACK)
+            .spawn(move || read(&reading, longest, hear))?;
         Ok(Self { address: *group.ip(), socket, joined: Mutex::default() })
     }
 
@@ -60,7 +64,7 @@ fn read(socket: &UdpSocket, longest: usize, mut hear: Hear) {
                 hear(sender.ip(), buffer.get(..length).unwrap_or_default());
             }
             Ok(_) => {}
-            Err(_) => std::thread::sleep(PAUSE),
+            Err(_) => thread::sleep(PAUSE),
         }
     }
 }
