@@ -20,7 +20,7 @@ use ddns_update_daemon::config::{Config, UpdaterConfig, parse};
 use ddns_update_daemon::engine::state::State;
 use ddns_update_daemon::engine::{Action, Engine, Event, Now};
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Step, Task, Updater};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Task, Updater};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const RUN: Duration = Duration::from_secs(12 * 3600);
@@ -43,7 +43,8 @@ struct World {
     /// What the provider may answer; the last ones only if `blocks`.
     blocks: bool,
     succeeds: bool,
-    updater: Dyndns,
+    /// Out while it is at work.
+    updater: Option<Dyndns>,
     updates: Vec<Update>,
 }
 
@@ -76,23 +77,18 @@ impl World {
     }
 
     fn publish(&mut self, at: Duration, tasks: &[Task]) -> Vec<(usize, Outcome)> {
-        let (mut requests, mut reached, mut reply) = (0, false, None);
-        self.updater.start(tasks.to_vec());
-        loop {
-            match self.updater.next(reply) {
-                Step::Send(_) => {
-                    requests += 1;
-                    let answer = self.answer();
-                    reached |= !matches!(answer, Err(Failure { maybe_done: false, .. }));
-                    reply = Some(answer);
-                }
-                Step::Done(outcomes) => {
-                    let names = tasks.iter().map(|task| task.entry).collect();
-                    self.updates.push(Update { at, names, requests, reached });
-                    return outcomes;
-                }
-            }
-        }
+        let (mut requests, mut reached) = (0, false);
+        let mut updater = self.updater.take().unwrap();
+        let outcomes = updater.update(tasks.to_vec(), &mut |_| {
+            requests += 1;
+            let answer = self.answer();
+            reached |= !matches!(answer, Err(Failure { maybe_done: false, .. }));
+            answer
+        });
+        self.updater = Some(updater);
+        let names = tasks.iter().map(|task| task.entry).collect();
+        self.updates.push(Update { at, names, requests, reached });
+        outcomes
     }
 
     fn observe(&mut self) -> Observation {
@@ -123,7 +119,7 @@ fn config(provider: &str, interval: f64) -> Config {
 fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Config, Vec<Update>) {
     let config = config(provider, if flaps { 0.5 } else { 5.0 });
     let UpdaterConfig::Dyndns(account) = &config.groups[0] else { panic!() };
-    let updater = Dyndns::new((**account).clone());
+    let updater = Some(Dyndns::new((**account).clone()));
     let mut world =
         World { random: Random::new(seed), flaps, blocks, succeeds, updater, updates: Vec::new() };
     let mut engine = Engine::new(&config, State::default(), seed);

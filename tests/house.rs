@@ -27,13 +27,8 @@ const FLOORS: [&[&str]; 9] = [
 ];
 
 /// Arrows that run back up and are to go: who, whom.
-const TO_GO: &[(&str, &str)] = &[
-    ("config", "updaters"),
-    ("soap", "gena"),
-    ("transport", "config"),
-    ("transport", "soap"),
-    ("transport", "updaters"),
-];
+const TO_GO: &[(&str, &str)] =
+    &[("soap", "gena"), ("transport", "config"), ("transport", "soap"), ("transport", "updaters")];
 
 /// Which files may name a crate, or what we have one place for.
 const KEEPERS: &[(&str, &[&str])] = &[

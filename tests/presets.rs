@@ -28,7 +28,7 @@ use ddns_update_daemon::config::{Tls, UpdaterConfig, presets};
 use ddns_update_daemon::daemon::jobs::{Connection, Job};
 use ddns_update_daemon::transport::provider::Web;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Task, Updater};
+use ddns_update_daemon::updaters::{Outcome, Reply, Request, Task, Updater};
 use toml::de::{DeTable, DeValue};
 
 const TABLE: &str = include_str!("../src/config/providers.toml");
@@ -391,25 +391,18 @@ fn perform(
     let values = Values::of(row);
     words(row, kind, &values, &sent)?;
     let more = if sent.ipv4.is_none() { "ipv4 = []" } else { "" };
+    let mut parts = parts(row, &sent).into_iter();
     let mut updater = updater(&values.section(name, row, more));
-    updater.start(vec![task(sent)]);
-    let (mut parts, mut reply) = (parts(row, &sent).into_iter(), None);
-    loop {
-        match updater.next(reply) {
-            Step::Send(request) => {
-                let part = parts.next().unwrap_or_else(|| panic!("{name}: one request too many"));
-                let answer = (200, words(row, kind, &values, &part)?);
-                let (answered, arrived) = stand_in.carry(&request, row, part.ipv4.is_none(), answer, web);
-                check(name, &arrived, &expected(row, &values, &part));
-                reply = Some(Ok(answered));
-            }
-            Step::Done(mut outcomes) => {
-                let left = parts.count();
-                assert!(left == 0 || kind == "stop" || kind == "later", "{name}: {left} requests missing");
-                return Some(outcomes.remove(0).1);
-            }
-        }
-    }
+    let mut outcomes = updater.update(vec![task(sent)], &mut |request| {
+        let part = parts.next().unwrap_or_else(|| panic!("{name}: one request too many"));
+        let answer = (200, words(row, kind, &values, &part).expect("the same for each family"));
+        let (answered, arrived) = stand_in.carry(request, row, part.ipv4.is_none(), answer, web);
+        check(name, &arrived, &expected(row, &values, &part));
+        Ok(answered)
+    });
+    let left = parts.count();
+    assert!(left == 0 || kind == "stop" || kind == "later", "{name}: {left} requests missing");
+    Some(outcomes.remove(0).1)
 }
 
 fn families(row: &Row) -> Vec<Addresses> {
@@ -449,17 +442,8 @@ fn every_preset_knows_the_return_codes() {
         let sent = families(row)[0];
         let outcome = |status, body: &str| {
             let mut updater = updater(&values.section(name, row, ""));
-            updater.start(vec![task(sent)]);
-            let mut step = updater.next(None);
-            loop {
-                match step {
-                    Step::Done(mut outcomes) => return outcomes.remove(0).1,
-                    Step::Send(_) => {
-                        let reply = Reply { status, retry_after: None, body: body.to_owned() };
-                        step = updater.next(Some(Ok(reply)));
-                    }
-                }
-            }
+            let reply = Reply { status, retry_after: None, body: body.to_owned() };
+            updater.update(vec![task(sent)], &mut |_| Ok(reply.clone())).remove(0).1
         };
         for word in [
             "badauth", "!donator", "!active", "!yours", "notfqdn", "nohost", "numhost", "abuse", "badagent",

@@ -13,7 +13,7 @@ use ddns_update_daemon::config;
 use ddns_update_daemon::config::presets::{Preset, all};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Task, Updater};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Task, Updater};
 
 /// With signs that URLs write in another way.
 const SECRET: &str = "s3ntinel/p4 ss";
@@ -93,28 +93,22 @@ fn run_job<'a>(
     let entries = if single || !told { 0..1 } else { 0..NAMES.len() };
     let tasks: Vec<Task> =
         entries.clone().map(|entry| Task { entry, addresses, old: Addresses::default() }).collect();
-    updater.start(tasks.clone());
     let mut accepted = [0; NAMES.len()];
     let mut refused = [0; NAMES.len()];
     let mut answered = false;
     let mut requests = 0;
     let mut written = Vec::new();
-    let mut reply = None;
-    let outcomes = loop {
-        let request = match updater.next(reply.take()) {
-            Step::Send(request) => request,
-            Step::Done(outcomes) => break outcomes,
-        };
+    let outcomes = updater.update(tasks, &mut |request| {
         requests += 1;
         assert!(requests <= 2 * (NAMES.len() + 1), "a job is bounded");
         let text = format!("{} {}", request.url, request.body.as_deref().unwrap_or_default());
         let label = |entry: &usize| NAMES[*entry].split('.').next().expect("a label");
         let all: Vec<usize> = entries.clone().filter(|entry| !told || text.contains(label(entry))).collect();
         assert!((1..=config.preset.names).contains(&all.len()), "{text}");
-        let ip = address_of(&request, &text);
+        let ip = address_of(request, &text);
         let basic = request.headers.iter().find_map(|(_, value)| value.strip_prefix("Basic "));
         written.extend(basic.map(str::to_owned));
-        let came = answer(script.next(), &request, NAMES[all[0]], &ip);
+        let came = answer(script.next(), request, NAMES[all[0]], &ip);
         answered |= came.is_ok();
         for (place, entry) in all.iter().enumerate() {
             let good = came.as_ref().is_ok_and(|reply| accepts(config, reply, &all, place, &ip));
@@ -124,8 +118,8 @@ fn run_job<'a>(
                 came.as_ref().is_ok_and(|reply| all.len() > 1 && words(reply).any(|word| word == "numhost"));
             refused[*entry] += usize::from(!good && !numhost);
         }
-        reply = Some(came);
-    };
+        came
+    });
     assert!(outcomes.iter().map(|(entry, _)| *entry).eq(entries), "one outcome for each task");
     for (entry, outcome) in outcomes {
         let why = match outcome {
@@ -146,7 +140,6 @@ fn run_job<'a>(
         assert!(!why.contains(IN_SECRET) && !written.iter().any(|basic| why.contains(basic)), "{why}");
         assert!(!why.chars().any(char::is_control) && why.len() < 1200, "{why}");
     }
-    assert!(matches!(updater.next(None), Step::Done(outcomes) if outcomes.is_empty()), "done is done");
 }
 
 /// The first address that a request is about.

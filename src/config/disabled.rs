@@ -12,7 +12,6 @@ use super::section::Section;
 use super::sources::Router;
 use crate::config::error::Problems;
 use crate::features;
-use crate::updaters::{Task, Updater};
 
 /// What there is not.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,18 +53,6 @@ impl LeftOut {
     }
 
     pub(super) fn write_all(&self, _: &Config, _: &mut TomlWriter) {
-        match *self {}
-    }
-
-    /// Never asked.
-    #[must_use]
-    pub fn updater(&self) -> Box<dyn Updater> {
-        match *self {}
-    }
-
-    /// Never asked.
-    #[must_use]
-    pub fn intent(&self, _: &Task) -> String {
         match *self {}
     }
 }

@@ -20,7 +20,6 @@ use crate::config::placeholders::Needs;
 use crate::config::presets::{KEYS, Preset, all, find};
 use crate::config::url::from_prefix;
 use crate::secret::Secret;
-use crate::updaters::dyndns2::zone;
 
 /// What may stand in braces in a URL of the user's own.
 const PLACEHOLDERS: [&str; 7] = ["host", "ip", "ips", "ipv4", "ipv6", "password", "token"];
@@ -314,7 +313,7 @@ fn read_hostname(value: &Value<'_>, account: &Dyndns) -> Option<String> {
         Ok(name) => name,
         Err(problem) => return value.refuse(&problem),
     };
-    let zone = zone(preset, account.username.as_deref());
+    let zone = preset.zone_of(account.username.as_deref());
     match zone {
         // As the provider's own pages say it: "home" or "home.duckdns.org".
         Some(_) if preset.zone.as_deref() != Some("{username}") => Some(name),

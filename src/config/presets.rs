@@ -137,6 +137,15 @@ impl Preset {
         self.url6.is_some() || self.mentions("ip")
     }
 
+    /// What `{zone}` stands for, and `{label}` in front of.
+    #[must_use]
+    pub fn zone_of(&self, username: Option<&str>) -> Option<String> {
+        match self.zone.as_deref()? {
+            "{username}" => Some(username?.trim_end_matches('.').to_ascii_lowercase()),
+            zone => Some(zone.to_owned()),
+        }
+    }
+
     /// Whether it has a use for one of [`KEYS`].
     #[must_use]
     pub fn needs(&self, key: &str) -> bool {

@@ -10,7 +10,7 @@ use super::files::{Files, is_placeholder};
 use super::provider_url::{Parts, check};
 use super::section::Section;
 use crate::secret::Secret;
-use crate::updaters::url::percent_decoded;
+use crate::transport::url::percent_decoded;
 
 /// Turns a proxy of the environment off.
 const NONE: &str = "none";

@@ -48,7 +48,7 @@ impl Job {
                 let mut kept = None;
                 updater.update(tasks, &mut |request| connection.send(&mut kept, request))
             }
-            Self::NameServer(updater) => updater.perform(tasks),
+            Self::NameServer(updater) => updater.perform(&tasks),
             Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
         }
     }

@@ -7,7 +7,7 @@ use super::name::Name;
 use super::resolv::PORT;
 
 /// A name server.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Server {
     /// Where it is.
     pub host: Host,
@@ -16,7 +16,7 @@ pub struct Server {
 }
 
 /// The address of a server, or its name.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Host {
     /// An address.
     Address(IpAddr),

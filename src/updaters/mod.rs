@@ -5,6 +5,8 @@
 
 #[cfg(feature = "cloudflare")]
 pub mod cloudflare;
+#[cfg(not(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136")))]
+mod disabled;
 #[cfg(feature = "dyndns")]
 pub mod dyndns2;
 #[cfg(feature = "rfc2136")]
@@ -75,10 +77,12 @@ pub trait Updater: Send {
     }
 
     /// Begins a job and forgets an unfinished one.
-    fn start(&mut self, tasks: Vec<Task>);
+    fn start(&mut self, _: Vec<Task>) {}
 
     /// The first call of a job gives a request, the following ones take its reply.
-    fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step;
+    fn next(&mut self, _: Option<Result<Reply, Failure>>) -> Step {
+        Step::Done(Vec::new())
+    }
 }
 
 /// What such an updater wants done next.

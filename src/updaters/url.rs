@@ -5,17 +5,14 @@
 //! even where the status says 200. Words are compared whole and as documented:
 //! "good" in an HTML page is no success. Left out: regular expressions.
 
-use std::collections::VecDeque;
-use std::mem;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
-
-use super::{Failure, Outcome, Reply, Request, SHORT_REPLY, Step, Task, Updater};
+use super::{Ask, Failure, Outcome, Reply, Request, SHORT_REPLY, Task, Updater};
 use crate::config;
 use crate::config::placeholders;
 use crate::quote::quoted;
+use crate::transport::url::percent_decoded;
 
 /// After what only a person can mend, on the other side; also what dyndns2
 /// asks for after `dnserr` and `911`.
@@ -31,34 +28,12 @@ const MAX_LINES: usize = 20;
 #[derive(Debug)]
 pub struct Url {
     config: config::Url,
-    tasks: VecDeque<Task>,
-    outcomes: Vec<(usize, Outcome)>,
-}
-
-impl Url {
-    /// An updater that has nothing to do yet.
-    #[must_use]
-    pub fn new(config: config::Url) -> Self {
-        Self { config, tasks: VecDeque::new(), outcomes: Vec::new() }
-    }
 }
 
 impl Updater for Url {
-    fn start(&mut self, tasks: Vec<Task>) {
-        self.tasks = tasks.into();
-        self.outcomes.clear();
-    }
-
-    fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
-        if let Some(reply) = reply
-            && let Some(task) = self.tasks.pop_front()
-        {
-            self.outcomes.push((task.entry, judge(&self.config, &task, reply)));
-        }
-        match self.tasks.front() {
-            Some(task) => Step::Send(request(&self.config, task)),
-            None => Step::Done(mem::take(&mut self.outcomes)),
-        }
+    fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)> {
+        let config = &self.config;
+        tasks.iter().map(|task| (task.entry, judge(config, task, ask(&request(config, task))))).collect()
     }
 }
 
@@ -66,7 +41,7 @@ impl config::Url {
     /// The updater of this section.
     #[must_use]
     pub fn updater(&self) -> Box<dyn Updater> {
-        Box::new(Url::new(self.clone()))
+        Box::new(Url { config: self.clone() })
     }
 
     /// What a job would do, for people; secrets stay hidden.
@@ -229,11 +204,6 @@ fn secrets(url: &config::Url) -> Vec<String> {
         .collect()
 }
 
-/// `text` with `%40` as `@`; what is no UTF-8 then is replaced.
-pub(crate) fn percent_decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
 fn retry(why: String, after: Option<Duration>) -> Outcome {
     Outcome::Retry { why, after, reached: true }
 }
@@ -279,9 +249,13 @@ mod tests {
 
     #[test]
     fn a_job_is_one_request() {
-        let mut url = Url::new(url(None));
-        url.start(vec![task()]);
-        let Step::Send(request) = url.next(None) else { panic!("no request") };
+        let mut sent = Vec::new();
+        let outcomes = Url { config: url(None) }.update(vec![task()], &mut |request| {
+            sent.push(request.clone());
+            Ok(answer(200, "good 192.0.2.1"))
+        });
+        assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
+        let [request] = &sent[..] else { panic!("{sent:?}") };
         assert_eq!(
             request.url,
             "https://me:passw0rd@ddns.example/u/pathsecret?token=hunter%4022&ip=192.0.2.1,2001:db8::1"
@@ -291,11 +265,6 @@ mod tests {
             [("Authorization".to_owned(), "Bearer bearer-192.0.2.1 t0ken".to_owned())]
         );
         assert_eq!(request.body.as_deref(), Some("pw=bodysecret&ip=192.0.2.1"));
-        let Step::Done(outcomes) = url.next(Some(Ok(answer(200, "good 192.0.2.1")))) else {
-            panic!("not done")
-        };
-        assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
-        assert!(matches!(url.next(None), Step::Done(outcomes) if outcomes.is_empty()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ impl NameServer {
         match *config {}
     }
 
-    pub(super) fn perform(&mut self, _: Vec<Task>) -> Vec<(usize, Outcome)> {
+    pub(super) fn perform(&mut self, _: &[Task]) -> Vec<(usize, Outcome)> {
         match *self {}
     }
 }

@@ -15,8 +15,7 @@ mod request;
 use std::collections::VecDeque;
 
 use self::answer::{Sent, Verdict, worse};
-pub use self::request::zone;
-use super::{Failure, Outcome, Reply, Request, Step, Task, Updater};
+use super::{Ask, Outcome, Request, Task, Updater};
 use crate::address::Addresses;
 use crate::config;
 
@@ -28,15 +27,6 @@ pub struct Dyndns {
     held: Vec<Addresses>,
     /// The provider took offence at a list of names.
     one_by_one: bool,
-    job: Job,
-}
-
-#[derive(Debug, Default)]
-struct Job {
-    waiting: VecDeque<UpdateRequest>,
-    sent: Option<UpdateRequest>,
-    /// What is known of each entry so far; of those without a task nothing ever is.
-    outcomes: Vec<Option<Outcome>>,
 }
 
 /// What goes into one request.
@@ -47,34 +37,48 @@ struct UpdateRequest {
 }
 
 impl Updater for Dyndns {
-    fn start(&mut self, tasks: Vec<Task>) {
-        let outcomes = vec![None; self.config.hostnames.len()];
-        self.job = Job { outcomes, ..Job::default() };
-        for task in tasks {
-            for addresses in self.parts(&task) {
-                self.enqueue(task.entry, addresses);
+    fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)> {
+        // What is known of each entry so far; of those without a task nothing ever is.
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; self.config.hostnames.len()];
+        let mut waiting = self.requests(&tasks);
+        while let Some(mut update) = waiting.pop_front() {
+            // The other family of a name that was refused would fare no better.
+            update.entries.retain(|entry| !is_refused(&outcomes, *entry));
+            if update.entries.is_empty() {
+                continue;
+            }
+            self.forget(&update);
+            let reply = ask(&self.request(&update));
+            let hosts = self.hosts(&update);
+            match (Sent { config: &self.config, hosts: &hosts, addresses: &update.addresses }).judge(reply) {
+                Verdict::OneByOne => {
+                    self.one_by_one = true;
+                    for entry in update.entries.iter().rev() {
+                        waiting.push_front(UpdateRequest { entries: vec![*entry], ..update });
+                    }
+                }
+                Verdict::Names(verdicts) => {
+                    for (entry, outcome) in update.entries.iter().zip(verdicts) {
+                        self.note(*entry, &update.addresses, outcome, &mut outcomes);
+                    }
+                }
+                Verdict::Account(outcome) => {
+                    let unsent = waiting.drain(..).flat_map(|update| update.entries);
+                    let unsent = unsent.filter(|entry| !is_refused(&outcomes, *entry));
+                    let all: Vec<usize> = update.entries.iter().copied().chain(unsent).collect();
+                    for entry in all {
+                        self.note(entry, &update.addresses, outcome.clone(), &mut outcomes);
+                    }
+                }
             }
         }
+        outcomes.into_iter().enumerate().filter_map(|(entry, outcome)| Some((entry, outcome?))).collect()
     }
+}
 
-    fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
-        if let (Some(parcel), Some(reply)) = (self.job.sent.take(), reply) {
-            let hosts = self.hosts(&parcel);
-            let sent = Sent { config: &self.config, hosts: &hosts, addresses: &parcel.addresses };
-            let verdict = sent.judge(reply);
-            self.absorb(&parcel, verdict);
-        }
-        let Some(parcel) = self.job.waiting.pop_front() else { return Step::Done(self.conclude()) };
-        // From now on nobody knows what it holds, until the answer is there.
-        for entry in &parcel.entries {
-            if let Some(held) = self.held.get_mut(*entry) {
-                *held = without(*held, &parcel.addresses);
-            }
-        }
-        let request = self.request(&parcel);
-        self.job.sent = Some(parcel);
-        Step::Send(request)
-    }
+fn is_refused(outcomes: &[Option<Outcome>], entry: usize) -> bool {
+    let outcome = outcomes.get(entry).and_then(Option::as_ref);
+    outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Published { .. }))
 }
 
 impl config::Dyndns {
@@ -98,17 +102,34 @@ impl Dyndns {
     #[must_use]
     pub fn new(config: config::Dyndns) -> Self {
         let held = vec![Addresses::default(); config.hostnames.len()];
-        Self { config, held, one_by_one: false, job: Job::default() }
+        Self { config, held, one_by_one: false }
     }
 
-    fn request(&self, parcel: &UpdateRequest) -> Request {
-        let ipv6 = parcel.addresses.ipv4.is_none();
-        request::request(&self.config, &self.hosts(parcel), &parcel.addresses, ipv6)
+    fn request(&self, update: &UpdateRequest) -> Request {
+        let ipv6 = update.addresses.ipv4.is_none();
+        request::request(&self.config, &self.hosts(update), &update.addresses, ipv6)
     }
 
-    fn hosts(&self, parcel: &UpdateRequest) -> Vec<&str> {
+    fn hosts(&self, update: &UpdateRequest) -> Vec<&str> {
         let host = |entry: &usize| self.config.hostnames.get(*entry).map_or("", String::as_str);
-        parcel.entries.iter().map(host).collect()
+        update.entries.iter().map(host).collect()
+    }
+
+    /// The requests for `tasks`; names that take the same addresses share one as far
+    /// as the provider lets them.
+    fn requests(&self, tasks: &[Task]) -> VecDeque<UpdateRequest> {
+        let most = if self.one_by_one { 1 } else { self.config.preset.names };
+        let mut requests: VecDeque<UpdateRequest> = VecDeque::new();
+        for task in tasks {
+            for addresses in self.parts(task) {
+                let room = requests.back_mut();
+                match room.filter(|last| last.addresses == addresses && last.entries.len() < most) {
+                    Some(last) => last.entries.push(task.entry),
+                    None => requests.push_back(UpdateRequest { entries: vec![task.entry], addresses }),
+                }
+            }
+        }
+        requests
     }
 
     /// The addresses of each request for a task. With a request for each
@@ -127,63 +148,25 @@ impl Dyndns {
         if new.is_empty() { all } else { new }
     }
 
-    /// Puts it into a request that goes out for other names anyway, or a new one.
-    fn enqueue(&mut self, entry: usize, addresses: Addresses) {
-        let most = if self.one_by_one { 1 } else { self.config.preset.names };
-        let room = self.job.waiting.back_mut();
-        let room = room.filter(|parcel| parcel.addresses == addresses && parcel.entries.len() < most);
-        match room {
-            Some(parcel) => parcel.entries.push(entry),
-            None => self.job.waiting.push_back(UpdateRequest { entries: vec![entry], addresses }),
-        }
-    }
-
-    fn absorb(&mut self, parcel: &UpdateRequest, verdict: Verdict) {
-        match verdict {
-            Verdict::OneByOne => {
-                self.one_by_one = true;
-                for entry in parcel.entries.iter().rev() {
-                    let single = UpdateRequest { entries: vec![*entry], addresses: parcel.addresses };
-                    self.job.waiting.push_front(single);
-                }
-            }
-            Verdict::Names(outcomes) => {
-                for (entry, outcome) in parcel.entries.iter().zip(outcomes) {
-                    self.note(*entry, &parcel.addresses, outcome);
-                }
-            }
-            Verdict::Account(outcome) => {
-                let left: Vec<UpdateRequest> = self.job.waiting.drain(..).collect();
-                for entry in parcel.entries.iter().chain(left.iter().flat_map(|parcel| &parcel.entries)) {
-                    self.note(*entry, &parcel.addresses, outcome.clone());
-                }
+    /// From now on nobody knows what it holds, until the answer is there.
+    fn forget(&mut self, update: &UpdateRequest) {
+        for entry in &update.entries {
+            if let Some(held) = self.held.get_mut(*entry) {
+                *held = without(*held, &update.addresses);
             }
         }
     }
 
-    fn note(&mut self, entry: usize, addresses: &Addresses, outcome: Outcome) {
-        if let Outcome::Published { .. } = outcome {
-            if let Some(held) = self.held.get_mut(entry) {
-                *held = with(*held, addresses);
-            }
-        } else {
-            // Its other family would fare no better.
-            for parcel in &mut self.job.waiting {
-                parcel.entries.retain(|waiting| *waiting != entry);
-            }
-            self.job.waiting.retain(|parcel| !parcel.entries.is_empty());
+    fn note(&mut self, entry: usize, sent: &Addresses, outcome: Outcome, outcomes: &mut [Option<Outcome>]) {
+        if let (Outcome::Published { .. }, Some(held)) = (&outcome, self.held.get_mut(entry)) {
+            *held = with(*held, sent);
         }
-        if let Some(known) = self.job.outcomes.get_mut(entry) {
+        if let Some(known) = outcomes.get_mut(entry) {
             *known = Some(match known.take() {
                 Some(known) => worse(known, outcome),
                 None => outcome,
             });
         }
-    }
-
-    fn conclude(&mut self) -> Vec<(usize, Outcome)> {
-        let outcomes = std::mem::take(&mut self.job).outcomes;
-        outcomes.into_iter().enumerate().filter_map(|(entry, outcome)| Some((entry, outcome?))).collect()
     }
 }
 

@@ -124,7 +124,7 @@ impl Values<'_> {
     }
 
     fn zone(&self) -> Option<String> {
-        zone(&self.config.preset, self.config.username.as_deref())
+        self.config.preset.zone_of(self.config.username.as_deref())
     }
 }
 
@@ -132,15 +132,6 @@ impl Values<'_> {
 pub(super) fn addresses(addresses: &Addresses) -> Vec<IpAddr> {
     let ipv4 = addresses.ipv4.map(IpAddr::from);
     ipv4.into_iter().chain(addresses.ipv6.map(IpAddr::from)).collect()
-}
-
-/// What `{zone}` stands for.
-#[must_use]
-pub fn zone(preset: &Preset, username: Option<&str>) -> Option<String> {
-    match preset.zone.as_deref()? {
-        "{username}" => Some(username?.trim_end_matches('.').to_ascii_lowercase()),
-        zone => Some(zone.to_owned()),
-    }
 }
 
 /// What of `host` stands in front of `zone`; `@` for the zone itself.

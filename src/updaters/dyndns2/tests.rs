@@ -6,6 +6,7 @@ use super::*;
 use crate::address::Family;
 use crate::config::presets::{Preset, all, find};
 use crate::secret::Secret;
+use crate::updaters::{Failure, Reply};
 
 const NAMES: [&str; 3] = ["a.example.org", "b.example.org", "c.example.org"];
 
@@ -51,18 +52,13 @@ fn perform(
     tasks: &[Task],
     answers: &[(u16, &str)],
 ) -> (Vec<String>, Vec<(usize, Outcome)>) {
-    updater.start(tasks.to_vec());
-    let (mut urls, mut reply) = (Vec::new(), None);
-    loop {
-        match updater.next(reply) {
-            Step::Send(request) => {
-                let (status, body) = answers[urls.len().min(answers.len() - 1)];
-                urls.push(request.url.splitn(4, '/').nth(3).unwrap().to_owned());
-                reply = Some(Ok(answer(status, body)));
-            }
-            Step::Done(outcomes) => return (urls, outcomes),
-        }
-    }
+    let mut urls = Vec::new();
+    let outcomes = updater.update(tasks.to_vec(), &mut |request| {
+        let (status, body) = answers[urls.len().min(answers.len() - 1)];
+        urls.push(request.url.splitn(4, '/').nth(3).unwrap().to_owned());
+        Ok(answer(status, body))
+    });
+    (urls, outcomes)
 }
 
 fn outcome(status: u16, body: &str) -> Outcome {
@@ -140,13 +136,12 @@ fn a_status_without_a_code_is_judged_by_itself() {
 #[test]
 fn an_unreached_server_may_be_tried_again_soon() {
     let lost = |maybe_done| {
-        let mut updater = own();
-        updater.start(vec![task(0, both()), task(1, both())]);
-        updater.next(None);
-        let Step::Done(outcomes) = updater.next(Some(Err(Failure { why: "timed out".into(), maybe_done })))
-        else {
-            panic!("nothing more is sent")
-        };
+        let mut requests = 0;
+        let outcomes = own().update(vec![task(0, both()), task(1, both())], &mut |_| {
+            requests += 1;
+            Err(Failure { why: "timed out".into(), maybe_done })
+        });
+        assert_eq!(requests, 1, "nothing more is sent");
         outcomes
     };
     let retry = |why: &str, reached| Outcome::Retry { why: why.into(), after: None, reached };
@@ -191,13 +186,11 @@ fn families_go_by_the_providers_own_way() {
 #[test]
 fn a_service_that_takes_the_asking_address_is_asked_from_the_right_family() {
     let families = |provider: &str, addresses| {
-        let mut updater = updater(provider);
-        updater.start(vec![task(0, addresses)]);
-        let (mut families, mut reply) = (Vec::new(), None);
-        while let Step::Send(request) = updater.next(reply) {
+        let mut families = Vec::new();
+        updater(provider).update(vec![task(0, addresses)], &mut |request| {
             families.push(request.family);
-            reply = Some(Ok(answer(200, "192.0.2.1 2001:db8::1")));
-        }
+            Ok(answer(200, "192.0.2.1 2001:db8::1"))
+        });
         families
     };
     assert_eq!(families("mythic-beasts", both()), [Some(Family::V4), Some(Family::V6)]);
@@ -295,10 +288,11 @@ fn own_urls_get_the_usual_parameters_or_have_their_own() {
         ("https://dyn.example/?h={host}&ip={ips}", true, "?h=a.example.org&ip=192.0.2.1"),
     ] {
         let mut updater = Dyndns::new(account(Preset::own(url, with_user)));
-        updater.start(vec![task(0, addresses("192.0.2.1", ""))]);
-        let Step::Send(request) = updater.next(None) else { panic!("{url}") };
-        assert_eq!(request.url, format!("https://dyn.example/{expected}"));
-        assert_eq!(request.headers.len(), usize::from(with_user), "{url}");
+        updater.update(vec![task(0, addresses("192.0.2.1", ""))], &mut |request| {
+            assert_eq!(request.url, format!("https://dyn.example/{expected}"));
+            assert_eq!(request.headers.len(), usize::from(with_user), "{url}");
+            Ok(answer(200, "good"))
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 //! The same code means different things at different servers (seen at BIND,
 //! Knot and PowerDNS): an unsigned refusal names everything that it may be.
 
-use super::job::Item;
+use super::job::PendingRecord;
 use super::{CLOCK_IS_SET, Outcome, person, rcode};
 use crate::dns::answer::Verified;
 use crate::dns::message::Rdata;
@@ -236,11 +236,11 @@ pub(super) fn alias(name: &Name, target: &Name) -> String {
 }
 
 /// NOERROR, and nothing changed.
-pub(super) fn ignored(server: &Server, zone: &Name, item: &Item) -> String {
+pub(super) fn ignored(server: &Server, zone: &Name, record: &PendingRecord) -> String {
     format!(
         "{server} accepted the update of {}, but does not show {}: does it show another view of the zone {zone}, \
          or is it a secondary that is still waiting?",
-        item.name, item.address
+        record.name, record.address
     )
 }
 

@@ -1,197 +1,374 @@
-//! What a job has to do: records whose zone is not known yet, and batches of
-//! records that change in one message.
+//! One job, from the wanted addresses to an outcome for each record.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::super::{Outcome, Task};
+use super::explain::{self, Side};
+use super::{Answer, Ask, Request, person, rcode};
 use crate::config;
-use crate::dns::message::{Question, Rdata, class, kind};
+use crate::dns::answer::Verified;
+use crate::dns::message::{Flags, Message, QUERY, Question, Rdata, Record, UPDATE, class, kind};
 use crate::dns::name::Name;
-use crate::dns::server::Server;
+use crate::dns::server::{Server, Transport};
+use crate::dns::tsig::Key;
+use crate::updaters::{Failure, Outcome, Task};
 
 /// Records in one message; with the longest names they take 28 KiB.
-const MAX_ITEMS: usize = 50;
+const MAX_RECORDS: usize = 50;
 
 /// One record to bring up to date.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Item {
+pub(super) struct PendingRecord {
     pub(super) entry: usize,
     pub(super) name: Name,
     pub(super) address: IpAddr,
 }
 
-impl Item {
-    pub(super) fn kind(&self) -> u16 {
+impl PendingRecord {
+    fn of(config: &config::Rfc2136, task: &Task) -> Result<Self, &'static str> {
+        let record = config.records.get(task.entry).ok_or("there is no such record in the configuration")?;
+        let Task { addresses, .. } = task;
+        let address =
+            if record.aaaa { addresses.ipv6.map(IpAddr::V6) } else { addresses.ipv4.map(IpAddr::V4) };
+        let address = address.ok_or("there is no address for it")?;
+        Ok(Self { entry: task.entry, name: record.name.clone(), address })
+    }
+
+    fn kind(&self) -> u16 {
         if self.address.is_ipv4() { kind::A } else { kind::AAAA }
     }
 
-    pub(super) fn data(&self) -> Rdata {
+    fn data(&self) -> Rdata {
         match self.address {
             IpAddr::V4(address) => Rdata::A(address),
             IpAddr::V6(address) => Rdata::Aaaa(address),
         }
     }
-}
 
-/// How far a batch is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Phase {
-    /// Querying what this item holds.
-    Query(usize),
-    /// Sending the update.
-    Update,
-    /// Querying again what this item holds.
-    Check(usize),
-}
-
-/// Records of one zone that change together.
-#[derive(Clone, Debug)]
-pub(super) struct Batch {
-    pub(super) zone: Name,
-    pub(super) server: Server,
-    pub(super) items: Vec<Item>,
-    pub(super) phase: Phase,
-    pub(super) signed_questions: bool,
-    /// What to say if the check does not find the addresses.
-    pub(super) doubt: Option<String>,
-}
-
-impl Batch {
-    fn new(zone: &Name, server: &Server, items: Vec<Item>) -> Self {
-        let (zone, server) = (zone.clone(), server.clone());
-        Self { zone, server, items, phase: Phase::Query(0), signed_questions: true, doubt: None }
+    fn question(&self) -> Question {
+        Question { name: self.name.clone(), kind: self.kind(), class: class::IN }
     }
 
-    /// The item that is queried.
-    pub(super) fn item(&self) -> Option<&Item> {
-        match self.phase {
-            Phase::Query(index) | Phase::Check(index) => self.items.get(index),
-            Phase::Update => None,
-        }
-    }
-
-    /// What to ask about it.
-    pub(super) fn asked(&self) -> Option<Question> {
-        let item = self.item()?;
-        Some(Question { name: item.name.clone(), kind: item.kind(), class: class::IN })
-    }
-
-    /// Every item was queried.
-    pub(super) fn advance(&mut self) {
-        match self.phase {
-            Phase::Query(_) => self.phase = Phase::Update,
-            Phase::Update => {}
-            Phase::Check(_) => self.items.clear(),
-        }
-    }
-
-    /// Leaves the item as it is and goes on to the next.
-    pub(super) fn step(&mut self) {
-        if let Phase::Query(index) | Phase::Check(index) = &mut self.phase {
-            *index = index.saturating_add(1);
-        }
+    /// Deletes the set of addresses and adds the one.
+    fn replacement(&self, ttl: u32) -> [Record; 2] {
+        let (name, kind) = (self.name.clone(), self.kind());
+        let none = Rdata::Raw(Vec::new());
+        let delete = Record { name: name.clone(), kind, class: class::ANY, ttl: 0, data: none };
+        [delete, Record { name, kind, class: class::IN, ttl, data: self.data() }]
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Job {
-    /// Items whose zone or server is not known.
-    pub(super) lost: VecDeque<Item>,
-    pub(super) batches: VecDeque<Batch>,
+/// A zone, and the server where it is changed.
+type Place = (Name, Server);
+
+/// A job at work.
+pub(super) struct Job<'a, 'b> {
+    pub(super) config: &'a config::Rfc2136,
+    pub(super) ask: &'a mut Ask<'b>,
+    /// Whom nobody could ask, and why (`None`: the system's resolver). They are not
+    /// asked again in this job: every other record would wait for them as long.
+    pub(super) silent: BTreeMap<Option<Server>, String>,
     pub(super) outcomes: Vec<(usize, Outcome)>,
 }
 
-impl Job {
-    pub(super) fn new(config: &config::Rfc2136, tasks: Vec<Task>) -> Self {
-        let mut job = Self::default();
-        let mut items = Vec::new();
+impl Job<'_, '_> {
+    pub(super) fn run(mut self, tasks: &[Task]) -> Vec<(usize, Outcome)> {
+        let mut records = Vec::new();
         for task in tasks {
-            match item(config, &task) {
-                Ok(item) => items.push(item),
-                Err(why) => job.outcomes.push((task.entry, super::person(why.to_owned()))),
+            match PendingRecord::of(self.config, task) {
+                Ok(record) => records.push(record),
+                Err(why) => self.outcomes.push((task.entry, person(why.to_owned()))),
             }
         }
         // A and AAAA of one name stand together, and so change together.
-        items.sort_by(|one, other| (&one.name, one.entry).cmp(&(&other.name, other.entry)));
-        match (&config.zone, &config.server) {
-            (Some(zone), Some(server)) => job.add(zone, server, items),
-            _ => job.lost = items.into(),
-        }
-        job
-    }
-
-    /// Adds batches; none divides a name.
-    fn add(&mut self, zone: &Name, server: &Server, items: Vec<Item>) {
-        for item in items {
-            let fits = |batch: &&mut Batch| {
-                let same = batch.items.last().is_some_and(|last| last.name == item.name);
-                batch.zone == *zone && batch.server == *server && (same || batch.items.len() < MAX_ITEMS)
-            };
-            match self.batches.back_mut().filter(fits) {
-                Some(batch) => batch.items.push(item),
-                None => self.batches.push_back(Batch::new(zone, server, vec![item])),
+        records.sort_by(|one, other| (&one.name, one.entry).cmp(&(&other.name, other.entry)));
+        for (place, records) in self.locate(records) {
+            for batch in batches(records) {
+                self.publish(&place, batch);
             }
         }
+        self.outcomes
     }
 
-    /// Says where the lost items belong: `all`, or those with the first one's name.
-    pub(super) fn place(&mut self, all: bool, zone: &Name, server: &Server) {
-        let Some(name) = self.lost.front().map(|item| item.name.clone()) else { return };
-        let (here, elsewhere): (Vec<Item>, Vec<Item>) =
-            self.lost.drain(..).partition(|item| all || item.name == name);
-        self.lost = elsewhere.into();
-        self.add(zone, server, here);
+    fn end(&mut self, records: impl IntoIterator<Item = PendingRecord>, outcome: &Outcome) {
+        self.outcomes.extend(records.into_iter().map(|record| (record.entry, outcome.clone())));
     }
 
-    pub(super) fn end_lost(&mut self, outcome: &Outcome) {
-        self.outcomes.extend(self.lost.drain(..).map(|item| (item.entry, outcome.clone())));
+    fn send(&mut self, request: &Request<'_>) -> Result<Answer, Failure> {
+        let server = request.server.cloned();
+        if let Some(why) = self.silent.get(&server) {
+            return Err(Failure { why: why.clone(), maybe_done: false });
+        }
+        let answer = (self.ask)(request);
+        if let Err(failure) = &answer {
+            self.silent.insert(server, failure.why.clone());
+        }
+        answer
     }
 
-    pub(super) fn end_name(&mut self, name: &Name, outcome: &Outcome) {
-        let (here, elsewhere): (Vec<Item>, Vec<Item>) =
-            self.lost.drain(..).partition(|item| item.name == *name);
-        self.lost = elsewhere.into();
-        self.outcomes.extend(here.into_iter().map(|item| (item.entry, outcome.clone())));
-    }
-
-    /// Ends the item that is queried.
-    pub(super) fn end_item(&mut self, outcome: Outcome) {
-        let Some(batch) = self.batches.front_mut() else { return };
-        let (Phase::Query(index) | Phase::Check(index)) = batch.phase else { return };
-        if index < batch.items.len() {
-            let item = batch.items.remove(index);
-            self.outcomes.push((item.entry, outcome));
+    fn transport(&self, signed: bool) -> Transport {
+        match (&self.config.key, self.config.transport) {
+            // Without a key, only a connection tells that the server is where we sent to.
+            (None, _) => Transport::Tcp,
+            (Some(_), Transport::Udp) if !signed => Transport::Auto,
+            (Some(_), transport) => transport,
         }
     }
 
-    pub(super) fn end_batch(&mut self, outcome: &Outcome) {
-        for item in self.batches.pop_front().into_iter().flat_map(|batch| batch.items) {
-            self.outcomes.push((item.entry, outcome.clone()));
+    // -- where ----------------------------------------------------------------
+
+    /// The records of each place, which is asked for once a name.
+    fn locate(&mut self, records: Vec<PendingRecord>) -> BTreeMap<Place, Vec<PendingRecord>> {
+        let mut found: BTreeMap<Place, Vec<PendingRecord>> = BTreeMap::new();
+        let mut last: Option<(Name, Result<Place, Outcome>)> = None;
+        for record in records {
+            let asked = self.config.zone.as_ref().unwrap_or(&record.name).clone();
+            let place = match last.take() {
+                Some((name, place)) if name == asked => place,
+                _ => self.place_of(&record.name),
+            };
+            match &place {
+                Ok(place) => found.entry(place.clone()).or_default().push(record),
+                Err(outcome) => self.outcomes.push((record.entry, outcome.clone())),
+            }
+            last = Some((asked, place));
+        }
+        found
+    }
+
+    /// Where `name` is changed: as the configuration says, else as the resolver does.
+    fn place_of(&mut self, name: &Name) -> Result<Place, Outcome> {
+        let given = self.config.zone.as_ref();
+        let (zone, server) = match (given, &self.config.server) {
+            (zone, Some(server)) => (zone.cloned(), server.clone()),
+            (zone, None) => {
+                let answer = self.send(&self.start_of(zone.unwrap_or(name), None, None));
+                let answer = answer.map_err(|failure| unreached(failure.why))?;
+                let (zone, primary) = explain::zone_of(&answer.verified, zone, name).map_err(person)?;
+                let none = || person(format!("the zone {zone} names no primary server; set server"));
+                let primary = primary.ok_or_else(none)?;
+                (Some(zone), primary)
+            }
+        };
+        match zone {
+            Some(zone) if given.is_some() || self.config.key.is_none() => Ok((zone, server)),
+            zone => Ok((self.zone_seen(&server, name, zone)?, server)),
         }
     }
 
-    /// Ends every batch for this server.
-    pub(super) fn end_server(&mut self, server: &Server, outcome: &Outcome) {
-        for batch in self.batches.iter_mut().filter(|batch| batch.server == *server) {
-            self.outcomes.extend(batch.items.drain(..).map(|item| (item.entry, outcome.clone())));
+    /// The zone of `name` in the view of the server that our key sees. Of a server
+    /// that takes no signed questions: what the resolver said, or what it tells anybody.
+    fn zone_seen(&mut self, server: &Server, name: &Name, told: Option<Name>) -> Result<Name, Outcome> {
+        let keys = [self.config.key.as_ref(), None];
+        let (mut told, mut zone) = (told, Err(String::new()));
+        for key in keys.into_iter().skip(usize::from(self.config.key.is_none())) {
+            let answer = self.send(&self.start_of(name, Some(server), key));
+            let answer = answer.map_err(|failure| unreached(failure.why))?;
+            zone = explain::zone_of(&answer.verified, None, name).map(|(zone, _)| zone);
+            zone = zone.or_else(|why| told.take().ok_or(why));
+            if zone.is_ok() {
+                break;
+            }
+        }
+        zone.map_err(person)
+    }
+
+    /// Asks for the start (SOA) of the zone of `name`; without a server, the
+    /// system's resolver.
+    fn start_of<'r>(&self, name: &Name, server: Option<&'r Server>, key: Option<&'r Key>) -> Request<'r> {
+        let question = Question { name: name.clone(), kind: kind::SOA, class: class::IN };
+        let flags = Flags::request(QUERY, server.is_none());
+        Request {
+            server,
+            transport: if server.is_none() { Transport::Udp } else { self.transport(key.is_some()) },
+            key,
+            message: Message { flags, questions: vec![question], ..Message::default() },
         }
     }
 
-    /// Sends each item of the batch by itself, so that one that is refused does
-    /// not keep the others back.
-    pub(super) fn split(&mut self) {
-        let Some(batch) = self.batches.pop_front() else { return };
-        for item in batch.items.iter().rev() {
-            self.batches.push_front(Batch { items: vec![item.clone()], ..batch.clone() });
+    // -- what is there, change it, and now? -------------------------------------
+
+    /// Brings the records of one message up to date.
+    fn publish(&mut self, place: &Place, records: Vec<PendingRecord>) {
+        let (mut signed, mut outdated) = (true, Vec::new());
+        let mut records = records.into_iter();
+        while let Some(record) = records.next() {
+            match self.held(place, &record, signed) {
+                Ok(Held::Alias(target)) => {
+                    let why = explain::alias(&record.name, &target);
+                    self.end([record], &person(why));
+                }
+                Ok(Held::Addresses { right: true, ours: true }) => {
+                    self.end([record], &Outcome::Published { changed: false });
+                }
+                Ok(Held::Addresses { .. }) => outdated.push(record),
+                // The update will tell what is wrong with our signature.
+                Ok(Held::Nothing) => {
+                    signed = false;
+                    outdated.push(record);
+                    outdated.extend(records.by_ref());
+                }
+                Err(failure) => {
+                    outdated.push(record);
+                    return self.end(outdated.into_iter().chain(records), &unreached(failure.why));
+                }
+            }
         }
+        if !outdated.is_empty() {
+            self.update(place, outdated, signed);
+        }
+    }
+
+    fn update(&mut self, place: &Place, records: Vec<PendingRecord>, signed: bool) {
+        let (zone, server) = place;
+        let config = self.config;
+        let message = replacement(zone, &records, config.ttl);
+        let (transport, key) = (self.transport(true), config.key.as_ref());
+        let answer = match self.send(&Request { server: Some(server), transport, key, message }) {
+            Ok(answer) => answer,
+            Err(Failure { why, maybe_done }) => {
+                let why = if maybe_done { format!("{why}; it may have been done") } else { why };
+                return self.end(records, &unreached(why));
+            }
+        };
+        let side = Side { zone, server, key, now: answer.unix };
+        match accepted(&answer.verified) {
+            Some(rcode::NOERROR) => return self.check(place, records, signed, None),
+            // PowerDNS refuses an address beside an alias. And perhaps the first of two
+            // messages of ours was at work: query.
+            Some(code) if is_worth_a_query(code, records.len()) => {
+                return self.check(place, records, signed, Some(&side.refusal(code)));
+            }
+            _ => {}
+        }
+        let refused = side.explain(&answer.verified);
+        if !refused.of_one || records.len() == 1 {
+            return self.end(records, &refused.outcome);
+        }
+        // One that is refused does not keep the others back.
+        for record in records {
+            self.update(place, vec![record], signed);
+        }
+    }
+
+    /// What is there, after the update; `doubt` says why it may not be the address.
+    fn check(&mut self, place: &Place, records: Vec<PendingRecord>, mut signed: bool, doubt: Option<&str>) {
+        let (zone, server) = place;
+        for record in records {
+            let mut held = self.held(place, &record, signed);
+            if signed && matches!(held, Ok(Held::Nothing)) {
+                signed = false;
+                held = self.held(place, &record, signed);
+            }
+            let outcome = match (held, doubt) {
+                (Err(_), Some(doubt)) => unreached(doubt.to_owned()),
+                (Err(Failure { why, .. }), None) => {
+                    unreached(format!("the server accepted it, but could not be asked again: {why}"))
+                }
+                (Ok(Held::Alias(target)), _) => person(explain::alias(&record.name, &target)),
+                // A server that accepts and answers no questions of ours may do so.
+                (Ok(Held::Addresses { right: true, .. }), _) | (Ok(Held::Nothing), None) => {
+                    Outcome::Published { changed: true }
+                }
+                (Ok(_), Some(doubt)) => person(doubt.to_owned()),
+                (Ok(Held::Addresses { .. }), None) => {
+                    let why = explain::ignored(server, zone, &record);
+                    Outcome::Retry { why, after: None, reached: true }
+                }
+            };
+            self.end([record], &outcome);
+        }
+    }
+
+    /// What the server holds for `record`.
+    fn held(&mut self, (_, server): &Place, record: &PendingRecord, signed: bool) -> Result<Held, Failure> {
+        let message = Message {
+            flags: Flags::request(QUERY, false),
+            questions: vec![record.question()],
+            ..Message::default()
+        };
+        let key = self.config.key.as_ref().filter(|_| signed);
+        let request = Request { server: Some(server), transport: self.transport(signed), key, message };
+        self.send(&request).map(|answer| held(&answer.verified, record))
     }
 }
 
-fn item(config: &config::Rfc2136, task: &Task) -> Result<Item, &'static str> {
-    let record = config.records.get(task.entry).ok_or("there is no such record in the configuration")?;
-    let address =
-        if record.aaaa { task.addresses.ipv6.map(IpAddr::V6) } else { task.addresses.ipv4.map(IpAddr::V4) };
-    let address = address.ok_or("there is no address for it")?;
-    Ok(Item { entry: task.entry, name: record.name.clone(), address })
+/// Parts that fit a message; none divides a name.
+fn batches(records: Vec<PendingRecord>) -> Vec<Vec<PendingRecord>> {
+    let mut batches: Vec<Vec<PendingRecord>> = Vec::new();
+    for record in records {
+        let fits = |batch: &&mut Vec<PendingRecord>| {
+            batch.len() < MAX_RECORDS || batch.last().is_some_and(|last| last.name == record.name)
+        };
+        match batches.last_mut().filter(fits) {
+            Some(batch) => batch.push(record),
+            None => batches.push(vec![record]),
+        }
+    }
+    batches
+}
+
+/// The one message that brings all of `records` up to date.
+fn replacement(zone: &Name, records: &[PendingRecord], ttl: u32) -> Message {
+    Message {
+        flags: Flags::request(UPDATE, false),
+        questions: vec![Question { name: zone.clone(), kind: kind::SOA, class: class::IN }],
+        authority: records.iter().flat_map(|record| record.replacement(ttl)).collect(),
+        ..Message::default()
+    }
+}
+
+/// The code of an answer with which nothing is wrong.
+fn accepted(verified: &Verified) -> Option<u8> {
+    match verified {
+        Verified::Answer { message, tsig_error: 0, .. } => Some(message.flags.rcode()),
+        _ => None,
+    }
+}
+
+fn is_worth_a_query(code: u8, records: usize) -> bool {
+    match code {
+        rcode::NXDOMAIN | rcode::YXDOMAIN | rcode::YXRRSET | rcode::NXRRSET => true,
+        rcode::REFUSED => records == 1,
+        _ => false,
+    }
+}
+
+/// Nobody answered.
+fn unreached(why: String) -> Outcome {
+    Outcome::Retry { why, after: None, reached: false }
+}
+
+/// What a server says is there.
+enum Held {
+    /// Addresses, or none.
+    Addresses {
+        /// Whether it is the wanted one alone.
+        right: bool,
+        /// Whether the server is responsible for it.
+        ours: bool,
+    },
+    /// The name stands for another one.
+    Alias(Name),
+    /// It does not say.
+    Nothing,
+}
+
+fn held(verified: &Verified, record: &PendingRecord) -> Held {
+    let Verified::Answer { message, tsig_error: 0, .. } = verified else { return Held::Nothing };
+    if !matches!(message.flags.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {
+        return Held::Nothing;
+    }
+    let about = || message.answers.iter().filter(|answer| answer.name == record.name);
+    let alias = about().find_map(|answer| match &answer.data {
+        Rdata::Cname(target) => Some(target.clone()),
+        _ => None,
+    });
+    if let Some(target) = alias {
+        return Held::Alias(target);
+    }
+    let wanted = record.data();
+    let mut addresses = about().filter(|answer| answer.kind == record.kind()).map(|answer| &answer.data);
+    let right = addresses.next() == Some(&wanted) && addresses.next().is_none();
+    Held::Addresses { right, ours: message.flags.is_authoritative() }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::address::Addresses;
 use crate::config::Rfc2136Record;
-use crate::dns::tsig::{Algorithm, Key, TsigError, error};
+use crate::dns::message::{Flags, Rdata, Record, UPDATE, class, kind};
+use crate::dns::name::Name;
+use crate::dns::tsig::{Algorithm, TsigError, error};
 
 const NOW: u64 = 1_800_000_000;
 const V4: [u8; 4] = [192, 0, 2, 7];
@@ -31,15 +33,6 @@ fn tasks(count: usize) -> Vec<Task> {
     (0..count).map(|entry| Task { entry, addresses, old: Addresses::default() }).collect()
 }
 
-/// What was sent, without a signature.
-fn read(exchange: &Exchange) -> Message {
-    let mut message = Message::parse(&exchange.sent.bytes).unwrap();
-    if exchange.sent.is_signed() {
-        message.additional.pop();
-    }
-    message
-}
-
 fn reply(message: &Message, code: u8, answers: Vec<Record>) -> Verified {
     let flags = Flags(message.flags.0 | 0x8400 | u16::from(code));
     let message = Message { flags, answers, authority: Vec::new(), ..message.clone() };
@@ -59,8 +52,8 @@ struct Server {
 }
 
 impl Server {
-    fn answer(&mut self, exchange: &Exchange) -> Verified {
-        let message = read(exchange);
+    fn answer(&mut self, request: &Request<'_>) -> Verified {
+        let message = &request.message;
         if message.flags.opcode() == UPDATE {
             self.updates.push(message.clone());
             match &self.update {
@@ -73,10 +66,10 @@ impl Server {
                 let set = self.held.entry((record.name.clone(), record.kind)).or_default();
                 if record.class == class::ANY { set.clear() } else { set.push(record.data.clone()) }
             }
-            return reply(&message, 0, Vec::new());
+            return reply(message, 0, Vec::new());
         }
         self.questions += 1;
-        if let (Some(judged), true) = (&self.question, exchange.sent.is_signed()) {
+        if let (Some(judged), true) = (&self.question, request.key.is_some()) {
             return judged.clone();
         }
         let question = &message.questions[0];
@@ -90,24 +83,27 @@ impl Server {
             ttl: 60,
             data: data.clone(),
         });
-        reply(&message, 0, answers.collect())
+        reply(message, 0, answers.collect())
     }
 
     fn run(&mut self, config: &config::Rfc2136) -> Vec<(usize, Outcome)> {
-        let mut updater = Rfc2136::new(config.clone());
-        updater.start(tasks(config.records.len()));
-        let mut answer = None;
-        for id in 0..200 {
-            match updater.next(Now { unix: NOW, id }, answer.take()) {
-                Step::Exchange(exchange) => answer = Some(Ok(self.answer(&exchange))),
-                Step::Done(mut outcomes) => {
-                    outcomes.sort_by_key(|(entry, _)| *entry);
-                    return outcomes;
-                }
-            }
-        }
-        panic!("it never ends");
+        run(config, |request, _| Ok(self.answer(request)))
     }
+}
+
+/// A job at `NOW` for every record; `answer` also gets the number of the request.
+fn run(
+    config: &config::Rfc2136,
+    mut answer: impl FnMut(&Request<'_>, usize) -> Result<Verified, Failure>,
+) -> Vec<(usize, Outcome)> {
+    let mut requests = 0;
+    let mut outcomes = update(config, &tasks(config.records.len()), &mut |request: &Request<'_>| {
+        requests += 1;
+        assert!(requests < 500, "it never ends");
+        answer(request, requests - 1).map(|verified| Answer { verified, unix: NOW })
+    });
+    outcomes.sort_by_key(|(entry, _)| *entry);
+    outcomes
 }
 
 fn why(outcome: &Outcome) -> (&str, Option<Duration>) {
@@ -144,12 +140,14 @@ fn many_records_are_sent_in_parts_that_divide_no_name() {
     let names: Vec<String> = (0..70).map(|index| format!("h{index}.home.example")).collect();
     let records: Vec<_> =
         names.iter().flat_map(|name| [(name.as_str(), false), (name.as_str(), true)]).collect();
-    let mut updater = Rfc2136::new(config(&records));
-    updater.start(tasks(records.len()));
-    let sizes: Vec<usize> = updater.job.batches.iter().map(|batch| batch.items.len()).collect();
-    assert_eq!(sizes, [50, 50, 40]);
-    for batch in &updater.job.batches {
-        assert!(batch.items.chunks(2).all(|pair| pair[0].name == pair[1].name));
+    let mut server = Server::default();
+    let outcomes = server.run(&config(&records));
+    assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Published { changed: true }));
+    // Two lines for each record: one deletes, one adds.
+    let sizes: Vec<usize> = server.updates.iter().map(|update| update.authority.len()).collect();
+    assert_eq!(sizes, [100, 100, 80]);
+    for update in &server.updates {
+        assert!(update.authority.chunks(4).all(|pair| pair[0].name == pair[3].name));
     }
 }
 
@@ -237,13 +235,10 @@ fn every_refusal_says_what_to_check() {
 
 #[test]
 fn a_clock_that_is_not_set_yet_is_waited_for() {
-    let mut updater = Rfc2136::new(config(&[("nas.home.example", false)]));
-    updater.start(tasks(1));
-    let now = Now { unix: 60, id: 0 };
-    let refused = || Some(Ok(unproven(5, None, TsigError::Missing)));
-    assert!(matches!(updater.next(now, None), Step::Exchange(_)));
-    assert!(matches!(updater.next(now, refused()), Step::Exchange(_)));
-    let Step::Done(outcomes) = updater.next(now, refused()) else { panic!() };
+    let config = config(&[("nas.home.example", false)]);
+    let outcomes = update(&config, &tasks(1), &mut |_: &Request<'_>| {
+        Ok(Answer { verified: unproven(5, None, TsigError::Missing), unix: 60 })
+    });
     let (text, after) = why(&outcomes[0].1);
     assert!(text.ends_with("this machine's clock is not set yet") && after.is_none(), "{text}");
 }
@@ -275,23 +270,14 @@ fn an_update_that_was_at_work_already_is_well() {
     let mut server = Server { update: Some((name("nas.home.example"), refusal(8))), ..Server::default() };
     let config = config(&[("nas.home.example", false)]);
     let nas = (name("nas.home.example"), kind::A);
-    let mut updater = Rfc2136::new(config);
-    updater.start(tasks(1));
-    let mut answer = None;
-    loop {
-        match updater.next(Now { unix: NOW, id: 1 }, answer.take()) {
-            Step::Exchange(exchange) => {
-                answer = Some(Ok(server.answer(&exchange)));
-                if !server.updates.is_empty() {
-                    server.held.insert(nas.clone(), vec![Rdata::A(V4.into())]);
-                }
-            }
-            Step::Done(outcomes) => {
-                assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
-                return;
-            }
+    let outcomes = run(&config, |request, _| {
+        let answer = server.answer(request);
+        if !server.updates.is_empty() {
+            server.held.insert(nas.clone(), vec![Rdata::A(V4.into())]);
         }
-    }
+        Ok(answer)
+    });
+    assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
 }
 
 #[test]
@@ -301,18 +287,15 @@ fn a_silent_server_costs_one_exchange_for_all() {
         [(0, "gone"), (2, "gone; it may have been done"), (3, "could not be asked again")]
     {
         let mut server = Server::default();
-        let mut updater = Rfc2136::new(config.clone());
-        updater.start(tasks(2));
-        let mut step = updater.next(Now { unix: NOW, id: 0 }, None);
-        for _ in 0..answered {
-            let Step::Exchange(exchange) = &step else { panic!("done") };
-            let judged = server.answer(exchange);
-            step = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged)));
-        }
-        let failure = Failure { why: "gone".into(), maybe_done: true };
-        let Step::Done(outcomes) = updater.next(Now { unix: NOW, id: 0 }, Some(Err(failure))) else {
-            panic!()
-        };
+        let mut requests = 0;
+        let outcomes = run(&config, |request, number| {
+            requests = number + 1;
+            match number {
+                number if number < answered => Ok(server.answer(request)),
+                _ => Err(Failure { why: "gone".into(), maybe_done: true }),
+            }
+        });
+        assert_eq!(requests, answered + 1);
         assert_eq!(outcomes.len(), 2);
         for (_, outcome) in &outcomes {
             assert!(matches!(outcome, Outcome::Retry { reached: false, after: None, .. }));
@@ -335,32 +318,33 @@ fn what_a_server_accepts_and_does_not_show_is_not_believed() {
 
 #[test]
 fn a_value_from_a_cache_is_not_taken_for_the_zones_own() {
-    let mut updater = Rfc2136::new(config(&[("nas.home.example", false)]));
-    updater.start(tasks(1));
-    let Step::Exchange(question) = updater.next(Now { unix: NOW, id: 0 }, None) else { panic!() };
-    let message = read(&question);
-    let record = Record {
-        name: name("nas.home.example"),
-        kind: kind::A,
-        class: class::IN,
-        ttl: 9,
-        data: Rdata::A(V4.into()),
-    };
-    let message = Message { flags: Flags(0x8000), answers: vec![record], ..message };
-    let judged = Verified::Answer { message, tsig_error: 0, server_time: None };
-    let Step::Exchange(update) = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged))) else { panic!() };
-    assert_eq!(read(&update).flags.opcode(), UPDATE);
+    let mut updates = 0;
+    run(&config(&[("nas.home.example", false)]), |request, _| {
+        let message = &request.message;
+        updates += usize::from(message.flags.opcode() == UPDATE);
+        let record = Record {
+            name: name("nas.home.example"),
+            kind: kind::A,
+            class: class::IN,
+            ttl: 9,
+            data: Rdata::A(V4.into()),
+        };
+        let flags = Flags(message.flags.0 | 0x8000);
+        let message = Message { flags, answers: vec![record], authority: Vec::new(), ..message.clone() };
+        Ok(Verified::Answer { message, tsig_error: 0, server_time: None })
+    });
+    assert_eq!(updates, 1);
 }
 
 #[test]
 fn without_a_key_everything_goes_over_tcp_and_unsigned() {
     let config = config::Rfc2136 { key: None, ..config(&[("nas.home.example", false)]) };
-    let mut updater = Rfc2136::new(config.clone());
-    updater.start(tasks(1));
-    let Step::Exchange(question) = updater.next(Now { unix: NOW, id: 0 }, None) else { panic!() };
-    assert!(!question.sent.is_signed() && question.transport == Transport::Tcp);
     let mut server = Server::default();
-    assert_eq!(server.run(&config), [(0, Outcome::Published { changed: true })]);
+    let outcomes = run(&config, |request, _| {
+        assert!(request.key.is_none() && request.transport == Transport::Tcp);
+        Ok(server.answer(request))
+    });
+    assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
     server.held.clear();
     server.update = Some((name("nas.home.example"), refusal(5)));
     let outcomes = server.run(&config);
@@ -379,23 +363,62 @@ fn soa(message: &Message, owner: &str, primary: &str) -> Verified {
 #[test]
 fn zone_and_primary_are_found_by_the_soa() {
     let records = [("a.home.example", false), ("a.home.example", true), ("b.sub.home.example", false)];
-    let mut updater = Rfc2136::new(config::Rfc2136 { server: None, zone: None, ..config(&records) });
-    updater.start(tasks(3));
-    let mut step = updater.next(Now { unix: NOW, id: 0 }, None);
-    for (asked, owner, primary) in [
-        ("a.home.example", "home.example", "ns1.example"),
-        ("b.sub.home.example", "sub.home.example", "ns2.example"),
-    ] {
-        let Step::Exchange(exchange) = &step else { panic!("done") };
-        assert!(exchange.server.is_none() && !exchange.sent.is_signed());
-        let message = read(exchange);
-        assert_eq!(message.questions[0].name, name(asked));
-        step = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(soa(&message, owner, primary))));
+    let config = config::Rfc2136 { server: None, zone: None, key: None, ..config(&records) };
+    let (mut server, mut asked) = (Server::default(), Vec::new());
+    let outcomes = run(&config, |request, _| {
+        let name = &request.message.questions[0].name;
+        let Some(to) = request.server else {
+            assert!(request.key.is_none() && request.transport == Transport::Udp);
+            asked.push(name.to_string());
+            let sub = name.to_string().ends_with("sub.home.example");
+            let start =
+                if sub { ("sub.home.example", "ns2.example") } else { ("home.example", "ns1.example") };
+            return Ok(soa(&request.message, start.0, start.1));
+        };
+        let sub = name.to_string().ends_with("sub.home.example");
+        assert_eq!(to.to_string(), if sub { "ns2.example" } else { "ns1.example" });
+        Ok(server.answer(request))
+    });
+    assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Published { changed: true }));
+    assert_eq!(asked, ["a.home.example", "b.sub.home.example"]);
+    let mut zones: Vec<_> = server
+        .updates
+        .iter()
+        .map(|update| (update.questions[0].name.to_string(), update.authority.len()))
+        .collect();
+    zones.sort();
+    assert_eq!(zones, [("home.example".to_owned(), 4), ("sub.home.example".to_owned(), 2)]);
+}
+
+/// The zone that updates name, and how many requests the job took; who asks with our
+/// key sees `seen`, others another zone.
+fn zone_in_view(config: &config::Rfc2136, seen: Result<&str, u8>) -> (String, usize) {
+    let (mut server, mut requests) = (Server::default(), 0);
+    run(config, |request, _| {
+        requests += 1;
+        if request.message.questions[0].kind != kind::SOA || request.message.flags.opcode() == UPDATE {
+            return Ok(server.answer(request));
+        }
+        Ok(match (request.key.is_some(), seen) {
+            (true, Ok(zone)) => soa(&request.message, zone, "ns1.example"),
+            (true, Err(code)) => unproven(code, None, TsigError::Missing),
+            (false, _) => soa(&request.message, "lan.home.example", "ns1.example"),
+        })
+    });
+    (server.updates[0].questions[0].name.to_string(), requests)
+}
+
+#[test]
+fn of_two_views_the_zone_of_the_one_that_our_key_sees_counts() {
+    let inside = config(&[("nas.lan.home.example", false)]);
+    for server in [inside.server.clone(), None] {
+        let config = config::Rfc2136 { server: server.clone(), zone: None, ..inside.clone() };
+        // The resolver, our view, the record, the update and the record.
+        let requests = 4 + usize::from(server.is_none());
+        assert_eq!(zone_in_view(&config, Ok("home.example")), ("home.example".to_owned(), requests));
+        // Who takes no signed questions is asked without, unless the resolver said it.
+        assert_eq!(zone_in_view(&config, Err(9)), ("lan.home.example".to_owned(), 5));
     }
-    let Step::Exchange(exchange) = &step else { panic!("done") };
-    assert_eq!(exchange.server.as_ref().map(ToString::to_string).as_deref(), Some("ns1.example"));
-    let batches: Vec<_> = updater.job.batches.iter().map(|b| (b.zone.to_string(), b.items.len())).collect();
-    assert_eq!(batches, [("home.example".to_owned(), 2), ("sub.home.example".to_owned(), 1)]);
 }
 
 #[test]
@@ -405,22 +428,34 @@ fn a_zone_that_is_not_found_or_names_no_primary_is_explained() {
         ("other.example", "ns1.example", "the zone of a.home.example could not be found"),
         ("home.example", ".", "names no primary server; set server"),
     ] {
-        let mut updater = Rfc2136::new(lost.clone());
-        updater.start(tasks(1));
-        let Step::Exchange(exchange) = updater.next(Now { unix: NOW, id: 0 }, None) else { panic!() };
-        let judged = soa(&read(&exchange), owner, primary);
-        let Step::Done(outcomes) = updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged))) else { panic!() };
+        let outcomes = run(&lost, |request, _| Ok(soa(&request.message, owner, primary)));
         assert!(why(&outcomes[0].1).0.contains(words), "{outcomes:?}");
     }
-    // With the zone given, only its own start counts.
-    let zone =
-        config::Rfc2136 { server: None, ..config(&[("a.home.example", false), ("b.home.example", false)]) };
-    let mut updater = Rfc2136::new(zone);
-    updater.start(tasks(2));
-    let Step::Exchange(exchange) = updater.next(Now { unix: NOW, id: 0 }, None) else { panic!() };
-    let message = read(&exchange);
-    assert_eq!(message.questions[0].name, name("home.example"));
-    let judged = soa(&message, "home.example", "ns1.example");
-    assert!(matches!(updater.next(Now { unix: NOW, id: 0 }, Some(Ok(judged))), Step::Exchange(_)));
-    assert_eq!(updater.job.batches.len(), 1);
+    // With the zone given, only its own start counts, and one question is enough.
+    let records = [("a.home.example", false), ("b.home.example", false)];
+    let zone = config::Rfc2136 { server: None, ..config(&records) };
+    let (mut server, mut asked) = (Server::default(), 0);
+    let outcomes = run(&zone, |request, _| {
+        if request.server.is_some() {
+            return Ok(server.answer(request));
+        }
+        asked += 1;
+        assert_eq!(request.message.questions[0].name, name("home.example"));
+        Ok(soa(&request.message, "home.example", "ns1.example"))
+    });
+    assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Published { changed: true }));
+    assert_eq!((asked, server.updates.len()), (1, 1));
+}
+
+#[test]
+fn a_resolver_that_is_silent_is_asked_once() {
+    let records = [("a.home.example", false), ("b.home.example", false), ("c.home.example", true)];
+    let lost = config::Rfc2136 { server: None, zone: None, ..config(&records) };
+    let mut requests = 0;
+    let outcomes = run(&lost, |_, _| {
+        requests += 1;
+        Err(Failure { why: "no route".into(), maybe_done: false })
+    });
+    assert_eq!((requests, outcomes.len()), (1, 3));
+    assert!(outcomes.iter().all(|(_, outcome)| why(outcome) == ("no route", None)));
 }
