@@ -17,7 +17,7 @@ use ddns_update_daemon::config;
 use ddns_update_daemon::config::CloudflareRecord;
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::cloudflare::Cloudflare;
-use ddns_update_daemon::updaters::{Outcome, Reply, Request, Step, Task, Updater};
+use ddns_update_daemon::updaters::{Outcome, Reply, Request, Task, Updater};
 use serde_json::{Value, json};
 
 const BASE: &str = "https://api.cloudflare.com/client/v4";
@@ -279,25 +279,18 @@ fn updater(records: Vec<CloudflareRecord>) -> Cloudflare {
 fn job(updater: &mut Cloudflare, fake: &mut Fake, count: usize, last: u8, contract: Option<&Value>) -> usize {
     let addresses = Addresses { ipv4: Some([192, 0, 2, last].into()), ..Addresses::default() };
     let before = fake.requests;
-    updater.start((0..count).map(|entry| Task { entry, addresses, old: Addresses::default() }).collect());
-    let mut reply = None;
-    loop {
-        match updater.next(reply.take()) {
-            Step::Send(request) => {
-                let answer = fake.reply(&request);
-                if let Some(contract) = contract {
-                    let found = objections_to(contract, &request, &answer);
-                    assert!(found.is_empty(), "{} {}: {found:?}", request.method, request.url);
-                }
-                reply = Some(Ok(answer));
-            }
-            Step::Done(outcomes) => {
-                assert_eq!(outcomes.len(), count);
-                assert!(outcomes.iter().all(|(_, o)| matches!(o, Outcome::Published { .. })), "{outcomes:?}");
-                return fake.requests - before;
-            }
+    let tasks = (0..count).map(|entry| Task { entry, addresses, old: Addresses::default() });
+    let outcomes = updater.update(tasks.collect(), &mut |request| {
+        let answer = fake.reply(request);
+        if let Some(contract) = contract {
+            let found = objections_to(contract, request, &answer);
+            assert!(found.is_empty(), "{} {}: {found:?}", request.method, request.url);
         }
-    }
+        Ok(answer)
+    });
+    assert_eq!(outcomes.len(), count);
+    assert!(outcomes.iter().all(|(_, o)| matches!(o, Outcome::Published { .. })), "{outcomes:?}");
+    fake.requests - before
 }
 
 /// `count` records in `zones` zones; of them `missing` are to be created.

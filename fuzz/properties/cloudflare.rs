@@ -13,7 +13,7 @@ use ddns_update_daemon::config;
 use ddns_update_daemon::config::CloudflareRecord;
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::cloudflare::Cloudflare;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Step, Task, Updater};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Task, Updater};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "s3ntinel-t0ken";
@@ -74,35 +74,32 @@ fn run_job(
     // An entry that the configuration does not have is answered for, too.
     let entries: Vec<usize> = (0..config.records.len() + usize::from(setting & 32 != 0)).collect();
     let tasks = entries.iter().map(|&entry| Task { entry, addresses, old: Addresses::default() });
-    updater.start(tasks.collect());
-    let mut step = updater.next(None);
     let mut requests = 0;
     // Accepted changes, and records shown, by type and name.
     let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
     let mut shown: usize = 0;
-    let outcomes = loop {
-        let request = match step {
-            Step::Send(request) => request,
-            Step::Done(outcomes) => break outcomes,
-        };
+    let outcomes = updater.update(tasks.collect(), &mut |request| {
         requests += 1;
         assert!(requests <= 600, "a job is bounded");
-        check_request(config, &request);
-        let reply = reply(&request, script);
+        check_request(config, request);
+        let reply = reply(request, script);
         let success = reply.as_ref().is_ok_and(|reply| says_success(&reply.body));
         if request.method == "GET" {
             shown += usize::from(success);
         } else if success {
-            for (_, record) in changes(&request) {
+            for (_, record) in changes(request) {
                 *accepted.entry(key(&record)).or_default() += 1;
             }
         }
-        step = updater.next(Some(reply));
-    };
+        reply
+    });
     let mut answered: Vec<usize> = outcomes.iter().map(|(entry, _)| *entry).collect();
     answered.sort_unstable();
     assert_eq!(answered, entries, "one outcome for each task");
-    for (entry, outcome) in &outcomes {
+    // `@` may be any name, and takes what the others leave.
+    let named =
+        |(entry, _): &&(usize, Outcome)| config.records.get(*entry).is_none_or(|record| record.name != "@");
+    for (entry, outcome) in outcomes.iter().filter(named).chain(outcomes.iter().filter(|one| !named(one))) {
         match outcome {
             Outcome::Published { changed: true } => {
                 let record = &config.records[*entry];
@@ -120,7 +117,6 @@ fn run_job(
             Outcome::Blocked { why } => check_words(why),
         }
     }
-    assert!(matches!(updater.next(None), Step::Done(outcomes) if outcomes.is_empty()), "done is done");
 }
 
 fn check_words(why: &str) {

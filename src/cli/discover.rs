@@ -5,12 +5,12 @@
 //! finds what it finds. Writes a table or JSON; changes nothing.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::address::Finding;
 use crate::config::Gateway;
@@ -83,7 +83,7 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
 }
 
 fn find(
-    gateway: Option<std::net::Ipv4Addr>,
+    gateway: Option<Ipv4Addr>,
     only_gateway: bool,
     ask: impl Fn(LanUrl) -> Result<(), String>,
 ) -> Result<(), String> {
@@ -113,8 +113,59 @@ fn examine(location: LanUrl) -> Option<Discovered> {
 /// A JSON array, an object for each gateway.
 #[must_use]
 pub fn to_json(found: &[Discovered]) -> String {
-    let gateways: Vec<Value> = found.iter().map(Discovered::to_json).collect();
-    format!("{:#}\n", Value::from(gateways))
+    let gateways: Vec<GatewayJson<'_>> = found.iter().map(Discovered::to_json).collect();
+    // Text and numbers cannot fail.
+    serde_json::to_string_pretty(&gateways).unwrap_or_default() + "\n"
+}
+
+/// A gateway as JSON; keys in the order of the alphabet, here and below.
+#[derive(Serialize)]
+struct GatewayJson<'a> {
+    address: String,
+    friendly_name: Option<&'a str>,
+    ipv6: Option<Ipv6Json>,
+    location: String,
+    manufacturer: Option<&'a str>,
+    model: Option<&'a str>,
+    natpmp: NatPmpJson,
+    root_type: Option<&'a str>,
+    services: Vec<ServiceJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct Ipv6Json {
+    address: Option<Ipv6Addr>,
+    prefix: Option<Ipv6Addr>,
+    prefix_length: Option<u8>,
+    valid_seconds: Option<u32>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum NatPmpJson {
+    Known { epoch: u32, external_ipv4: Ipv4Addr },
+    Failed { error: String },
+}
+
+#[derive(Serialize)]
+struct ServiceJson<'a> {
+    control_url: String,
+    event_url: Option<String>,
+    external_ipv4: Ipv4Json<'a>,
+    r#type: &'a str,
+}
+
+#[derive(Default, Serialize)]
+struct Ipv4Json<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    none: Option<&'a str>,
+    publishable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Ipv4Addr>,
 }
 
 /// A table for people.
@@ -124,41 +175,33 @@ pub fn to_text(found: &[Discovered]) -> String {
 }
 
 impl Discovered {
-    fn to_json(&self) -> Value {
+    fn to_json(&self) -> GatewayJson<'_> {
         let device = self.report.device.as_ref();
-        let services: Vec<Value> = self.report.services.iter().map(service_to_json).collect();
-        json!({
-            "location": self.location.to_string(),
-            "address": self.location.host().to_string(),
-            "root_type": device.map(|device| device.root_type.as_str()),
-            "friendly_name": device.map(|device| device.friendly_name.as_str()),
-            "manufacturer": device.map(|device| device.manufacturer.as_str()),
-            "model": device.map(|device| device.model.as_str()),
-            "services": services,
-            "ipv6": self.ipv6_to_json(),
-            "natpmp": match &self.natpmp {
-                Ok(answer) => match answer.finding() {
-                    Finding::Known(address) => {
-                        json!({ "external_ipv4": address.to_string(), "epoch": answer.epoch })
-                    }
-                    Finding::Absent(why) | Finding::Unknown(why) => json!({ "error": why }),
-                },
-                Err(error) => json!({ "error": error.to_string() }),
+        GatewayJson {
+            address: self.location.host().to_string(),
+            friendly_name: device.map(|device| device.friendly_name.as_str()),
+            ipv6: self.ipv6_to_json(),
+            location: self.location.to_string(),
+            manufacturer: device.map(|device| device.manufacturer.as_str()),
+            model: device.map(|device| device.model.as_str()),
+            natpmp: match self.natpmp.as_ref().map(|answer| (answer.finding(), answer.epoch)) {
+                Ok((Finding::Known(external_ipv4), epoch)) => NatPmpJson::Known { epoch, external_ipv4 },
+                Ok((Finding::Absent(why) | Finding::Unknown(why), _)) => NatPmpJson::Failed { error: why },
+                Err(error) => NatPmpJson::Failed { error: error.to_string() },
             },
-        })
+            root_type: device.map(|device| device.root_type.as_str()),
+            services: self.report.services.iter().map(service_to_json).collect(),
+        }
     }
 
-    fn ipv6_to_json(&self) -> Value {
+    fn ipv6_to_json(&self) -> Option<Ipv6Json> {
         let address = self.report.observation.ipv6.known();
         let prefix = self.report.observation.ipv6_prefix.known();
-        if address.is_none() && prefix.is_none() {
-            return Value::Null;
-        }
-        json!({
-            "address": address.map(|address| address.to_string()),
-            "prefix": prefix.map(|prefix| prefix.address().to_string()),
-            "prefix_length": prefix.map(|prefix| prefix.length()),
-            "valid_seconds": self.report.ipv6_valid_seconds,
+        (address.is_some() || prefix.is_some()).then(|| Ipv6Json {
+            address,
+            prefix: prefix.map(|prefix| prefix.address()),
+            prefix_length: prefix.map(|prefix| prefix.length()),
+            valid_seconds: self.report.ipv6_valid_seconds,
         })
     }
 
@@ -188,21 +231,25 @@ impl Discovered {
     }
 }
 
-fn service_to_json(asked: &ServiceAnswer) -> Value {
-    let ipv4 = match &asked.ipv4 {
-        Finding::Known(address) => match refusal((*address).into(), false) {
-            None => json!({ "value": address.to_string(), "publishable": true }),
-            Some(why) => json!({ "value": address.to_string(), "publishable": false, "reason": why }),
+fn service_to_json(asked: &ServiceAnswer) -> ServiceJson<'_> {
+    ServiceJson {
+        control_url: asked.service.control.to_string(),
+        event_url: asked.service.event.as_ref().map(ToString::to_string),
+        external_ipv4: match &asked.ipv4 {
+            Finding::Known(address) => {
+                let reason = refusal((*address).into(), false);
+                Ipv4Json {
+                    publishable: reason.is_none(),
+                    reason,
+                    value: Some(*address),
+                    ..Ipv4Json::default()
+                }
+            }
+            Finding::Absent(why) => Ipv4Json { none: Some(why), ..Ipv4Json::default() },
+            Finding::Unknown(why) => Ipv4Json { error: Some(why), ..Ipv4Json::default() },
         },
-        Finding::Absent(why) => json!({ "none": why, "publishable": false }),
-        Finding::Unknown(why) => json!({ "error": why, "publishable": false }),
-    };
-    json!({
-        "type": asked.service.service_type.as_str(),
-        "control_url": asked.service.control.to_string(),
-        "event_url": asked.service.event.as_ref().map(ToString::to_string),
-        "external_ipv4": ipv4,
-    })
+        r#type: asked.service.service_type.as_str(),
+    }
 }
 
 fn ipv4_to_text(asked: &ServiceAnswer) -> String {

@@ -6,9 +6,10 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::address::Addresses;
 use crate::engine::{Level, Report};
@@ -104,6 +105,43 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// A line of JSON; keys in the order of the alphabet.
+#[derive(Serialize)]
+struct Line<'a> {
+    level: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<Shown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old: Option<Shown>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    subject: &'a str,
+    time: u64,
+}
+
+/// Addresses, as far as known.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv4: Option<Ipv4Addr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv6: Option<Ipv6Addr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv6_prefix: Option<String>,
+}
+
+impl Shown {
+    fn new(addresses: &Addresses) -> Self {
+        Self {
+            ipv4: addresses.ipv4,
+            ipv6: addresses.ipv6,
+            ipv6_prefix: addresses.ipv6_prefix.map(|prefix| prefix.to_string()),
+        }
+    }
+}
+
 fn json(report: &Report, unix: u64) -> String {
     let level = match report.level {
         Level::Error => "error",
@@ -111,31 +149,17 @@ fn json(report: &Report, unix: u64) -> String {
         Level::Info => "info",
         Level::Debug => "debug",
     };
-    let mut object = Map::new();
-    object.insert("time".into(), Value::from(unix));
-    object.insert("level".into(), Value::from(level));
-    if !report.subject.is_empty() {
-        object.insert("subject".into(), Value::from(report.subject.as_str()));
-    }
-    object.insert("message".into(), Value::from(report.text.as_str()));
-    if let Some((old, new)) = &report.change {
-        object.insert("old".into(), addresses(old));
-        object.insert("new".into(), addresses(new));
-    }
-    if let Some(took) = report.took {
-        object.insert("ms".into(), Value::from(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)));
-    }
-    format!("{}\n", Value::Object(object))
-}
-
-fn addresses(addresses: &Addresses) -> Value {
-    let parts = [
-        ("ipv4", addresses.ipv4.map(|address| address.to_string())),
-        ("ipv6", addresses.ipv6.map(|address| address.to_string())),
-        ("ipv6_prefix", addresses.ipv6_prefix.map(|prefix| prefix.to_string())),
-    ];
-    let known = parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?))));
-    Value::Object(known.collect())
+    let line = Line {
+        level,
+        message: &report.text,
+        ms: report.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        new: report.change.as_ref().map(|(_, new)| Shown::new(new)),
+        old: report.change.as_ref().map(|(old, _)| Shown::new(old)),
+        subject: &report.subject,
+        time: unix,
+    };
+    // Text and numbers cannot fail.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
 #[cfg(test)]

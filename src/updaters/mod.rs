@@ -65,33 +65,7 @@ pub type Ask<'a> = dyn FnMut(&Request) -> Result<Reply, Failure> + 'a;
 pub trait Updater: Send {
     /// Brings the targets of one job up to date; an outcome for every task, by its
     /// entry.
-    fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)> {
-        self.start(tasks);
-        let mut reply = None;
-        loop {
-            match self.next(reply) {
-                Step::Send(request) => reply = Some(ask(&request)),
-                Step::Done(outcomes) => return outcomes,
-            }
-        }
-    }
-
-    /// Begins a job and forgets an unfinished one.
-    fn start(&mut self, _: Vec<Task>) {}
-
-    /// The first call of a job gives a request, the following ones take its reply.
-    fn next(&mut self, _: Option<Result<Reply, Failure>>) -> Step {
-        Step::Done(Vec::new())
-    }
-}
-
-/// What such an updater wants done next.
-#[derive(Debug)]
-pub enum Step {
-    /// Send this and call again with the reply.
-    Send(Request),
-    /// Finished: an outcome for every task, by its entry.
-    Done(Vec<(usize, Outcome)>),
+    fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)>;
 }
 
 /// An HTTP request to a provider. `Debug` shows neither query, headers nor body.

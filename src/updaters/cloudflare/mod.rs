@@ -1,164 +1,88 @@
-//! Cloudflare: which requests bring its records up to date.
+//! Cloudflare: brings its records up to date.
 //!
-//! A job is driven by what is known. For the record in front, [`Cloudflare::plan`]
-//! looks at that and names the one request still missing, or the outcome;
-//! `absorb` adds what a reply tells. A change costs a look-up and a PATCH, and
-//! nothing is sent when the record already holds the address. The look-up is
-//! never skipped: it shows what people did in the meantime, and a remembered
-//! record id would not. Many look-ups become one list of the zone, several
-//! changes of a zone one batch. Zones are remembered between jobs.
+//! A job is a straight line: find each record's zone, read the records, decide, send
+//! the changes of a zone in batches. A change costs a look-up and a PATCH, and nothing
+//! is sent when the record already holds the address. The look-up is never skipped: it
+//! shows what people did in the meantime, and a remembered record id would not. Many
+//! look-ups become one list of the zone, several changes one batch. Zones are
+//! remembered between jobs.
 //!
 //! Left out: deleting, other types than A and AAAA.
 
 mod api;
-mod batch;
-mod choice;
-mod learn;
-mod plan;
+mod changes;
+mod decide;
+mod records;
+mod reply;
+mod session;
+mod zones;
 
-use std::collections::BTreeMap;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::mem;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use self::api::{Api, Record, Zone};
-use self::batch::{MAX_BATCH, Ready};
-use super::{Failure, Outcome, Reply, Request, Step, Task, Updater};
+use self::api::kind_name;
+use self::changes::{MAX_BATCH, Work};
+use self::decide::{full_name, is_relative};
+use self::records::{Key, Records};
+use self::session::{Scope, Session, Stop, blocked};
+use self::zones::Zones;
+use super::{Ask, Outcome, Task, Updater};
+use crate::address::Addresses;
 use crate::config;
 use crate::config::CloudflareRecord;
 
 /// After what only a person can mend at Cloudflare.
 const PERSON: Duration = Duration::from_secs(30 * 60);
-/// After 429 without `Retry-After`: the API blocks for so long.
-const LIMITED: Duration = Duration::from_secs(5 * 60);
-/// Half of what a user may send in five minutes, all programs together.
-const MAX_REQUESTS: usize = 600;
 /// With more records than this to look up, the whole zone is listed once, and so
 /// are the zones.
 const FEW: usize = 3;
 /// Pages of a list; beyond, each record is looked up by its name.
 const MAX_PAGES: usize = 100;
-/// Faults of the server in one job, before it is left in peace.
-const MAX_FAULTS: usize = 3;
 
 /// One `[cloudflare]` section at work.
 #[derive(Debug)]
 pub struct Cloudflare {
     config: config::Cloudflare,
-    api: Api,
-    /// Entries of the configuration by name and type, which several lines share.
-    entries: HashMap<(String, bool), Vec<usize>>,
-    /// Zones found so far, kept between jobs.
-    zones: Vec<Zone>,
-    /// Names that are no zones, kept until something goes wrong: a record that
-    /// is missed may have moved into a new zone.
-    no_zones: HashSet<String>,
-    /// How far the list of all zones is; kept and dropped likewise.
-    zone_list: List,
-    job: Job,
-}
-
-/// What a job has to do and has learnt.
-#[derive(Debug, Default)]
-struct Job {
-    items: VecDeque<Item>,
-    outcomes: Vec<(usize, Outcome)>,
-    asked: Option<Call>,
-    requests: usize,
-    faults: usize,
-    /// The next page of the list of zones, in search of `zone_id`'s name.
-    zones_page: usize,
-    /// Why `zone_id`'s name cannot be learnt.
-    nameless: Option<String>,
-    records: HashMap<Key, Vec<Record>>,
-    /// What was looked up by name.
-    looked_up: HashSet<Key>,
-    lists: BTreeMap<String, List>,
-    /// Changes that are decided, and what they change.
-    ready: Vec<Ready>,
-    decided: HashSet<Key>,
-    /// Entries that follow another of their name.
-    held: VecDeque<Item>,
-    /// Changes to be sent, each batch in one call.
-    batches: VecDeque<Vec<Ready>>,
-    batch_size: usize,
-}
-
-/// Zone id, name, AAAA.
-type Key = (String, String, bool);
-
-/// How far a list is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum List {
-    Next(usize),
-    Complete,
-    TooLong,
+    zones: Zones,
 }
 
 /// One record to bring up to date.
-#[derive(Clone, Debug)]
-struct Item {
+#[derive(Debug)]
+struct Item<'c> {
     entry: usize,
-    record: CloudflareRecord,
+    record: &'c CloudflareRecord,
+    /// As configured, or in full once the zone's name is known.
+    name: String,
     address: IpAddr,
-    /// Whether it was already looked up again after a surprise.
-    again: bool,
-    /// Whether it is to be sent by itself.
-    alone: bool,
-}
-
-/// A request, in our terms.
-#[derive(Clone, Debug)]
-enum Call {
-    FindZone(String),
-    ListZones(usize),
-    ListActiveZones(usize),
-    Find(Key),
-    List(String, usize),
-    Change(Key, String),
-    Create(Key),
-    Batch(Vec<Ready>),
+    /// What was accepted last, as far as known.
+    old: Option<IpAddr>,
+    /// The comments by which other entries with the same name and type know their records.
+    taken: Vec<&'c str>,
+    zone: Option<usize>,
+    /// `None`: still to be done.
+    outcome: Option<Outcome>,
 }
 
 impl Updater for Cloudflare {
-    fn start(&mut self, tasks: Vec<Task>) {
-        self.job = Job { zones_page: 1, batch_size: MAX_BATCH, ..Job::default() };
-        for task in tasks {
-            match self.item(&task) {
-                Ok(item) => self.job.items.push_back(item),
-                Err(why) => self.job.outcomes.push((task.entry, retry(why, None))),
-            }
+    fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)> {
+        let Self { config, zones } = self;
+        let mut items = items(config, &tasks);
+        let mut session = Session::new(config, ask);
+        if let Err(stop) = update_all(config, zones, &mut items, &mut session) {
+            end(&mut items, &stop.outcome);
         }
-    }
-
-    fn next(&mut self, reply: Option<Result<Reply, Failure>>) -> Step {
-        if let (Some(call), Some(reply)) = (self.job.asked.take(), reply) {
-            self.absorb(call, reply);
+        let known: HashMap<usize, Option<Outcome>> =
+            items.into_iter().map(|item| (item.entry, item.outcome)).collect();
+        let outcome = |task: &Task| {
+            let none = || retry("there is no such record, or no address for it".to_owned(), None);
+            (task.entry, known.get(&task.entry).cloned().flatten().unwrap_or_else(none))
+        };
+        let outcomes: Vec<_> = tasks.iter().map(outcome).collect();
+        if outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Published { .. })) {
+            zones.doubt();
         }
-        loop {
-            let call = match self.job.items.front() {
-                Some(item) => match self.plan(item) {
-                    Ok(call) if !item.alone && matches!(call, Call::Change(..) | Call::Create(_)) => {
-                        self.defer(call);
-                        continue;
-                    }
-                    Ok(call) => call,
-                    Err(outcome) => {
-                        self.finish(outcome);
-                        continue;
-                    }
-                },
-                None => match self.next_batch() {
-                    Some(call) => call,
-                    None if self.job.items.is_empty() => return Step::Done(self.end()),
-                    None => continue,
-                },
-            };
-            if let Some(request) = self.send(call) {
-                return Step::Send(request);
-            }
-        }
+        outcomes
     }
 }
 
@@ -180,67 +104,170 @@ impl Cloudflare {
     /// An updater that knows nothing yet.
     #[must_use]
     pub fn new(config: config::Cloudflare) -> Self {
-        let api = Api { url: config.api_url.clone(), token: config.api_token.clone() };
-        let (zones, no_zones) = (Vec::new(), HashSet::new());
-        let mut entries: HashMap<_, Vec<_>> = HashMap::new();
-        for (entry, record) in config.records.iter().enumerate() {
-            entries.entry((record.name.clone(), record.aaaa)).or_default().push(entry);
-        }
-        Self { config, api, entries, zones, no_zones, zone_list: List::Next(1), job: Job::default() }
+        let zones = Zones::new(&config);
+        Self { config, zones }
+    }
+}
+
+impl Item<'_> {
+    fn is_open(&self) -> bool {
+        self.outcome.is_none()
     }
 
-    fn item(&self, task: &Task) -> Result<Item, String> {
-        let record =
-            self.config.records.get(task.entry).ok_or("there is no such record in the configuration")?;
-        let address = if record.aaaa {
-            task.addresses.ipv6.map(IpAddr::V6)
-        } else {
-            task.addresses.ipv4.map(IpAddr::V4)
+    fn key(&self) -> Key {
+        (self.name.clone(), self.record.aaaa)
+    }
+}
+
+/// What there is to do for each task that has a record and an address.
+fn items<'c>(config: &'c config::Cloudflare, tasks: &[Task]) -> Vec<Item<'c>> {
+    // Compared as configured; that of another spelling is still told apart by its
+    // comment once it is there.
+    let mut alike: HashMap<(&str, bool), Vec<&CloudflareRecord>> = HashMap::new();
+    for record in &config.records {
+        alike.entry((&record.name, record.aaaa)).or_default().push(record);
+    }
+    let item = |task: &Task| {
+        let record = config.records.get(task.entry)?;
+        let of = |addresses: &Addresses| {
+            let ipv4 = addresses.ipv4.map(IpAddr::V4);
+            if record.aaaa { addresses.ipv6.map(IpAddr::V6) } else { ipv4 }
         };
-        let address = address.ok_or("there is no address for it")?;
-        Ok(Item { entry: task.entry, record: record.clone(), address, again: false, alone: false })
-    }
-
-    fn send(&mut self, call: Call) -> Option<Request> {
-        if self.job.requests >= MAX_REQUESTS {
-            if let Call::Batch(batch) = call {
-                self.put_back(batch, false);
-            }
-            let why = "too many requests in one go; the rest follows".to_owned();
-            self.finish_all(&retry(why, Some(LIMITED)));
-            return None;
-        }
-        let request = self.request(&call)?;
-        self.job.requests = self.job.requests.saturating_add(1);
-        self.job.asked = Some(call);
-        Some(request)
-    }
-
-    fn end(&mut self) -> Vec<(usize, Outcome)> {
-        let outcomes = mem::take(&mut self.job).outcomes;
-        if outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Published { .. })) {
-            self.no_zones.clear();
-            self.zone_list = List::Next(1);
-        }
-        outcomes
-    }
-
-    fn request(&self, call: &Call) -> Option<Request> {
-        let wanted = |name: &str| {
-            let item = self.job.items.front()?;
-            Some(api::wanted(&item.record, name, item.address))
-        };
-        Some(match call {
-            Call::FindZone(name) => self.api.zones_named(name),
-            Call::ListZones(page) => self.api.zones(*page),
-            Call::ListActiveZones(page) => self.api.active_zones(*page),
-            Call::Find((zone, name, aaaa)) => self.api.records_named(zone, name, *aaaa),
-            Call::List(zone, page) => self.api.records(zone, *page),
-            Call::Change((zone, name, _), id) => self.api.change(zone, id, wanted(name)?),
-            Call::Create((zone, name, _)) => self.api.create(zone, wanted(name)?),
-            Call::Batch(batch) => self.api.batch(Self::batch_zone(batch), Self::batch_body(batch)),
+        let others = alike.get(&(record.name.as_str(), record.aaaa)).into_iter().flatten();
+        let others = others.filter(|other| !std::ptr::eq(**other, record));
+        Some(Item {
+            entry: task.entry,
+            record,
+            name: record.name.clone(),
+            address: of(&task.addresses)?,
+            old: of(&task.old),
+            taken: others.filter_map(|other| other.comment.as_deref()).collect(),
+            zone: None,
+            outcome: None,
         })
+    };
+    tasks.iter().filter_map(item).collect()
+}
+
+/// Brings everything up to date; what ends it early ends all items that are left.
+fn update_all<'c>(
+    config: &'c config::Cloudflare,
+    zones: &mut Zones,
+    items: &mut [Item<'c>],
+    session: &mut Session<'_, '_>,
+) -> Result<(), Stop> {
+    for last in [false, true] {
+        zones.place(config, items, session)?;
+        items.sort_by_key(|item| item.zone);
+        let mut lost = Vec::new();
+        for group in items.chunk_by_mut(|one, next| one.zone == next.zone) {
+            let Some(zone) = group.first().and_then(|item| item.zone) else { continue };
+            match update_zone(config, zones, zone, group, session) {
+                Ok(()) => {}
+                Err(stop) if stop.scope == Scope::Job => return Err(stop),
+                // A zone that is remembered and no longer there is looked for once more.
+                Err(stop) if stop.scope == Scope::LostZone && !last => lost.push(zone),
+                Err(stop) => end(group, &stop.outcome),
+            }
+        }
+        if lost.is_empty() {
+            break;
+        }
+        zones.forget(&lost);
     }
+    Ok(())
+}
+
+/// Brings the records of one zone up to date.
+fn update_zone<'c>(
+    config: &'c config::Cloudflare,
+    zones: &mut Zones,
+    zone: usize,
+    items: &mut [Item<'c>],
+    session: &mut Session<'_, '_>,
+) -> Result<(), Stop> {
+    let Some(id) = zones.id(zone).map(str::to_owned) else { return Ok(()) };
+    let is_relative = |item: &Item<'_>| item.is_open() && is_relative(&item.name);
+    if zones.name(zone).is_none() && items.iter().any(is_relative) {
+        zones.learn_name(session)?;
+    }
+    complete_names(items, zones.name(zone), zones.nameless());
+    let wanted: HashSet<Key> = items.iter().filter(|item| item.is_open()).map(Item::key).collect();
+    let mut records = Records::new(config);
+    if items.iter().filter(|item| item.is_open()).count() > FEW {
+        records.list(&id, &wanted, session)?;
+    }
+    // With a request for each record, the first are changed before the last are read.
+    let size = if records.complete { items.len() } else { MAX_BATCH };
+    for items in items.chunks_mut(size) {
+        look_up(&mut records, &id, items, session)?;
+        let is_missing = |item: &Item<'_>| item.is_open() && records.get(&item.key()).is_empty();
+        // With the zone's id, a full name is tried as it is before the zone's name is
+        // asked for: that takes a permission more. Without a record it may belong
+        // elsewhere, and Cloudflare would create it below the zone.
+        if zones.name(zone).is_none() && items.iter().any(is_missing) {
+            zones.learn_name(session)?;
+            complete_names(items, zones.name(zone), zones.nameless());
+            if zones.name(zone).is_none() {
+                items
+                    .iter_mut()
+                    .filter(|item| is_missing(item))
+                    .for_each(|item| refuse_to_guess(item, zones.nameless()));
+            }
+        }
+        Work { zone: &id, items, records: &mut records, session }.run()?;
+    }
+    Ok(())
+}
+
+fn look_up(
+    records: &mut Records<'_>,
+    zone: &str,
+    items: &mut [Item<'_>],
+    session: &mut Session<'_, '_>,
+) -> Result<(), Stop> {
+    for item in items.iter_mut().filter(|item| item.is_open()) {
+        if records.knows(&item.key()) {
+            continue;
+        }
+        match records.find(zone, &item.key(), session) {
+            Err(Stop { scope: Scope::Record, outcome }) => item.outcome = Some(outcome),
+            found => found?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes names full; `why` the zone's is not known.
+fn complete_names(items: &mut [Item<'_>], zone: Option<&str>, why: &str) {
+    for item in items.iter_mut().filter(|item| item.is_open()) {
+        let name = match zone {
+            Some(zone) => full_name(&item.name, zone),
+            None if is_relative(&item.name) => Err(blocked(format!(
+                "{why}, and {:?} needs it; write the full name, or give the token Zone:Read",
+                item.name
+            ))),
+            None => continue,
+        };
+        match name {
+            Ok(name) => item.name = name,
+            Err(outcome) => item.outcome = Some(outcome),
+        }
+    }
+}
+
+fn refuse_to_guess(item: &mut Item<'_>, why: &str) {
+    let (kind, name) = (kind_name(item.record.aaaa), &item.name);
+    let why = format!(
+        "the zone has no {kind} record {name:?}, and whether that name belongs to it cannot be told: {why}; create the \
+         record, or give the token Zone:Read"
+    );
+    item.outcome = Some(retry(why, Some(PERSON)));
+}
+
+/// Ends all items that are left.
+fn end(items: &mut [Item<'_>], outcome: &Outcome) {
+    items.iter_mut().filter(|item| item.is_open()).for_each(|item| item.outcome = Some(outcome.clone()));
 }
 
 fn is_within(name: &str, zone: &str) -> bool {

@@ -3,9 +3,12 @@
 
 use serde_json::{Value, json};
 
+use std::mem;
+
+use super::session::{LIMITED, MAX_FAULTS, MAX_REQUESTS};
 use super::*;
-use crate::address::Addresses;
 use crate::secret::Secret;
+use crate::updaters::{Failure, Reply, Request};
 
 const TOKEN: &str = "t0ken-of-the-user";
 const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
@@ -164,20 +167,14 @@ fn run_with(
     tasks: Vec<Task>,
     mut twist: impl FnMut(&Request, &mut Fake) -> Option<Result<Reply, Failure>>,
 ) -> Vec<Outcome> {
-    updater.start(tasks);
-    let mut reply = None;
-    for _ in 0..2000 {
-        match updater.next(reply.take()) {
-            Step::Send(request) => {
-                reply = Some(twist(&request, fake).unwrap_or_else(|| Ok(fake.answer(&request))));
-            }
-            Step::Done(mut outcomes) => {
-                outcomes.sort_by_key(|(entry, _)| *entry);
-                return outcomes.into_iter().map(|(_, outcome)| outcome).collect();
-            }
-        }
-    }
-    panic!("the job never ends");
+    let mut asked = 0;
+    let mut outcomes = updater.update(tasks, &mut |request| {
+        asked += 1;
+        assert!(asked <= 2000, "the job never ends");
+        twist(request, fake).unwrap_or_else(|| Ok(fake.answer(request)))
+    });
+    outcomes.sort_by_key(|(entry, _)| *entry);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 fn run(updater: &mut Cloudflare, fake: &mut Fake, count: usize, last: u8) -> Vec<Outcome> {
@@ -323,21 +320,43 @@ fn two_lines_share_a_name_by_their_comments() {
 
 #[test]
 fn names_are_relative_or_full_under_a_zone_id() {
-    let names = ["@", "nas", "a.b", "full.example.com", "*"];
-    let mut fake = Fake::new(&[
-        ("A", "example.com", "192.0.2.1"),
-        ("A", "nas.example.com", "192.0.2.1"),
-        ("A", "a.b.example.com", "192.0.2.1"),
-        ("A", "full.example.com", "192.0.2.1"),
-        ("A", "*.example.com", "192.0.2.1"),
-    ]);
+    let names = ["@", "nas", "*.b", "full.example.com", "*", "_x"];
+    let full = ["", "nas.", "*.b.", "full.", "*.", "_x."].map(|label| format!("{label}example.com"));
+    let mut fake = Fake::new(&full.each_ref().map(|name| ("A", name.as_str(), "192.0.2.1")));
     for name in names {
         assert_eq!(run(&mut updater(Some(ZONE), vec![record(name)]), &mut fake, 1, 2), [CHANGED], "{name}");
     }
     let mut all = updater(Some(ZONE), names.map(record).to_vec());
     fake.asked.clear();
-    assert_eq!(run(&mut all, &mut fake, 5, 3), vec![CHANGED; 5]);
+    assert_eq!(run(&mut all, &mut fake, 6, 3), vec![CHANGED; 6]);
     assert_eq!(fake.asked.len(), 3, "the zone's name, its list, the changes: {:?}", fake.asked);
+}
+
+#[test]
+fn a_name_in_another_zone_is_never_made_one_of_this() {
+    for (name, full) in [
+        ("a.b", "a.b.example.com"),
+        ("home.example.org", "home.example.org.example.com"),
+        ("notexample.com", "notexample.com.example.com"),
+        ("com", "com.example.com"),
+    ] {
+        let create = CloudflareRecord { create: true, ..record(name) };
+        let mut fake = Fake::new(&[("A", "home.example.com", "192.0.2.1")]);
+        let outcomes = run(&mut updater(Some(ZONE), vec![create]), &mut fake, 1, 2);
+        if name == "com" {
+            assert_eq!(
+                (outcomes, fake.content(full)),
+                (vec![CHANGED], vec!["192.0.2.2"]),
+                "one label is relative"
+            );
+            continue;
+        }
+        let Outcome::Blocked { why } = &outcomes[0] else { panic!("{outcomes:?}") };
+        for part in [format!("{name:?}"), "\"example.com\"".to_owned(), format!("{full:?}")] {
+            assert!(why.contains(&part), "{why}");
+        }
+        assert_eq!(fake.records.len(), 1);
+    }
 }
 
 #[test]
@@ -820,7 +839,10 @@ fn the_token_is_never_told() {
         }
     }
     let mut updater = updater(None, vec![record("nas.example.com")]);
-    updater.start(tasks(1, 1));
-    let step = format!("{:?} {updater:?}", updater.next(None));
-    assert!(!step.contains(TOKEN), "{step}");
+    let mut shown = format!("{updater:?}");
+    run_with(&mut updater, &mut Fake::new(&[]), tasks(1, 1), |request, _| {
+        shown = format!("{shown}{request:?}");
+        None
+    });
+    assert!(!shown.contains(TOKEN), "{shown}");
 }

@@ -1,0 +1,216 @@
+//! Sending what was decided for one zone.
+//!
+//! Several changes are one call and one transaction: a refusal means that nothing was
+//! done. One that a single record may have caused halves the batch until that record is
+//! alone; one of the call itself (a plan, a token, a stand-in without it) has the rest
+//! of the job sent one by one.
+
+use std::collections::HashSet;
+
+use super::api::{Batch, Fields};
+use super::decide::{Decision, decide};
+use super::records::Records;
+use super::reply::{Kind, Record, Trouble};
+use super::session::{About, Scope, Session, Stop};
+use super::{Item, PERSON, reply, retry};
+use crate::updaters::Outcome;
+
+/// The most that the free plan takes in one call.
+pub(super) const MAX_BATCH: usize = 200;
+
+/// A change that is decided.
+#[derive(Debug)]
+struct Change {
+    /// Which item it is for.
+    item: usize,
+    /// `None`: the record is to be created.
+    id: Option<String>,
+}
+
+/// Items of one zone, and its records as far as they are known.
+pub(super) struct Work<'w, 'c, 's, 'a> {
+    pub(super) zone: &'w str,
+    pub(super) items: &'w mut [Item<'c>],
+    pub(super) records: &'w mut Records<'c>,
+    pub(super) session: &'w mut Session<'s, 'a>,
+}
+
+impl Work<'_, '_, '_, '_> {
+    /// Decides and sends until every item has its outcome. Of entries with the same name
+    /// and type, each is decided after the one before is done: that one may have taken
+    /// the record.
+    pub(super) fn run(&mut self) -> Result<(), Stop> {
+        loop {
+            let mut busy = HashSet::new();
+            let mut changes = Vec::new();
+            for (index, item) in self.items.iter_mut().enumerate().filter(|(_, item)| item.is_open()) {
+                if busy.contains(&item.key()) {
+                    continue;
+                }
+                let id = match decide(item, self.records.get(&item.key())) {
+                    Decision::Done(outcome) => {
+                        item.outcome = Some(outcome);
+                        continue;
+                    }
+                    Decision::Change(id) => Some(id),
+                    Decision::Create => None,
+                };
+                busy.insert(item.key());
+                changes.push(Change { item: index, id });
+            }
+            if changes.is_empty() {
+                return Ok(());
+            }
+            self.send(&changes)?;
+        }
+    }
+
+    fn send(&mut self, changes: &[Change]) -> Result<(), Stop> {
+        match changes {
+            [one] => self.send_one(one.item, one.id.clone()),
+            all if self.session.one_by_one => {
+                all.iter().try_for_each(|one| self.send_one(one.item, one.id.clone()))
+            }
+            all if all.len() > MAX_BATCH => all.chunks(MAX_BATCH).try_for_each(|some| self.send(some)),
+            all => self.send_batch(all),
+        }
+    }
+
+    fn send_batch(&mut self, changes: &[Change]) -> Result<(), Stop> {
+        let request = self.session.api.batch(self.zone, &self.batch(changes));
+        let reply = self.session.reply(&request);
+        // Other front ends than Cloudflare's own do not know the call.
+        let unknown = reply.as_ref().is_ok_and(|reply| matches!(reply.status, 405 | 501));
+        let trouble = match reply.and_then(|reply| reply::batch(self.session.api, &reply)) {
+            Ok((patched, posted)) => {
+                self.settle_batch(changes, &patched, posted);
+                return Ok(());
+            }
+            Err(trouble) => trouble,
+        };
+        match trouble.kind {
+            _ if unknown => self.send_one_by_one(changes),
+            Kind::Denied | Kind::Forbidden | Kind::Gone | Kind::Other => self.send_one_by_one(changes),
+            Kind::NoRecord | Kind::Exists | Kind::Conflict | Kind::Setting => {
+                let (front, behind) = changes.split_at(changes.len().div_ceil(2));
+                self.send(front)?;
+                self.send(behind)
+            }
+            // One answer is one fault, however many records it concerns.
+            _ => self.fail(changes.iter().map(|change| change.item), trouble),
+        }
+    }
+
+    fn send_one_by_one(&mut self, changes: &[Change]) -> Result<(), Stop> {
+        self.session.one_by_one = true;
+        self.send(changes)
+    }
+
+    /// Created records are shown in the order of the request, changed ones bear their ids.
+    fn settle_batch(&mut self, changes: &[Change], patched: &[Record], posted: Vec<Record>) {
+        let mut posted = posted.into_iter();
+        for Change { item, id } in changes {
+            let shown = match id {
+                Some(id) => patched.iter().find(|record| record.id == *id).cloned(),
+                None => posted.next(),
+            };
+            self.settle(*item, shown);
+        }
+    }
+
+    fn batch<'b>(&'b self, changes: &'b [Change]) -> Batch<'b> {
+        let mut batch = Batch::default();
+        for Change { item, id } in changes {
+            let Some(item) = self.items.get(*item) else { continue };
+            let part = if id.is_some() { &mut batch.patches } else { &mut batch.posts };
+            part.push(Fields::new(id.as_deref(), &item.name, item.address, item.record));
+        }
+        batch
+    }
+
+    /// Changes one record, or creates it.
+    fn send_one(&mut self, index: usize, mut id: Option<String>) -> Result<(), Stop> {
+        for last in [false, true] {
+            let Some(item) = self.items.get_mut(index) else { return Ok(()) };
+            let fields = Fields::new(id.as_deref(), &item.name, item.address, item.record);
+            let request = self.session.api.record(self.zone, &fields);
+            let reply = self.session.reply(&request);
+            let trouble = match reply.and_then(|reply| reply::changed(self.session.api, &reply)) {
+                Ok(shown) => {
+                    self.settle(index, shown);
+                    return Ok(());
+                }
+                Err(trouble) => trouble,
+            };
+            let gone = id.is_some() && matches!(trouble.kind, Kind::NoRecord | Kind::Gone);
+            if !gone && trouble.kind != Kind::Exists {
+                return self.fail([index], trouble);
+            }
+            if last {
+                let what = if gone {
+                    "the record disappears as soon as it is found"
+                } else {
+                    "another record is in the way"
+                };
+                let why = format!("{what} ({})", trouble.said);
+                item.outcome = Some(retry(why, (!gone).then_some(PERSON)));
+                return Ok(());
+            }
+            // Somebody changed the record meanwhile: one more look at it, and no third.
+            let key = item.key();
+            match self.records.find(self.zone, &key, self.session) {
+                Err(Stop { scope: Scope::Record, outcome }) => {
+                    item.outcome = Some(outcome);
+                    return Ok(());
+                }
+                found => found?,
+            }
+            id = match decide(item, self.records.get(&key)) {
+                Decision::Done(outcome) => {
+                    item.outcome = Some(outcome);
+                    return Ok(());
+                }
+                Decision::Change(id) => Some(id),
+                Decision::Create => None,
+            };
+        }
+        Ok(())
+    }
+
+    /// The record is as the reply shows it, for the sake of others of its name.
+    fn settle(&mut self, item: usize, shown: Option<Record>) {
+        let Some(item) = self.items.get_mut(item) else { return };
+        let odd = match &shown {
+            Some(shown) if shown.content != Some(item.address) => Some("shows another address".to_owned()),
+            Some(shown) if shown.name != item.name => {
+                Some(format!("made it of {:?}; delete that there and correct the name", shown.name))
+            }
+            _ => None,
+        };
+        item.outcome = Some(match odd {
+            Some(odd) => retry(format!("Cloudflare accepted the change, but {odd}"), Some(PERSON)),
+            None => Outcome::Published { changed: true },
+        });
+        if let Some(shown) = shown {
+            self.records.set(shown);
+        }
+    }
+
+    /// What `trouble` with a change of `items` ends; `Err`: more than these.
+    fn fail(&mut self, items: impl IntoIterator<Item = usize>, trouble: Trouble) -> Result<(), Stop> {
+        let unsure =
+            (trouble.kind == Kind::Lost(true)).then(|| format!("could not confirm: {}", trouble.said));
+        let stop = self.session.stop(trouble, About::Records);
+        let outcome = match unsure {
+            Some(why) => Outcome::Retry { why, after: None, reached: false },
+            None if stop.scope == Scope::Record => stop.outcome.clone(),
+            None => return Err(stop),
+        };
+        for index in items {
+            if let Some(item) = self.items.get_mut(index) {
+                item.outcome = Some(outcome.clone());
+            }
+        }
+        if stop.scope == Scope::Record { Ok(()) } else { Err(stop) }
+    }
+}
