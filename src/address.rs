@@ -95,6 +95,17 @@ pub enum Finding<T> {
     Unknown(String),
 }
 
+impl<T> Finding<T> {
+    /// What `next` makes of the value.
+    pub fn and_then<U>(self, next: impl FnOnce(T) -> Finding<U>) -> Finding<U> {
+        match self {
+            Self::Known(value) => next(value),
+            Self::Absent(why) => Finding::Absent(why),
+            Self::Unknown(why) => Finding::Unknown(why),
+        }
+    }
+}
+
 impl<T: Copy> Finding<T> {
     /// The value, when there is one.
     #[must_use]

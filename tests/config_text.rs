@@ -100,17 +100,17 @@ const MISTAKES: &[(&str, &str)] = &[
     ("router_ip = 5", "1:13: router_ip = 5: expected text in quotes"),
     (
         "router_ip = \"router\"",
-        "1:13: router_ip = \"router\": expected the router's IP address (\"192.168.1.1\"), a loopback address to watch this host, or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
+        "1:13: router_ip = \"router\": expected the router's IP address (\"192.168.1.1\") or name (\"fritz.box\"), a loopback address to watch this host, or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
     ),
     ("router_ip = \"0.0.0.0\"", "1:13: router_ip = \"0.0.0.0\": no router can have this address"),
     (
-        "router_ip = \"http://fritz.box:49000/igd2desc.xml\"",
+        "router_ip = \"http://me@fritz.box/igd2desc.xml\"",
         "1:13: router_ip: this is no gateway's URL: the host must be an IP address, as in http://192.168.1.1:5000/",
     ),
     ("router_ip = \"https://192.168.1.1/\"", "1:13: router_ip: this is no gateway's URL: expected http://"),
     (
         "router_ip = \"192.168.1.1:5000\"",
-        "1:13: router_ip = \"192.168.1.1:5000\": expected the router's IP address (\"192.168.1.1\"), a loopback address to watch this host, or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
+        "1:13: router_ip = \"192.168.1.1:5000\": expected the router's IP address (\"192.168.1.1\") or name (\"fritz.box\"), a loopback address to watch this host, or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
     ),
     ("ipv4 = \"upnp\"", "1:8: ipv4 = \"upnp\": expected a list: [\"...\", \"...\"]"),
     ("ipv4 = [\"upn\"]", "1:9: ipv4 = \"upn\": no such source; did you mean \"upnp\"?"),
@@ -129,7 +129,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("ipv4 = [5]", "1:9: ipv4 = 5: expected text in quotes"),
     ("ipv4 = [\"upnp\", \"upnp\"]", "1:17: ipv4 = \"upnp\": this source is listed twice"),
-    ("ipv4 = [\"upnp:router\"]", "1:9: ipv4: expected a gateway's IP address or the URL of its description"),
+    (
+        "ipv4 = [\"upnp:router\"]",
+        "1:9: ipv4: expected a gateway's IP address, its name or the URL of its description",
+    ),
     (
         "ipv4 = [\"natpmp:fe80::1\"]",
         "1:9: ipv4 = \"natpmp:fe80::1\": expected a gateway's IPv4 address behind the colon, as in \"natpmp:192.168.1.1\"",
@@ -503,6 +506,28 @@ fn files_of_1_0_keep_their_meaning() {
     ] {
         good(text);
     }
+}
+
+#[test]
+fn a_router_may_have_a_name_and_a_connection_of_its_own() {
+    let sources = |text: &str| {
+        let config = good(&format!("{text}\n[[runs]]\ncmd = [\"a\", \"{{ipv4}}\"]"));
+        config.sources[0].to_string()
+    };
+    for (router, source) in [
+        ("fritz.box", "upnp:fritz.box"),
+        ("http://fritz.box:49000/igddesc.xml", "upnp:http://fritz.box:49000/igddesc.xml"),
+        ("http://192.168.1.1:80/x", "upnp:http://192.168.1.1:80/x"),
+    ] {
+        assert_eq!(sources(&format!("router_ip = \"{router}\"")), source);
+        assert_eq!(sources(&format!("ipv4 = [\"upnp:{router}\"]")), source);
+    }
+    for source in ["upnp:#2", "upnp:192.168.1.1#WANIPConn2", "upnp:http://192.168.1.1:80/x#2"] {
+        assert_eq!(sources(&format!("ipv4 = [\"{source}\"]")), source);
+    }
+    assert_eq!(sources("router_ip = \"192.168.1.1\"\nipv4 = [\"upnp:#2\"]"), "upnp:192.168.1.1#2");
+    let problem = read("ipv4 = [\"upnp:192.168.1.1#\"]\n[[runs]]\ncmd = [\"a\"]").unwrap_err();
+    assert!(problem.to_string().contains("as in \"#2\""), "{problem}");
 }
 
 #[test]

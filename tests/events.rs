@@ -58,7 +58,7 @@ impl World {
         let (sender, notices) = mpsc::channel();
         let say = move |notice: &Status| drop(sender.send(notice.clone()));
         let subscriber = Subscriber::start(Clock::new(speed), on_event, say);
-        let url = LanUrl::new(address.into(), port, "/evt").unwrap();
+        let url = LanUrl::parse(&format!("http://{address}:{port}/evt")).unwrap();
         let world = Self { address, url, subscriber, requests, hints, notices };
         world.poll();
         world

@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
 use ddns_update_daemon::address::{Addresses, Finding};
-use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::sources::interface::Interface;
-use ddns_update_daemon::ssdp::message::{Answer, GROUP};
+use ddns_update_daemon::ssdp::message::GROUP;
 use ddns_update_daemon::ssdp::search;
 use ddns_update_daemon::ssdp::search::Search;
 use ddns_update_daemon::system;
@@ -224,10 +223,10 @@ fn answers_searches() {
         let st = request.lines().find_map(|line| line.strip_prefix("ST: ")).unwrap().to_owned();
         let places = if task == "flood" { 0..2000 } else { 0..1 };
         for place in places {
-            let location = LanUrl::new(address.into(), 5000, &format!("/{place}.xml")).unwrap();
-            let answer = Answer { st: st.clone(), usn: None, location, server: None };
+            let location = format!("http://{address}:5000/{place}.xml");
+            let answer = format!("HTTP/1.1 200 OK\r\nST: {st}\r\nLOCATION: {location}\r\n\r\n");
             // A full queue loses datagrams, as networks do.
-            drop(socket.send_to(answer.to_string().as_bytes(), client));
+            drop(socket.send_to(answer.as_bytes(), client));
         }
     }
 }
@@ -250,8 +249,8 @@ fn hosts(search: Search, time: Duration) -> Vec<String> {
     let deadline = Instant::now().checked_add(time).unwrap();
     let mut answers = search::start(search, deadline);
     let mut found = Vec::new();
-    while let Some(answer) = answers.next(deadline) {
-        found.push(answer.location.host().to_string());
+    while let Some((location, _)) = answers.next(deadline) {
+        found.push(location.host().to_string());
     }
     found
 }

@@ -1,4 +1,4 @@
-//! `soap::client` against peers on loopback that behave well, badly or not at
+//! `transport::lan` against peers on loopback that behave well, badly or not at
 //! all.
 #![allow(
     clippy::unwrap_used,
@@ -8,16 +8,17 @@
 )]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use ddns_update_daemon::address::Finding;
 use ddns_update_daemon::http::lan_url::LanUrl;
+use ddns_update_daemon::http::request::ExchangeError;
 use ddns_update_daemon::http::{HttpError, Response};
-use ddns_update_daemon::soap::envelope::{MAX_DESCRIPTION, Request};
-use ddns_update_daemon::soap::gateway::{ExchangeError, StopAt, Survey, Wanted};
-use ddns_update_daemon::transport::lan::{exchange, run};
+use ddns_update_daemon::soap::envelope::{MAX_DESCRIPTION, get};
+use ddns_update_daemon::soap::gateway::{StopAt, Wanted, survey};
+use ddns_update_daemon::transport::lan::{asker, exchange};
 
 /// Long enough for any machine; tests that expect an answer do not wait for it.
 const AMPLE: Duration = Duration::from_secs(20);
@@ -38,7 +39,7 @@ impl Peer {
     fn new(handlers: Vec<Handler>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let url = LanUrl::new(Ipv4Addr::LOCALHOST.into(), port, "/root.xml").unwrap();
+        let url = LanUrl::parse(&format!("http://127.0.0.1:{port}/root.xml")).unwrap();
         let thread = thread::spawn(move || {
             let handle = |handler: Handler| {
                 let mut stream = listener.accept().unwrap().0;
@@ -52,9 +53,7 @@ impl Peer {
     }
 
     fn get(&self, time: Duration) -> Result<Response, ExchangeError> {
-        let received = exchange(&Request::get(self.url.clone()), Instant::now() + time)?;
-        assert_eq!(received.local, IpAddr::from(Ipv4Addr::LOCALHOST));
-        Ok(received.response)
+        exchange(&get(self.url.clone()), Instant::now() + time)
     }
 
     fn requests(self) -> Vec<String> {
@@ -210,9 +209,9 @@ fn redirects_and_failures_are_answers_like_any_other() {
 #[test]
 fn a_closed_port_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = LanUrl::new(Ipv4Addr::LOCALHOST.into(), listener.local_addr().unwrap().port(), "/").unwrap();
+    let url = LanUrl::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     drop(listener);
-    let error = exchange(&Request::get(url), Instant::now() + AMPLE).unwrap_err();
+    let error = exchange(&get(url), Instant::now() + AMPLE).unwrap_err();
     assert_eq!(error, ExchangeError::Connect(ErrorKind::ConnectionRefused));
     assert_eq!(error.to_string(), "cannot connect: connection refused");
 }
@@ -239,10 +238,9 @@ fn a_survey_runs_over_sockets() {
         ),
     ]);
     let wanted = Wanted { ipv4: true, ipv6: false };
-    let survey = Survey::of_description(peer.url.clone(), wanted, StopAt::UntilGlobal);
-    let surveyed = run(survey, Instant::now() + AMPLE, AMPLE);
-    assert_eq!(surveyed.local, Some(Ipv4Addr::LOCALHOST.into()));
-    assert_eq!(surveyed.result.unwrap().observation.ipv4, Finding::Known(Ipv4Addr::new(8, 8, 4, 4)));
+    let mut ask = asker(Instant::now() + AMPLE, AMPLE);
+    let report = survey(&peer.url, None, wanted, StopAt::UntilGlobal, &mut ask).unwrap();
+    assert_eq!(report.observation.ipv4, Finding::Known(Ipv4Addr::new(8, 8, 4, 4)));
     let requests = peer.requests();
     assert!(requests[1].starts_with("POST /ctl HTTP/1.1\r\n"));
     assert!(requests[1].ends_with("</s:Envelope>\r\n"), "head and body come in one piece");
@@ -262,11 +260,12 @@ fn one_mute_service_leaves_time_for_the_next() {
         "<NewExternalIPAddress>8.8.4.4</NewExternalIPAddress>",
         "</GetExternalIPAddressResponse></Body></Envelope>"
     );
-    let peer = Peer::new(vec![says(services), Box::new(stays_mute), says(answer)]);
+    let status = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let peer = Peer::new(vec![says(services), Box::new(stays_mute), says(answer), says(status)]);
     let wanted = Wanted { ipv4: true, ipv6: false };
-    let survey = Survey::of_description(peer.url.clone(), wanted, StopAt::UntilGlobal);
-    let report = run(survey, Instant::now() + AMPLE, Duration::from_secs(1)).result.unwrap();
-    assert_eq!(report.chosen().unwrap().control.path(), "/ip");
+    let mut ask = asker(Instant::now() + AMPLE, Duration::from_secs(1));
+    let report = survey(&peer.url, None, wanted, StopAt::UntilGlobal, &mut ask).unwrap();
+    assert_eq!(report.chosen().unwrap().service.control.path(), "/ip");
     assert_eq!(report.services[0].ipv4, Finding::Unknown("it did not answer in time".to_owned()));
     peer.requests();
 }

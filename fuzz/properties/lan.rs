@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Scope, scope};
-use ddns_update_daemon::http::lan_url::MAX_URL;
+use ddns_update_daemon::http::lan_url::{LanUrl, MAX_URL};
 use ddns_update_daemon::natpmp::message::{ExternalAddress, MAX_DATAGRAM, ResultCode, restarted};
 use ddns_update_daemon::pcp::message::{Mapping, PcpError};
 use ddns_update_daemon::ssdp::filter::{
     AnswerFilter, MAX_LOCATIONS, MAX_PER_HOST, MAX_PER_SECOND, RESERVED, Senders,
 };
-use ddns_update_daemon::ssdp::message::{Answer, MAX_TEXT, Notify, NotifyKind, Verdict};
+use ddns_update_daemon::ssdp::message::{Answer, Delivery, MAX_TEXT, Notify, NotifyKind, Verdict};
 use ddns_update_daemon::system::netlink::{Address, Link, Message, parse};
 
 const SENDERS: [IpAddr; 2] =
@@ -27,8 +27,9 @@ pub(super) fn ssdp_answer(data: &[u8]) {
         assert_eq!(values(data, "ST"), [answer.st.as_str()]);
         assert_eq!(values(data, "LOCATION").len(), 1);
         check_text(&answer.st);
-        answer.usn.iter().chain(&answer.server).for_each(|text| check_text(text));
-        assert_eq!(Answer::parse(answer.to_string().as_bytes(), sender), Ok(answer));
+        let written =
+            format!("HTTP/1.1 200 OK\r\nLOCATION: {}\r\nST: {}\r\n\r\n", named(&answer.location), answer.st);
+        assert_eq!(Answer::parse(written.as_bytes(), sender), Ok(answer));
     }
 }
 
@@ -41,8 +42,22 @@ pub(super) fn ssdp_notify(data: &[u8]) {
         assert!(notify.kind != NotifyKind::Alive || notify.location.is_some());
         assert_eq!(values(data, "NT"), [notify.nt.as_str()]);
         check_text(&notify.nt);
-        assert_eq!(Notify::parse(notify.to_string().as_bytes(), sender), Ok(notify));
+        let kind = match notify.kind {
+            NotifyKind::Alive => "alive",
+            NotifyKind::Byebye => "byebye",
+            NotifyKind::Update => "update",
+        };
+        let location = notify.location.as_ref().map(|url| format!("LOCATION: {}\r\n", named(url)));
+        let boot_id = notify.boot_id.map(|id| format!("BOOTID.UPNP.ORG: {id}\r\n"));
+        let start = format!("NOTIFY * HTTP/1.1\r\nNTS: ssdp:{kind}\r\nNT: {}\r\n", notify.nt);
+        let written = [start, location.unwrap_or_default(), boot_id.unwrap_or_default()].concat();
+        assert_eq!(Notify::parse(written.as_bytes(), sender), Ok(notify));
     }
+}
+
+/// A URL under the name that its host gave itself, if it did.
+fn named(url: &LanUrl) -> String {
+    format!("http://{}{}", url.authority(), url.path())
 }
 
 fn check_text(text: &str) {
@@ -96,7 +111,7 @@ pub(super) fn ssdp_sieve(data: &[u8]) {
         let answer = Answer::parse(text.as_bytes(), sender).expect("a good answer");
         let entry = (sender, answer.location.to_string());
         let fresh = answer.verdict() != Verdict::NotAGateway && !found.contains(&entry);
-        let passed = filter.pass(&answer);
+        let passed = filter.pass(&answer, Delivery::Multicast);
         assert!(fresh || !passed);
         if is_gateway && fresh {
             let of_gateway = found.iter().filter(|(host, _)| *host == sender).count();

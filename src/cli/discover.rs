@@ -18,7 +18,8 @@ use crate::engine::selection::refusal;
 use crate::http::lan_url::LanUrl;
 use crate::natpmp::client::{NatPmpError, external_address};
 use crate::natpmp::message::ExternalAddress;
-use crate::soap::gateway::{GatewayReport, ServiceAnswer, StopAt, Survey, Wanted};
+use crate::soap::gateway::{self, GatewayReport, ServiceAnswer, StopAt, Wanted};
+use crate::sources::upnp;
 use crate::ssdp::search;
 use crate::ssdp::search::Search;
 use crate::system;
@@ -59,15 +60,25 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
             .map(drop)
             .map_err(|error| format!("no thread could be started: {error}"))
     };
+    let gateway = match gateway {
+        // All lines of a gateway are shown.
+        Some(Gateway::Line(gateway, _)) => Some(&**gateway),
+        gateway => gateway,
+    };
     match gateway {
         Some(Gateway::Description(url)) => ask(url.clone())?,
+        Some(Gateway::Named(name, url)) => match (upnp::resolve(name)?, url) {
+            (host, Some(url)) => ask(url.at(host))?,
+            (IpAddr::V4(host), None) => find(Some(host), true, ask)?,
+            (IpAddr::V6(_), None) => return Err(format!("{name} has no IPv4 address")),
+        },
         Some(Gateway::At(IpAddr::V6(_))) => {
             return Err(
                 "a router cannot be searched for by its IPv6 address: give the URL of its description".into(),
             );
         }
         Some(Gateway::At(IpAddr::V4(address))) => find(Some(*address), true, ask)?,
-        Some(Gateway::Any) | None => {
+        Some(Gateway::Any | Gateway::Line(..)) | None => {
             let default = system::default_route().and_then(|route| route.gateway);
             let default = match default {
                 Some(IpAddr::V4(address)) => Some(address),
@@ -91,10 +102,10 @@ fn find(
     let deadline = Instant::now().checked_add(SEARCH_TIME).unwrap_or_else(Instant::now);
     let mut answers = search::start(Search::new(gateway, only_gateway, &addresses), deadline);
     let mut asked = Vec::new();
-    while let Some(answer) = answers.next(deadline) {
-        if !asked.contains(&answer.location) {
-            asked.push(answer.location.clone());
-            ask(answer.location)?;
+    while let Some((location, _)) = answers.next(deadline) {
+        if !asked.contains(&location) {
+            asked.push(location.clone());
+            ask(location)?;
         }
     }
     Ok(())
@@ -104,8 +115,8 @@ fn find(
 fn examine(location: LanUrl) -> Option<Discovered> {
     let deadline = Instant::now().checked_add(ASK_TIME)?;
     let wanted = Wanted { ipv4: true, ipv6: true };
-    let survey = Survey::of_description(location.clone(), wanted, StopAt::EveryService);
-    let report = lan::run(survey, deadline, EXCHANGE_TIME).result.ok()?;
+    let mut ask = lan::asker(deadline, EXCHANGE_TIME);
+    let report = gateway::survey(&location, None, wanted, StopAt::EveryService, &mut ask).ok()?;
     let natpmp = external_address(location.host(), Instant::now().checked_add(NATPMP_TIME)?);
     Some(Discovered { location, report, natpmp })
 }
@@ -213,10 +224,16 @@ impl Discovered {
             let made = printable(&format!("{} {}", device.manufacturer, device.model));
             let _ = writeln!(text, "  device      {name} ({})", made.trim());
         }
-        for asked in &self.report.services {
+        for (number, asked) in (1..).zip(&self.report.services) {
             let kind = asked.service.service_type.as_str();
             let kind = kind.rsplit_once(":service:").map_or(kind, |(_, name)| name);
-            let _ = writeln!(text, "  connection  {kind}, {}", asked.service.control);
+            let up = match asked.up {
+                Some(true) => ", connected",
+                Some(false) => ", not connected",
+                None => "",
+            };
+            let name = printable(&asked.service.name);
+            let _ = writeln!(text, "  connection  #{number} {name} ({kind}), {}{up}", asked.service.control);
             let _ = writeln!(text, "  IPv4        {}", ipv4_to_text(asked));
         }
         let observation = &self.report.observation;

@@ -423,7 +423,7 @@ mod tests {
             ("discover --once", "discover and --once exclude each other; see --help"),
             (
                 "discover router",
-                "discover \"router\": expected a gateway's IP address or the URL of its description; see --help",
+                "discover \"router\": expected a gateway's IP address, its name or the URL of its description; see --help",
             ),
             ("providers --json", "providers and --json exclude each other; see --help"),
             ("providers x", "one argument too many: \"x\"; see --help"),

@@ -128,9 +128,7 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Upnp(Gateway::Any) => f.write_str("upnp"),
-            Self::Upnp(Gateway::At(address)) => write!(f, "upnp:{address}"),
-            Self::Upnp(Gateway::Description(url)) => write!(f, "upnp:{url}"),
+            Self::Upnp(gateway) => write!(f, "upnp{gateway}"),
             Self::NatPmp(None) => f.write_str("natpmp"),
             Self::NatPmp(Some(address)) => write!(f, "natpmp:{address}"),
             Self::Pcp(None) => f.write_str("pcp"),
@@ -151,6 +149,26 @@ pub enum Gateway {
     At(IpAddr),
     /// The one with this description; it is not searched for.
     Description(LanUrl),
+    /// The one that this name stands for when it is asked, at this URL if there is
+    /// one, whose host is to be replaced.
+    Named(String, Option<LanUrl>),
+    /// One connection of a gateway that has several, by its number or name.
+    Line(Box<Gateway>, String),
+}
+
+/// As it stands behind `upnp`.
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => Ok(()),
+            Self::At(address) => write!(f, ":{address}"),
+            Self::Description(url) => write!(f, ":{url}"),
+            Self::Named(name, None) => write!(f, ":{name}"),
+            Self::Named(_, Some(url)) => write!(f, ":http://{}{}", url.authority(), url.path()),
+            Self::Line(gateway, line) if **gateway == Self::Any => write!(f, ":#{line}"),
+            Self::Line(gateway, line) => write!(f, "{gateway}#{line}"),
+        }
+    }
 }
 
 /// One thing that is kept up to date.

@@ -31,6 +31,7 @@ pub(super) enum Router {
     ThisHost,
     At(IpAddr),
     Description(LanUrl),
+    Named(String, Option<LanUrl>),
 }
 
 impl Router {
@@ -47,16 +48,16 @@ impl Router {
                 Err(problem) => value.refuse(problem),
             };
         }
-        if text.contains("://") {
-            return match LanUrl::parse(text) {
-                Ok(url) => Some(Self::Description(url)),
-                Err(error) => value.refuse_hidden(&format!("this is no gateway's URL: {error}")),
-            };
+        match read_place(text) {
+            Ok(Some(Gateway::Description(url))) => Some(Self::Description(url)),
+            Ok(Some(Gateway::Named(name, url))) => Some(Self::Named(name, url)),
+            Err(problem) => value.refuse_hidden(&problem),
+            Ok(_) => value.refuse(
+                "expected the router's IP address (\"192.168.1.1\") or name (\"fritz.box\"), a loopback \
+                 address to watch this host, or the URL of the router's description \
+                 (\"http://192.168.1.1:5000/rootDesc.xml\")",
+            ),
         }
-        value.refuse(
-            "expected the router's IP address (\"192.168.1.1\"), a loopback address to watch this host, \
-             or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
-        )
     }
 
     /// The sources of a family for which none are listed.
@@ -76,6 +77,7 @@ impl Router {
             Self::Any | Self::ThisHost => Gateway::Any,
             Self::At(address) => Gateway::At(*address),
             Self::Description(url) => Gateway::Description(url.clone()),
+            Self::Named(name, url) => Gateway::Named(name.clone(), url.clone()),
         }
     }
 
@@ -90,6 +92,7 @@ impl Router {
             Self::Any | Self::ThisHost => Some(make(None)),
             Self::At(address) => address.is_ipv4().then(|| make(Some(*address))),
             Self::Description(url) => url.host().is_ipv4().then(|| make(Some(url.host()))),
+            Self::Named(..) => None,
         }
     }
 }
@@ -129,6 +132,11 @@ fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Sou
             value.refuse(&format!("{name} tells no IPv6 address; expected \"upnp\" or \"interface\""))
         }
         ("upnp", None) => Some(Source::Upnp(router.upnp())),
+        ("upnp", Some(line)) if line.starts_with('#') => match read_gateway(line) {
+            Ok(Gateway::Line(_, line)) => Some(Source::Upnp(Gateway::Line(Box::new(router.upnp()), line))),
+            Ok(_) => None,
+            Err(problem) => value.refuse(&problem),
+        },
         ("upnp", Some(place)) => read_gateway(place)
             .map_or_else(|problem| value.refuse_hidden(&problem), |gateway| Some(Source::Upnp(gateway))),
         ("natpmp", place) => read_over_ipv4(value, kind, place, router, Source::NatPmp),
@@ -214,11 +222,38 @@ pub fn read_gateway(text: &str) -> Result<Gateway, String> {
         let address = address.to_canonical();
         return usable(address).map(|()| Gateway::At(address)).map_err(str::to_owned);
     }
-    if text.contains("://") {
-        let url = LanUrl::parse(text);
-        return url.map(Gateway::Description).map_err(|error| format!("this is no gateway's URL: {error}"));
+    if let Some((gateway, line)) = text.split_once('#') {
+        let good = !line.is_empty() && line.len() <= 64 && line.bytes().all(|byte| byte.is_ascii_graphic());
+        if !good {
+            return Err("expected the number or name of a connection behind the #, as in \"#2\"".to_owned());
+        }
+        let gateway = if gateway.is_empty() { Gateway::Any } else { read_gateway(gateway)? };
+        return Ok(Gateway::Line(Box::new(gateway), line.to_owned()));
     }
-    Err("expected a gateway's IP address or the URL of its description".to_owned())
+    let expected = "expected a gateway's IP address, its name or the URL of its description";
+    read_place(text)?.ok_or_else(|| expected.to_owned())
+}
+
+/// A URL or a name of a router.
+fn read_place(text: &str) -> Result<Option<Gateway>, String> {
+    let nowhere = IpAddr::from([0, 0, 0, 0]);
+    if !text.contains("://") {
+        // It has the form of a name if it can stand for one in a URL. A single word is
+        // rather a mistake.
+        let name = LanUrl::parse_from(nowhere, &format!("http://{text}/"));
+        let good =
+            name.is_ok_and(|url| url.authority() == text && url.host() == nowhere && text.contains('.'));
+        return Ok(good.then(|| Gateway::Named(text.to_owned(), None)));
+    }
+    let url =
+        LanUrl::parse_from(nowhere, text).map_err(|error| format!("this is no gateway's URL: {error}"))?;
+    let authority = url.authority();
+    match authority.split(':').next() {
+        Some(name) if url.host() == nowhere && name != "0.0.0.0" => {
+            Ok(Some(Gateway::Named(name.to_owned(), Some(url))))
+        }
+        _ => Ok(Some(Gateway::Description(url))),
+    }
 }
 
 fn usable(address: IpAddr) -> Result<(), &'static str> {

@@ -8,9 +8,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::http::lan_url::LanUrl;
+use crate::http::request::Request;
 use crate::http::{Head, Response};
 use crate::quote::quoted;
-use crate::soap::envelope::Version;
 
 /// How long a subscription is asked for. Longer ones would hide that a gateway
 /// has forgotten us.
@@ -36,22 +37,22 @@ pub enum SubscriptionRequest {
 }
 
 impl SubscriptionRequest {
-    /// The whole request.
+    /// What to send to the publisher of events at `url`. Its answer has no body
+    /// worth waiting for: gateways answer without a length, and some keep the
+    /// connection open.
     #[must_use]
-    pub fn bytes(&self, path: &str, host: &str, version: Version) -> Vec<u8> {
+    pub fn to(self, url: LanUrl) -> Request {
+        let timeout = ("TIMEOUT", format!("Second-{}", REQUESTED_TIMEOUT.as_secs()));
         let (method, fields) = match self {
             Self::Subscribe(callback) => {
-                ("SUBSCRIBE", format!("CALLBACK: <{callback}>\r\nNT: upnp:event\r\n{}", requested_timeout()))
+                let callback = ("CALLBACK", format!("<{callback}>"));
+                ("SUBSCRIBE", vec![callback, ("NT", "upnp:event".to_owned()), timeout])
             }
-            Self::Renew(sid) => ("SUBSCRIBE", format!("SID: {}\r\n{}", sid.0, requested_timeout())),
-            Self::Unsubscribe(sid) => ("UNSUBSCRIBE", format!("SID: {}\r\n", sid.0)),
+            Self::Renew(sid) => ("SUBSCRIBE", vec![("SID", sid.0), timeout]),
+            Self::Unsubscribe(sid) => ("UNSUBSCRIBE", vec![("SID", sid.0)]),
         };
-        format!("{method} {path} {version}\r\nHOST: {host}\r\n{fields}Connection: close\r\n\r\n").into_bytes()
+        Request { method, url, fields, body: String::new(), max_body: None }
     }
-}
-
-fn requested_timeout() -> String {
-    format!("TIMEOUT: Second-{}\r\n", REQUESTED_TIMEOUT.as_secs())
 }
 
 /// Where events are to be sent: an address of ours and a path that nobody
@@ -223,6 +224,7 @@ pub fn check_notify(head: &[u8], callback: &Callback, expected: &Expected) -> No
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::request::Version;
 
     fn callback() -> Callback {
         Callback::new("192.168.1.7:40000".parse().unwrap(), [7; 16])
@@ -238,26 +240,28 @@ mod tests {
         SubscribeResponse::parse(&Response { head, status, body: Vec::new() }, Some(&sid("uuid:old")))
     }
 
-    fn sent(ask: &SubscriptionRequest) -> String {
-        String::from_utf8(ask.bytes("/evt?x", "192.168.1.1:5000", Version::Http11)).unwrap()
+    fn sent(ask: SubscriptionRequest) -> String {
+        let request = ask.to(LanUrl::parse("http://192.168.1.1:5000/evt?x").unwrap());
+        assert_eq!(request.max_body, None);
+        String::from_utf8(request.bytes(Version::Http11)).unwrap()
     }
 
     #[test]
     fn a_subscription_names_our_place_and_a_renewal_only_the_name() {
         assert_eq!(
-            sent(&SubscriptionRequest::Subscribe(callback())),
-            "SUBSCRIBE /evt?x HTTP/1.1\r\nHOST: 192.168.1.1:5000\r\n\
+            sent(SubscriptionRequest::Subscribe(callback())),
+            "SUBSCRIBE /evt?x HTTP/1.1\r\nHost: 192.168.1.1:5000\r\n\
              CALLBACK: <http://192.168.1.7:40000/07070707070707070707070707070707>\r\n\
              NT: upnp:event\r\nTIMEOUT: Second-1800\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(
-            sent(&SubscriptionRequest::Renew(sid("uuid:1"))),
-            "SUBSCRIBE /evt?x HTTP/1.1\r\nHOST: 192.168.1.1:5000\r\nSID: uuid:1\r\n\
+            sent(SubscriptionRequest::Renew(sid("uuid:1"))),
+            "SUBSCRIBE /evt?x HTTP/1.1\r\nHost: 192.168.1.1:5000\r\nSID: uuid:1\r\n\
              TIMEOUT: Second-1800\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(
-            sent(&SubscriptionRequest::Unsubscribe(sid("uuid:1"))),
-            "UNSUBSCRIBE /evt?x HTTP/1.1\r\nHOST: 192.168.1.1:5000\r\nSID: uuid:1\r\nConnection: close\r\n\r\n"
+            sent(SubscriptionRequest::Unsubscribe(sid("uuid:1"))),
+            "UNSUBSCRIBE /evt?x HTTP/1.1\r\nHost: 192.168.1.1:5000\r\nSID: uuid:1\r\nConnection: close\r\n\r\n"
         );
     }
 

@@ -15,7 +15,6 @@ use super::listener::{Listener, OnEvent};
 use super::subscription::{Failure, PollResult, Status, Step, Subscription, Told};
 use crate::gena::message::{Expected, Sid, SubscribeResponse, SubscriptionRequest};
 use crate::http::lan_url::LanUrl;
-use crate::soap::envelope::Request;
 use crate::system;
 use crate::transport::lan;
 
@@ -219,6 +218,6 @@ fn exchange(
 ) -> Result<SubscribeResponse, Failure> {
     let now = Instant::now();
     let deadline = now.checked_add(TIME).unwrap_or(now);
-    let received = lan::exchange(&Request::event(url, ask), deadline).map_err(Failure::Exchange)?;
-    SubscribeResponse::parse(&received.response, known).map_err(Failure::Refused)
+    let response = lan::exchange(&ask.to(url), deadline).map_err(Failure::Exchange)?;
+    SubscribeResponse::parse(&response, known).map_err(Failure::Refused)
 }

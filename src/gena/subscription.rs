@@ -19,7 +19,7 @@ use crate::address::{Finding, Observation};
 use crate::backoff::TokenBucket;
 use crate::gena::message::{Sid, SubscribeError, SubscribeResponse};
 use crate::http::lan_url::LanUrl;
-use crate::soap::gateway::ExchangeError;
+use crate::http::request::ExchangeError;
 
 /// How long the event that follows every subscription may take. In a house it
 /// takes milliseconds.

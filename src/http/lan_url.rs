@@ -1,9 +1,9 @@
-//! URLs inside the LAN: plain HTTP towards an IP literal.
+//! URLs inside the LAN: plain HTTP towards an IP address.
 //!
-//! RFC 3986 as far as UPnP needs it. Names are refused (they would need DNS, and
-//! open the door to rebinding), as are user info, fragments and every byte that
-//! could end a request line early. Provider URLs are none of this file's
-//! business: see `config/provider_url.rs` and `web/place.rs`.
+//! RFC 3986 as far as UPnP needs it. A name is never resolved (that would need
+//! DNS, and open the door to rebinding): where a gateway writes one, it stands for
+//! the gateway, and goes into the Host field only. User info, fragments and every
+//! byte that could end a request line early are refused.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,6 +25,8 @@ const LOWEST_PORT: u16 = 80;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct LanUrl {
     host: IpAddr,
+    /// What the host calls itself.
+    name: Option<String>,
     port: u16,
     path: String,
 }
@@ -38,7 +40,7 @@ pub enum UrlError {
     Scheme,
     /// A byte that is not printable ASCII.
     Byte,
-    /// The host is no IP literal (names and user info included).
+    /// The host is no IP literal, or where a name may stand, no name.
     Host,
     /// No port, or one that is not for UPnP.
     Port,
@@ -62,8 +64,17 @@ impl fmt::Display for UrlError {
 impl std::error::Error for UrlError {}
 
 impl LanUrl {
-    /// Reads an absolute URL.
+    /// Reads an absolute URL whose host is an address.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
+        Self::read(text, None)
+    }
+
+    /// Reads an absolute URL that `host` wrote: a name in it is its own.
+    pub fn parse_from(host: IpAddr, text: &str) -> Result<Self, UrlError> {
+        Self::read(text, Some(host))
+    }
+
+    fn read(text: &str, named: Option<IpAddr>) -> Result<Self, UrlError> {
         check_bytes(text)?;
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
         if !scheme.eq_ignore_ascii_case("http") {
@@ -72,14 +83,35 @@ impl LanUrl {
         let rest = without_fragment(rest);
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end).ok_or(UrlError::Host)?;
-        let (host, port) = parse_authority(authority)?;
         let path = if path.starts_with('/') { remove_dot_segments(path) } else { format!("/{path}") };
-        Ok(Self { host, port, path })
+        Self { host: Ipv4Addr::UNSPECIFIED.into(), name: None, port: 80, path }
+            .with_authority(authority, named)
     }
 
-    /// A URL from its parts; `path` is resolved against `/`.
-    pub fn new(host: IpAddr, port: u16, path: &str) -> Result<Self, UrlError> {
-        Self { host, port: check_port(port)?, path: "/".to_owned() }.resolve(path)
+    fn with_authority(mut self, authority: &str, named: Option<IpAddr>) -> Result<Self, UrlError> {
+        let port = if let Some(rest) = authority.strip_prefix('[') {
+            let (host, port) = rest.split_once(']').ok_or(UrlError::Host)?;
+            self.host = host.parse::<Ipv6Addr>().map_err(|_| UrlError::Host)?.into();
+            port
+        } else {
+            let end = authority.find(':').unwrap_or(authority.len());
+            let (host, port) = authority.split_at_checked(end).ok_or(UrlError::Host)?;
+            (self.host, self.name) = match (host.parse::<Ipv4Addr>(), named) {
+                (Ok(host), _) => (host.into(), None),
+                (Err(_), Some(own)) if is_name(host) && port.matches([':', '@']).count() < 2 => {
+                    (own, Some(host.to_owned()))
+                }
+                _ => return Err(UrlError::Host),
+            };
+            port
+        };
+        // "http://host:/" is allowed by RFC 3986 and means the default port.
+        match port.strip_prefix(':') {
+            Some(digits) if !digits.is_empty() => self.port = parse_port(digits)?,
+            None if !port.is_empty() => return Err(UrlError::Host),
+            None | Some(_) => {}
+        }
+        Ok(self)
     }
 
     /// Resolves what a description says against its base (RFC 3986, section
@@ -91,7 +123,7 @@ impl LanUrl {
             return Err(UrlError::OtherHost);
         }
         if has_scheme(reference) {
-            let absolute = Self::parse(reference)?;
+            let absolute = Self::parse_from(self.host, reference)?;
             return if absolute.host == self.host { Ok(absolute) } else { Err(UrlError::OtherHost) };
         }
         let reference = without_fragment(reference);
@@ -134,13 +166,15 @@ impl LanUrl {
         &self.path
     }
 
-    /// Host and port, as they stand in a `Host` header: without the default port.
+    /// Host (by the name that it gave itself) and port, as they stand in a `Host`
+    /// field: without the default port.
     #[must_use]
     pub fn authority(&self) -> String {
         let port = if self.port == 80 { String::new() } else { format!(":{}", self.port) };
-        match self.host {
-            IpAddr::V4(host) => format!("{host}{port}"),
-            IpAddr::V6(host) => format!("[{host}]{port}"),
+        match (&self.name, self.host) {
+            (Some(name), _) => format!("{name}{port}"),
+            (None, IpAddr::V4(host)) => format!("{host}{port}"),
+            (None, IpAddr::V6(host)) => format!("[{host}]{port}"),
         }
     }
 }
@@ -172,37 +206,15 @@ fn has_scheme(reference: &str) -> bool {
     reference.get(end..).is_some_and(|rest| rest.starts_with("://"))
 }
 
-fn parse_authority(authority: &str) -> Result<(IpAddr, u16), UrlError> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']').ok_or(UrlError::Host)?;
-            (IpAddr::V6(host.parse::<Ipv6Addr>().map_err(|_| UrlError::Host)?), port)
-        }
-        None => {
-            let end = authority.find(':').unwrap_or(authority.len());
-            let (host, port) = authority.split_at_checked(end).ok_or(UrlError::Host)?;
-            (IpAddr::V4(host.parse::<Ipv4Addr>().map_err(|_| UrlError::Host)?), port)
-        }
-    };
-    // "http://host:/" is allowed by RFC 3986 and means the default port.
-    let port = match port.strip_prefix(':') {
-        None if port.is_empty() => 80,
-        None => return Err(UrlError::Host),
-        Some("") => 80,
-        Some(digits) => parse_port(digits)?,
-    };
-    Ok((host, port))
+/// A host name as people give one to a router.
+fn is_name(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    text.bytes().all(good) && text.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 fn parse_port(digits: &str) -> Result<u16, UrlError> {
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(UrlError::Port);
-    }
-    check_port(digits.parse().map_err(|_| UrlError::Port)?)
-}
-
-fn check_port(port: u16) -> Result<u16, UrlError> {
-    if port < LOWEST_PORT || REFUSED_PORTS.contains(&port) { Err(UrlError::Port) } else { Ok(port) }
+    let port = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    port.filter(|port| *port >= LOWEST_PORT && !REFUSED_PORTS.contains(port)).ok_or(UrlError::Port)
 }
 
 /// RFC 3986, section 5.2.4, on the path; a query stays as it is.
@@ -321,6 +333,12 @@ mod tests {
             assert_eq!(base.resolve(reference), Err(UrlError::OtherHost), "{reference}");
         }
         assert_eq!(base.resolve("ftp://1.2.3.4/"), Err(UrlError::Scheme));
+        let named = base.resolve("http://router.lan:6000/b").unwrap();
+        assert_eq!(named.socket(), "1.2.3.4:6000".parse().unwrap());
+        assert_eq!(
+            (named.authority().as_str(), named.to_string().as_str()),
+            ("router.lan:6000", "http://1.2.3.4:6000/b")
+        );
         assert_eq!(base.resolve(""), Err(UrlError::Length));
     }
 }

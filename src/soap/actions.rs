@@ -22,6 +22,9 @@ pub const GET_EXTERNAL_IPV6: &str = "X_AVM_DE_GetExternalIPv6Address";
 /// AVM's action for the delegated IPv6 prefix.
 pub const GET_IPV6_PREFIX: &str = "X_AVM_DE_GetIPv6Prefix";
 
+/// The action that tells whether a connection is up.
+pub const GET_STATUS: &str = "GetStatusInfo";
+
 /// The lengths that a delegated prefix may have: a site gets no more than a /16,
 /// and nothing longer than a /64 has room for host addresses.
 const PREFIX_LENGTHS: std::ops::RangeInclusive<u8> = 16..=64;
@@ -35,47 +38,59 @@ pub type Answer = Result<Reply, ReplyError>;
 /// The external IPv4 address by an answer of `service` to [`GET_EXTERNAL_IPV4`].
 #[must_use]
 pub fn external_ipv4(answer: &Answer, service: &Service) -> Finding<Ipv4Addr> {
-    let text = match text(answer, "NewExternalIPAddress") {
-        Ok(text) => text,
-        Err(why) => return Finding::Unknown(why),
-    };
-    if text.is_empty() {
-        return Finding::Unknown(no_address(service));
-    }
-    let Ok(address) = text.parse::<Ipv4Addr>() else {
-        return Finding::Unknown(format!("its answer {} is no IPv4 address", quoted(text, [])));
-    };
-    match scope(IpAddr::V4(address)) {
-        Scope::Global | Scope::Local(_) => Finding::Known(address),
-        Scope::Unusable(why) if is_ds_lite(address) => Finding::Absent(format!("{address} is {why}")),
-        Scope::Unusable(why) => Finding::Unknown(format!("its answer {address} is {why}")),
+    text(answer, "NewExternalIPAddress").and_then(|text| {
+        if text.is_empty() {
+            return Finding::Unknown(no_address(service));
+        }
+        let Ok(address) = text.parse::<Ipv4Addr>() else {
+            return Finding::Unknown(format!("its answer {} is no IPv4 address", quoted(text, [])));
+        };
+        match scope(IpAddr::V4(address)) {
+            Scope::Global | Scope::Local(_) => Finding::Known(address),
+            Scope::Unusable(why) if is_ds_lite(address) => Finding::Absent(format!("{address} is {why}")),
+            Scope::Unusable(why) => Finding::Unknown(format!("its answer {address} is {why}")),
+        }
+    })
+}
+
+/// An IPv6 address in an answer to [`GET_EXTERNAL_IPV4`].
+#[must_use]
+pub fn ipv6_instead(answer: &Answer) -> Option<Ipv6Addr> {
+    let address: Ipv6Addr = argument(answer, "NewExternalIPAddress")?.parse().ok()?;
+    (!matches!(scope(IpAddr::V6(address)), Scope::Unusable(_))).then_some(address)
+}
+
+/// Whether the connection is up by an answer to [`GET_STATUS`] (WANIPConnection:1,
+/// section 2.2.3); `None` where it does not say so plainly.
+#[must_use]
+pub fn is_up(answer: &Answer) -> Option<bool> {
+    match argument(answer, "NewConnectionStatus")? {
+        "Connected" => Some(true),
+        "Disconnected" | "Disconnecting" | "PendingDisconnect" | "Connecting" | "Authenticating"
+        | "Unconfigured" => Some(false),
+        _ => None,
     }
 }
 
 /// The router's own IPv6 address by an answer to [`GET_EXTERNAL_IPV6`].
 #[must_use]
 pub fn external_ipv6(answer: &Answer) -> Finding<Ipv6Addr> {
-    ipv6(answer, "NewExternalIPv6Address", "address")
-        .map_or_else(Gap::into_finding, |(address, _)| Finding::Known(address))
+    ipv6(answer, "NewExternalIPv6Address", "address").and_then(|(address, _)| Finding::Known(address))
 }
 
 /// The delegated prefix by an answer to [`GET_IPV6_PREFIX`].
 #[must_use]
 pub fn ipv6_prefix(answer: &Answer) -> Finding<Prefix> {
-    let (address, suffix) = match ipv6(answer, "NewIPv6Prefix", "prefix") {
-        Ok(found) => found,
-        Err(gap) => return gap.into_finding(),
-    };
-    let length = argument(answer, "NewPrefixLength").and_then(number::<u8>);
-    // The text may carry the length too ("2001:db8::/56"); both must agree.
-    let contradiction = suffix.is_some_and(|suffix| number(suffix) != length);
-    length
-        .filter(|length| PREFIX_LENGTHS.contains(length) && !contradiction)
-        .and_then(|length| Prefix::new(address, length))
-        .map_or_else(
-            || Finding::Unknown("the length of its IPv6 prefix makes no sense".to_owned()),
-            Finding::Known,
-        )
+    ipv6(answer, "NewIPv6Prefix", "prefix").and_then(|(address, suffix)| {
+        let length = argument(answer, "NewPrefixLength").and_then(number::<u8>);
+        // The text may carry the length too ("2001:db8::/56"); both must agree.
+        let agrees = suffix.is_none_or(|suffix| number(suffix) == length);
+        let length = length.filter(|length| agrees && PREFIX_LENGTHS.contains(length));
+        match length.and_then(|length| Prefix::new(address, length)) {
+            Some(prefix) => Finding::Known(prefix),
+            None => Finding::Unknown("the length of its IPv6 prefix makes no sense".to_owned()),
+        }
+    })
 }
 
 /// For how many seconds the address or prefix in an answer of AVM's actions
@@ -89,9 +104,12 @@ fn argument<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
     answer.as_ref().ok()?.argument(name)
 }
 
-fn text<'a>(answer: &'a Answer, name: &str) -> Result<&'a str, String> {
-    let reply = answer.as_ref().map_err(ToString::to_string)?;
-    reply.argument(name).ok_or_else(|| format!("its answer has no {name}"))
+fn text<'a>(answer: &'a Answer, name: &str) -> Finding<&'a str> {
+    match answer.as_ref().map(|reply| reply.argument(name)) {
+        Ok(Some(text)) => Finding::Known(text),
+        Ok(None) => Finding::Unknown(format!("its answer has no {name}")),
+        Err(why) => Finding::Unknown(why.to_string()),
+    }
 }
 
 fn no_address(service: &Service) -> String {
@@ -111,43 +129,26 @@ fn is_ds_lite(address: Ipv4Addr) -> bool {
     network == DS_LITE && host < 8
 }
 
-/// Why there is no value.
-enum Gap {
-    Absent(String),
-    Unknown(String),
-}
-
-impl Gap {
-    fn into_finding<T>(self) -> Finding<T> {
-        match self {
-            Self::Absent(why) => Finding::Absent(why),
-            Self::Unknown(why) => Finding::Unknown(why),
-        }
-    }
-}
-
 /// The IPv6 address in the argument `name`, and what stood behind its slash.
-fn ipv6<'a>(answer: &'a Answer, name: &str, what: &str) -> Result<(Ipv6Addr, Option<&'a str>), Gap> {
-    let text = text(answer, name).map_err(Gap::Unknown)?;
-    let (address, suffix) = match text.split_once('/') {
-        Some((address, suffix)) => (address, Some(suffix)),
-        None => (text, None),
-    };
-    if matches!(address, "" | "::") {
-        return Err(match valid_seconds(answer) {
-            Some(0) => Gap::Absent(format!("the router has no IPv6 {what}")),
-            _ => Gap::Unknown(format!("it knows no IPv6 {what}")),
-        });
-    }
-    let no_address = |_| Gap::Unknown(format!("its answer {} is no IPv6 {what}", quoted(text, [])));
-    let address: Ipv6Addr = address.parse().map_err(no_address)?;
-    if let Scope::Unusable(why) = scope(IpAddr::V6(address)) {
-        return Err(Gap::Unknown(format!("its answer {address} is {why}")));
-    }
-    match check_lifetimes(answer) {
-        Ok(()) => Ok((address, suffix)),
-        Err(why) => Err(Gap::Unknown(format!("the IPv6 {what} {address} {why}"))),
-    }
+fn ipv6<'a>(answer: &'a Answer, name: &str, what: &str) -> Finding<(Ipv6Addr, Option<&'a str>)> {
+    text(answer, name).and_then(|text| {
+        let (address, suffix) =
+            text.split_once('/').map_or((text, None), |(address, rest)| (address, Some(rest)));
+        if matches!(address, "" | "::") {
+            return match valid_seconds(answer) {
+                Some(0) => Finding::Absent(format!("the router has no IPv6 {what}")),
+                _ => Finding::Unknown(format!("it knows no IPv6 {what}")),
+            };
+        }
+        let Ok(address) = address.parse::<Ipv6Addr>() else {
+            return Finding::Unknown(format!("its answer {} is no IPv6 {what}", quoted(text, [])));
+        };
+        match (scope(IpAddr::V6(address)), check_lifetimes(answer)) {
+            (Scope::Unusable(why), _) => Finding::Unknown(format!("its answer {address} is {why}")),
+            (_, Err(why)) => Finding::Unknown(format!("the IPv6 {what} {address} {why}")),
+            (_, Ok(())) => Finding::Known((address, suffix)),
+        }
+    })
 }
 
 /// Both lifetimes must be there and not be over (protocol by AVM, which spells
@@ -172,6 +173,7 @@ mod tests {
     fn service(control: &str) -> Service {
         Service {
             service_type: ServiceType::parse("urn:schemas-upnp-org:service:WANIPConnection:1").unwrap(),
+            name: String::new(),
             control: LanUrl::parse(control).unwrap(),
             event: None,
         }

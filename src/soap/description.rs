@@ -49,12 +49,6 @@ impl ServiceType {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether it is a type of TR-064, which mostly wants a password.
-    #[must_use]
-    pub fn is_dslforum(&self) -> bool {
-        self.0.starts_with(DSL_FORUM)
-    }
 }
 
 impl fmt::Display for ServiceType {
@@ -68,6 +62,8 @@ impl fmt::Display for ServiceType {
 pub struct Service {
     /// Its type, word for word.
     pub service_type: ServiceType,
+    /// The last part of its identifier, as in `WANIPConn1`; not always unique.
+    pub name: String,
     /// Where to send actions.
     pub control: LanUrl,
     /// Where to subscribe to its events.
@@ -94,8 +90,6 @@ pub struct Device {
     pub manufacturer: String,
     /// Its model name.
     pub model: String,
-    /// Its unique name; not always a UUID.
-    pub udn: String,
 }
 
 /// A device description.
@@ -135,7 +129,7 @@ impl Description {
     /// not is left out.
     pub fn parse(body: &[u8], location: &LanUrl) -> Result<Self, DescriptionError> {
         let root = Element::parse(body).map_err(DescriptionError::Xml)?;
-        let device = root.child("device").ok_or(DescriptionError::NoDevice)?;
+        let device = root.find("device").ok_or(DescriptionError::NoDevice)?;
         let base = base(&root, location);
         let elements = root.walk().filter(|element| element.name == "service");
         let services = elements.filter_map(|element| service(element, &base)).take(MAX_SERVICES).collect();
@@ -150,23 +144,24 @@ fn names(device: &Element) -> Device {
         friendly_name: text("friendlyName"),
         manufacturer: text("manufacturer"),
         model: text("modelName"),
-        udn: text("UDN"),
     }
 }
 
 /// URLBase where it is usable, else the location (UDA 1.0, section 2.1). It may
 /// name another port (ZTE), but another host would lead us away.
 fn base(root: &Element, location: &LanUrl) -> LanUrl {
-    root.child("URLBase")
+    root.find("URLBase")
         .and_then(|base| LanUrl::parse(&base.text).ok())
         .filter(|base| base.host() == location.host())
         .unwrap_or_else(|| location.clone())
 }
 
 fn service(element: &Element, base: &LanUrl) -> Option<Service> {
-    let url = |name| base.resolve(&element.child(name)?.text).ok();
+    let url = |name| base.resolve(&element.find(name)?.text).ok();
+    let id = element.find("serviceId").map_or("", |id| id.text.as_str());
     Some(Service {
-        service_type: ServiceType::parse(&element.child("serviceType")?.text)?,
+        name: id.rsplit(':').next().unwrap_or_default().to_owned(),
+        service_type: ServiceType::parse(&element.find("serviceType")?.text)?,
         control: url("controlURL")?,
         event: url("eventSubURL"),
     })
@@ -206,7 +201,6 @@ mod tests {
         ] {
             let service_type = ServiceType::parse(text).unwrap();
             assert_eq!(service_type.as_str(), text);
-            assert_eq!(service_type.is_dslforum(), text.contains("dslforum"));
         }
     }
 
@@ -234,12 +228,12 @@ mod tests {
         let description = parse(
             "<device><deviceList><device><friendlyName>inner</friendlyName></device></deviceList>\
              <friendlyName>Box</friendlyName><manufacturer>Acme</manufacturer><modelName>7</modelName>\
-             <UDN>uuid:1:2</UDN></device>",
+             </device>",
         );
         let device = &description.device;
         assert_eq!(device.friendly_name, "Box");
         assert_eq!((device.manufacturer.as_str(), device.model.as_str()), ("Acme", "7"));
-        assert_eq!((device.udn.as_str(), device.root_type.as_str()), ("uuid:1:2", ""));
+        assert_eq!(device.root_type, "");
         assert_eq!(description.services, []);
     }
 
@@ -305,7 +299,13 @@ mod tests {
     fn a_fritz_box_is_known_by_its_paths() {
         let is_avm = |path| {
             let service_type = ServiceType::parse(WANIP1).unwrap();
-            Service { service_type, control: location().resolve(path).unwrap(), event: None }.is_avm()
+            Service {
+                service_type,
+                name: String::new(),
+                control: location().resolve(path).unwrap(),
+                event: None,
+            }
+            .is_avm()
         };
         assert!(is_avm("/igdupnp/control/WANIPConn1"));
         assert!(is_avm("/igd2upnp/control/WANIPConn1"));
@@ -317,7 +317,7 @@ mod tests {
         for (body, error) in [
             ("<html><body>Not found</body></html>", DescriptionError::NoDevice),
             ("<root/>", DescriptionError::NoDevice),
-            ("status=ok", DescriptionError::Xml(XmlError::Trailing)),
+            ("status=ok", DescriptionError::Xml(XmlError::Leading)),
             ("<root><device>", DescriptionError::Xml(XmlError::Truncated)),
         ] {
             assert_eq!(Description::parse(body.as_bytes(), &location()), Err(error), "{body}");

@@ -7,9 +7,9 @@
 
 use std::fmt;
 
-use super::description::ServiceType;
-use crate::gena::message::SubscriptionRequest;
+use super::description::{Service, ServiceType};
 use crate::http::lan_url::LanUrl;
+use crate::http::request::{ExchangeError, Request};
 use crate::quote::quoted;
 use crate::soap::xml::{Element, XmlError};
 
@@ -25,111 +25,25 @@ const INVALID_ACTION: u16 = 401;
 /// Optional Action Not Implemented.
 const NOT_IMPLEMENTED: u16 = 602;
 
-/// The version of HTTP that a request claims.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Version {
-    /// What we ask with first.
-    Http11,
-    /// For gateways that stumble over 1.1.
-    Http10,
+/// Fetches a description.
+#[must_use]
+pub fn get(url: LanUrl) -> Request {
+    Request { method: "GET", url, fields: Vec::new(), body: String::new(), max_body: Some(MAX_DESCRIPTION) }
 }
 
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http11 => "HTTP/1.1",
-            Self::Http10 => "HTTP/1.0",
-        })
-    }
-}
-
-/// One request to a gateway.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Request {
-    url: LanUrl,
-    kind: Kind,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Kind {
-    Get,
-    Call(Call),
-    Event(SubscriptionRequest),
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Call {
-    service_type: ServiceType,
-    action: &'static str,
-}
-
-impl Request {
-    /// Fetches a description.
-    #[must_use]
-    pub fn get(url: LanUrl) -> Self {
-        Self { url, kind: Kind::Get }
-    }
-
-    /// Calls an action that takes no arguments.
-    #[must_use]
-    pub fn call(control: LanUrl, service_type: ServiceType, action: &'static str) -> Self {
-        Self { url: control, kind: Kind::Call(Call { service_type, action }) }
-    }
-
-    /// Asks the publisher of events at `url` for something.
-    #[must_use]
-    pub fn event(url: LanUrl, ask: SubscriptionRequest) -> Self {
-        Self { url, kind: Kind::Event(ask) }
-    }
-
-    /// Whom to ask.
-    #[must_use]
-    pub fn url(&self) -> &LanUrl {
-        &self.url
-    }
-
-    /// The longest answer to accept, in bytes of body.
-    #[must_use]
-    pub fn max_body(&self) -> usize {
-        match self.kind {
-            Kind::Get => MAX_DESCRIPTION,
-            Kind::Call(_) | Kind::Event(_) => MAX_REPLY,
-        }
-    }
-
-    /// Whether the answer has no body worth waiting for: gateways answer to
-    /// subscriptions without a length, and some keep the connection open.
-    #[must_use]
-    pub fn wants_head_only(&self) -> bool {
-        matches!(self.kind, Kind::Event(_))
-    }
-
-    /// The whole request, to be sent in one write: some stacks read once, and
-    /// miss a body that comes in a second segment.
-    #[must_use]
-    pub fn bytes(&self, version: Version) -> Vec<u8> {
-        let (path, host) = (self.url.path(), self.url.authority());
-        let Call { service_type, action } = match &self.kind {
-            Kind::Get => {
-                let text = format!("GET {path} {version}\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-                return text.into_bytes();
-            }
-            Kind::Event(ask) => return ask.bytes(path, &host, version),
-            Kind::Call(call) => call,
-        };
-        let envelope = envelope(service_type, action);
-        format!(
-            "POST {path} {version}\r\n\
-             Host: {host}\r\n\
-             Content-Type: text/xml; charset=\"utf-8\"\r\n\
-             SOAPAction: \"{service_type}#{action}\"\r\n\
-             Content-Length: {length}\r\n\
-             Connection: close\r\n\
-             \r\n\
-             {envelope}",
-            length = envelope.len(),
-        )
-        .into_bytes()
+/// Calls an action that takes no arguments.
+#[must_use]
+pub fn call(service: &Service, action: &str) -> Request {
+    let Service { service_type, control, .. } = service;
+    Request {
+        method: "POST",
+        url: control.clone(),
+        fields: vec![
+            ("Content-Type", "text/xml; charset=\"utf-8\"".to_owned()),
+            ("SOAPAction", format!("\"{service_type}#{action}\"")),
+        ],
+        body: envelope(service_type, action),
+        max_body: Some(MAX_REPLY),
     }
 }
 
@@ -151,6 +65,8 @@ pub struct Reply(Vec<Element>);
 /// Why an action brought no arguments.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ReplyError {
+    /// It did not come.
+    Exchange(ExchangeError),
     /// The status is not 200, and no SOAP fault explains it.
     Http(u16),
     /// The answer cannot be read.
@@ -179,6 +95,7 @@ impl ReplyError {
 impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Exchange(error) => error.fmt(f),
             Self::Http(401) => f.write_str("it wants a password (HTTP status 401)"),
             Self::Http(status) => write!(f, "it answered with HTTP status {status}"),
             Self::Xml(error) => write!(f, "its answer cannot be read: {error}"),
@@ -219,19 +136,13 @@ impl Reply {
 
     fn parse_body(body: &[u8], action: &str) -> Result<Self, ReplyError> {
         let root = Element::parse(body).map_err(ReplyError::Xml)?;
-        if root.name != "Envelope" {
-            return Err(ReplyError::Unexpected);
-        }
-        let body = root.children.into_iter().find(|child| child.name == "Body");
-        let body = body.ok_or(ReplyError::Unexpected)?;
+        let body = root.child("Body").filter(|_| root.name == "Envelope").ok_or(ReplyError::Unexpected)?;
         if let Some(fault) = body.child("Fault") {
             return Err(refusal(fault));
         }
-        body.children
-            .into_iter()
-            .find(|child| child.name.strip_suffix("Response") == Some(action))
-            .map(|response| Self(response.children))
-            .ok_or(ReplyError::Unexpected)
+        let mut found =
+            body.children.iter().filter(|child| child.name.strip_suffix("Response") == Some(action));
+        found.next().map(|response| Self(response.children.clone())).ok_or(ReplyError::Unexpected)
     }
 
     /// The value of the argument `name` when it occurs exactly once, so that
@@ -245,7 +156,7 @@ impl Reply {
 }
 
 fn refusal(fault: &Element) -> ReplyError {
-    let text = |name| fault.walk().find(|element| element.name == name).map(|element| element.text.as_str());
+    let text = |name| fault.find(name).map(|element| element.text.as_str());
     let code = text("errorCode").and_then(number);
     // The fault string of UPnP is always "UPnPError": worth having only when
     // there is nothing else.
@@ -261,11 +172,14 @@ pub(super) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::request::Version;
 
     const ACTION: &str = "GetExternalIPAddress";
 
-    fn service_type() -> ServiceType {
-        ServiceType::parse("urn:schemas-upnp-org:service:WANIPConnection:1").unwrap()
+    fn service(control: &str) -> Service {
+        let service_type = ServiceType::parse("urn:schemas-upnp-org:service:WANIPConnection:1").unwrap();
+        let control = LanUrl::parse(control).unwrap();
+        Service { service_type, name: String::new(), control, event: None }
     }
 
     fn parse(status: u16, content: &str) -> Result<Reply, ReplyError> {
@@ -277,28 +191,27 @@ mod tests {
 
     #[test]
     fn a_call_is_what_every_stack_accepts() {
-        let url = LanUrl::parse("http://192.168.1.1:5000/ctl?a").unwrap();
-        let request = Request::call(url, service_type(), ACTION);
+        let request = call(&service("http://192.168.1.1:5000/ctl?a"), ACTION);
         let envelope = "<?xml version=\"1.0\"?>\r\n<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" s:encodingStyle=\"http://schemas.xmlsoap.org/soap/encoding/\"><s:Body><u:GetExternalIPAddress xmlns:u=\"urn:schemas-upnp-org:service:WANIPConnection:1\"></u:GetExternalIPAddress></s:Body></s:Envelope>\r\n";
         let expected = format!(
             "POST /ctl?a HTTP/1.1\r\nHost: 192.168.1.1:5000\r\nContent-Type: text/xml; charset=\"utf-8\"\r\nSOAPAction: \"urn:schemas-upnp-org:service:WANIPConnection:1#GetExternalIPAddress\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{envelope}",
             envelope.len()
         );
         assert_eq!(String::from_utf8(request.bytes(Version::Http11)).unwrap(), expected);
-        assert_eq!(request.max_body(), MAX_REPLY);
+        assert_eq!(request.max_body, Some(MAX_REPLY));
         // What we send is well formed itself.
         let sent = Element::parse(envelope.as_bytes()).unwrap();
-        assert!(sent.path(&["Body", ACTION]).is_some());
+        assert!(sent.child("Body").unwrap().child(ACTION).is_some());
     }
 
     #[test]
     fn a_description_is_fetched_with_a_plain_get() {
-        let request = Request::get(LanUrl::parse("http://192.168.1.1/root.xml").unwrap());
+        let request = get(LanUrl::parse("http://192.168.1.1/root.xml").unwrap());
         assert_eq!(
             request.bytes(Version::Http10),
             b"GET /root.xml HTTP/1.0\r\nHost: 192.168.1.1\r\nConnection: close\r\n\r\n"
         );
-        assert_eq!(request.max_body(), MAX_DESCRIPTION);
+        assert_eq!(request.max_body, Some(MAX_DESCRIPTION));
     }
 
     #[test]
@@ -374,15 +287,18 @@ mod tests {
         assert_eq!(of("<html><Body/></html>"), Err(ReplyError::Unexpected));
         assert_eq!(of("<Envelope/>"), Err(ReplyError::Unexpected));
         assert_eq!(of(""), Err(ReplyError::Xml(XmlError::Truncated)));
-        assert_eq!(of("<html><br></html>"), Err(ReplyError::Xml(XmlError::Malformed)));
+        assert_eq!(of("<html><br></html>"), Err(ReplyError::Unexpected));
         assert_eq!(Reply::parse(500, b"<html><br></html>", ACTION), Err(ReplyError::Http(500)));
     }
 
     #[test]
-    fn a_cut_answer_has_no_arguments() {
+    fn a_cut_answer_has_no_arguments_unless_only_its_last_tag_is_cut() {
         let body = "<Envelope><Body><GetExternalIPAddressResponse><A>192.0.2.10</A></GetExternalIPAddressResponse></Body></Envelope>";
+        let last_tag = body.find("</Envelope>").unwrap();
         for end in 0..body.len() {
-            assert!(Reply::parse(200, &body.as_bytes()[..end], ACTION).is_err(), "{end}");
+            let reply = Reply::parse(200, &body.as_bytes()[..end], ACTION);
+            let value = reply.as_ref().ok().and_then(|reply| reply.argument("A"));
+            assert_eq!(value, (end >= last_tag).then_some("192.0.2.10"), "{end}");
         }
     }
 

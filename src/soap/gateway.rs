@@ -1,27 +1,32 @@
 //! One poll of a gateway: which questions to ask it, and what the answers mean.
 //!
 //! ```text
-//! Description --> Ipv4 (each service until one is global) --> Ipv6Address --> Ipv6Prefix --> Finished
+//! description --> IPv4 (each service until one tells a global address) --> IPv6 address --> IPv6 prefix
 //! ```
 //!
-//! Requests come out, answers go in; no socket, no clock. A failure of one
-//! question never spoils the answer to another. Redirects are not followed.
+//! Straight functions that are given a way to ask: no socket, no clock. A failure
+//! of one question never spoils the answer to another. Redirects are not followed.
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::actions;
-use super::actions::{Answer, GET_EXTERNAL_IPV4, GET_EXTERNAL_IPV6, GET_IPV6_PREFIX};
+use super::actions::{Answer, GET_EXTERNAL_IPV4, GET_EXTERNAL_IPV6, GET_IPV6_PREFIX, GET_STATUS};
 use super::description::{Description, DescriptionError, Device, Service};
-use super::envelope::{Reply, ReplyError, Request};
+use super::envelope;
+use super::envelope::{Reply, ReplyError};
 use crate::address::{Finding, Observation, Prefix, Scope, scope};
+use crate::http::Response;
 use crate::http::lan_url::LanUrl;
-use crate::http::{HttpError, Response};
+use crate::http::request::{ExchangeError, Request};
 
 /// The most services asked; gateways with four WAN ports exist, and one that
 /// lists more must not keep us busy.
 pub const MAX_ASKED: usize = 8;
+
+/// The most requests of one survey: the description, and all that can be asked of
+/// the services, each twice.
+pub const MAX_REQUESTS: usize = 1 + 2 * (2 * MAX_ASKED + 2);
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,40 +40,11 @@ pub struct Wanted {
 /// When to stop asking for the IPv4 address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StopAt {
-    /// At the first service that tells a global one.
+    /// At the first service that is up and tells a global one.
     UntilGlobal,
     /// After all services, up to [`MAX_ASKED`].
     EveryService,
 }
-
-/// Why there was no answer to a request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ExchangeError {
-    /// No connection.
-    Connect(io::ErrorKind),
-    /// The connection failed before the answer was complete.
-    Broken(io::ErrorKind),
-    /// The time was up.
-    Timeout,
-    /// The answer came in more pieces than anyone needs.
-    Pieces,
-    /// What came is no answer.
-    Http(HttpError),
-}
-
-impl fmt::Display for ExchangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(kind) => write!(f, "cannot connect: {kind}"),
-            Self::Broken(kind) => write!(f, "it broke the connection: {kind}"),
-            Self::Timeout => f.write_str("it did not answer in time"),
-            Self::Pieces => f.write_str("its answer comes in too many pieces"),
-            Self::Http(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ExchangeError {}
 
 /// Why a survey found no service to ask.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,6 +57,8 @@ pub enum SurveyError {
     Description(DescriptionError),
     /// The device has no service that tells an external address.
     NoService,
+    /// It has none of the number or name that the user gave.
+    NoLine,
 }
 
 impl fmt::Display for SurveyError {
@@ -90,6 +68,7 @@ impl fmt::Display for SurveyError {
             Self::Status(status) => write!(f, "it answered with HTTP status {status} for its description"),
             Self::Description(error) => error.fmt(f),
             Self::NoService => f.write_str("it has no service that tells an external address"),
+            Self::NoLine => f.write_str("it has no connection of that number, or not just one of that name"),
         }
     }
 }
@@ -103,6 +82,10 @@ pub struct ServiceAnswer {
     pub service: Service,
     /// The external IPv4 address by its word.
     pub ipv4: Finding<Ipv4Addr>,
+    /// An IPv6 address that it told where IPv4 was asked for.
+    pub ipv6: Option<Ipv6Addr>,
+    /// Whether its connection is up; `None`: not asked, or no plain answer.
+    pub up: Option<bool>,
     /// Whether it understood a question. Where no service did, the control URLs
     /// are stale: discover again.
     pub answered: bool,
@@ -126,45 +109,138 @@ pub struct GatewayReport {
 }
 
 impl GatewayReport {
-    /// The service to rely on.
+    /// The service to rely on, with what it said.
     #[must_use]
-    pub fn chosen(&self) -> Option<&Service> {
-        self.services.get(self.chosen?).map(|asked| &asked.service)
+    pub fn chosen(&self) -> Option<&ServiceAnswer> {
+        self.services.get(self.chosen?)
     }
 }
 
-/// What to do next.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Step {
-    /// Send this, and hand back what comes.
-    Send(Request),
-    /// That was all.
-    Done(Box<Result<GatewayReport, SurveyError>>),
-}
+/// Sends one request to the gateway and waits for its answer.
+pub type Ask<'a> = dyn FnMut(&Request) -> Result<Response, ExchangeError> + 'a;
 
-/// A poll of one gateway, see [the module](self).
-#[derive(Clone, Debug)]
-pub struct Survey {
+/// Reads the description at `location`, then asks the services that it lists, or
+/// only the `line` that the user named.
+pub fn survey(
+    location: &LanUrl,
+    line: Option<&str>,
     wanted: Wanted,
     stop_at: StopAt,
-    stage: Stage,
-    device: Option<Device>,
-    services: Vec<ServiceAnswer>,
-    ipv6: Ipv6,
+    ask: &mut Ask<'_>,
+) -> Result<GatewayReport, SurveyError> {
+    let response = ask(&envelope::get(location.clone())).map_err(SurveyError::Exchange)?;
+    if response.status != 200 {
+        return Err(SurveyError::Status(response.status));
+    }
+    let found = Description::parse(&response.body, location).map_err(SurveyError::Description)?;
+    if found.services.is_empty() {
+        return Err(SurveyError::NoService);
+    }
+    let services = match line {
+        Some(line) => vec![pick(&found.services, line).cloned().ok_or(SurveyError::NoLine)?],
+        None => found.services,
+    };
+    let several = services.len() > 1;
+    let report = ask_services(services, several, wanted, stop_at, ask);
+    Ok(GatewayReport { device: Some(found.device), ..report })
 }
 
-#[derive(Clone, Debug)]
-enum Stage {
-    Description(LanUrl),
-    Ipv4(usize),
-    Ipv6Address(usize),
-    Ipv6Prefix(usize),
-    Finished,
-    Failed(SurveyError),
+/// The service of this number, counted from 1, or the only one of this name.
+fn pick<'a>(services: &'a [Service], line: &str) -> Option<&'a Service> {
+    let mut named = services.iter().filter(|service| service.name == line);
+    match line.parse::<usize>() {
+        Ok(number) => services.get(number.checked_sub(1)?),
+        Err(_) => named.next().filter(|_| named.next().is_none()),
+    }
+}
+
+/// Asks a service that is known already, also whether it is up where it is one of
+/// `several`.
+pub fn ask_service(service: Service, several: bool, wanted: Wanted, ask: &mut Ask<'_>) -> GatewayReport {
+    ask_services(vec![service], several, wanted, StopAt::UntilGlobal, ask)
+}
+
+fn ask_services(
+    services: Vec<Service>,
+    several: bool,
+    wanted: Wanted,
+    stop_at: StopAt,
+    ask: &mut Ask<'_>,
+) -> GatewayReport {
+    let new = |service| ServiceAnswer { service, ipv4: not_asked(), ipv6: None, up: None, answered: false };
+    let mut services: Vec<ServiceAnswer> = services.into_iter().map(new).collect();
+    if wanted.ipv4 {
+        for asked in services.iter_mut().take(MAX_ASKED) {
+            asked.ask_ipv4(several, ask);
+            if stop_at == StopAt::UntilGlobal && asked.rank() == 0 {
+                break;
+            }
+        }
+    }
+    let chosen = choose(&services);
+    let mut ipv6 =
+        Ipv6 { address: not_asked(), prefix: not_asked(), valid_seconds: None, asked: false, offered: false };
+    if wanted.ipv6 {
+        // AVM has one service for both families. Where IPv4 is not asked for,
+        // nothing has shown which service is the right one.
+        let right = |index| if wanted.ipv4 { chosen == Some(index) } else { index < MAX_ASKED };
+        for (_, asked) in services.iter_mut().enumerate().filter(|(index, _)| right(*index)) {
+            ipv6.ask(asked, ask);
+            if !ipv6.is_unknown() {
+                break;
+            }
+        }
+    }
+    report(services, wanted, ipv6)
+}
+
+impl ServiceAnswer {
+    fn call(&mut self, action: &str, ask: &mut Ask<'_>) -> Answer {
+        let request = envelope::call(&self.service, action);
+        let mut once = || {
+            let response = ask(&request).map_err(ReplyError::Exchange)?;
+            Reply::parse(response.status, &response.body, action)
+        };
+        match once() {
+            // So some routers answer to the first POST after a pause.
+            Err(ReplyError::Http(400)) => once(),
+            answer => answer,
+        }
+    }
+
+    fn ask_ipv4(&mut self, several: bool, ask: &mut Ask<'_>) {
+        let answer = self.call(GET_EXTERNAL_IPV4, ask);
+        self.answered = understood(&answer) && !not_offered(&answer);
+        self.ipv4 = actions::external_ipv4(&answer, &self.service);
+        self.ipv6 = actions::ipv6_instead(&answer);
+        // Services that are down name the address that they had when they were up.
+        if several && self.ipv4.known().is_some() {
+            self.up = actions::is_up(&self.call(GET_STATUS, ask));
+        }
+    }
+
+    /// What its answer is worth, the best first. A router whose status is wrong
+    /// still has its global address, unless another line that is up tells one.
+    fn rank(&self) -> u8 {
+        let global = self.ipv4.known().map(|address| scope(IpAddr::V4(address)) == Scope::Global);
+        match (&self.ipv4, global, self.up) {
+            (_, Some(true), Some(true) | None) => 0,
+            (_, Some(false), Some(true)) => 1,
+            (_, Some(true), Some(false)) => 2,
+            (Finding::Known(_), ..) => 3,
+            (Finding::Absent(_), ..) => 4,
+            (Finding::Unknown(_), ..) => 5,
+        }
+    }
+}
+
+/// The first of the best that answered.
+fn choose(services: &[ServiceAnswer]) -> Option<usize> {
+    let answered = services.iter().enumerate().filter(|(_, asked)| asked.answered);
+    answered.min_by_key(|(_, asked)| asked.rank()).map(|(index, _)| index)
 }
 
 /// What is known of IPv6.
-#[derive(Clone, Debug)]
 struct Ipv6 {
     address: Finding<Ipv6Addr>,
     prefix: Finding<Prefix>,
@@ -174,208 +250,56 @@ struct Ipv6 {
     offered: bool,
 }
 
-impl Survey {
-    /// Begins with the description at `location`.
-    #[must_use]
-    pub fn of_description(location: LanUrl, wanted: Wanted, stop_at: StopAt) -> Self {
-        Self::new(Stage::Description(location), wanted, stop_at)
+impl Ipv6 {
+    /// Address and prefix, each on its own.
+    fn ask(&mut self, service: &mut ServiceAnswer, ask: &mut Ask<'_>) {
+        self.asked = true;
+        self.address = actions::external_ipv6(&self.call(service, GET_EXTERNAL_IPV6, ask));
+        self.prefix = actions::ipv6_prefix(&self.call(service, GET_IPV6_PREFIX, ask));
     }
 
-    /// Asks a service that is known already.
-    #[must_use]
-    pub fn of_service(service: Service, wanted: Wanted) -> Self {
-        let mut survey = Self::new(Stage::Finished, wanted, StopAt::UntilGlobal);
-        survey.start_asking(vec![service]);
-        survey
+    fn call(&mut self, service: &mut ServiceAnswer, action: &str, ask: &mut Ask<'_>) -> Answer {
+        let answer = service.call(action, ask);
+        self.offered |= !not_offered(&answer);
+        self.valid_seconds = actions::valid_seconds(&answer).or(self.valid_seconds);
+        service.answered |= understood(&answer);
+        answer
     }
 
-    fn new(stage: Stage, wanted: Wanted, stop_at: StopAt) -> Self {
-        let ipv6 = Ipv6 {
-            address: not_asked(),
-            prefix: not_asked(),
-            valid_seconds: None,
-            asked: false,
-            offered: false,
-        };
-        Self { wanted, stop_at, stage, device: None, services: Vec::new(), ipv6 }
+    fn is_unknown(&self) -> bool {
+        matches!((&self.address, &self.prefix), (Finding::Unknown(_), Finding::Unknown(_)))
     }
+}
 
-    /// Takes the answer to the last request, `None` at the start, and says what
-    /// to do next. At most `1 + 2 *` [`MAX_ASKED`] requests come out of it.
-    pub fn next(&mut self, answer: Option<Result<Response, ExchangeError>>) -> Step {
-        if let Some(answer) = answer {
-            self.take(answer);
-        }
-        let (index, action) = match &self.stage {
-            Stage::Description(location) => return Step::Send(Request::get(location.clone())),
-            Stage::Ipv4(index) => (*index, GET_EXTERNAL_IPV4),
-            Stage::Ipv6Address(index) => (*index, GET_EXTERNAL_IPV6),
-            Stage::Ipv6Prefix(index) => (*index, GET_IPV6_PREFIX),
-            Stage::Failed(error) => return Step::Done(Box::new(Err(*error))),
-            Stage::Finished => return Step::Done(Box::new(Ok(self.report()))),
-        };
-        match self.services.get(index) {
-            Some(ServiceAnswer { service, .. }) => {
-                Step::Send(Request::call(service.control.clone(), service.service_type.clone(), action))
-            }
-            None => Step::Done(Box::new(Err(SurveyError::NoService))),
-        }
+fn report(services: Vec<ServiceAnswer>, wanted: Wanted, ipv6: Ipv6) -> GatewayReport {
+    let chosen = choose(&services);
+    let speaker = services.get(chosen.unwrap_or(0));
+    let mut observation = Observation {
+        ipv4: speaker.map_or_else(not_asked, |asked| asked.ipv4.clone()),
+        ipv6: ipv6.address,
+        ipv6_prefix: ipv6.prefix,
+    };
+    if let (Finding::Unknown(why), true, false) = (&observation.ipv4, wanted.ipv6, ipv6.asked) {
+        // Nobody answered: IPv6 is unknown for the same reason.
+        observation = Observation::unknown(&why.clone());
     }
-
-    fn take(&mut self, answer: Result<Response, ExchangeError>) {
-        self.stage = match &self.stage {
-            Stage::Description(location) => match describe(answer, location) {
-                Ok(description) => {
-                    self.device = Some(description.device);
-                    self.start_asking(description.services);
-                    return;
-                }
-                Err(error) => Stage::Failed(error),
-            },
-            Stage::Ipv4(index) => self.take_ipv4(*index, answer),
-            Stage::Ipv6Address(index) => self.take_ipv6_address(*index, answer),
-            Stage::Ipv6Prefix(index) => self.take_ipv6_prefix(*index, answer),
-            Stage::Finished => Stage::Finished,
-            Stage::Failed(error) => Stage::Failed(*error),
-        };
+    if let (Some(address), true) = (speaker.and_then(|asked| asked.ipv6), wanted.ipv6)
+        && observation.ipv6.known().is_none()
+    {
+        observation.ipv6 = Finding::Known(address);
     }
-
-    fn start_asking(&mut self, services: Vec<Service>) {
-        let asked = |service| ServiceAnswer { service, ipv4: not_asked(), answered: false };
-        self.services = services.into_iter().map(asked).collect();
-        self.stage = if self.services.is_empty() {
-            Stage::Failed(SurveyError::NoService)
-        } else if self.wanted.ipv4 {
-            Stage::Ipv4(0)
-        } else if self.wanted.ipv6 {
-            Stage::Ipv6Address(0)
-        } else {
-            Stage::Finished
-        };
-    }
-
-    fn take_ipv4(&mut self, index: usize, answer: Result<Response, ExchangeError>) -> Stage {
-        if let Some(asked) = self.services.get_mut(index) {
-            match read(answer, GET_EXTERNAL_IPV4) {
-                Ok(answer) => {
-                    asked.answered = understood(&answer) && !not_offered(&answer);
-                    asked.ipv4 = actions::external_ipv4(&answer, &asked.service);
-                }
-                Err(why) => asked.ipv4 = Finding::Unknown(why),
-            }
-            if self.stop_at == StopAt::UntilGlobal && is_global(&asked.ipv4) {
-                return self.first_ipv6_stage();
-            }
-        }
-        self.following(index).map_or_else(|| self.first_ipv6_stage(), Stage::Ipv4)
-    }
-
-    /// IPv6 is asked of the service that IPv4 comes from: AVM has one for both.
-    fn first_ipv6_stage(&self) -> Stage {
-        match self.choose() {
-            Some(index) if self.wanted.ipv6 => Stage::Ipv6Address(index),
-            _ => Stage::Finished,
-        }
-    }
-
-    fn take_ipv6_address(&mut self, index: usize, answer: Result<Response, ExchangeError>) -> Stage {
-        self.ipv6.asked = true;
-        self.ipv6.address = match read(answer, GET_EXTERNAL_IPV6) {
-            Ok(answer) => {
-                self.note_ipv6(index, &answer);
-                actions::external_ipv6(&answer)
-            }
-            Err(why) => self.note_ipv6_failure(why),
-        };
-        Stage::Ipv6Prefix(index)
-    }
-
-    fn take_ipv6_prefix(&mut self, index: usize, answer: Result<Response, ExchangeError>) -> Stage {
-        self.ipv6.prefix = match read(answer, GET_IPV6_PREFIX) {
-            Ok(answer) => {
-                self.note_ipv6(index, &answer);
-                actions::ipv6_prefix(&answer)
-            }
-            Err(why) => self.note_ipv6_failure(why),
-        };
-        let told = [is_unknown(&self.ipv6.address), is_unknown(&self.ipv6.prefix)].contains(&false);
-        if told || self.wanted.ipv4 {
-            return Stage::Finished;
-        }
-        // Nothing has shown which service is the right one.
-        self.following(index).map_or(Stage::Finished, Stage::Ipv6Address)
-    }
-
-    fn note_ipv6(&mut self, index: usize, answer: &Answer) {
-        self.ipv6.offered |= !not_offered(answer);
-        self.ipv6.valid_seconds = actions::valid_seconds(answer).or(self.ipv6.valid_seconds);
-        if let Some(asked) = self.services.get_mut(index) {
-            asked.answered |= understood(answer);
-        }
-    }
-
-    fn note_ipv6_failure<T>(&mut self, why: String) -> Finding<T> {
-        self.ipv6.offered = true;
-        Finding::Unknown(why)
-    }
-
-    /// The service to ask after the one at `index`.
-    fn following(&self, index: usize) -> Option<usize> {
-        let next = index.saturating_add(1);
-        (next < self.services.len().min(MAX_ASKED)).then_some(next)
-    }
-
-    /// The first of the best: a global address, one that is not, definitely
-    /// none, at least an answer.
-    fn choose(&self) -> Option<usize> {
-        let rank = |asked: &ServiceAnswer| match &asked.ipv4 {
-            finding if is_global(finding) => 0,
-            Finding::Known(_) => 1,
-            Finding::Absent(_) => 2,
-            Finding::Unknown(_) => 3,
-        };
-        let answered = self.services.iter().enumerate().filter(|(_, asked)| asked.answered);
-        answered.min_by_key(|(_, asked)| rank(asked)).map(|(index, _)| index)
-    }
-
-    fn report(&self) -> GatewayReport {
-        let chosen = self.choose();
-        let speaker = self.services.get(chosen.unwrap_or(0));
-        let ipv4 = speaker.map_or_else(not_asked, |asked| asked.ipv4.clone());
-        let (ipv6, ipv6_prefix) = match &ipv4 {
-            // Nobody answered: IPv6 is unknown for the same reason.
-            Finding::Unknown(why) if self.wanted.ipv6 && !self.ipv6.asked => {
-                (Finding::Unknown(why.clone()), Finding::Unknown(why.clone()))
-            }
-            _ => (self.ipv6.address.clone(), self.ipv6.prefix.clone()),
-        };
-        GatewayReport {
-            device: self.device.clone(),
-            services: self.services.clone(),
-            chosen,
-            observation: Observation { ipv4, ipv6, ipv6_prefix },
-            ipv6_offered: self.ipv6.offered || !self.ipv6.asked,
-            ipv6_valid_seconds: self.ipv6.valid_seconds,
-        }
+    GatewayReport {
+        device: None,
+        services,
+        chosen,
+        observation,
+        ipv6_offered: ipv6.offered || !ipv6.asked,
+        ipv6_valid_seconds: ipv6.valid_seconds,
     }
 }
 
 fn not_asked<T>() -> Finding<T> {
     Finding::Unknown("not asked".to_owned())
-}
-
-fn describe(answer: Result<Response, ExchangeError>, location: &LanUrl) -> Result<Description, SurveyError> {
-    let response = answer.map_err(SurveyError::Exchange)?;
-    if response.status != 200 {
-        return Err(SurveyError::Status(response.status));
-    }
-    Description::parse(&response.body, location).map_err(SurveyError::Description)
-}
-
-/// What came back for `action`, or why nothing did.
-fn read(answer: Result<Response, ExchangeError>, action: &str) -> Result<Answer, String> {
-    let response = answer.map_err(|error| error.to_string())?;
-    Ok(Reply::parse(response.status, &response.body, action))
 }
 
 /// It speaks SOAP, whatever it says.
@@ -387,19 +311,13 @@ fn not_offered(answer: &Answer) -> bool {
     answer.as_ref().is_err_and(ReplyError::not_offered)
 }
 
-fn is_global(finding: &Finding<Ipv4Addr>) -> bool {
-    finding.known().is_some_and(|address| scope(IpAddr::V4(address)) == Scope::Global)
-}
-
-fn is_unknown<T>(finding: &Finding<T>) -> bool {
-    matches!(finding, Finding::Unknown(_))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::http::Head;
-    use crate::soap::envelope::Version;
+    use crate::http::request::Version;
     use crate::soap::xml::XmlError;
 
     const BOTH: Wanted = Wanted { ipv4: true, ipv6: true };
@@ -418,6 +336,7 @@ mod tests {
         let service = |index| {
             format!(
                 "<service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType>\
+                 <serviceId>urn:upnp-org:serviceId:WANIPConn{index}</serviceId>\
                  <controlURL>/{index}</controlURL></service>"
             )
         };
@@ -450,6 +369,10 @@ mod tests {
         )
     }
 
+    fn status(text: &str) -> Got {
+        reply(GET_STATUS, &format!("<NewConnectionStatus>{text}</NewConnectionStatus>"))
+    }
+
     const LIFETIMES: &str =
         "<NewValidLifetime>501</NewValidLifetime><NewPreferedLifetime>451</NewPreferedLifetime>";
 
@@ -461,24 +384,17 @@ mod tests {
     }
 
     /// Hands in the answers in turn; returns what was asked and the result.
-    fn drive(mut survey: Survey, answers: Vec<Got>) -> (Vec<String>, Result<GatewayReport, SurveyError>) {
+    fn drive<R>(answers: Vec<Got>, run: impl FnOnce(&mut Ask<'_>) -> R) -> (Vec<String>, R) {
         let mut asked = Vec::new();
         let mut answers = answers.into_iter();
-        let mut step = survey.next(None);
-        loop {
-            match step {
-                Step::Send(request) => {
-                    let text = String::from_utf8(request.bytes(Version::Http11)).unwrap();
-                    let action = text.split_once('#').map_or("", |(_, rest)| rest.split('"').next().unwrap());
-                    asked.push(format!("{} {action}", request.url().path()));
-                    step = survey.next(Some(answers.next().expect("an answer is left")));
-                }
-                Step::Done(result) => {
-                    assert_eq!(answers.next(), None, "all answers are used");
-                    return (asked, *result);
-                }
-            }
-        }
+        let result = run(&mut |request: &Request| {
+            let text = String::from_utf8(request.bytes(Version::Http11)).unwrap();
+            let action = text.split_once('#').map_or("", |(_, rest)| rest.split('"').next().unwrap());
+            asked.push(format!("{} {action}", request.url.path()));
+            answers.next().expect("an answer is left")
+        });
+        assert_eq!(answers.next(), None, "all answers are used");
+        (asked, result)
     }
 
     fn location() -> LanUrl {
@@ -487,8 +403,8 @@ mod tests {
 
     fn describe_and(services: usize, wanted: Wanted, mut answers: Vec<Got>) -> (Vec<String>, GatewayReport) {
         answers.insert(0, response(200, &description(services)));
-        let survey = Survey::of_description(location(), wanted, StopAt::UntilGlobal);
-        let (asked, result) = drive(survey, answers);
+        let (asked, result) =
+            drive(answers, |ask| survey(&location(), None, wanted, StopAt::UntilGlobal, ask));
         assert_eq!(asked[0], "/root.xml ");
         (asked[1..].to_vec(), result.unwrap())
     }
@@ -506,7 +422,7 @@ mod tests {
             Finding::Unknown("it does not offer this (error 401)".to_owned())
         );
         assert!(!report.ipv6_offered);
-        assert_eq!(report.chosen().unwrap().control.path(), "/0");
+        assert_eq!(report.chosen().unwrap().service.control.path(), "/0");
         assert_eq!(report.device.unwrap().friendly_name, "Box");
     }
 
@@ -541,8 +457,10 @@ mod tests {
 
     #[test]
     fn services_are_asked_until_one_tells_a_global_address() {
-        let (asked, report) = describe_and(4, IPV4, vec![ipv4("192.168.1.5"), fault(501), ipv4("8.8.4.4")]);
-        assert_eq!(asked.len(), 3);
+        let up = || status("Connected");
+        let answers = vec![ipv4("192.168.1.5"), up(), fault(501), ipv4("8.8.4.4"), up()];
+        let (asked, report) = describe_and(4, IPV4, answers);
+        assert_eq!(asked.len(), 5);
         assert_eq!(report.chosen, Some(2));
         assert_eq!(report.services.len(), 4);
         assert_eq!(report.services[3].ipv4, not_asked());
@@ -553,11 +471,10 @@ mod tests {
 
     #[test]
     fn the_best_of_the_rest_is_chosen() {
-        let local = || ipv4("100.64.1.1");
         let absent = || ipv4("192.0.0.2");
         let down = || Err(ExchangeError::Connect(io::ErrorKind::ConnectionRefused));
         for (answers, chosen) in [
-            (vec![absent(), local(), ipv4("10.0.0.1")], Some(1)),
+            (vec![absent(), ipv4("100.64.1.1"), fault(401), ipv4("10.0.0.1"), fault(401)], Some(1)),
             (vec![fault(501), absent(), down()], Some(1)),
             (vec![down(), fault(401), fault(501)], Some(2)),
             (vec![down(), fault(401), response(404, "")], None),
@@ -571,11 +488,11 @@ mod tests {
 
     #[test]
     fn a_thorough_survey_asks_every_service_up_to_the_limit() {
-        let survey = Survey::of_description(location(), IPV4, StopAt::EveryService);
         let mut answers = vec![response(200, &description(MAX_ASKED + 2))];
-        answers.extend((0..MAX_ASKED).map(|_| ipv4("8.8.4.4")));
-        let (asked, result) = drive(survey, answers);
-        assert_eq!(asked.len(), MAX_ASKED + 1);
+        answers.extend((0..MAX_ASKED).flat_map(|_| [ipv4("8.8.4.4"), status("Connected")]));
+        let (asked, result) =
+            drive(answers, |ask| survey(&location(), None, IPV4, StopAt::EveryService, ask));
+        assert_eq!(asked.len(), 2 * MAX_ASKED + 1);
         let report = result.unwrap();
         assert_eq!((report.chosen, report.services.len()), (Some(0), MAX_ASKED + 2));
     }
@@ -583,12 +500,13 @@ mod tests {
     #[test]
     fn a_known_service_needs_no_description() {
         let service = Description::parse(description(1).as_bytes(), &location()).unwrap().services.remove(0);
-        let (asked, result) = drive(Survey::of_service(service.clone(), IPV4), vec![ipv4("8.8.4.4")]);
+        let (asked, report) =
+            drive(vec![ipv4("8.8.4.4")], |ask| ask_service(service.clone(), false, IPV4, ask));
         assert_eq!(asked, ["/0 GetExternalIPAddress"]);
-        let report = result.unwrap();
         assert_eq!(report.device, None);
-        let (asked, result) = drive(Survey::of_service(service, Wanted { ipv4: false, ipv6: false }), vec![]);
-        assert!(asked.is_empty() && result.is_ok());
+        let nothing = Wanted { ipv4: false, ipv6: false };
+        let (asked, _) = drive(vec![], |ask| ask_service(service, false, nothing, ask));
+        assert!(asked.is_empty());
     }
 
     #[test]
@@ -617,17 +535,89 @@ mod tests {
             (Err(ExchangeError::Timeout), SurveyError::Exchange(ExchangeError::Timeout)),
             (response(404, "<html/>"), SurveyError::Status(404)),
             (response(301, &description(1)), SurveyError::Status(301)),
-            (response(200, "status=ok"), SurveyError::Description(DescriptionError::Xml(XmlError::Trailing))),
+            (response(200, "status=ok"), SurveyError::Description(DescriptionError::Xml(XmlError::Leading))),
             (response(200, &description(0)), SurveyError::NoService),
         ] {
-            let survey = Survey::of_description(location(), BOTH, StopAt::UntilGlobal);
-            assert_eq!(drive(survey, vec![answer]).1, Err(error), "{error}");
+            let (_, result) =
+                drive(vec![answer], |ask| survey(&location(), None, BOTH, StopAt::UntilGlobal, ask));
+            assert_eq!(result, Err(error), "{error}");
         }
     }
 
     #[test]
-    fn asking_twice_without_an_answer_repeats_the_question() {
-        let mut survey = Survey::of_description(location(), BOTH, StopAt::UntilGlobal);
-        assert_eq!(survey.next(None), survey.next(None));
+    fn of_several_lines_the_one_that_is_up_counts() {
+        let (old, new) = (|| ipv4("8.8.4.4"), || ipv4("8.8.8.8"));
+        let (up, down, silent) = (|| status("Connected"), || status("Disconnected"), || fault(401));
+        for (answers, chosen) in [
+            (vec![old(), down(), new(), up()], 1),
+            (vec![old(), up()], 0),
+            (vec![old(), silent()], 0),
+            (vec![old(), status("online")], 0),
+            (vec![old(), response(404, "")], 0),
+            // Whoever calls every line down loses nothing.
+            (vec![old(), down(), new(), down()], 0),
+            (vec![old(), down(), fault(501)], 0),
+            (vec![old(), down(), ipv4("0.0.0.0")], 0),
+            // The traffic takes the second line: the first one's address is not ours now.
+            (vec![old(), down(), ipv4("100.64.1.1"), up()], 1),
+            (vec![ipv4("10.9.8.7"), up(), new(), up()], 1),
+        ] {
+            let (_, report) = describe_and(2, IPV4, answers);
+            assert_eq!(report.chosen, Some(chosen));
+        }
+    }
+
+    #[test]
+    fn a_known_line_of_several_is_asked_whether_it_is_up() {
+        let service = Description::parse(description(1).as_bytes(), &location()).unwrap().services.remove(0);
+        let answers = vec![ipv4("8.8.4.4"), status("Disconnected")];
+        let (asked, report) = drive(answers, |ask| ask_service(service, true, IPV4, ask));
+        assert_eq!(asked, ["/0 GetExternalIPAddress", "/0 GetStatusInfo"]);
+        assert_eq!(report.services[0].up, Some(false));
+    }
+
+    #[test]
+    fn a_first_post_that_is_a_bad_request_is_sent_again() {
+        let (asked, report) = describe_and(1, IPV4, vec![response(400, ""), ipv4("8.8.4.4")]);
+        assert_eq!(asked, ["/0 GetExternalIPAddress"; 2]);
+        assert!(report.observation.ipv4.known().is_some());
+        let (asked, report) = describe_and(1, IPV4, vec![response(400, ""), response(400, "")]);
+        assert_eq!(asked.len(), 2);
+        assert!(matches!(report.observation.ipv4, Finding::Unknown(why) if why.contains("HTTP status 400")));
+    }
+
+    #[test]
+    fn an_ipv6_address_where_ipv4_was_asked_for_is_an_ipv6_address() {
+        let (_, report) = describe_and(1, BOTH, vec![ipv4("2003::7"), fault(401), fault(401)]);
+        assert!(matches!(report.observation.ipv4, Finding::Unknown(_)));
+        assert_eq!(report.observation.ipv6.known(), Some("2003::7".parse().unwrap()));
+        let (_, report) = describe_and(1, BOTH, vec![ipv4("2003::7"), ipv6("2003::1"), fault(401)]);
+        assert_eq!(report.observation.ipv6.known(), Some("2003::1".parse().unwrap()));
+        let (_, report) = describe_and(1, IPV4, vec![ipv4("2003::7")]);
+        assert_eq!(report.observation.ipv6.known(), None);
+        let (_, report) = describe_and(1, BOTH, vec![ipv4("fe80::7"), fault(401), fault(401)]);
+        assert_eq!(report.observation.ipv6.known(), None);
+    }
+
+    #[test]
+    fn a_named_line_is_the_only_one_that_is_asked() {
+        for (line, path) in [("1", "/0"), ("3", "/2"), ("WANIPConn1", "/1")] {
+            let answers = vec![response(200, &description(3)), ipv4("8.8.4.4")];
+            let (asked, report) =
+                drive(answers, |ask| survey(&location(), Some(line), IPV4, StopAt::UntilGlobal, ask));
+            assert_eq!(asked[1], format!("{path} GetExternalIPAddress"));
+            assert_eq!(report.unwrap().services.len(), 1);
+        }
+        for line in ["0", "4", "WANIPConn9", ""] {
+            let answers = vec![response(200, &description(3))];
+            let (_, report) =
+                drive(answers, |ask| survey(&location(), Some(line), IPV4, StopAt::UntilGlobal, ask));
+            assert_eq!(report, Err(SurveyError::NoLine), "{line}");
+        }
+        let twins = description(2).replace("WANIPConn1", "WANIPConn0");
+        let (_, report) = drive(vec![response(200, &twins)], |ask| {
+            survey(&location(), Some("WANIPConn0"), IPV4, StopAt::UntilGlobal, ask)
+        });
+        assert_eq!(report, Err(SurveyError::NoLine));
     }
 }

@@ -1,9 +1,11 @@
 //! Descriptions that may be the gateway's: each is asked as it comes, and the
 //! first that is usable ends the search.
 //!
-//! Descriptions at one address and port are asked one after the other, since
-//! many gateways serve one client at a time; those at different ones side by
-//! side, so that a mute one holds up nobody.
+//! Descriptions at one address and port are asked one after the other, since many
+//! gateways serve one client at a time; those at different ones side by side, so
+//! that a mute one holds up nobody. An answer to the unicast search does not wait
+//! behind those to the multicast search, which anyone can forge. What a slow
+//! gateway has not answered when a poll ends is waited for by the next one.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Scope, scope};
 use crate::http::lan_url::LanUrl;
-use crate::soap::gateway::{GatewayReport, StopAt, Survey, Wanted};
+use crate::http::request::Request;
+use crate::soap::gateway::{self, GatewayReport, StopAt, Wanted};
+use crate::ssdp::message::Delivery;
 use crate::ssdp::search;
 use crate::ssdp::search::{Answers, Search};
 use crate::system;
@@ -35,51 +39,93 @@ const ENOUGH: Duration = Duration::from_millis(500);
 /// How often news are looked for.
 const NEWS_SLICE: Duration = Duration::from_millis(50);
 
-/// The time for one description with all its services.
-const CANDIDATE_TIME: Duration = Duration::from_millis(2500);
+/// The time for one description with all its services: five answers of a gateway
+/// that takes 3 s for each.
+pub(super) const CANDIDATE_TIME: Duration = Duration::from_secs(15);
 
-type Verdict = (LanUrl, Result<GatewayReport, String>);
+/// The time for one answer.
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// The candidates of one search.
+/// The time for an answer of a gateway that gave its description in less than half
+/// of it.
+const FAST_ANSWER_TIME: Duration = Duration::from_millis(2500);
+
+/// The most places remembered that failed.
+const MAX_FAILED: usize = 64;
+
+/// A usable gateway: its description, what it told, and how long that took.
+pub(super) type Found = (LanUrl, GatewayReport, Duration);
+
+enum Message {
+    /// Somebody is there and takes his time.
+    Alive,
+    Verdict(LanUrl, Box<Result<GatewayReport, String>>, Duration),
+}
+
+/// The candidates of one search, or of some that follow each other.
 pub(super) struct Candidates {
     wanted: Wanted,
-    deadline: Instant,
+    line: Option<String>,
     answers: Option<Answers>,
     /// A few: the search passes on no more.
-    queues: Vec<(SocketAddr, Sender<LanUrl>)>,
-    verdict_sender: Sender<Verdict>,
-    verdicts: Receiver<Verdict>,
+    queues: Vec<((SocketAddr, Delivery), Sender<LanUrl>)>,
+    sender: Sender<Message>,
+    messages: Receiver<Message>,
+    /// Those that have not been judged.
     asked: Vec<LanUrl>,
-    judged: usize,
-    best: Option<(LanUrl, GatewayReport)>,
+    alive: bool,
+    failed: Vec<LanUrl>,
+    best: Option<Found>,
     failure: Option<String>,
 }
 
 impl Candidates {
-    /// None yet; all is over at the deadline.
-    pub(super) fn new(wanted: Wanted, deadline: Instant) -> Self {
-        let (verdict_sender, verdicts) = channel();
+    /// None yet.
+    pub(super) fn new(wanted: Wanted, line: Option<String>) -> Self {
+        let (sender, messages) = channel();
         Self {
             wanted,
-            deadline,
+            line,
             answers: None,
             queues: Vec::new(),
-            verdict_sender,
-            verdicts,
+            sender,
+            messages,
             asked: Vec::new(),
-            judged: 0,
+            alive: false,
+            failed: Vec::new(),
             best: None,
             failure: None,
         }
     }
 
-    /// Asks this description without waiting for the search.
-    pub(super) fn try_first(&mut self, location: LanUrl) {
-        self.ask(location);
+    /// Whether a slow gateway is about to answer, so that the next poll goes on.
+    pub(super) fn is_worth_waiting(&self) -> bool {
+        self.alive && self.is_waiting()
     }
 
-    /// Searches as well. Only answers of `gateway` count, when it is known.
-    pub(super) fn search(&mut self, gateway: Option<IpAddr>) -> Result<(), &'static str> {
+    fn is_waiting(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// The places of no use, for [`Self::search`].
+    pub(super) fn into_failed(mut self) -> Vec<LanUrl> {
+        self.failed.append(&mut self.asked);
+        self.failed
+    }
+
+    /// Asks this description without waiting for the search.
+    pub(super) fn try_first(&mut self, location: LanUrl) {
+        self.ask(location, Delivery::Unicast);
+    }
+
+    /// Searches as well, until the deadline. Only answers of `gateway` count, when it
+    /// is known. What failed in the search before comes last.
+    pub(super) fn search(
+        &mut self,
+        gateway: Option<IpAddr>,
+        failed: &[LanUrl],
+        deadline: Instant,
+    ) -> Result<(), &'static str> {
         let gateway = match gateway {
             Some(IpAddr::V6(_)) => {
                 return Err("a router cannot be searched for by its IPv6 address: \
@@ -89,96 +135,139 @@ impl Candidates {
             None => None,
         };
         let addresses = system::addresses().unwrap_or_default();
-        let search = Search::new(gateway, gateway.is_some(), &addresses);
-        self.answers = Some(search::start(search, self.deadline));
+        let mut answers = search::start(Search::new(gateway, gateway.is_some(), &addresses), deadline);
+        answers.avoid(failed);
+        self.answers = Some(answers);
         Ok(())
     }
 
-    /// The first usable gateway, or the best there is when the time is up. With
-    /// `news`, a gateway may just have started that has missed our questions: the
-    /// next search finds it sooner than this one.
-    pub(super) fn best(mut self, news: &dyn Fn() -> bool) -> Result<(LanUrl, GatewayReport), String> {
+    /// The first usable gateway, or the best there is at the deadline. With `news`,
+    /// a gateway may just have started that has missed our questions: the next
+    /// search finds it sooner than this one.
+    pub(super) fn best(&mut self, mut deadline: Instant, news: &dyn Fn() -> bool) -> Result<Found, String> {
         let started = Instant::now();
-        while Instant::now() < self.deadline && !self.is_over() {
-            if self.judged < self.asked.len() {
+        let mut has_grace = false;
+        self.failure = None;
+        while Instant::now() < deadline && !self.is_over() {
+            if self.is_waiting() {
                 self.await_verdict();
             } else if started.elapsed() >= ENOUGH && news() {
                 break;
             } else {
-                let slice = Instant::now().checked_add(NEWS_SLICE).unwrap_or(self.deadline);
-                self.await_answer(self.deadline.min(slice));
+                let slice = Instant::now().checked_add(NEWS_SLICE).unwrap_or(deadline);
+                self.await_answer(deadline.min(slice));
+            }
+            if self.best.is_some() && !has_grace {
+                has_grace = true;
+                deadline = deadline.min(Instant::now().checked_add(GRACE).unwrap_or(deadline));
             }
         }
-        let silence = "no router answered the search; is UPnP switched on in it? router_ip may name it";
-        self.best.ok_or_else(|| self.failure.unwrap_or_else(|| silence.to_owned()))
+        let strangers = self.answers.take().map(|answers| answers.strangers().to_vec()).unwrap_or_default();
+        self.best.take().ok_or_else(|| self.explain(&strangers))
+    }
+
+    fn explain(&self, strangers: &[IpAddr]) -> String {
+        let mut why = match (self.asked.first(), &self.failure) {
+            (_, Some(why)) => why.clone(),
+            (Some(location), None) => format!("{location}: it has not answered yet"),
+            (None, None) => {
+                "no router answered the search; is UPnP switched on in it? router_ip may name it".to_owned()
+            }
+        };
+        for host in strangers {
+            let host = host.to_string();
+            why.extend(["; ", &host, " answered, but is not the router that is believed: if it is yours, "]);
+            why.extend(["write router_ip = \"", &host, "\""]);
+        }
+        why
     }
 
     fn is_over(&self) -> bool {
-        let usable = self.best.as_ref().is_some_and(|(_, found)| is_usable(found));
-        usable || (self.judged == self.asked.len() && self.answers.is_none())
+        let usable = self.best.as_ref().is_some_and(|(_, found, _)| is_usable(found));
+        usable || (!self.is_waiting() && self.answers.is_none())
     }
 
     fn await_verdict(&mut self) {
-        if let Ok(verdict) = self.verdicts.recv_timeout(SLICE) {
-            self.judge(verdict);
+        match self.messages.recv_timeout(SLICE) {
+            Ok(Message::Alive) => self.alive = true,
+            Ok(Message::Verdict(location, result, took)) => self.judge(location, *result, took),
+            Err(_) => {}
         }
         self.await_answer(Instant::now());
     }
 
     fn await_answer(&mut self, until: Instant) {
         match self.answers.as_mut().map(|answers| answers.next(until)) {
-            Some(Some(answer)) => self.ask(answer.location),
+            Some(Some((location, way))) => self.ask(location, way),
             // It ended before its time: nobody is left to answer.
             Some(None) if Instant::now() < until => self.answers = None,
             Some(None) | None => {}
         }
     }
 
-    fn ask(&mut self, location: LanUrl) {
+    fn ask(&mut self, location: LanUrl, way: Delivery) {
         if self.asked.contains(&location) {
             return;
         }
         self.asked.push(location.clone());
-        let socket = location.socket();
-        let queue = self.queues.iter().find(|(known, _)| *known == socket).map(|(_, queue)| queue.clone());
+        let place = (location.socket(), way);
+        let queue = self.queues.iter().find(|(known, _)| *known == place).map(|(_, queue)| queue.clone());
         let queue = queue.unwrap_or_else(|| {
-            let queue = worker(self.wanted, self.deadline, self.verdict_sender.clone());
-            self.queues.push((socket, queue.clone()));
+            let queue = worker(self.wanted, self.line.clone(), self.sender.clone());
+            self.queues.push((place, queue.clone()));
             queue
         });
         // A worker that could not be started leaves its candidates unjudged.
         let _ = queue.send(location);
     }
 
-    fn judge(&mut self, (location, result): Verdict) {
-        self.judged = self.judged.saturating_add(1);
-        match result {
+    fn judge(&mut self, location: LanUrl, result: Result<GatewayReport, String>, took: Duration) {
+        self.asked.retain(|asked| *asked != location);
+        let why = match result {
             Ok(found) if found.chosen.is_some() => {
-                let better = self.best.as_ref().is_none_or(|(_, best)| rank(&found) > rank(best));
-                if self.best.is_none() {
-                    let grace = Instant::now().checked_add(GRACE).unwrap_or(self.deadline);
-                    self.deadline = self.deadline.min(grace);
+                if self.best.as_ref().is_none_or(|(_, best, _)| rank(&found) > rank(best)) {
+                    self.best = Some((location, found, took));
                 }
-                if better {
-                    self.best = Some((location, found));
-                }
+                return;
             }
-            Ok(_) => self.failure = Some(format!("{location} describes no internet connection")),
-            Err(why) => self.failure = Some(format!("{location}: {why}")),
+            // It has services, and none of them answers; all for one reason, mostly.
+            Ok(found) => match found.observation.ipv4 {
+                Finding::Unknown(why) => why,
+                Finding::Known(_) | Finding::Absent(_) => "it describes no internet connection".to_owned(),
+            },
+            Err(why) => why,
+        };
+        self.failure.get_or_insert_with(|| format!("{location}: {why}"));
+        if let Some(answers) = &mut self.answers {
+            answers.failed(&location);
+        }
+        if self.failed.len() < MAX_FAILED {
+            self.failed.push(location);
         }
     }
 }
 
 /// Asks the descriptions at one address and port, in the order they come.
-fn worker(wanted: Wanted, deadline: Instant, verdicts: Sender<Verdict>) -> Sender<LanUrl> {
+fn worker(wanted: Wanted, line: Option<String>, messages: Sender<Message>) -> Sender<LanUrl> {
     let (queue, locations) = channel::<LanUrl>();
     let work = move || {
         while let Ok(location) = locations.recv() {
-            let until = Instant::now().checked_add(CANDIDATE_TIME).unwrap_or(deadline).min(deadline);
-            let survey = Survey::of_description(location.clone(), wanted, StopAt::UntilGlobal);
-            let surveyed = lan::run(survey, until, CANDIDATE_TIME);
-            let result = surveyed.result.map_err(|error| error.to_string());
-            if verdicts.send((location, result)).is_err() {
+            let started = Instant::now();
+            let deadline = started.checked_add(CANDIDATE_TIME).unwrap_or(started);
+            let mut limit = ANSWER_TIME;
+            let mut ask = |request: &Request| {
+                let begun = Instant::now();
+                let answer =
+                    lan::exchange(request, begun.checked_add(limit).map_or(deadline, |at| at.min(deadline)));
+                if answer.is_ok() && limit == ANSWER_TIME {
+                    limit = begun.elapsed().saturating_mul(2).clamp(FAST_ANSWER_TIME, ANSWER_TIME);
+                    let _ = messages.send(Message::Alive);
+                }
+                answer
+            };
+            let found = gateway::survey(&location, line.as_deref(), wanted, StopAt::UntilGlobal, &mut ask);
+            let result = found.map_err(|error| error.to_string());
+            if messages.send(Message::Verdict(location, Box::new(result), started.elapsed())).is_err() {
                 return;
             }
         }

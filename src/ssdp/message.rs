@@ -32,12 +32,8 @@ pub const MAX_TEXT: usize = 256;
 pub struct Answer {
     /// The search target it answers.
     pub st: String,
-    /// The device's name for itself, in no reliable form.
-    pub usn: Option<String>,
     /// Where its description is; always on the host that answered.
     pub location: LanUrl,
-    /// The names of its software.
-    pub server: Option<String>,
 }
 
 /// What the search target or notification type of a message lets us hope.
@@ -95,29 +91,13 @@ impl Answer {
             Some(_) => return Err(AnswerError::Status),
             None => return Err(AnswerError::Kind),
         }
-        Ok(Self {
-            st: required(&head, "ST")?,
-            usn: optional(&head, "USN"),
-            location: location(&head, sender)?,
-            server: optional(&head, "SERVER"),
-        })
+        Ok(Self { st: required(&head, "ST")?, location: location(&head, sender)? })
     }
 
     /// What its search target lets us hope.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         verdict(&self.st)
-    }
-}
-
-/// Writes the datagram that [`Answer::parse`] reads.
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=1800\r\nEXT:\r\n")?;
-        write!(f, "LOCATION: {}\r\nST: {}\r\n", self.location, self.st)?;
-        write_optional(f, "USN", self.usn.as_deref())?;
-        write_optional(f, "SERVER", self.server.as_deref())?;
-        f.write_str("\r\n")
     }
 }
 
@@ -140,8 +120,6 @@ pub struct Notify {
     pub kind: NotifyKind,
     /// What it is about: the counterpart of an answer's search target.
     pub nt: String,
-    /// The device's name for itself, in no reliable form.
-    pub usn: Option<String>,
     /// Where its description is, on the host that sent this; `alive` has one.
     pub location: Option<LanUrl>,
     /// Changes whenever the device restarts (UDA 1.1 only).
@@ -166,29 +144,7 @@ impl Notify {
             NotifyKind::Byebye | NotifyKind::Update => location(&head, sender).ok(),
         };
         let boot_id = head.one("BOOTID.UPNP.ORG").and_then(|text| text.parse().ok());
-        Ok(Self { kind, nt: required(&head, "NT")?, usn: optional(&head, "USN"), location, boot_id })
-    }
-
-    /// What its notification type lets us hope.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        verdict(&self.nt)
-    }
-}
-
-/// Writes the datagram that [`Notify::parse`] reads.
-impl fmt::Display for Notify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            NotifyKind::Alive => "alive",
-            NotifyKind::Byebye => "byebye",
-            NotifyKind::Update => "update",
-        };
-        write!(f, "NOTIFY * HTTP/1.1\r\nHOST: {GROUP}\r\nNTS: ssdp:{kind}\r\nNT: {}\r\n", self.nt)?;
-        write_optional(f, "USN", self.usn.as_deref())?;
-        write_optional(f, "LOCATION", self.location.as_ref().map(LanUrl::to_string).as_deref())?;
-        write_optional(f, "BOOTID.UPNP.ORG", self.boot_id.map(|id| id.to_string()).as_deref())?;
-        f.write_str("\r\n")
+        Ok(Self { kind, nt: required(&head, "NT")?, location, boot_id })
     }
 }
 
@@ -208,17 +164,9 @@ fn required(head: &Head, name: &'static str) -> Result<String, AnswerError> {
     }
 }
 
-fn optional(head: &Head, name: &'static str) -> Option<String> {
-    required(head, name).ok()
-}
-
-fn write_optional(f: &mut fmt::Formatter<'_>, name: &str, value: Option<&str>) -> fmt::Result {
-    value.map_or(Ok(()), |value| write!(f, "{name}: {value}\r\n"))
-}
-
 fn location(head: &Head, sender: IpAddr) -> Result<LanUrl, AnswerError> {
     let text = head.one("LOCATION").ok_or(AnswerError::Missing("LOCATION"))?;
-    let location = LanUrl::parse(text).map_err(AnswerError::Location)?;
+    let location = LanUrl::parse_from(sender, text).map_err(AnswerError::Location)?;
     let location = on_sender(&location, sender)?;
     if location.to_string().len() > MAX_URL {
         return Err(AnswerError::Location(UrlError::Length));
@@ -227,7 +175,8 @@ fn location(head: &Head, sender: IpAddr) -> Result<LanUrl, AnswerError> {
 }
 
 /// A datagram must not send us to a third host. Gateways behind a floating
-/// address name another one of theirs, so we ask whoever answered; but a host
+/// address name another one of theirs, and some a name, which is not resolved: we
+/// ask whoever answered. But a host
 /// that means something else on every machine (loopback, link-local, ...) or
 /// in another family shows that the document is not for us.
 fn on_sender(location: &LanUrl, sender: IpAddr) -> Result<LanUrl, AnswerError> {
@@ -260,7 +209,7 @@ const GATEWAY_TYPES: &[&str] = &[
 /// What a search target or notification type lets us hope.
 #[must_use]
 pub fn verdict(target: &str) -> Verdict {
-    if starts_with(target, "uuid:") || ["upnp:rootdevice", "ssdp:all"].contains(&target) {
+    if after(target, "uuid:").is_some() || ["upnp:rootdevice", "ssdp:all"].contains(&target) {
         return Verdict::Candidate;
     }
     let is_gateway = GATEWAY_TYPES.iter().any(|kind| {
@@ -275,10 +224,6 @@ pub fn verdict(target: &str) -> Verdict {
 fn after<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-fn starts_with(text: &str, prefix: &str) -> bool {
-    after(text, prefix).is_some()
 }
 
 /// The target every gateway should answer.
@@ -326,29 +271,24 @@ pub struct Step {
     pub after: Duration,
     /// What is searched for.
     pub target: &'static str,
-    /// To whom.
-    pub way: Delivery,
 }
 
-/// The datagrams of a whole search, in order of time; each unicast one before
-/// its multicast twin, to open the way through a host firewall.
+/// The datagrams of a whole search, in order of time; the same for both deliveries.
 #[must_use]
 pub fn schedule() -> Vec<Step> {
-    let both =
-        |after, target| [Delivery::Unicast, Delivery::Multicast].map(|way| Step { after, target, way });
-    let mut steps = Vec::new();
-    steps.extend(both(Duration::ZERO, FIRST_TARGET));
-    steps.extend(OTHER_TARGETS.into_iter().flat_map(|target| both(OTHERS_AFTER, target)));
-    for after in RESENDS_AFTER {
-        steps.extend(both(after, FIRST_TARGET));
-        steps.extend(OTHER_TARGETS.into_iter().flat_map(|target| both(after, target)));
-    }
-    steps.extend(RESENDS_AFTER.last().into_iter().flat_map(|after| both(*after, LAST_TARGET)));
-    steps
+    let [first, last] = RESENDS_AFTER;
+    let round =
+        |after| [(after, FIRST_TARGET)].into_iter().chain(OTHER_TARGETS.map(|target| (after, target)));
+    let mut steps = vec![(Duration::ZERO, FIRST_TARGET)];
+    steps.extend(round(OTHERS_AFTER).skip(1).chain(round(first)).chain(round(last)));
+    steps.push((last, LAST_TARGET));
+    steps.into_iter().map(|(after, target)| Step { after, target }).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
@@ -368,8 +308,6 @@ mod tests {
         )
         .unwrap();
         assert_eq!(answer.st, "upnp:rootdevice");
-        assert_eq!(answer.usn.as_deref(), Some("uuid:x"));
-        assert_eq!(answer.server, None);
         assert_eq!(answer.location.to_string(), "http://192.168.1.1:5000/a.xml");
     }
 
@@ -399,7 +337,13 @@ mod tests {
         {
             assert_eq!(located(&format!("http://{host}:1900/")), Err(AnswerError::Host), "{host}");
         }
-        assert_eq!(located("http://router/"), Err(AnswerError::Location(UrlError::Host)));
+        // A name is not resolved: the sender is asked under it.
+        assert_eq!(located("http://router/").unwrap(), "http://192.168.1.1:80/");
+        let named = answer("ST: a\r\nLOCATION: http://Home.Router:5000/x\r\n").unwrap().location;
+        assert_eq!((named.host(), named.authority()), (ROUTER, "Home.Router:5000".to_owned()));
+        for bad in ["me@router", "a b", "192.168.1", "router:1:2", "-", "r\u{f6}uter"] {
+            assert!(matches!(located(&format!("http://{bad}/")), Err(AnswerError::Location(_))), "{bad}");
+        }
         assert_eq!(located("http://fe80::1:5000/x"), Err(AnswerError::Location(UrlError::Host)));
         let long = format!("http://192.168.1.1/{}", "x".repeat(MAX_URL - 20));
         assert_eq!(located(&long), Err(AnswerError::Location(UrlError::Length)));
@@ -409,26 +353,9 @@ mod tests {
     fn a_sender_may_name_itself_whatever_it_is() {
         for host in ["127.0.0.1", "169.254.7.7", "::1"] {
             let host: IpAddr = host.parse().unwrap();
-            let location = LanUrl::new(host, 5000, "/x").unwrap();
+            let location = LanUrl::parse(&format!("http://{}/x", SocketAddr::new(host, 5000))).unwrap();
             let text = format!("HTTP/1.1 200 OK\r\nST: a\r\nLOCATION: {location}\r\n\r\n");
             assert_eq!(Answer::parse(text.as_bytes(), host).unwrap().location, location);
-        }
-    }
-
-    #[test]
-    fn what_is_written_reads_the_same() {
-        let answer = Answer {
-            st: "a\tb".to_owned(),
-            usn: Some("uuid:\u{fffd}".repeat(30)),
-            location: LanUrl::parse("http://192.168.1.1/?x").unwrap(),
-            server: Some("Linux/5 UPnP/1.1".to_owned()),
-        };
-        assert_eq!(Answer::parse(answer.to_string().as_bytes(), ROUTER), Ok(answer.clone()));
-        for kind in [NotifyKind::Alive, NotifyKind::Byebye, NotifyKind::Update] {
-            let location = (kind == NotifyKind::Alive).then(|| answer.location.clone());
-            let boot_id = location.is_some().then_some(7);
-            let notify = Notify { kind, nt: "x".to_owned(), usn: None, location, boot_id };
-            assert_eq!(Notify::parse(notify.to_string().as_bytes(), ROUTER), Ok(notify));
         }
     }
 
@@ -483,18 +410,15 @@ mod tests {
     }
 
     #[test]
-    fn the_schedule_begins_with_one_pair_and_ends_with_everybody() {
+    fn the_schedule_begins_with_one_datagram_and_ends_with_everybody() {
         let steps = schedule();
         assert!(steps.is_sorted_by_key(|step| step.after));
-        assert_eq!(steps.iter().filter(|step| step.after < OTHERS_AFTER).count(), 2);
-        assert_eq!(
-            steps.first().map(|step| (step.way, step.target)),
-            Some((Delivery::Unicast, FIRST_TARGET))
-        );
+        assert_eq!(steps.iter().filter(|step| step.after < OTHERS_AFTER).count(), 1);
+        assert_eq!(steps.first().map(|step| step.target), Some(FIRST_TARGET));
         assert_eq!(steps.last().map(|step| step.target), Some(LAST_TARGET));
         for target in OTHER_TARGETS.into_iter().chain([FIRST_TARGET]) {
-            assert_eq!(steps.iter().filter(|step| step.target == target).count(), 6, "{target}");
+            assert_eq!(steps.iter().filter(|step| step.target == target).count(), 3, "{target}");
         }
-        assert_eq!(steps.len(), 32);
+        assert_eq!(steps.len(), 16);
     }
 }

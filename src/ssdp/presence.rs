@@ -5,7 +5,7 @@
 //! announced before, another boot number at a known place, and whoever comes back
 //! after a farewell. Pure; anyone can forge an announcement, so news are hints.
 
-use super::message::{Notify, NotifyKind, Verdict};
+use super::message::{Notify, NotifyKind, Verdict, verdict};
 use crate::http::lan_url::LanUrl;
 
 /// The most places remembered; gateways have one or two.
@@ -20,7 +20,7 @@ pub struct Presence {
 impl Presence {
     /// Takes an announcement of the gateway; returns whether it is news.
     pub fn hear(&mut self, notify: &Notify) -> bool {
-        if notify.verdict() != Verdict::Gateway {
+        if verdict(&notify.nt) != Verdict::Gateway {
             return false;
         }
         match (notify.kind, &notify.location) {
@@ -54,7 +54,6 @@ mod tests {
         Notify {
             kind,
             nt: "urn:schemas-upnp-org:device:InternetGatewayDevice:1".to_owned(),
-            usn: None,
             location: LanUrl::parse(&format!("http://192.168.1.1:5000/{place}")).ok(),
             boot_id,
         }

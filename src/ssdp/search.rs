@@ -1,8 +1,10 @@
 //! Searches for gateways from every interface at once.
 //!
 //! Each interface has a socket bound to its address (on Linux, multicast then
-//! leaves there) and a short-lived thread. The sockets stay unconnected: answers
-//! come from the devices, from any port. IPv4 only.
+//! leaves there) and a short-lived thread. The search that goes to the gateway alone
+//! has a socket of its own: whoever hears a multicast search learns its port, and
+//! could fill it with answers in the gateway's name. The sockets stay unconnected:
+//! answers come from the devices, from any port. IPv4 only.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -12,9 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::message;
-use super::message::{Answer, Delivery};
+use super::message::{Answer, Delivery, Verdict};
 use crate::address;
 use crate::address::Scope;
+use crate::http::lan_url::LanUrl;
 use crate::ssdp::filter::{AnswerFilter, Senders};
 use crate::system;
 use crate::system::InterfaceAddress;
@@ -30,6 +33,12 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// Rest after an error, so that a failing socket does not keep the CPU busy.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The most answers that wait for room.
+const MAX_WAITING: usize = 64;
+
+/// The most hosts remembered that answered and are not believed.
+const MAX_STRANGERS: usize = 4;
 
 /// A thread needs little: its buffers are on the heap.
 const STACK: usize = 128 * 1024;
@@ -75,23 +84,72 @@ impl Search {
 
 /// What a search finds, as it comes. Dropping it ends the search.
 pub struct Answers {
-    receiver: Receiver<Answer>,
+    receiver: Receiver<Heard>,
     filter: AnswerFilter,
+    waiting: Vec<(Answer, Delivery)>,
+    avoided: Vec<LanUrl>,
+    strangers: Vec<IpAddr>,
     /// The threads check whether this is still there.
     _open: Arc<()>,
 }
 
+enum Heard {
+    Answer(Answer, Delivery),
+    /// Somebody calls himself a gateway who is not believed.
+    Stranger(IpAddr),
+}
+
 impl Answers {
-    /// The next answer with a new location; `None` at `until` or when the
-    /// search has ended.
-    pub fn next(&mut self, until: Instant) -> Option<Answer> {
+    /// The next new location and the search that it answers; `None` at `until` or
+    /// when the search has ended.
+    pub fn next(&mut self, until: Instant) -> Option<(LanUrl, Delivery)> {
         loop {
+            self.waiting.retain(|(answer, way)| !self.filter.is_useless(answer, *way));
+            let mut waiting = self.waiting.iter();
+            let ripe = waiting.position(|(answer, way)| {
+                let later = *way == Delivery::Multicast && self.avoided.contains(&answer.location);
+                !later && self.filter.pass(answer, *way)
+            });
+            if let Some(ripe) = ripe {
+                let (answer, way) = self.waiting.remove(ripe);
+                return Some((answer.location, way));
+            }
             let wait = until.saturating_duration_since(Instant::now());
-            let answer = self.receiver.recv_timeout(wait).ok()?;
-            if self.filter.pass(&answer) {
-                return Some(answer);
+            match self.receiver.recv_timeout(wait) {
+                Ok(Heard::Answer(answer, way)) => self.keep((answer, way)),
+                Ok(Heard::Stranger(host)) => {
+                    if self.strangers.len() < MAX_STRANGERS && !self.strangers.contains(&host) {
+                        self.strangers.push(host);
+                    }
+                }
+                // Nobody else speaks, so it is their turn.
+                Err(_) if self.filter.is_idle() && !self.avoided.is_empty() => self.avoided.clear(),
+                Err(_) => return None,
             }
         }
+    }
+
+    fn keep(&mut self, answer: (Answer, Delivery)) {
+        if self.waiting.len() < MAX_WAITING && !self.waiting.contains(&answer) {
+            self.waiting.push(answer);
+        }
+    }
+
+    /// Says that nothing of use is there, which makes room for others.
+    pub fn failed(&mut self, location: &LanUrl) {
+        self.filter.failed(location);
+    }
+
+    /// These come last, where anyone could have told of them: they failed in an
+    /// earlier search.
+    pub fn avoid(&mut self, locations: &[LanUrl]) {
+        self.avoided = locations.to_vec();
+    }
+
+    /// Who else in this network answered as a gateway, and is not believed.
+    #[must_use]
+    pub fn strangers(&self) -> &[IpAddr] {
+        &self.strangers
     }
 }
 
@@ -101,17 +159,30 @@ pub fn start(search: Search, deadline: Instant) -> Answers {
     let (sender, receiver) = channel();
     let open = Arc::new(());
     for interface in interfaces(&search) {
-        let worker = Worker {
-            interface,
-            filter: AnswerFilter::new(search.senders.clone()),
-            deadline,
-            sender: sender.clone(),
-            open: Arc::downgrade(&open),
-        };
-        // Where a thread or socket cannot be had, the others search.
-        let _ = thread::Builder::new().name("ssdp".to_owned()).stack_size(STACK).spawn(move || worker.run());
+        for way in [Delivery::Unicast, Delivery::Multicast] {
+            let Some(destination) = interface.destination(way) else { continue };
+            let worker = Worker {
+                address: interface.address,
+                way,
+                destination,
+                filter: AnswerFilter::new(search.senders.clone()),
+                deadline,
+                sender: sender.clone(),
+                open: Arc::downgrade(&open),
+            };
+            // Where a thread or socket cannot be had, the others search.
+            let work = move || worker.run();
+            let _ = thread::Builder::new().name("ssdp".to_owned()).stack_size(STACK).spawn(work);
+        }
     }
-    Answers { receiver, filter: AnswerFilter::new(search.senders), _open: open }
+    Answers {
+        receiver,
+        filter: AnswerFilter::new(search.senders),
+        waiting: Vec::new(),
+        avoided: Vec::new(),
+        strangers: Vec::new(),
+        _open: open,
+    }
 }
 
 /// A place to search from.
@@ -169,12 +240,14 @@ fn plan(
     interfaces
 }
 
-/// Searches from one place.
+/// Searches from one place in one way.
 struct Worker {
-    interface: SearchInterface,
+    address: Ipv4Addr,
+    way: Delivery,
+    destination: SocketAddrV4,
     filter: AnswerFilter,
     deadline: Instant,
-    sender: Sender<Answer>,
+    sender: Sender<Heard>,
     open: Weak<()>,
 }
 
@@ -185,7 +258,7 @@ impl Worker {
     }
 
     fn search(&mut self) -> io::Result<()> {
-        let socket = UdpSocket::bind((self.interface.address, 0))?;
+        let socket = UdpSocket::bind((self.address, 0))?;
         socket.set_multicast_ttl_v4(TTL)?;
         let started = Instant::now();
         let mut steps = message::schedule().into_iter().peekable();
@@ -206,10 +279,8 @@ impl Worker {
 
     /// One send may fail (a firewall, no route) while another succeeds.
     fn send(&self, socket: &UdpSocket, step: message::Step) {
-        if let Some(destination) = self.interface.destination(step.way) {
-            let request = message::search_request(step.target, destination);
-            drop(socket.send_to(request.as_bytes(), destination));
-        }
+        let request = message::search_request(step.target, self.destination);
+        drop(socket.send_to(request.as_bytes(), self.destination));
     }
 
     /// Waits for one datagram and passes it on if it is worth it.
@@ -230,15 +301,21 @@ impl Worker {
                 return Ok(());
             }
         };
-        if !self.filter.allow(sender, started.elapsed()) {
-            return Ok(());
-        }
         let datagram = buffer.get(..length).unwrap_or_default();
-        if let Ok(answer) = Answer::parse(datagram, sender) {
-            if self.filter.pass(&answer) {
-                // Fails when nobody waits any more; the loop sees that itself.
-                drop(self.sender.send(answer));
-            }
+        let answer = || Answer::parse(datagram, sender).ok();
+        let heard = if self.filter.allow(sender, started.elapsed()) {
+            answer()
+                .filter(|answer| !self.filter.is_useless(answer, self.way))
+                .map(|a| Heard::Answer(a, self.way))
+        } else if self.filter.allow_stranger(sender, started.elapsed()) {
+            let is_gateway = |answer: &Answer| answer.verdict() == Verdict::Gateway;
+            answer().filter(is_gateway).map(|_| Heard::Stranger(sender))
+        } else {
+            None
+        };
+        if let Some(heard) = heard {
+            // Fails when nobody waits any more; the loop sees that itself.
+            drop(self.sender.send(heard));
         }
         Ok(())
     }

@@ -5,12 +5,11 @@
 //! redirects, no connection kept.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::http::{HttpError, MAX_HEAD, Response, ResponseReader, Rules};
-use crate::soap::envelope::{Request, Version};
-use crate::soap::gateway::{ExchangeError, GatewayReport, Step, Survey, SurveyError};
+use crate::http::request::{ExchangeError, Request, Version};
+use crate::http::{HttpError, MAX_HEAD, Response, ResponseReader};
 
 /// The longest wait for a connection; in a LAN it takes milliseconds.
 const MAX_CONNECT: Duration = Duration::from_secs(2);
@@ -25,50 +24,24 @@ const MAX_READS: usize = 1024;
 /// What the gateway answered with when it knows no HTTP/1.1.
 const VERSION_NOT_SUPPORTED: u16 = 505;
 
-/// An answer, and the address of ours that the gateway sees.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Received {
-    /// The answer, whatever its status.
-    pub response: Response,
-    /// Our address towards the gateway, for callbacks.
-    pub local: IpAddr,
-}
-
-/// The end of a survey.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Surveyed {
-    /// What was found.
-    pub result: Result<GatewayReport, SurveyError>,
-    /// Our address towards the gateway; none when nothing answered.
-    pub local: Option<IpAddr>,
-}
-
-/// Carries a survey out, until `deadline` at the latest and with at most
-/// `per_exchange` for each request.
-#[must_use]
-pub fn run(mut survey: Survey, deadline: Instant, per_exchange: Duration) -> Surveyed {
-    let mut local = None;
-    let mut step = survey.next(None);
-    loop {
-        let request = match step {
-            Step::Send(request) => request,
-            Step::Done(result) => return Surveyed { result: *result, local },
-        };
+/// Sends requests, each until `deadline` at the latest and with at most
+/// `per_exchange`.
+pub fn asker(
+    deadline: Instant,
+    per_exchange: Duration,
+) -> impl FnMut(&Request) -> Result<Response, ExchangeError> {
+    move |request| {
         let until = Instant::now().checked_add(per_exchange).map_or(deadline, |until| until.min(deadline));
-        let answer = exchange(&request, until).map(|received| {
-            local = Some(received.local);
-            received.response
-        });
-        step = survey.next(Some(answer));
+        exchange(request, until)
     }
 }
 
 /// Sends a request and reads its answer, until `deadline` at the latest. A
 /// gateway that stumbles over HTTP/1.1 is asked once more with 1.0.
-pub fn exchange(request: &Request, deadline: Instant) -> Result<Received, ExchangeError> {
+pub fn exchange(request: &Request, deadline: Instant) -> Result<Response, ExchangeError> {
     let first = attempt(request, Version::Http11, deadline);
     let stumbled = match &first {
-        Ok(received) => received.response.status == VERSION_NOT_SUPPORTED,
+        Ok(response) => response.status == VERSION_NOT_SUPPORTED,
         Err(error) => may_be_the_version(*error),
     };
     if stumbled { attempt(request, Version::Http10, deadline) } else { first }
@@ -83,22 +56,18 @@ fn may_be_the_version(error: ExchangeError) -> bool {
     }
 }
 
-fn attempt(request: &Request, version: Version, deadline: Instant) -> Result<Received, ExchangeError> {
+fn attempt(request: &Request, version: Version, deadline: Instant) -> Result<Response, ExchangeError> {
     let wait = remaining(deadline)?.min(MAX_CONNECT);
-    let mut stream = TcpStream::connect_timeout(&request.url().socket(), wait).map_err(connect_error)?;
-    let local = stream.local_addr().map_err(broken)?.ip();
+    let mut stream = TcpStream::connect_timeout(&request.url.socket(), wait).map_err(connect_error)?;
     // Fits into the socket's buffer by far, so this write never waits.
     stream.write_all(&request.bytes(version)).map_err(broken)?;
-    let response = read(&mut stream, request, deadline)?;
-    Ok(Received { response, local })
+    read(&mut stream, request, deadline)
 }
 
 fn read(stream: &mut TcpStream, request: &Request, deadline: Instant) -> Result<Response, ExchangeError> {
-    let head_only = request.wants_head_only();
-    let rules = if head_only { Rules::gateway_head() } else { Rules::gateway(request.max_body()) };
-    let mut reader = ResponseReader::new(rules);
+    let mut reader = ResponseReader::new(request.max_body);
     // Chunk sizes add to the body, interim answers to the head.
-    let mut allowance = request.max_body().saturating_add(MAX_HEAD).saturating_mul(2);
+    let mut allowance = request.max_body.unwrap_or(0).saturating_add(MAX_HEAD).saturating_mul(2);
     let mut buffer = [0; READ_SIZE];
     for _ in 0..MAX_READS {
         stream.set_read_timeout(Some(remaining(deadline)?)).map_err(broken)?;

@@ -42,6 +42,9 @@ const TRAP_PORTS: [u16; 3] = [22, 25, 9100];
 enum Fault {
     OtherHost,
     Name,
+    Dead,
+    DeadCrowd,
+    DeadFirst,
     BadPort,
     Crowd,
     RogueFirst,
@@ -52,9 +55,12 @@ enum Fault {
 }
 
 /// Name, fault, and whether the gateway must be found in spite of it.
-const ROWS: [(&str, Fault, bool); 9] = [
+const ROWS: [(&str, Fault, bool); 12] = [
     ("LOCATION at another host", Fault::OtherHost, true),
-    ("LOCATION at a name", Fault::Name, false),
+    ("LOCATION at a name", Fault::Name, true),
+    ("8 dead LOCATIONs in its name", Fault::Dead, true),
+    ("1,000 dead LOCATIONs in its name", Fault::DeadCrowd, true),
+    ("8 dead LOCATIONs before its own", Fault::DeadFirst, true),
     ("LOCATION with a bad port", Fault::BadPort, false),
     ("1,000 answerers", Fault::Crowd, true),
     ("rogue first", Fault::RogueFirst, true),
@@ -281,6 +287,9 @@ impl Lan {
                 from_gateway(format!("http://gateway.lan:{port}/desc.xml")),
                 from_gateway(format!("http://localhost:{port}/desc.xml")),
             ]),
+            Fault::Dead => (vec![self.truth()], dead(8)),
+            Fault::DeadCrowd => (vec![self.truth()], dead(1000)),
+            Fault::DeadFirst => (Vec::new(), dead(8).into_iter().chain([self.truth()]).collect()),
             Fault::BadPort => {
                 let ports = ["0", "22", "25", "9100", "-1", "65536", "x", "80x"];
                 same(ports.map(|port| from_gateway(format!("http://{GATEWAY}:{port}/desc.xml"))).into())
@@ -335,6 +344,12 @@ impl Lan {
             self.stage.verdict.problem(format!("it connected {trapped} times to a port of other services"));
         }
     }
+}
+
+/// Answers in the gateway's name that lead to closed ports of it.
+fn dead(count: u16) -> Vec<Answer> {
+    let location = |number| format!("http://{GATEWAY}:{}/desc.xml", 20_000 + number);
+    (0..count).map(|number| Answer::gateway(GATEWAY, &location(number))).collect()
 }
 
 /// Where strangers listen: at the port of the gateway, or a whole crowd at once.

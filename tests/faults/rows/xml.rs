@@ -126,6 +126,21 @@ fn texts() -> Vec<Row> {
         let text = ask.body.replace(" xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"", "");
         text.replace(" xmlns=\"urn:schemas-upnp-org:device-1-0\"", "").into_bytes()
     });
+    let name = |text: &'static str| body(move |ask| ask.body.replace("Fault gateway", text).into_bytes());
+    let behind = |text: &'static str| body(move |ask| [ask.body, text].concat().into_bytes());
+    let unseen = vec![
+        name("Box <5G>"),
+        name("Box <info>"),
+        name("Box&nbsp;&eacute;"),
+        name("Box \u{1}\u{7}\0"),
+        body(|ask| ask.body.replace("Fault gateway", &"x".repeat(5000)).into_bytes()),
+        body(|ask| before(ask.body, "<!DOCTYPE root>")),
+        behind("<?xml version=\"1.0\"?>"),
+        behind("<!-- x --><html>"),
+        behind("\0\0"),
+        body(|ask| ask.body[..ask.body.rfind("</").unwrap()].into()),
+        body(|ask| ask.body[..ask.body.rfind('>').unwrap()].into()),
+    ];
     let bad_value = with("66.66.66.66</", b"66.66.66.66\xff</");
     vec![
         answers("bad UTF-8 in the address", Refused, vec![bad_value, with("66.66.66.66</", b"\xc3\x28</")]),
@@ -140,5 +155,6 @@ fn texts() -> Vec<Row> {
         both("white space around values", Works, vec![around("\r\n\t ", " \t\r\n")]),
         both("odd namespace prefixes", Works, vec![prefixed("SOAP-ENV:", "SOAP-ENV"), prefixed("s_:", "s_")]),
         both("missing namespace", Works, vec![undeclared, bare]),
+        both("faults where nobody looks", Works, unseen),
     ]
 }
