@@ -205,7 +205,7 @@ mod tests {
             let mut random = Random::new(seed);
             let (mut backoff, mut time, mut tries) = (Backoff::default(), Duration::ZERO, 0);
             while time < Duration::from_secs(3600) {
-                let reached = random.next_u64() % 2 == 0;
+                let reached = random.next_u64().is_multiple_of(2);
                 time += backoff.failed(reached, None, &mut random);
                 tries += 1;
             }

@@ -70,7 +70,8 @@ fn run(work: &Work, once: bool, log: Log) -> ExitCode {
     let path = config.state_file.clone();
     let path = path.unwrap_or_else(|| state_file::default_path(&work.config, |name| std::env::var_os(name)));
     let mode = Mode { once, dry_run: work.dry_run };
-    let current = daemon::run(&config, Store::new(path), mode, log);
+    let runtime = state_file::runtime_folder(|name| std::env::var_os(name));
+    let current = daemon::run(&config, Store::new(path, &work.config, Some(&runtime)), mode, log);
     if current { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }
 

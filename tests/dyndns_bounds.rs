@@ -126,9 +126,8 @@ fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Conf
     let mut elapsed = Duration::ZERO;
     let mut waiting: Vec<(Duration, Event)> = vec![(elapsed, Event::Tick)];
     while elapsed < RUN {
-        let now = Now { elapsed, unix: None };
         let next = waiting.iter().map(|(at, _)| *at).min();
-        let deadline = engine.deadline(now);
+        let deadline = engine.deadline();
         let at = next.map_or(deadline, |next| next.min(deadline));
         elapsed = at.max(elapsed);
         let ready = waiting.iter().position(|(at, _)| *at <= elapsed);
@@ -145,7 +144,7 @@ fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Conf
                     let took = Duration::from_millis(u64::try_from(world.dice(5000)).unwrap());
                     waiting.push((elapsed + took, Event::Finished { group, outcomes, took }));
                 }
-                Action::Save(_) | Action::Report(_) => {}
+                Action::Record { .. } | Action::Report(_) => {}
             }
         }
     }

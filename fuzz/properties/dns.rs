@@ -283,7 +283,7 @@ fn decode_bits(text: &str) -> Option<Vec<u8>> {
     let text: String = text.chars().filter(|c| !" \t\n\x0c\r".contains(*c)).collect();
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
-    if padding > 2 || (padding > 0 && text.len() % 4 != 0) || digits.len() % 4 == 1 {
+    if padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) || digits.len() % 4 == 1 {
         return None;
     }
     let mut bits = Vec::new();

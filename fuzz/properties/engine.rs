@@ -11,7 +11,7 @@ use std::time::Duration;
 use ddns_update_daemon::address::{Finding, Observation};
 use ddns_update_daemon::config::placeholders::Needs;
 use ddns_update_daemon::config::{Config, Gateway, Run, Source, Target, UpdaterConfig};
-use ddns_update_daemon::engine::state::State;
+use ddns_update_daemon::engine::state::{State, TITLE};
 use ddns_update_daemon::engine::{Action, Engine, Event, MAX_JOBS, Now};
 use ddns_update_daemon::updaters::{Outcome, Task};
 
@@ -26,7 +26,9 @@ struct World {
     vouched: [Option<Ipv4Addr>; 2],
     polling: BTreeSet<usize>,
     jobs: Vec<(usize, Vec<Task>)>,
+    /// The state file, and how much of it would survive a power cut.
     saved: String,
+    durable: usize,
     blocked: BTreeSet<usize>,
     not_before: [Duration; TARGETS],
     attempts: [Vec<Duration>; TARGETS],
@@ -74,7 +76,8 @@ pub(super) fn engine(data: &[u8]) {
         vouched: [None; 2],
         polling: BTreeSet::new(),
         jobs: Vec::new(),
-        saved: State::default().write(),
+        saved: format!("{TITLE}\n"),
+        durable: TITLE.len() + 1,
         blocked: BTreeSet::new(),
         not_before: [Duration::ZERO; TARGETS],
         attempts: Default::default(),
@@ -152,7 +155,7 @@ impl World {
     }
 
     fn pass(&mut self, argument: u8) {
-        let until = self.engine.deadline(self.now);
+        let until = self.engine.deadline();
         let step = match argument % 4 {
             0..3 => until.saturating_sub(self.now.elapsed),
             _ => Duration::from_secs(u64::from(argument) * 10),
@@ -162,13 +165,25 @@ impl World {
         self.handle(Event::Tick);
     }
 
-    /// Killed and started again, perhaps with nothing but the state file.
+    /// Killed, or cut off from its power, and started again.
     fn restart(&mut self, argument: u8) {
-        if argument % 8 != 0 {
-            return;
+        match argument % 16 {
+            0 => {}
+            8 => {
+                // Any part of what was not flushed is lost.
+                let lost = (self.saved.len() - self.durable) * usize::from(argument / 16) / 15;
+                let cut = self.saved.len() - lost;
+                self.saved.truncate(cut);
+                let whole = self.saved.rfind('\n').map_or(0, |end| end + 1);
+                self.saved.truncate(whole);
+            }
+            _ => return,
         }
         let (state, damaged) = State::parse(&self.saved);
         assert_eq!(damaged, 0);
+        self.blocked.retain(|index| {
+            state.targets.get(&format!("f{index}")).is_some_and(|target| target.blocked.is_some())
+        });
         self.engine = Engine::new(&self.config, state, 1);
         self.now.elapsed = Duration::ZERO;
         self.vouched = [None; 2];
@@ -190,13 +205,16 @@ impl World {
                     self.hints.remove(&source);
                     self.hinted[source].extend(hinted.then_some(self.now.elapsed));
                 }
-                Action::Save(text) => self.saved = text,
+                Action::Record { lines, flush } => {
+                    self.saved.push_str(&lines);
+                    self.durable = if flush { self.saved.len() } else { self.durable };
+                }
                 Action::Report(_) => {}
                 Action::Publish { group, tasks } => self.publish(group, tasks),
             }
         }
         assert!(self.jobs.len() <= MAX_JOBS);
-        let deadline = self.engine.deadline(self.now);
+        let deadline = self.engine.deadline();
         assert!(deadline > self.now.elapsed, "a deadline in the past is a busy loop");
         assert!(deadline <= self.now.elapsed + INTERVAL, "a poll is never forgotten");
         // The first source is one that somebody always needs.
@@ -213,7 +231,10 @@ impl World {
         assert_eq!(address.octets()[0], 11, "never what must not be published");
         let voices = self.vouched.iter().filter(|vouched| **vouched == Some(address)).count();
         assert!(voices >= if group == 2 { 2 } else { 1 }, "nobody vouches for it");
-        assert!(self.saved.contains(&format!("trying={address}")), "the attempt was not marked first");
+        let (state, _) = State::parse(&self.saved[..self.durable]);
+        let known = state.targets.get(&format!("f{group}"));
+        let certain = known.is_some_and(|known| known.accepted.is_some() && known.trying.is_none());
+        assert!(!certain, "after a power cut the old address would be believed");
         self.attempts[group].push(self.now.elapsed);
         self.jobs.push((group, tasks));
     }

@@ -1,6 +1,6 @@
 //! Properties of the formats that several protocols share.
 
-use ddns_update_daemon::engine::state::State;
+use ddns_update_daemon::engine::state::{State, TITLE};
 use ddns_update_daemon::http::lan_url::{LanUrl, MAX_URL};
 use ddns_update_daemon::http::{Head, HttpError, MAX_FIELDS, MAX_HEAD, Response, ResponseReader};
 
@@ -83,12 +83,13 @@ fn check_url(url: &LanUrl) {
 pub(super) fn state(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (state, _) = State::parse(&text);
-    let written = state.write();
+    let file = |state: &State| format!("{TITLE}\n{}", state.write());
+    let written = file(&state);
     let (again, damaged) = State::parse(&written);
     assert_eq!(damaged, 0);
     assert!(!written.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
     if !text.chars().any(|c| c.is_control() && !c.is_ascii()) {
-        assert_eq!(again.write(), written);
+        assert_eq!(file(&again), written);
     }
-    assert_eq!(State::parse(&again.write()), (again, 0));
+    assert_eq!(State::parse(&file(&again)), (again, 0));
 }

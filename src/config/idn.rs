@@ -84,10 +84,10 @@ fn encode_label(label: &str, index: usize) -> Result<String, IdnError> {
         return Err(IdnError::Hyphen(label.to_owned()));
     }
     label.chars().try_for_each(check)?;
-    if let Some(rest) = label.strip_prefix(PREFIX) {
-        if rest.is_empty() || !rest.is_ascii() {
-            return Err(IdnError::Encoded(label.to_owned()));
-        }
+    if let Some(rest) = label.strip_prefix(PREFIX)
+        && (rest.is_empty() || !rest.is_ascii())
+    {
+        return Err(IdnError::Encoded(label.to_owned()));
     }
     let long = || IdnError::LongLabel(label.chars().take(MAX_LABEL).collect());
     let encoded = if label.is_ascii() {

@@ -131,10 +131,10 @@ impl Channels {
 impl Hints {
     fn give(&self, source: usize, channel: &'static str) {
         let Some(place) = self.sources.get(source) else { return };
-        if !place.hinted.swap(true, Ordering::Relaxed) {
-            if let Some(pass) = &self.pass {
-                pass(source, channel);
-            }
+        if !place.hinted.swap(true, Ordering::Relaxed)
+            && let Some(pass) = &self.pass
+        {
+            pass(source, channel);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::config::{Config, Target};
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Connection, Job};
 use crate::daemon::log::Log;
-use crate::daemon::state_file::Store;
+use crate::daemon::state_file::{NotKept, Store};
 use crate::engine::state::State;
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::sources;
@@ -56,12 +56,19 @@ enum Message {
 /// returns whether every target is current.
 #[must_use]
 pub fn run(config: &Config, mut store: Store, mode: Mode, log: Log) -> bool {
-    let (state, problem) = store.load();
-    if let Some(problem) = problem {
+    let loaded = if mode.dry_run { Ok(store.look()) } else { store.hold() };
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(why) => {
+            log.say(Level::Error, why);
+            return false;
+        }
+    };
+    if let Some(problem) = loaded.problem {
         log.say(Level::Warning, format!("the state file {}: {problem}", store.path().display()));
     }
     announce(config, &store, log);
-    let mut daemon = Daemon::new(config, state, store, mode, log);
+    let mut daemon = Daemon::new(config, loaded.state, store, mode, log);
     daemon.handle(Event::Tick);
     while !(mode.once && daemon.engine.is_settled(daemon.now())) {
         match daemon.wait() {
@@ -108,7 +115,8 @@ struct Daemon<'a> {
     connection: Connection,
     sender: Sender<Message>,
     messages: Receiver<Message>,
-    store_works: bool,
+    /// The state file holds what is known.
+    is_kept: bool,
 }
 
 impl<'a> Daemon<'a> {
@@ -131,7 +139,7 @@ impl<'a> Daemon<'a> {
             connection: Connection::new(config),
             sender,
             messages,
-            store_works: true,
+            is_kept: true,
         }
     }
 
@@ -143,7 +151,7 @@ impl<'a> Daemon<'a> {
     /// The next event, at the latest when the engine has something to do.
     fn wait(&mut self) -> Option<Event> {
         let now = self.now();
-        let wait = self.engine.deadline(now).saturating_sub(now.elapsed);
+        let wait = self.engine.deadline().saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {
             Ok(Message::Observed { source, poll }) => {
                 Some(Event::Observed { source, observation: poll.observation, gateway: poll.gateway })
@@ -175,7 +183,7 @@ impl<'a> Daemon<'a> {
                     // The thread lives as long as the program.
                     let _ = self.polls.get(source).map(|poll| poll.send(hinted));
                 }
-                Action::Save(text) => self.save(&text),
+                Action::Record { lines, flush } => self.record(&lines, flush),
                 Action::Publish { group, tasks } => self.publish(group, tasks),
                 // Nothing has changed in a dry run; what would have is said.
                 Action::Report(report) if self.mode.dry_run && report.change.is_some() => {}
@@ -184,21 +192,27 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// A state that cannot be stored costs a repeated update after a restart,
-    /// no more: said once.
-    fn save(&mut self, text: &str) {
+    /// A state that cannot be kept costs a repeated update after a restart, no
+    /// more, as long as nobody believes the old one: said once.
+    fn record(&mut self, lines: &str, flush: bool) {
         if self.mode.dry_run {
             return;
         }
-        let result = self.store.save(text);
-        if let (Err(error), true) = (&result, self.store_works) {
+        let engine = &self.engine;
+        let result = self.store.append(lines, flush, &|| engine.snapshot());
+        if let (Err(NotKept { why, stands }), true) = (&result, self.is_kept) {
             let path = self.store.path().display();
+            let (level, effect) = if *stands {
+                (Level::Error, "what it says is out of date, and a restart may believe it")
+            } else {
+                (Level::Warning, "a restart sends every address again")
+            };
             let text = format!(
-                "the state cannot be kept in {path}: {error}; a restart will send every address again (set state_file)"
+                "the state cannot be kept in {path}: {why}; {effect} (make room, correct its permissions, or set state_file)"
             );
-            self.log.say(Level::Warning, text);
+            self.log.say(level, text);
         }
-        self.store_works = result.is_ok();
+        self.is_kept = result.is_ok();
     }
 
     fn publish(&mut self, group: usize, tasks: Vec<Task>) {
@@ -233,7 +247,10 @@ impl<'a> Daemon<'a> {
 
     /// For `--once`: says which targets are not current.
     fn conclude(&self) -> bool {
-        let mut current = true;
+        let mut current = self.is_kept;
+        if !current {
+            self.log.say(Level::Error, "the state is not kept: the next run cannot know what was sent");
+        }
         for (name, why) in self.engine.behind(self.now()) {
             current = false;
             self.log.write(&Report::new(Level::Debug, name, format!("not current: {why}")));

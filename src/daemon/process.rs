@@ -57,6 +57,13 @@ pub fn run(plan: &Plan, timeout: Duration) -> Ended {
     }
 }
 
+/// The user whose rights this process has.
+#[cfg(unix)]
+#[must_use]
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 fn command(plan: &Plan) -> Command {
     let mut command = Command::new(&plan.program);
     command.args(&plan.args).stdin(Stdio::null());

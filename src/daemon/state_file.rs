@@ -1,27 +1,109 @@
-//! The state file on disk: found, read, and replaced in one step.
+//! The state file on disk: held against a second daemon, read, added to, and
+//! written anew now and then.
 //!
-//! A power cut at any moment leaves either the old file or the new one: the new
-//! text goes to a temporary file beside it, is flushed to the disk, and takes the
-//! name. The file is written only when its text has changed, which spares flash.
+//! News are appended, so that a change costs bytes for itself and not for the
+//! whole file; a flush covers all that was appended before. When the news outgrow
+//! the rest, the file is written anew beside itself, flushed, and takes the name.
+//!
+//! Lines that begin with `#` are ours. The first names the file's own inode and the
+//! configuration, every append ends with the file's time:
+//!
+//! ```text
+//! # file 1234 of /etc/ddns.toml
+//! # time 1790000000.123
+//! ```
+//!
+//! A file whose inode or time of change is another was restored from a backup, or
+//! written by somebody else: what it says of targets is not believed. The time is
+//! the file system's own, so no jump of the clock matters.
+//!
+//! Where nothing can be added (full, read-only), the record is taken back: the
+//! title says `doubted`, or the file is emptied or removed, or a note in the
+//! runtime folder says so until the next boot.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+mod disk;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::engine::state::{MAX_STATE, State};
+use self::disk::Seen;
+pub use self::place::{default_path, runtime_folder};
+use crate::engine::state::{DOUBTED, Format, MAX_STATE, State, TITLE};
+
+/// The file is written anew once it is longer than so many times what was last
+/// written whole, and this.
+const GROWTH: u64 = 4;
+const ROOM: u64 = 16 * 1024;
+
+/// How long after its time an append may reach the file, on a busy machine.
+const LATE: Duration = Duration::from_millis(250);
+/// How coarse the times of a file system may be (FAT).
+const COARSE: Duration = Duration::from_secs(2);
 
 /// A state file.
 pub struct Store {
     path: PathBuf,
-    written: Option<String>,
+    /// The configuration that it is kept for.
+    config: PathBuf,
+    /// Where a note is left when the file cannot be changed at all.
+    note: Option<PathBuf>,
+    held: Option<Held>,
+    /// Why nothing is ever written there.
+    refused: Option<String>,
+}
+
+/// The open file.
+struct Held {
+    file: File,
+    /// As it was after our last write.
+    seen: Seen,
+    /// How long it was when it was last written whole.
+    whole: u64,
+    /// It does not hold what is known: the next write replaces it.
+    stale: bool,
+    /// Its name is new and may not be on the disk.
+    unnamed: bool,
+    /// The last time that was written into it.
+    time: Duration,
+}
+
+/// What a state file says.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The state.
+    pub state: State,
+    /// What was wrong with it.
+    pub problem: Option<String>,
+}
+
+/// Why a state is not kept.
+#[derive(Debug)]
+pub struct NotKept {
+    /// What happened.
+    pub why: String,
+    /// What the file said before could not be taken back either.
+    pub stands: bool,
 }
 
 impl Store {
-    /// The state file at `path`.
+    /// The state file at `path` for the configuration at `config`; `runtime` is a
+    /// folder that the next boot empties.
     #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, written: None }
+    pub fn new(path: PathBuf, config: &Path, runtime: Option<&Path>) -> Self {
+        let path = place::resolved(path);
+        let note = runtime.and_then(|folder| {
+            let mut name = path.file_stem()?.to_owned();
+            name.push(".doubted");
+            Some(folder.join(name))
+        });
+        let config = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+        Self { path, config, note, held: None, refused: None }
     }
 
     /// Where it is.
@@ -30,191 +112,325 @@ impl Store {
         &self.path
     }
 
-    /// What it holds; an empty state when there is none. The text says what was
-    /// wrong with a file that could not be read, or not wholly.
-    pub fn load(&mut self) -> (State, Option<String>) {
-        match self.read() {
-            Ok(text) => {
-                let (state, damaged) = State::parse(&text);
-                let problem = (damaged > 0).then(|| format!("{damaged} damaged lines were left out"));
-                self.written = (damaged == 0).then_some(text);
-                (state, problem)
+    /// What it says, for those who only look.
+    #[must_use]
+    pub fn look(&self) -> Loaded {
+        match disk::regular(&self.path).and_then(|()| File::open(&self.path)) {
+            Ok(file) => self.read(&file).loaded,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Loaded::default(),
+            Err(error) => Loaded { problem: Some(error.to_string()), ..Loaded::default() },
+        }
+    }
+
+    /// Takes the file for this process and says what is in it. The error names who
+    /// has it.
+    pub fn hold(&mut self) -> Result<Loaded, String> {
+        let file = match self.open() {
+            Ok(file) => file,
+            Err(error) => {
+                if disk::regular(&self.path).is_err() {
+                    self.refused = Some(error.to_string());
+                }
+                return Ok(Loaded { problem: Some(error.to_string()), ..Loaded::default() });
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (State::default(), None),
-            Err(error) => (State::default(), Some(error.to_string())),
+        };
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(self.held_by_another(&file));
         }
+        // Whoever held it a moment ago may have written it anew under this name.
+        let seen = Seen::of(&file);
+        if Seen::at(&self.path).is_some_and(|named| named.inode != seen.inode) {
+            return self.hold();
+        }
+        let found = self.read(&file);
+        if found.newer {
+            self.refused.clone_from(&found.loaded.problem);
+        }
+        let unnamed = seen.length == 0;
+        let mut held = Held { whole: seen.length, stale: found.stale, unnamed, ..Held::new(file) };
+        let differs = found.config.as_deref() != Some(self.config.as_path());
+        if !held.stale && self.refused.is_none() && differs {
+            let title = if seen.length == 0 { format!("{TITLE}\n") } else { String::new() };
+            held.stale = held.append(&(title + &self.header(seen))).is_err();
+        }
+        if found.unknown {
+            // Perhaps it never was a state file.
+            let _ = fs::copy(&self.path, place::beside(&self.path, ".damaged"));
+        }
+        let rewrite = held.stale && self.refused.is_none();
+        self.held = Some(held);
+        if rewrite {
+            // When it fails, the next write tries again.
+            let _ = self.write_whole(&found.loaded.state.write());
+        }
+        Ok(found.loaded)
     }
 
-    fn read(&self) -> io::Result<String> {
-        let mut bytes = Vec::new();
-        let limit = u64::try_from(MAX_STATE).unwrap_or(u64::MAX);
-        File::open(&self.path)?.take(limit).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// Replaces the file, durably, unless it already holds `text`.
-    pub fn save(&mut self, text: &str) -> io::Result<()> {
-        if self.written.as_deref() == Some(text) {
-            return Ok(());
-        }
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder {
+    fn open(&self) -> io::Result<File> {
+        disk::regular(&self.path)?;
+        if let Some(folder) = self.folder() {
             fs::create_dir_all(folder)?;
         }
-        let temporary = self.temporary();
-        let mut file = create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&temporary, &self.path)?;
-        sync_folder(folder.unwrap_or(Path::new(".")));
-        self.written = Some(text.to_owned());
+        // What may only be read is held as well.
+        disk::append_to(&self.path).or_else(|error| File::open(&self.path).map_err(|_| error))
+    }
+
+    fn held_by_another(&self, file: &File) -> String {
+        let other = self.read(file).config;
+        let other = other.map_or_else(|| "another process".into(), |config| config.display().to_string());
+        format!(
+            "the state file {} is in use by a running ddns-update-daemon with the configuration {other}, so {} \
+             cannot be run beside it: two would publish over each other",
+            self.path.display(),
+            self.config.display()
+        )
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty())
+    }
+
+    fn read(&self, file: &File) -> Found {
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(MAX_STATE).unwrap_or(u64::MAX);
+        let seen = Seen::of(file);
+        if let Err(error) = file.take(limit).read_to_end(&mut bytes) {
+            let loaded = Loaded { problem: Some(error.to_string()), ..Loaded::default() };
+            return Found { loaded, stale: true, ..Found::default() };
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let (state, damaged) = State::parse(&text);
+        let mut loaded = Loaded { state, problem: None };
+        let (mark, config) = own_lines(&text);
+        let restored = Format::of(&text) == Format::Current && !mark.is_some_and(|mark| seen.is(mark));
+        let doubt = if Format::of(&text) == Format::Newer {
+            let why = "it was written by a newer release and is kept as it is; set state_file to another, \
+                       or run that release";
+            return Found {
+                loaded: Loaded { problem: Some(why.into()), ..loaded },
+                newer: true,
+                ..Found::default()
+            };
+        } else if damaged > 0 {
+            Some(format!("{damaged} damaged line{} left out", if damaged == 1 { " was" } else { "s were" }))
+        } else if text.starts_with(DOUBTED) || self.has_note() {
+            Some("it could not be kept up to date".to_owned())
+        } else if bytes.len() >= MAX_STATE {
+            Some("it is too long".to_owned())
+        } else if restored || seen.is_foreign() {
+            Some("it was restored, copied or changed by someone else".to_owned())
+        } else {
+            None
+        };
+        if let Some(doubt) = &doubt {
+            loaded.state.doubt();
+            loaded.problem = Some(format!("{doubt}; every address is sent once more"));
+        }
+        let unknown = Format::of(&text) == Format::Unknown && !text.is_empty();
+        let outdated = doubt.is_some() || !(text.is_empty() || text.ends_with('\n') && mark.is_some());
+        Found { loaded, config, stale: outdated, newer: false, unknown }
+    }
+
+    fn header(&self, seen: Seen) -> String {
+        let config = self.config.to_string_lossy().replace(char::is_control, "?");
+        format!("# file {} of {config}\n", seen.inode)
+    }
+
+    /// Adds lines, and with `flush` sees to it that they and all before them
+    /// survive a power cut. Where nothing can be added, the file is written anew
+    /// with what `whole` says.
+    pub fn append(&mut self, lines: &str, flush: bool, whole: &dyn Fn() -> String) -> Result<(), NotKept> {
+        if let Some(why) = &self.refused {
+            return Err(NotKept { why: why.clone(), stands: true });
+        }
+        let added = match &mut self.held {
+            Some(held) if held.is_current(&self.path) => held.append(lines).and_then(|()| match flush {
+                true if lines.is_empty() && held.is_overgrown() => Err(io::ErrorKind::FileTooLarge.into()),
+                true => held.flush(self.path.parent()),
+                false => Ok(()),
+            }),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        if added.is_ok() {
+            return Ok(());
+        }
+        self.write_whole(&whole()).map_err(|error| {
+            let stands = self.take_back().is_err();
+            NotKept { why: error.to_string(), stands }
+        })
+    }
+
+    /// Writes the file anew: beside itself where that can be, since at any moment
+    /// either the old or the new one is there; a file that cannot be replaced (one
+    /// that is mounted) in place, doubted until all of it is on the disk.
+    fn write_whole(&mut self, text: &str) -> io::Result<()> {
+        if let Some(folder) = self.folder() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut held = self.replace(text).or_else(|error| self.overwrite(text).map_err(|_| error))?;
+        held.whole = held.seen.length;
+        self.held = Some(held);
+        if self.has_note() {
+            let _ = self.note.as_ref().map(fs::remove_file);
+        }
         Ok(())
     }
 
-    fn temporary(&self) -> PathBuf {
-        let mut name = self.path.file_name().map_or_else(|| OsString::from("state"), OsString::from);
-        name.push(".new");
-        self.path.with_file_name(name)
+    fn replace(&self, text: &str) -> io::Result<Held> {
+        let temporary = place::beside(&self.path, ".new");
+        let _ = fs::remove_file(&temporary);
+        let written = disk::create(&temporary).and_then(|file| {
+            disk::keep_owner(&file, &self.path);
+            // Held before it has the name.
+            let _ = file.try_lock();
+            let mut held = Held::new(file);
+            let header = self.header(held.seen);
+            held.file.write_all(format!("{TITLE}\n{header}{text}").as_bytes())?;
+            held.file.sync_all()?;
+            // Taking the name counts as a change of the file.
+            held.append("# written anew\n")?;
+            fs::rename(&temporary, &self.path)?;
+            held.seen = Seen::of(&held.file);
+            if held.is_late() {
+                held.append("# renamed\n")?;
+            }
+            Ok(held)
+        });
+        match &written {
+            Ok(_) => disk::sync_folder(self.folder()),
+            Err(_) => {
+                let _ = fs::remove_file(&temporary);
+            }
+        }
+        written
+    }
+
+    fn overwrite(&self, text: &str) -> io::Result<Held> {
+        let mut file = disk::append_to(&self.path)?;
+        let _ = file.try_lock();
+        file.set_len(0)?;
+        let header = self.header(Seen::of(&file));
+        file.write_all(format!("{DOUBTED}\n{header}{text}").as_bytes())?;
+        file.sync_all()?;
+        disk::retitle(&self.path, TITLE)?;
+        let mut held = Held::new(file);
+        held.append("# written in place\n")?;
+        Ok(held)
+    }
+
+    /// Sees to it that nobody believes the file.
+    fn take_back(&mut self) -> io::Result<()> {
+        if let Some(held) = &mut self.held {
+            held.stale = true;
+        }
+        if matches!(fs::symlink_metadata(&self.path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            return Ok(());
+        }
+        let emptied =
+            || disk::append_to(&self.path).and_then(|file| file.set_len(0).and_then(|()| file.sync_all()));
+        disk::retitle(&self.path, DOUBTED)
+            .or_else(|_| emptied())
+            .or_else(|_| fs::remove_file(&self.path).map(|()| disk::sync_folder(self.folder())))
+            .or_else(|error| {
+                let note = self.note.as_ref().ok_or(error)?;
+                let text = format!("{} could not be kept up to date\n", self.path.display());
+                let _ = fs::remove_file(note);
+                disk::create(note).and_then(|mut file| file.write_all(text.as_bytes()))
+            })
+    }
+
+    /// Whether a note of ours says that the file is not to be believed. Anyone may
+    /// write to a folder for temporary files.
+    fn has_note(&self) -> bool {
+        let seen = self.note.as_ref().and_then(|note| Seen::at(note));
+        seen.is_some_and(|seen| !seen.is_foreign())
     }
 }
 
-/// Readable by its owner alone: addresses and names are nobody else's business.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+/// What reading the file told.
+#[derive(Default)]
+struct Found {
+    loaded: Loaded,
+    /// The configuration that it was kept for last.
+    config: Option<PathBuf>,
+    /// It must be written anew before anything is added.
+    stale: bool,
+    newer: bool,
+    unknown: bool,
 }
 
-/// Makes the new name durable too. Some file systems and Windows refuse this on
-/// folders; the rename is atomic there all the same.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
+/// Inode and time that the file says of itself, and its configuration.
+fn own_lines(text: &str) -> (Option<(u64, Duration)>, Option<PathBuf>) {
+    let (mut inode, mut time, mut config) = (None, None, None);
+    for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        if let Some((number, path)) = line.strip_prefix("# file ").and_then(|rest| rest.split_once(" of ")) {
+            (inode, config) = (number.parse().ok(), Some(PathBuf::from(path)));
+        } else if let Some(stamp) = line.strip_prefix("# time ") {
+            time = stamp.split_once('.').and_then(|(seconds, millis)| {
+                let whole = Duration::from_secs(seconds.parse().ok()?);
+                whole.checked_add(Duration::from_millis(millis.parse().ok().filter(|_| millis.len() == 3)?))
+            });
+        }
+    }
+    (inode.zip(time), config)
+}
+
+impl Held {
+    fn new(file: File) -> Self {
+        let seen = Seen::of(&file);
+        Self { file, seen, whole: 0, stale: false, unnamed: false, time: Duration::ZERO }
+    }
+
+    /// Whether it still has its name and holds what we wrote.
+    fn is_current(&self, path: &Path) -> bool {
+        !self.stale && Seen::at(path) == Some(self.seen)
+    }
+
+    fn is_overgrown(&self) -> bool {
+        self.seen.length > self.whole.saturating_mul(GROWTH).saturating_add(ROOM)
+    }
+
+    /// Whether it was changed later than the time in it says.
+    fn is_late(&self) -> bool {
+        self.seen.changed > self.time.saturating_add(LATE)
+    }
+
+    /// Adds lines and the time, which is repeated when it came late.
+    fn append(&mut self, lines: &str) -> io::Result<()> {
+        let mut lines = lines.to_owned();
+        for _ in 0..3 {
+            if lines.is_empty() {
+                break;
+            }
+            self.time = disk::time(&self.file);
+            let (seconds, millis) = (self.time.as_secs(), self.time.subsec_millis());
+            let _ = writeln!(lines, "# time {seconds}.{millis:03}");
+            if let Err(error) = self.file.write_all(lines.as_bytes()) {
+                // Half a line must not become the beginning of another.
+                self.stale = true;
+                let _ = self.file.set_len(self.seen.length);
+                return Err(error);
+            }
+            self.seen = Seen::of(&self.file);
+            lines = if self.is_late() { "# late\n".to_owned() } else { String::new() };
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, folder: Option<&Path>) -> io::Result<()> {
+        self.file.sync_data()?;
+        if std::mem::take(&mut self.unnamed) {
+            disk::sync_folder(folder.filter(|folder| !folder.as_os_str().is_empty()));
+        }
+        Ok(())
     }
 }
 
-/// The state file for the configuration at `config` when it names none:
-/// in `$STATE_DIRECTORY` (systemd), else in the platform's state folder. Two
-/// configurations have two files.
-#[must_use]
-pub fn default_path(config: &Path, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
-    let absolute = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
-    let digest = ring::digest::digest(&ring::digest::SHA256, absolute.as_os_str().as_encoded_bytes());
-    let mark = digest.as_ref().first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    let stem = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    folder(variable).join(format!("{stem}-{mark:08x}.state"))
-}
-
-const NAME: &str = "ddns-update-daemon";
-
-fn folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
-    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // systemd lists several folders with colons; the first is ours. On Windows a
-    // colon is part of a path.
-    let listed = variable("STATE_DIRECTORY").filter(|value| !value.is_empty());
-    if let Some(first) = listed.and_then(|folders| std::env::split_paths(&folders).next()) {
-        return first;
-    }
-    if cfg!(windows) {
-        let base = set("LOCALAPPDATA").or_else(|| set("PROGRAMDATA")).unwrap_or_else(|| PathBuf::from("."));
-        return base.join(NAME);
-    }
-    let home = set("HOME");
-    if cfg!(target_os = "macos") {
-        return home.map_or_else(
-            || PathBuf::from("/var/db").join(NAME),
-            |home| home.join("Library/Application Support").join(NAME),
-        );
-    }
-    let root = home.as_deref().is_none_or(|home| home == Path::new("/root") || home == Path::new("/"));
-    match (set("XDG_STATE_HOME"), home) {
-        (Some(state), _) => state.join(NAME),
-        (None, Some(home)) if !root => home.join(".local/state").join(NAME),
-        (None, _) => PathBuf::from("/var/lib").join(NAME),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scratch(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("ddns-store-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        folder
-    }
-
-    #[test]
-    fn a_state_is_stored_in_a_new_folder_and_read_again() {
-        let folder = scratch("new");
-        let mut store = Store::new(folder.join("deeper/x.state"));
-        assert_eq!(store.load(), (State::default(), None));
-        let text = State::default().write();
-        store.save(&text).unwrap();
-        assert_eq!(fs::read_to_string(store.path()).unwrap(), text);
-        assert_eq!(Store::new(store.path().to_owned()).load(), (State::default(), None));
-        assert_eq!(fs::read_dir(folder.join("deeper")).unwrap().count(), 1, "no temporary file is left");
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn an_unchanged_text_is_not_written_again() {
-        let folder = scratch("same");
-        let mut store = Store::new(folder.join("x.state"));
-        store.save("text").unwrap();
-        fs::remove_file(store.path()).unwrap();
-        store.save("text").unwrap();
-        assert!(!store.path().exists());
-        store.save("other").unwrap();
-        assert!(store.path().exists());
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn a_damaged_file_is_reported_and_replaced() {
-        let folder = scratch("damaged");
-        fs::create_dir_all(&folder).unwrap();
-        let mut store = Store::new(folder.join("x.state"));
-        fs::write(store.path(), b"\xff\xfe nonsense").unwrap();
-        assert_eq!(store.load(), (State::default(), Some("1 damaged lines were left out".into())));
-        store.save("").unwrap();
-        assert_eq!(fs::read(store.path()).unwrap(), b"");
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_may_read_it() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = scratch("mode");
-        let mut store = Store::new(folder.join("x.state"));
-        store.save("text").unwrap();
-        assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_default_place_depends_on_the_configuration_and_the_platform() {
-        let path = |pairs: &[(&str, &str)], config: &str| {
-            let find =
-                |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, v)| OsString::from(v));
-            default_path(Path::new(config), find).to_string_lossy().into_owned()
-        };
-        let named =
-            path(&[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("HOME", "/home/x")], "/no/home.toml");
-        assert!(named.starts_with("/var/lib/a/home-"), "{named}");
-        assert!(
-            path(&[("HOME", "/home/x")], "c.toml").starts_with("/home/x/.local/state/ddns-update-daemon/c-")
-        );
-        assert!(path(&[("HOME", "/root")], "c.toml").starts_with("/var/lib/ddns-update-daemon/c-"));
-        assert!(path(&[], "c.toml").starts_with("/var/lib/ddns-update-daemon/c-"));
-        assert!(
-            path(&[("HOME", "/home/x"), ("XDG_STATE_HOME", "/s")], "c.toml").starts_with("/s/ddns-update")
-        );
-        assert_ne!(path(&[], "/no/a/c.toml"), path(&[], "/no/b/c.toml"));
+impl Seen {
+    /// Whether the file is what it says of itself.
+    fn is(&self, (inode, time): (u64, Duration)) -> bool {
+        let (first, last) = (time.saturating_sub(COARSE), time.saturating_add(LATE));
+        // Milliseconds are cut off.
+        self.inode == inode && (first..=last.saturating_add(Duration::from_millis(1))).contains(&self.changed)
     }
 }

@@ -5,7 +5,7 @@
 //!                      |
 //!   rounds of polls -> choice of an address -> due targets -> jobs
 //!                      |
-//!            Poll, Save, Publish, Report
+//!            Poll, Record, Publish, Report
 //! ```
 //!
 //! After every event the engine is drained: `action` until `None`; then nothing
@@ -18,20 +18,25 @@
 //! - a failure schedules that target strictly later and touches no other
 //! - a blocked target is silent until its configuration section changes
 //! - restarts with an unchanged address publish nothing
+//! - before the first request of a change, the marks of all its targets are
+//!   recorded with one flush; an acceptance is recorded before it is reported; one
+//!   flush ends the change; nothing else is recorded
+//! - an event costs what it concerns: the end of a job one group, a poll all
 //! - attempts at a target are bounded by its retry policy, whatever happens
 //! - polls because of hints are bounded, however many hints come, and a hint is
 //!   never lost: after it there is a poll
 //! - an account that wants pauses gets one update at a time, and then a pause
 
 mod account_pause;
+mod jobs;
 mod nat;
 mod report;
 pub mod selection;
 pub mod state;
 mod target;
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use crate::address::Observation;
@@ -41,6 +46,7 @@ use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
 use crate::updaters::{Outcome, Task};
 use account_pause::AccountPause;
+use jobs::Group;
 pub use report::{Level, Report};
 use selection::{AddressKind, Selection, SourceStatus};
 use target::TargetStatus;
@@ -107,8 +113,13 @@ pub enum Action {
         /// A hint asked for it: a cheap "nothing new" will not do.
         hinted: bool,
     },
-    /// Store this text, durably, before the next action.
-    Save(String),
+    /// Keep these lines of the state before the next action.
+    Record {
+        /// The news; they are added to what is kept ([`State`]).
+        lines: String,
+        /// They, and all before them, are to survive a power cut.
+        flush: bool,
+    },
     /// Bring entries of a group up to date.
     Publish {
         /// Index into [`Config::groups`].
@@ -125,10 +136,17 @@ pub struct Engine {
     interval: Duration,
     sources: Vec<SourceStatus>,
     targets: Vec<TargetStatus>,
-    /// For each group its targets, by entry, and whether a job is in flight.
-    groups: Vec<(Vec<usize>, bool)>,
-    /// For each group, how its account wants to be left in peace.
-    paces: Vec<AccountPause>,
+    groups: Vec<Group>,
+    /// When which group is due; entries that no longer agree with the group are old.
+    queue: BinaryHeap<Reverse<(Duration, usize)>>,
+    /// Jobs in flight.
+    in_flight: usize,
+    /// What sources answered has changed since it was last decided which to poll.
+    reconsider: bool,
+    /// What is known of the sources is not recorded.
+    new_facts: bool,
+    /// Something that should survive a power cut is recorded without a flush.
+    unflushed: bool,
     state: State,
     random: Random,
     actions: VecDeque<Action>,
@@ -150,10 +168,10 @@ impl Engine {
             }
         }
         let targets: Vec<_> = config.targets.iter().map(|t| TargetStatus::new(t, &state)).collect();
-        let mut groups: Vec<_> = config.groups.iter().map(|_| (Vec::new(), false)).collect();
+        let mut groups: Vec<_> = config.groups.iter().map(Group::new).collect();
         for (index, target) in config.targets.iter().enumerate() {
-            if let Some((members, _)) = groups.get_mut(target.group) {
-                members.push(index);
+            if let Some(group) = groups.get_mut(target.group) {
+                group.members.push(index);
             }
         }
         Self {
@@ -161,7 +179,11 @@ impl Engine {
             sources,
             targets,
             groups,
-            paces: config.groups.iter().map(AccountPause::new).collect(),
+            queue: BinaryHeap::new(),
+            in_flight: 0,
+            reconsider: true,
+            new_facts: false,
+            unflushed: false,
             state: State { targets: BTreeMap::default(), ..state },
             random: Random::new(seed),
             actions: VecDeque::new(),
@@ -173,7 +195,9 @@ impl Engine {
     /// Forgets that some accounts want pauses: for dry runs, which send nothing.
     #[must_use]
     pub fn without_pauses(mut self) -> Self {
-        self.paces = self.paces.iter().map(|_| AccountPause::default()).collect();
+        for group in &mut self.groups {
+            group.pause = AccountPause::default();
+        }
         self
     }
 
@@ -184,18 +208,10 @@ impl Engine {
 
     /// When [`Event::Tick`] is due, in time since the start of the program.
     #[must_use]
-    pub fn deadline(&self, now: Now) -> Duration {
+    pub fn deadline(&self) -> Duration {
         let polls = self.sources.iter().filter(|s| s.wanted && !s.polling);
         let polls = polls.flat_map(|source| [source.poll_at, source.hint_at]).flatten();
-        let free = self.groups.iter().zip(&self.paces).filter(|((_, busy), _)| !busy);
-        let targets = free.flat_map(|((members, _), pause)| members.iter().map(move |index| (index, pause)));
-        let targets = targets.filter_map(|(index, pause)| {
-            let due = self.targets.get(*index)?.due_at(&self.sources, now)?;
-            Some(due.max(pause.not_before))
-        });
-        // A target that is due and waits for a free job waits for an event.
-        let targets = targets.filter(|at| *at > now.elapsed);
-        polls.chain(targets).fold(self.next_round, Duration::min)
+        polls.chain(self.next_job()).fold(self.next_round, Duration::min)
     }
 
     /// Takes an event; the actions that follow are to be drained.
@@ -212,8 +228,13 @@ impl Engine {
             self.round = self.round.saturating_add(1);
             self.next_round = now.elapsed.saturating_add(self.interval);
         }
+        if std::mem::take(&mut self.reconsider) {
+            self.choose_sources();
+            self.schedule_all(now);
+        }
         self.start_polls(now);
         self.start_jobs(now);
+        self.end_change(now);
     }
 
     /// Whether nothing is under way and nothing is due: the end of `--once`.
@@ -221,8 +242,8 @@ impl Engine {
     pub fn is_settled(&self, now: Now) -> bool {
         self.round > 0
             && !self.sources.iter().any(|source| source.polling)
-            && !self.groups.iter().any(|(_, busy)| *busy)
-            && !self.targets.iter().any(|t| t.due_at(&self.sources, now).is_some_and(|at| at <= now.elapsed))
+            && self.in_flight == 0
+            && !self.owes(now)
     }
 
     /// The targets that do not hold what they should, with the reason.
@@ -232,6 +253,7 @@ impl Engine {
 
     fn observed(&mut self, now: Now, index: usize, seen: &Observation, gateway: Option<LanUrl>) {
         let Some(source) = self.sources.get_mut(index) else { return };
+        self.reconsider = true;
         source.polling = false;
         source.seen_in = Some(self.round);
         source.poll_at = None;
@@ -243,6 +265,7 @@ impl Engine {
         }
         if let Some(gateway) = gateway {
             let before = self.state.gateways.insert(source.label.clone(), gateway.clone());
+            self.new_facts |= before.as_ref() != Some(&gateway);
             if let Some(report) = report::gateway_change(&source.label, before.as_ref(), &gateway) {
                 self.actions.push_back(Action::Report(report));
             }
@@ -253,7 +276,8 @@ impl Engine {
             .map(|k| k.id().to_owned())
             .collect();
         if !has_answered.is_empty() {
-            self.state.has_answered.insert(source.label.clone(), has_answered);
+            let before = self.state.has_answered.insert(source.label.clone(), has_answered.clone());
+            self.new_facts |= before != Some(has_answered);
         }
         for index in 0..self.sources.len() {
             self.note_trouble(now, index);
@@ -301,15 +325,22 @@ impl Engine {
         }
     }
 
-    fn start_polls(&mut self, now: Now) {
+    /// Decides which sources are needed.
+    fn choose_sources(&mut self) {
         let mut wanted = vec![false; self.sources.len()];
         for index in self.targets.iter().flat_map(|target| target.sources(&self.sources)) {
             if let Some(wanted) = wanted.get_mut(index) {
                 *wanted = true;
             }
         }
-        for ((index, source), wanted) in self.sources.iter_mut().enumerate().zip(wanted) {
+        for (source, wanted) in self.sources.iter_mut().zip(wanted) {
             source.wanted = wanted;
+        }
+    }
+
+    fn start_polls(&mut self, now: Now) {
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            let wanted = source.wanted;
             if !wanted {
                 (source.poll_at, source.early) = (None, None);
             }
@@ -327,60 +358,12 @@ impl Engine {
         }
     }
 
-    fn start_jobs(&mut self, now: Now) {
-        for group in 0..self.groups.len() {
-            let busy = self.groups.iter().filter(|(_, busy)| *busy).count();
-            if busy >= MAX_JOBS {
-                return;
-            }
-            self.start_job(now, group);
-        }
-    }
-
-    fn start_job(&mut self, now: Now, group: usize) {
-        let Some((members, busy)) = self.groups.get_mut(group) else { return };
-        let Some(pause) = self.paces.get_mut(group) else { return };
-        if *busy || now.elapsed < pause.not_before {
-            return;
-        }
-        let mut tasks = Vec::new();
-        for place in pause.order(members.len()) {
-            let Some(index) = members.get(place) else { continue };
-            if let Some(task) = self.targets.get_mut(*index).and_then(|t| t.start(&self.sources, now)) {
-                tasks.push(task);
-                if pause.takes_turns(place) {
-                    break;
-                }
-            }
-        }
-        if !tasks.is_empty() {
-            *busy = true;
-            self.save();
-            self.actions.push_back(Action::Publish { group, tasks });
-        }
-    }
-
-    fn finished(&mut self, now: Now, group: usize, outcomes: &[(usize, Outcome)], took: Duration) {
-        let Some((members, busy)) = self.groups.get_mut(group) else { return };
-        *busy = false;
-        if let Some(pause) = self.paces.get_mut(group) {
-            pause.finished(outcomes, now.elapsed, &mut self.random);
-        }
-        let mut reports = Vec::new();
-        for index in members.iter() {
-            let Some(target) = self.targets.get_mut(*index) else { continue };
-            let outcome = outcomes.iter().find(|(entry, _)| *entry == target.entry()).map(|(_, o)| o);
-            reports.extend(target.finish(outcome, now, took, &mut self.random));
-        }
-        // What is reported is on the disk: whoever acts on the line may kill us.
-        self.save();
-        self.actions.extend(reports.into_iter().map(Action::Report));
-    }
-
-    fn save(&mut self) {
+    /// All that is known, for a state file that is written anew.
+    #[must_use]
+    pub fn snapshot(&self) -> String {
         let mut state = self.state.clone();
         state.targets = self.targets.iter().filter_map(TargetStatus::remember).collect();
-        self.actions.push_back(Action::Save(state.write()));
+        state.write()
     }
 
     /// What the sources say of `kind` to the target with this index.

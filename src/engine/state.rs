@@ -1,31 +1,58 @@
 //! What survives a restart: which gateway worked, which sources have ever
-//! answered, and what each target accepted last. Text to value and back; pure.
+//! answered, and where each target stands. Text to value and back; pure.
 //!
-//! One line a fact, fields separated by tabs:
+//! One line a fact, fields separated by tabs. A later line of a target replaces an
+//! earlier one, so that news are appended:
 //!
 //! ```text
-//! ddns-update-daemon state 1
+//! ddns-update-daemon state 2 certain
+//! # lines like this one are the keeper's (daemon/state_file.rs)
 //! gateway  SOURCE  http://192.168.1.1:5000/rootDesc.xml
 //! has_answered   SOURCE  ipv4 ipv6
-//! target   FINGERPRINT  name=…  accepted=192.0.2.1,-,-  at=1790000000  trying=…  blocked=…
+//! target   ID  name=…  accepted=192.0.2.1,-,-  at=1790000000  blocked=…
+//! trying   192.0.2.2,-,-  ID ID ID
+//! accepted ID  1790000300
 //! ```
 //!
-//! A line that cannot be read is left out and counted: the worst that follows
-//! is one repeated update, which is idempotent.
+//! `trying` stands before the request leaves: its targets may hold the address or
+//! not. `accepted`: the target holds what it was trying. An ID is the beginning of
+//! the fingerprint of the target's section.
+//!
+//! A last line without its end was cut by a power cut and is left out. After any
+//! other line that makes no sense, and under the title `doubted`, no target is
+//! believed to hold what is written here: each is sent its address once more.
+//! Format 1, with whole fingerprints and without news, is read as well.
+
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::address::{Addresses, Prefix};
+use self::text::{escape, parse_addresses, unescape, write_addresses};
+use crate::address::Addresses;
 use crate::http::lan_url::LanUrl;
 
-const TITLE: &str = "ddns-update-daemon state 1";
+/// The first line of a file that is believed.
+pub const TITLE: &str = "ddns-update-daemon state 2 certain";
+
+/// The first line of a file that is not: as long as [`TITLE`], to be written in
+/// its place where nothing can be added.
+pub const DOUBTED: &str = "ddns-update-daemon state 2 doubted";
+
+/// The first line of files of the first release.
+const FIRST: &str = "ddns-update-daemon state 1";
 
 /// More than the largest configuration can need (10,000 targets).
 pub const MAX_STATE: usize = 8 * 1024 * 1024;
 
 /// The longest reason that is kept, in characters.
 const MAX_REASON: usize = 300;
+
+/// How much of a fingerprint is written: two of 10,000 are alike once in 10^11
+/// configurations.
+const ID: usize = 16;
+/// The length of a whole fingerprint, without what tells copies apart.
+const FINGERPRINT: usize = 64;
 
 /// Everything that is remembered.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -34,7 +61,7 @@ pub struct State {
     pub gateways: BTreeMap<String, LanUrl>,
     /// The kinds of address that a source has ever told, by source.
     pub has_answered: BTreeMap<String, Vec<String>>,
-    /// What targets hold, by the fingerprint of their section.
+    /// Where targets stand, by [`id`].
     pub targets: BTreeMap<String, TargetState>,
 }
 
@@ -45,7 +72,7 @@ pub struct TargetState {
     pub name: String,
     /// What it accepted last.
     pub accepted: Option<Accepted>,
-    /// What was being sent when the state was written. The target may hold it or
+    /// What it was to hold when the state was written. The target may hold it or
     /// not, so it is sent again whatever the address is now.
     pub trying: Option<Addresses>,
     /// Why nothing is sent until its section changes.
@@ -61,16 +88,62 @@ pub struct Accepted {
     pub at: Option<u64>,
 }
 
+/// Whose file it is, by its first line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// Ours, of today.
+    Current,
+    /// Ours, of the first release.
+    First,
+    /// Of a release to come, which must not lose it.
+    Newer,
+    /// No state file, or a damaged one.
+    Unknown,
+}
+
+impl Format {
+    /// The format of a file with this text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        match text.split('\n').next().unwrap_or_default().trim_end() {
+            TITLE | DOUBTED => Self::Current,
+            FIRST => Self::First,
+            other => {
+                let number = other.strip_prefix("ddns-update-daemon state ").and_then(|rest| {
+                    let digits = rest.split(' ').next()?;
+                    digits.parse::<u32>().ok()
+                });
+                if number.is_some_and(|number| number > 2) { Self::Newer } else { Self::Unknown }
+            }
+        }
+    }
+}
+
+/// How a target with this fingerprint is called in the file. What tells copies of
+/// a section apart (`-2`) stands behind a whole fingerprint.
+#[must_use]
+pub fn id(fingerprint: &str) -> String {
+    match (fingerprint.get(..ID), fingerprint.get(FINGERPRINT..)) {
+        (Some(start), Some(copy)) => format!("{start}{copy}"),
+        _ => fingerprint.to_owned(),
+    }
+}
+
 impl State {
     /// Reads a state file and counts the lines that made no sense.
     #[must_use]
     pub fn parse(text: &str) -> (Self, usize) {
         let mut state = Self::default();
-        let mut lines = text.lines();
-        if lines.next().map(str::trim_end) != Some(TITLE) {
+        let format = Format::of(text);
+        if !matches!(format, Format::Current | Format::First) {
             return (state, usize::from(!text.is_empty()));
         }
+        let Some((whole, _cut)) = text.rsplit_once('\n') else { return (state, 0) };
+        let lines = whole.split('\n').skip(1).filter(|line| !line.starts_with('#'));
         let damaged = lines.filter(|line| state.take(line).is_none()).count();
+        if damaged > 0 || text.starts_with(DOUBTED) {
+            state.doubt();
+        }
         (state, damaged)
     }
 
@@ -87,33 +160,67 @@ impl State {
                 self.has_answered.insert(source, kinds);
             }
             ("target", fingerprint) => {
-                self.targets.insert(fingerprint, TargetState::parse(fields)?);
+                let target = TargetState::parse(fields.by_ref())?;
+                self.targets.insert(id(&fingerprint), target);
+            }
+            ("trying", addresses) => {
+                let addresses = parse_addresses(&addresses)?;
+                for id in fields.next()?.split(' ') {
+                    self.targets.get_mut(id)?.trying = Some(addresses);
+                }
+            }
+            ("accepted", id) => {
+                let at = fields.next()?;
+                let at = if at == "-" { None } else { Some(at.parse().ok()?) };
+                self.targets.get_mut(&id)?.accept(at)?;
             }
             _ => return None,
         }
-        Some(())
+        fields.next().is_none().then_some(())
     }
 
-    /// The file's text.
+    /// No target is believed to hold what it accepted.
+    pub fn doubt(&mut self) {
+        for target in self.targets.values_mut() {
+            target.trying = target.trying.or(target.accepted.map(|accepted| accepted.addresses));
+        }
+    }
+
+    /// The file's text behind its title.
     #[must_use]
     pub fn write(&self) -> String {
-        let mut text = format!("{TITLE}\n");
+        let mut text = self.facts();
+        for (id, target) in &self.targets {
+            text.push_str(&target.line(id));
+        }
+        text
+    }
+
+    /// The lines about sources.
+    #[must_use]
+    pub fn facts(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
         for (source, url) in &self.gateways {
-            line(&mut text, &format!("gateway\t{}\t{url}", escape(source)));
+            let _ = writeln!(text, "gateway\t{}\t{url}", escape(source));
         }
         for (source, kinds) in &self.has_answered {
-            line(&mut text, &format!("has_answered\t{}\t{}", escape(source), kinds.join(" ")));
-        }
-        for (fingerprint, target) in &self.targets {
-            line(&mut text, &format!("target\t{}\t{}", escape(fingerprint), target.write()));
+            let _ = writeln!(text, "has_answered\t{}\t{}", escape(source), kinds.join(" "));
         }
         text
     }
 }
 
-fn line(text: &mut String, line: &str) {
-    text.push_str(line);
-    text.push('\n');
+/// The lines that say what is about to be sent: addresses, and the IDs of those
+/// that are to hold them.
+#[must_use]
+pub fn trying(groups: &[(Addresses, Vec<String>)]) -> String {
+    let mut text = String::new();
+    for (addresses, ids) in groups {
+        let ids: Vec<String> = ids.iter().map(|id| escape(id)).collect();
+        let _ = writeln!(text, "trying\t{}\t{}", write_addresses(addresses), ids.join(" "));
+    }
+    text
 }
 
 impl TargetState {
@@ -133,6 +240,32 @@ impl TargetState {
         }
         target.accepted = addresses.map(|addresses| Accepted { addresses, at });
         Some(target)
+    }
+
+    /// Takes what it was trying, or what it held all along, as accepted.
+    pub(super) fn accept(&mut self, at: Option<u64>) -> Option<()> {
+        let held = self.accepted.map(|accepted| accepted.addresses);
+        let addresses = self.trying.or(held)?;
+        *self = Self {
+            name: std::mem::take(&mut self.name),
+            accepted: Some(Accepted { addresses, at }),
+            ..Self::default()
+        };
+        Some(())
+    }
+
+    /// Its whole line.
+    #[must_use]
+    pub fn line(&self, id: &str) -> String {
+        format!("target\t{}\t{}\n", escape(id), self.write())
+    }
+
+    /// The short line for a target that has just accepted what the file says it
+    /// was trying, and has no other news.
+    #[must_use]
+    pub fn accepted_line(id: &str, at: Option<u64>) -> String {
+        let at = at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        format!("accepted\t{}\t{at}\n", escape(id))
     }
 
     fn write(&self) -> String {
@@ -155,125 +288,5 @@ impl TargetState {
     }
 }
 
-fn write_addresses(addresses: &Addresses) -> String {
-    fn part<T: ToString>(value: Option<T>) -> String {
-        value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-    }
-    format!("{},{},{}", part(addresses.ipv4), part(addresses.ipv6), part(addresses.ipv6_prefix))
-}
-
-fn parse_addresses(text: &str) -> Option<Addresses> {
-    let &[ipv4, ipv6, prefix] = text.split(',').collect::<Vec<_>>().as_slice() else {
-        return None;
-    };
-    let mut addresses = Addresses::default();
-    if ipv4 != "-" {
-        addresses.ipv4 = Some(ipv4.parse().ok()?);
-    }
-    if ipv6 != "-" {
-        addresses.ipv6 = Some(ipv6.parse().ok()?);
-    }
-    if prefix != "-" {
-        addresses.ipv6_prefix = Some(parse_prefix(prefix)?);
-    }
-    Some(addresses)
-}
-
-fn parse_prefix(text: &str) -> Option<Prefix> {
-    let (address, length) = text.split_once('/')?;
-    Prefix::new(address.parse().ok()?, length.parse().ok()?)
-}
-
-/// Tabs, line ends and other control characters as `%XX`, and the `%` itself.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '%' | '\0'..='\x1f' | '\x7f' => {
-                let _ = write!(escaped, "%{:02x}", u32::from(character));
-            }
-            '\u{80}'..='\u{9f}' => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-fn unescape(text: &str) -> String {
-    let mut pieces = text.split('%');
-    let mut plain = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let code = piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (code, piece.get(2..)) {
-            (Some(code), Some(rest)) if code.is_ascii() => {
-                plain.push(char::from(code));
-                plain.push_str(rest);
-            }
-            _ => {
-                plain.push('%');
-                plain.push_str(piece);
-            }
-        }
-    }
-    plain
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table<V, const N: usize>(pairs: [(&str, V); N]) -> BTreeMap<String, V> {
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-    }
-
-    fn example() -> State {
-        let addresses = Addresses {
-            ipv4: Some([192, 0, 2, 1].into()),
-            ipv6: None,
-            ipv6_prefix: Prefix::new("2001:db8::".parse().unwrap(), 56),
-        };
-        let target = TargetState {
-            name: "A home.example\t100%\n".into(),
-            accepted: Some(Accepted { addresses, at: Some(1_790_000_000) }),
-            trying: Some(Addresses { ipv6: Some("2001:db8::1".parse().unwrap()), ..addresses }),
-            blocked: Some("status 401".into()),
-        };
-        State {
-            gateways: table([("upnp", LanUrl::parse("http://192.168.1.1:5000/x").unwrap())]),
-            has_answered: table([("upnp", vec!["ipv4".into(), "ipv6".into()])]),
-            targets: table([("abc", target), ("def", TargetState::default())]),
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let state = example();
-        assert_eq!(State::parse(&state.write()), (state, 0));
-        assert_eq!(State::parse(&State::default().write()), (State::default(), 0));
-    }
-
-    #[test]
-    fn every_cut_of_a_file_still_reads() {
-        let text = example().write();
-        for cut in 0..text.len() {
-            let (state, damaged) = State::parse(text.get(..cut).unwrap_or_default());
-            assert!(damaged <= 1 && state.targets.len() <= 2, "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn damaged_lines_cost_only_themselves() {
-        let text = format!(
-            "{TITLE}\nnonsense\ntarget\tabc\tname=x\taccepted=1.2.3\ntarget\tdef\tname=y\taccepted=1.2.3.4,-,-\n"
-        );
-        let (state, damaged) = State::parse(&text);
-        assert_eq!(damaged, 2);
-        assert_eq!(state.targets.keys().collect::<Vec<_>>(), ["def"]);
-    }
-
-    #[test]
-    fn another_file_is_not_read_as_state() {
-        assert_eq!(State::parse("interval = 5\n"), (State::default(), 1));
-        assert_eq!(State::parse(""), (State::default(), 0));
-    }
-}
+mod tests;

@@ -9,13 +9,19 @@ use crate::backoff::{Backoff, Random, TokenBucket};
 use crate::config::Target;
 use crate::config::placeholders::Needs;
 use crate::engine::selection::{AddressKind, AddressValue, Selection, SourceStatus, needed, select};
-use crate::engine::state::{Accepted, State, TargetState};
+use crate::engine::state::{Accepted, State, TargetState, id};
 use crate::updaters::{Outcome, Task};
 
 /// A target and where it stands.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct TargetStatus {
     config: Target,
+    /// Its name in the state file.
+    id: String,
+    /// What is recorded of it.
     state: TargetState,
+    /// It may hold something that it was not known to accept.
+    uncertain: bool,
     backoff: Backoff,
     bucket: TokenBucket,
     not_before: Duration,
@@ -54,8 +60,11 @@ enum Waiting {
 
 impl TargetStatus {
     pub(super) fn new(config: &Target, state: &State) -> Self {
-        let remembered = state.targets.get(&config.fingerprint).cloned().unwrap_or_default();
+        let id = id(&config.fingerprint);
+        let remembered = state.targets.get(&id).cloned().unwrap_or_default();
         Self {
+            id,
+            uncertain: remembered.trying.is_some(),
             state: TargetState { name: config.name.clone(), ..remembered },
             owed: config.at_start,
             config: config.clone(),
@@ -79,7 +88,32 @@ impl TargetStatus {
     pub(super) fn remember(&self) -> Option<(String, TargetState)> {
         let empty =
             self.state.accepted.is_none() && self.state.trying.is_none() && self.state.blocked.is_none();
-        (!empty).then(|| (self.config.fingerprint.clone(), self.state.clone()))
+        (!empty).then(|| (self.id.clone(), self.state.clone()))
+    }
+
+    /// The mark that must be recorded before anything leaves for it, when there is
+    /// none yet: what it is to hold, and its name in the state file. One that never
+    /// accepted anything needs none: it is sent at the next start in any case.
+    pub(super) fn mark(&mut self, sources: &[SourceStatus], now: Now) -> Option<(Addresses, &str)> {
+        let accepted = self.state.accepted?;
+        if self.state.trying.is_some() || self.state.blocked.is_some() {
+            return None;
+        }
+        let wanted = self.wanted(sources).ok()?;
+        if !self.must_be_sent(&wanted, now) {
+            return None;
+        }
+        let addresses = merge(accepted.addresses, wanted);
+        self.state.trying = Some(addresses);
+        Some((addresses, &self.id))
+    }
+
+    /// Whether the attempt in flight needs a [`Self::mark`].
+    pub(super) fn is_unmarked(&self) -> bool {
+        self.in_flight.is_some()
+            && !self.checking
+            && self.state.accepted.is_some()
+            && self.state.trying.is_none()
     }
 
     /// The sources it needs polled.
@@ -130,10 +164,6 @@ impl TargetStatus {
         self.bucket.take();
         self.checking = !self.must_be_sent(&wanted, now);
         self.in_flight = Some(wanted);
-        // A check sends what is there anyway, or nothing.
-        if !self.checking {
-            self.state.trying = Some(wanted.addresses);
-        }
         let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         Some(Task { entry: self.config.entry, addresses: wanted.addresses, old })
     }
@@ -146,25 +176,43 @@ impl TargetStatus {
         now: Now,
         took: Duration,
         random: &mut Random,
-    ) -> Option<Report> {
+    ) -> Option<(String, Report)> {
         let wanted = self.in_flight.take()?;
-        match outcome {
-            Some(Outcome::Published { changed }) => Some(self.published(wanted, *changed, now, took)),
+        // A check sends what is there anyway, or nothing.
+        self.uncertain |= !self.checking;
+        let before = self.state.clone();
+        let report = match outcome {
+            Some(Outcome::Published { changed }) => self.published(wanted, *changed, now, took),
             Some(Outcome::Blocked { why }) => {
                 self.state.blocked = Some(why.clone());
                 self.failure = Some(why.clone());
                 let text =
                     format!("blocked: {why}; nothing is sent until its section of the configuration changes");
-                Some(Report::new(Level::Error, &self.config.name, text))
+                Report::new(Level::Error, &self.config.name, text)
             }
             Some(Outcome::Retry { why, after, reached }) => {
                 let wait = self.backoff.failed(*reached, *after, random);
-                Some(self.failed(why, wait, now))
+                self.failed(why, wait, now)
             }
             None => {
                 let wait = self.backoff.failed(true, None, random);
-                Some(self.failed("the updater gave no outcome", wait, now))
+                self.failed("the updater gave no outcome", wait, now)
             }
+        };
+        Some((self.news(&before), report))
+    }
+
+    /// The line of the state file for what has changed since `before`.
+    fn news(&self, before: &TargetState) -> String {
+        if *before == self.state {
+            return String::new();
+        }
+        let tried = before.trying.or(before.accepted.map(|accepted| accepted.addresses));
+        let mut short = before.clone();
+        let accepted = self.state.accepted.filter(|accepted| Some(accepted.addresses) == tried);
+        match accepted.filter(|accepted| short.accept(accepted.at).is_some() && short == self.state) {
+            Some(accepted) if before.accepted.is_some() => TargetState::accepted_line(&self.id, accepted.at),
+            _ => self.state.line(&self.id),
         }
     }
 
@@ -180,6 +228,7 @@ impl TargetStatus {
         let addresses = merge(old, wanted);
         self.state.accepted = Some(Accepted { addresses, at: now.unix });
         self.state.trying = None;
+        self.uncertain = false;
         self.backoff = Backoff::default();
         self.not_before = now.elapsed;
         self.confirmed = now.elapsed;
@@ -223,7 +272,7 @@ impl TargetStatus {
     fn must_be_sent(&self, wanted: &Wanted, now: Now) -> bool {
         let Some(accepted) = &self.state.accepted else { return true };
         let differs = merge(accepted.addresses, *wanted) != accepted.addresses;
-        differs || self.state.trying.is_some() || self.owed || self.refresh_is_due(accepted, now)
+        differs || self.uncertain || self.owed || self.refresh_is_due(accepted, now)
     }
 
     /// By the time that this program has run, or by the clock for one that runs

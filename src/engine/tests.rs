@@ -2,12 +2,14 @@
 
 #[cfg(all(feature = "tls", feature = "dyndns"))]
 mod pauses;
+mod records;
 mod sources;
 
 use super::*;
 use crate::address::{Addresses, Finding, Prefix};
 use crate::config::placeholders::Needs;
 use crate::config::{Config, Gateway, Run, Source, Target, UpdaterConfig};
+use crate::engine::state::TITLE;
 
 const SECOND: Duration = Duration::from_secs(1);
 const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
@@ -22,7 +24,12 @@ struct Bench {
     hinted: usize,
     jobs: Vec<(usize, Vec<Task>)>,
     reports: Vec<Report>,
+    /// What a kill would leave.
     saved: State,
+    /// The state file behind its title.
+    file: String,
+    /// Flushes of it.
+    flushes: usize,
 }
 
 fn target(name: &str, group: usize, required: Needs) -> Target {
@@ -82,6 +89,7 @@ fn blocked() -> Outcome {
 impl Bench {
     fn new(config: &Config, state: State) -> Self {
         let now = Now { elapsed: Duration::ZERO, unix: Some(1_790_000_000) };
+        let file = state.write();
         let engine = Engine::new(config, state, 1);
         let mut bench = Self {
             engine,
@@ -91,6 +99,8 @@ impl Bench {
             jobs: Vec::new(),
             reports: Vec::new(),
             saved: State::default(),
+            file,
+            flushes: 0,
         };
         bench.handle(Event::Tick);
         bench
@@ -110,14 +120,16 @@ impl Bench {
                     self.hinted += usize::from(hinted);
                 }
                 Action::Publish { group, tasks } => self.jobs.push((group, tasks)),
-                Action::Save(text) => {
-                    let (state, damaged) = State::parse(&text);
-                    assert_eq!(damaged, 0);
-                    self.saved = state;
+                Action::Record { lines, flush } => {
+                    self.file.push_str(&lines);
+                    self.flushes += usize::from(flush);
                 }
                 Action::Report(report) => self.reports.push(report),
             }
         }
+        let (saved, damaged) = State::parse(&format!("{TITLE}\n{}", self.file));
+        assert_eq!(damaged, 0, "{}", self.file);
+        self.saved = saved;
     }
 
     fn observe(&mut self, source: usize, observation: Observation) {
@@ -136,7 +148,7 @@ impl Bench {
 
     /// Moves to the next deadline.
     fn tick(&mut self) -> Duration {
-        let at = self.engine.deadline(self.now);
+        let at = self.engine.deadline();
         assert!(at > self.now.elapsed, "a deadline in the past is a busy loop");
         self.pass(at - self.now.elapsed);
         at
@@ -463,7 +475,7 @@ fn at_most_sixteen_jobs_run_at_once() {
     let mut bench = Bench::simple(40);
     bench.observe(0, seen("1.1.1.1"));
     assert_eq!(bench.jobs.len(), MAX_JOBS);
-    assert!(bench.engine.deadline(bench.now) > bench.now.elapsed, "no busy loop while jobs run");
+    assert!(bench.engine.deadline() > bench.now.elapsed, "no busy loop while jobs run");
     for done in 0..40 {
         let group = bench.jobs[0].0;
         bench.finish(group, published());
@@ -700,7 +712,7 @@ fn a_hint_during_a_poll_leads_to_another() {
     assert_eq!(bench.polls, [0], "one at a time");
     bench.observe(0, seen("1.1.1.1"));
     assert_eq!(bench.polls, [0], "the first may have been too early");
-    assert!(bench.engine.deadline(bench.now) > bench.now.elapsed);
+    assert!(bench.engine.deadline() > bench.now.elapsed);
 }
 
 #[test]
@@ -720,7 +732,7 @@ fn a_flood_of_hints_costs_three_polls_and_then_one_in_two_seconds() {
         assert!((7..=8).contains(&bench.hinted), "{}", bench.hinted);
         // When it also fails: four quick ones in six seconds, and the ordinary ones.
         assert!(polls <= 8 + 8 + 4, "{polls}");
-        assert!(bench.engine.deadline(bench.now) > bench.now.elapsed);
+        assert!(bench.engine.deadline() > bench.now.elapsed);
     }
 }
 

@@ -1,0 +1,107 @@
+//! Where the state file is.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The state file for the configuration at `config` when it names none:
+/// in `$STATE_DIRECTORY` (systemd), else in the platform's state folder. Two
+/// configurations have two files.
+#[must_use]
+pub fn default_path(config: &Path, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let absolute = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+    let digest = ring::digest::digest(&ring::digest::SHA256, absolute.as_os_str().as_encoded_bytes());
+    let mark = digest.as_ref().first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    let stem = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    folder(variable).join(format!("{stem}-{mark:08x}.state"))
+}
+
+const NAME: &str = "ddns-update-daemon";
+
+fn folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // systemd lists several folders with colons; the first is ours. On Windows a
+    // colon is part of a path.
+    let listed = variable("STATE_DIRECTORY").filter(|value| !value.is_empty());
+    if let Some(first) = listed.and_then(|folders| std::env::split_paths(&folders).next()) {
+        return first;
+    }
+    if cfg!(windows) {
+        let base = set("LOCALAPPDATA").or_else(|| set("PROGRAMDATA")).unwrap_or_else(|| PathBuf::from("."));
+        return base.join(NAME);
+    }
+    let home = set("HOME");
+    if cfg!(target_os = "macos") {
+        return home.map_or_else(
+            || PathBuf::from("/var/db").join(NAME),
+            |home| home.join("Library/Application Support").join(NAME),
+        );
+    }
+    let root = home.as_deref().is_none_or(|home| home == Path::new("/root") || home == Path::new("/"));
+    match (set("XDG_STATE_HOME"), home) {
+        (Some(state), _) => state.join(NAME),
+        (None, Some(home)) if !root => home.join(".local/state").join(NAME),
+        (None, _) => PathBuf::from("/var/lib").join(NAME),
+    }
+}
+
+/// The folder that the next boot empties: `$RUNTIME_DIRECTORY` (systemd), else what
+/// the platform has for it. Others may write to the last of them.
+#[must_use]
+pub fn runtime_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    let listed = set("RUNTIME_DIRECTORY").and_then(|folders| std::env::split_paths(&folders).next());
+    let ours = Path::new("/run").join(NAME);
+    listed
+        .or_else(|| (cfg!(unix) && (ours.is_dir() || fs::create_dir(&ours).is_ok())).then_some(ours))
+        .or_else(|| set("XDG_RUNTIME_DIR").map(PathBuf::from))
+        .unwrap_or_else(std::env::temp_dir)
+}
+
+/// A name for a file that stands beside `path` for a while.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().map_or_else(|| OsString::from("state"), OsString::from);
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Most links that are followed to the file.
+const MAX_LINKS: u32 = 8;
+
+/// The file that `path` leads to: what takes the name of a link would only replace
+/// the link.
+pub(super) fn resolved(path: PathBuf) -> PathBuf {
+    let mut path = path;
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_default_place_depends_on_the_configuration_and_the_platform() {
+        let path = |pairs: &[(&str, &str)], config: &str| {
+            let find =
+                |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, v)| OsString::from(v));
+            default_path(Path::new(config), find).to_string_lossy().into_owned()
+        };
+        let named =
+            path(&[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("HOME", "/home/x")], "/no/home.toml");
+        assert!(named.starts_with("/var/lib/a/home-"), "{named}");
+        assert!(
+            path(&[("HOME", "/home/x")], "c.toml").starts_with("/home/x/.local/state/ddns-update-daemon/c-")
+        );
+        assert!(path(&[("HOME", "/root")], "c.toml").starts_with("/var/lib/ddns-update-daemon/c-"));
+        assert!(path(&[], "c.toml").starts_with("/var/lib/ddns-update-daemon/c-"));
+        assert!(
+            path(&[("HOME", "/home/x"), ("XDG_STATE_HOME", "/s")], "c.toml").starts_with("/s/ddns-update")
+        );
+        assert_ne!(path(&[], "/no/a/c.toml"), path(&[], "/no/b/c.toml"));
+    }
+}

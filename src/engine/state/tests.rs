@@ -1,0 +1,157 @@
+use super::*;
+use crate::address::Prefix;
+
+fn table<V, const N: usize>(pairs: [(&str, V); N]) -> BTreeMap<String, V> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn ipv4(text: &str) -> Addresses {
+    Addresses { ipv4: Some(text.parse().unwrap()), ..Addresses::default() }
+}
+
+fn accepted(text: &str, at: u64) -> Accepted {
+    Accepted { addresses: ipv4(text), at: Some(at) }
+}
+
+fn example() -> State {
+    let addresses = Addresses {
+        ipv4: Some([192, 0, 2, 1].into()),
+        ipv6: None,
+        ipv6_prefix: Prefix::new("2001:db8::".parse().unwrap(), 56),
+    };
+    let target = TargetState {
+        name: "A home.example\t100%\n".into(),
+        accepted: Some(Accepted { addresses, at: Some(1_790_000_000) }),
+        trying: Some(Addresses { ipv6: Some("2001:db8::1".parse().unwrap()), ..addresses }),
+        blocked: Some("status 401".into()),
+    };
+    State {
+        gateways: table([("upnp", LanUrl::parse("http://192.168.1.1:5000/x").unwrap())]),
+        has_answered: table([("upnp", vec!["ipv4".into(), "ipv6".into()])]),
+        targets: table([("abc", target), ("def", TargetState::default())]),
+    }
+}
+
+fn file(lines: &str) -> String {
+    format!("{TITLE}\n{lines}")
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let state = example();
+    assert_eq!(State::parse(&file(&state.write())), (state, 0));
+    assert_eq!(State::parse(&file(&State::default().write())), (State::default(), 0));
+}
+
+#[test]
+fn news_change_what_stands_before_them() {
+    let lines = "target\ta\tname=x\taccepted=192.0.2.1,-,-\tat=5\n\
+                 target\tb\tname=y\taccepted=192.0.2.1,-,-\tat=6\n\
+                 # a line of the keeper\n\
+                 trying\t192.0.2.2,-,-\ta b\n\
+                 accepted\ta\t7\n";
+    let (state, damaged) = State::parse(&file(lines));
+    assert_eq!(damaged, 0);
+    let target = |name: &str, accepted, trying| TargetState {
+        name: name.into(),
+        accepted,
+        trying,
+        ..TargetState::default()
+    };
+    let expected = [
+        ("a".to_owned(), target("x", Some(accepted("192.0.2.2", 7)), None)),
+        ("b".to_owned(), target("y", Some(accepted("192.0.2.1", 6)), Some(ipv4("192.0.2.2")))),
+    ];
+    assert_eq!(state.targets, BTreeMap::from(expected));
+}
+
+#[test]
+fn a_check_is_accepted_without_having_been_tried() {
+    let lines = "target\ta\tname=x\taccepted=192.0.2.1,-,-\tat=5\naccepted\ta\t9\n";
+    let (state, damaged) = State::parse(&file(lines));
+    assert_eq!((state.targets.get("a").unwrap().accepted, damaged), (Some(accepted("192.0.2.1", 9)), 0));
+}
+
+/// What a target holds is either what it held before, with or without the mark,
+/// or what it accepted: at no byte something else.
+#[test]
+fn a_cut_at_any_byte_is_never_half_believed() {
+    let old = file("target\ta\tname=x\taccepted=192.0.2.1,-,-\tat=5\n");
+    let text = format!("{old}trying\t192.0.2.211,-,-\ta\naccepted\ta\t1790000000\n");
+    let (marked, done) = (old.len() + "trying\t192.0.2.211,-,-\ta\n".len(), text.len());
+    for cut in 0..=text.len() {
+        let (state, damaged) = State::parse(text.get(..cut).unwrap());
+        let target = state.targets.get("a").cloned().unwrap_or_default();
+        let expected = match cut {
+            cut if cut < old.len() => (None, None),
+            cut if cut < marked => (Some(accepted("192.0.2.1", 5)), None),
+            cut if cut < done => (Some(accepted("192.0.2.1", 5)), Some(ipv4("192.0.2.211"))),
+            _ => (Some(accepted("192.0.2.211", 1_790_000_000)), None),
+        };
+        assert_eq!((target.accepted, target.trying), expected, "cut at {cut}");
+        let untitled = (1..=TITLE.len()).contains(&cut);
+        assert!(damaged == 0 || untitled && damaged == 1, "cut at {cut}: {damaged}");
+    }
+}
+
+#[test]
+fn after_a_damaged_line_no_target_is_believed_to_be_current() {
+    let lines = "nonsense\ntarget\tabc\tname=x\taccepted=1.2.3\n\
+                 target\tdef\tname=y\taccepted=1.2.3.4,-,-\tblocked=no\n\
+                 trying\t1.2.3.5,-,-\tunheard-of\naccepted\tdef\t12x\n";
+    let (state, damaged) = State::parse(&file(lines));
+    assert_eq!(damaged, 4);
+    assert_eq!(state.targets.keys().collect::<Vec<_>>(), ["def"]);
+    let target = state.targets.get("def").unwrap();
+    assert_eq!(target.trying, Some(ipv4("1.2.3.4")));
+    assert_eq!(target.blocked.as_deref(), Some("no"));
+}
+
+#[test]
+fn a_file_that_says_so_is_not_believed() {
+    assert_eq!(TITLE.len(), DOUBTED.len());
+    let lines = "target\tabc\tname=y\taccepted=1.2.3.4,-,-\n";
+    let (state, damaged) = State::parse(&format!("{DOUBTED}\n{lines}"));
+    assert_eq!((state.targets.get("abc").unwrap().trying, damaged), (Some(ipv4("1.2.3.4")), 0));
+    assert_eq!(State::parse(&file(lines)).0.targets.get("abc").unwrap().trying, None);
+}
+
+#[test]
+fn the_first_format_is_read() {
+    let fingerprint = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let text = format!(
+        "ddns-update-daemon state 1\ngateway\tupnp\thttp://192.168.1.1:5000/x\n\
+         has_answered\tupnp\tipv4\n\
+         target\t{fingerprint}\tname=x\taccepted=192.0.2.1,-,-\tat=5\n\
+         target\t{fingerprint}-2\tname=x\ttrying=192.0.2.1,-,-\n"
+    );
+    let (state, damaged) = State::parse(&text);
+    assert_eq!(damaged, 0);
+    assert_eq!(state.targets.get("0123456789abcdef").unwrap().accepted, Some(accepted("192.0.2.1", 5)));
+    assert_eq!(state.targets.get("0123456789abcdef-2").unwrap().trying, Some(ipv4("192.0.2.1")));
+    assert_eq!(id(fingerprint), "0123456789abcdef");
+    assert_eq!(state.gateways.len(), 1);
+}
+
+#[test]
+fn the_title_tells_whose_file_it_is() {
+    for (text, format) in [
+        ("ddns-update-daemon state 2 certain\n", Format::Current),
+        ("ddns-update-daemon state 2 doubted\r\n", Format::Current),
+        ("ddns-update-daemon state 1\n", Format::First),
+        ("ddns-update-daemon state 3\n", Format::Newer),
+        ("ddns-update-daemon state 10 certain\n", Format::Newer),
+        ("ddns-update-daemon state 2 cert", Format::Unknown),
+        ("interval = 5\n", Format::Unknown),
+        ("", Format::Unknown),
+    ] {
+        assert_eq!(Format::of(text), format, "{text:?}");
+    }
+}
+
+#[test]
+fn another_file_is_not_read_as_state() {
+    assert_eq!(State::parse("interval = 5\n"), (State::default(), 1));
+    assert_eq!(State::parse("ddns-update-daemon state 3\n"), (State::default(), 1));
+    assert_eq!(State::parse(""), (State::default(), 0));
+}

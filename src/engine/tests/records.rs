@@ -1,0 +1,104 @@
+//! What is recorded, and how often it must reach the disk.
+
+use super::*;
+
+/// Targets with a section each, as fingerprints and names of a real file are.
+fn many(count: usize) -> Bench {
+    let target = |n: usize| Target {
+        fingerprint: format!("{n:016x}{:048}", 0),
+        name: format!("host{n}.example.org"),
+        ..target("t", n, IPV4)
+    };
+    Bench::new(&config(vec![upnp()], (0..count).map(target).collect()), State::default())
+}
+
+fn finish_all(bench: &mut Bench) {
+    while let Some((group, _)) = bench.jobs.first() {
+        bench.finish(*group, published());
+    }
+}
+
+#[test]
+fn a_change_of_many_targets_costs_two_flushes_and_a_hundred_bytes_each() {
+    for count in [1, 10, 300] {
+        let mut bench = many(count);
+        bench.observe(0, seen("1.1.1.1"));
+        assert_eq!(bench.flushes, 0, "what was never accepted needs no mark");
+        finish_all(&mut bench);
+        assert_eq!(bench.flushes, 1);
+        assert!(bench.file.len() <= 2048 + 100 * count, "{}", bench.file.len());
+        let before = bench.file.len();
+        bench.pass(300 * SECOND);
+        bench.observe(0, seen("2.2.2.2"));
+        assert_eq!(bench.flushes, 2, "one for all marks");
+        for n in 0..count {
+            let target = bench.saved.targets.get(&id(n));
+            assert!(
+                target.is_some_and(|target| target.trying.is_some()),
+                "{n} is marked before anything leaves"
+            );
+        }
+        finish_all(&mut bench);
+        assert_eq!(bench.flushes, 3);
+        assert!(bench.file.len() - before <= 2048 + 100 * count, "{}", bench.file.len() - before);
+        bench.pass(300 * SECOND);
+        bench.observe(0, seen("2.2.2.2"));
+        assert_eq!(bench.flushes, 3, "a poll that finds nothing costs none");
+    }
+}
+
+fn id(n: usize) -> String {
+    state::id(&format!("{n:016x}{:048}", 0))
+}
+
+#[test]
+fn a_failure_repeats_no_mark_and_an_acceptance_is_recorded_before_it_is_told() {
+    let mut bench = Bench::simple(2);
+    bench.observe(0, seen("1.1.1.1"));
+    finish_all(&mut bench);
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    bench.flushes = 0;
+    bench.finish(0, retry());
+    bench.finish(1, published());
+    assert_eq!(bench.saved.targets.get("t1").unwrap().accepted.unwrap().addresses.to_string(), "2.2.2.2");
+    assert_eq!(bench.flushes, 1, "the one at the end");
+    bench.pass(60 * SECOND);
+    assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+    assert_eq!(bench.flushes, 1, "its mark is still on the disk");
+    bench.finish(0, published());
+    assert_eq!(bench.flushes, 2);
+    assert!(bench.saved.targets.get("t0").unwrap().trying.is_none());
+}
+
+#[test]
+fn the_order_of_records_and_actions() {
+    let config = config(vec![upnp()], vec![target("t0", 0, IPV4)]);
+    let accepted = "target\tt0\tname=t0\taccepted=1.1.1.1,-,-\tat=5\n";
+    let (state, _) = State::parse(&format!("{TITLE}\n{accepted}"));
+    let mut engine = Engine::new(&config, state, 1);
+    let mut now = Now { elapsed: Duration::ZERO, unix: Some(1_790_000_000) };
+    let mut said = |event, elapsed| {
+        now.elapsed = elapsed;
+        engine.handle(now, event);
+        let told = |action| match action {
+            Action::Poll { .. } => "poll".to_owned(),
+            Action::Record { lines, flush } => format!("record {flush} {lines}"),
+            Action::Publish { .. } => "publish".to_owned(),
+            Action::Report(report) => report.text,
+        };
+        std::iter::from_fn(|| engine.action()).map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(said(Event::Tick, Duration::ZERO), ["poll"]);
+    let observed = Event::Observed { source: 0, observation: seen("2.2.2.2"), gateway: None };
+    let facts = "has_answered\tupnp\tipv4\n";
+    assert_eq!(
+        said(observed, SECOND),
+        [format!("record true {facts}trying\t2.2.2.2,-,-\tt0\n"), "publish".into()]
+    );
+    let finished = Event::Finished { group: 0, outcomes: vec![(0, published())], took: SECOND };
+    assert_eq!(
+        said(finished, 2 * SECOND),
+        ["record false accepted\tt0\t1790000000\n", "1.1.1.1 -> 2.2.2.2", "record true "]
+    );
+}
