@@ -47,6 +47,14 @@ fn every_folder_of_seeds_and_every_fuzz_target_belongs_to_a_property() {
     known.sort();
     assert_eq!(names("seeds"), known);
     assert_eq!(names("fuzz_targets"), known);
+    // The targets are one file but for the name, so that one of them shows that all compile.
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let (manifest, one) = (read("Cargo.toml"), read("fuzz_targets/xml.rs"));
+    for name in known {
+        let path = format!("fuzz_targets/{name}.rs");
+        assert_eq!(read(&path), one.replace("\"xml\"", &format!("\"{name}\"")));
+        assert!(manifest.contains(&format!("name = \"{name}\"\npath = \"{path}\"")), "{path}");
+    }
 }
 
 /// A pseudo-random walk through every property: weak beside real fuzzing, but it
