@@ -168,8 +168,10 @@ def an_address_of_an_interface_is_seen_at_once(lab):
 def an_idle_daemon_sleeps(lab):
     url = provider(lab)
     daemon = started(lab, write_config(lab, url_section(url.url), interval=5), url)
-    # The first announcement heard counts as news.
-    time.sleep(35)
+    # The first announcement heard counts as news, whenever it comes: the gateway is
+    # asked once more.
+    wait_for(lambda: "the gateway has started" in daemon.log(), "the first announcement", 90)
+    wait_for_silence(daemon)
     calls, packets, seconds = idle(lab, daemon, 30)
     note("Idle: system calls", f"{calls} in {seconds} s, {packets} packets from and to the host "
          "(announcements of the gateway every 30 s wake one thread)")
@@ -179,6 +181,15 @@ def an_idle_daemon_sleeps(lab):
     lab.upnpd.send(signal.SIGCONT)
     note("Idle, gateway silent: system calls", f"{calls} in {seconds} s, {packets} packets")
     assert calls == 0, calls
+
+
+def wait_for_silence(daemon, seconds=5):
+    """Waits until the daemon has had nothing to say for so long."""
+    said, since = daemon.log(), time.monotonic()
+    while time.monotonic() < since + seconds:
+        if daemon.log() != said:
+            said, since = daemon.log(), time.monotonic()
+        time.sleep(0.1)
 
 
 def idle(lab, daemon, seconds):
