@@ -7,6 +7,7 @@ use super::defaults::{MAX_DAYS, TargetDefaults};
 use super::describe::{Entries, HIDDEN, TomlWriter, toml_string};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
+use super::idn::{ascii_name, is_absolute, is_relative};
 use super::provider_url::Parts;
 use super::section::{Section, Value};
 use super::sources::Router;
@@ -23,6 +24,9 @@ const MAX_COMMENT: usize = 500;
 
 /// The longest time between looks at the records.
 const MAX_HOURS: u32 = MAX_DAYS * 24;
+
+/// Hexadecimal digits of Cloudflare's older key to a whole account.
+const GLOBAL_KEY: usize = 37;
 
 const RECORDS: &str = "[[cloudflare.records]]";
 
@@ -112,9 +116,17 @@ fn read_section<'a>(
     };
     let sections = section.take("records").map_or_else(Vec::new, |value| value.sections(RECORDS, false));
     section.finish();
-    let mut records = Vec::new();
+    let mut records: Vec<CloudflareRecord> = Vec::new();
     for section in sections {
-        records.extend(read_record(section, &defaults, router, &account, records.len(), builder));
+        records.extend(read_record(section, &defaults, router, &account, &records, builder));
+    }
+    if account.zone_id.is_none() {
+        for record in records.iter().filter(|record| is_relative(&record.name)) {
+            let name = &record.name;
+            problems.warn(format!(
+                "{RECORDS}: {name:?} is relative, to what is not known; set zone_id or write the full name"
+            ));
+        }
     }
     builder.groups.push(UpdaterConfig::Cloudflare(Cloudflare { records, ..account }));
 }
@@ -141,8 +153,8 @@ fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {
     let inline = section.has("api_token");
     let found = files.require(section, "api_token", "api_token_file")?;
     let token = found.text.trim();
-    if is_placeholder(token) {
-        return found.value.refuse_hidden("expected an API token; this is only a placeholder for one");
+    if let Some(problem) = misplaced(token) {
+        return found.value.refuse_hidden(&format!("expected an API token; this is {problem}"));
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return found.value.refuse_hidden("expected an API token without blanks and special characters");
@@ -151,6 +163,28 @@ fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {
         files.saw_inline_secret();
     }
     Some(token.to_owned())
+}
+
+/// What `token` is instead of one, where its form tells: tokens are letters, digits,
+/// `-` and `_`.
+fn misplaced(token: &str) -> Option<&'static str> {
+    let words = || token.split(['-', '_']).map(str::to_ascii_lowercase);
+    let is_wordy = token.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(&byte));
+    let is_name = token.contains('_') && !token.bytes().any(|byte| byte.is_ascii_lowercase());
+    let is_example = words().any(|word| matches!(word.as_str(), "your" | "here" | "changeme"));
+    if is_placeholder(token) || is_wordy && (is_name || is_example) {
+        Some("only a placeholder for one")
+    } else if token.starts_with(['$', '%']) || token.contains("${") || token.contains("{{") {
+        Some("a variable, and nothing replaces those here; api_token_file takes the token from a file")
+    } else if token.contains(['/', '\\']) {
+        Some("a path; the file that holds the token is given as api_token_file")
+    } else if token.len() == GLOBAL_KEY && token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Some(
+            "the global API key, which opens the whole account; make a token that may edit the zone's records",
+        )
+    } else {
+        None
+    }
 }
 
 fn read_zone(value: &Value<'_>, problems: &Problems<'_>) -> Option<String> {
@@ -169,7 +203,7 @@ fn read_zone(value: &Value<'_>, problems: &Problems<'_>) -> Option<String> {
 
 fn read_api_url(value: &Value<'_>) -> Option<String> {
     let text = value.hidden_text()?.trim();
-    let url = match super::provider_url::check(text, super::idn::ascii_name) {
+    let url = match super::provider_url::check(text, ascii_name) {
         Ok(url) => url,
         Err(problem) => return value.refuse_hidden(&problem),
     };
@@ -188,13 +222,14 @@ fn read_record<'a>(
     defaults: &TargetDefaults<'a>,
     router: &Router,
     account: &Cloudflare,
-    entry: usize,
+    others: &[CloudflareRecord],
     builder: &mut Builder<'a>,
 ) -> Option<CloudflareRecord> {
-    let own_suffix = section.has("ipv6_suffix");
+    let (entry, own_suffix) = (others.len(), section.has("ipv6_suffix"));
     let mut defaults = defaults.clone();
     take_common(&mut defaults, &mut section, router);
-    let name = section.require("name").and_then(|value| read_name(&value));
+    let others = if account.zone_id.is_some() { others } else { &[] };
+    let name = section.require("name").and_then(|value| read_name(&value, others));
     let aaaa = section.require("type").and_then(|value| read_type(&value));
     let ttl = section.take("ttl").and_then(|value| read_ttl(&value));
     let proxied = section.take("proxied").and_then(|value| value.flag());
@@ -248,12 +283,30 @@ fn draft(
     }
 }
 
-fn read_name(value: &Value<'_>) -> Option<String> {
+/// `others` are to be in the same zone.
+fn read_name(value: &Value<'_>, others: &[CloudflareRecord]) -> Option<String> {
     let text = value.line()?.trim();
-    match super::idn::ascii_name(text) {
-        Ok(name) => Some(name),
-        Err(problem) => value.refuse(&problem),
+    let name = match ascii_name(text) {
+        Ok(name) => name,
+        Err(problem) => return value.refuse(&problem),
+    };
+    if is_relative(&name) {
+        // With a dot at its end it is absolute, and then a top-level domain.
+        if text != "@" && is_absolute(text) {
+            return value.refuse("no zone holds this name; without the dot at its end it is one in the zone");
+        }
+        return Some(name);
     }
+    // No zone has less than two labels.
+    let zone_of = |name: &str| name.rsplit('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let first = others.iter().map(|record| &record.name).find(|name| !is_relative(name));
+    if let Some(other) = first.filter(|first| zone_of(first) != zone_of(&name)) {
+        return value.refuse(&format!(
+            "{name:?} and {other:?} cannot both be inside the zone that zone_id names; only one label is completed, \
+             any other name is written in full"
+        ));
+    }
+    Some(name)
 }
 
 fn read_type(value: &Value<'_>) -> Option<bool> {

@@ -67,6 +67,17 @@ pub fn to_ascii(name: &str) -> Result<String, IdnError> {
     if encoded.len() > MAX_NAME { Err(IdnError::LongName) } else { Ok(encoded) }
 }
 
+/// Whether a name in ASCII is `@`, one label, or `*` before one: the zone's name
+/// completes it.
+pub fn is_relative(name: &str) -> bool {
+    !name.strip_prefix("*.").unwrap_or(name).contains('.')
+}
+
+/// Whether `name` has a dot at its end, of whatever kind, and so is complete.
+pub fn is_absolute(name: &str) -> bool {
+    name.chars().next_back().is_some_and(|last| dot(last) == '.')
+}
+
 /// The ideographic, full-width and half-width full stops are dots (RFC 3490,
 /// section 3.1).
 fn dot(character: char) -> char {

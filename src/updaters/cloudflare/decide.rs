@@ -4,6 +4,7 @@ use super::api::kind_name;
 use super::reply::Record;
 use super::session::blocked;
 use super::{Item, PERSON, is_within, retry};
+use crate::config::idn::is_relative;
 use crate::updaters::Outcome;
 
 /// Contents that are told of several records.
@@ -114,9 +115,4 @@ pub(super) fn full_name(name: &str, zone: &str) -> Result<String, Outcome> {
              record of that zone is written in full: \"{name}.{zone}\""
         )))
     }
-}
-
-/// Whether `name` is one label or `*` before one, and so completed by its zone's name.
-pub(super) fn is_relative(name: &str) -> bool {
-    !name.strip_prefix("*.").unwrap_or(name).contains('.')
 }

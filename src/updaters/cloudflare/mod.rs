@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use self::api::kind_name;
 use self::changes::{MAX_BATCH, Work};
-use self::decide::{full_name, is_relative};
+use self::decide::full_name;
 use self::records::{Key, Records};
 use self::session::{Scope, Session, Stop, blocked};
 use self::zones::Zones;
@@ -31,6 +31,7 @@ use super::{Ask, Outcome, Task, Updater};
 use crate::address::Addresses;
 use crate::config;
 use crate::config::CloudflareRecord;
+use crate::config::idn::is_relative;
 
 /// After what only a person can mend at Cloudflare.
 const PERSON: Duration = Duration::from_secs(30 * 60);
@@ -187,8 +188,8 @@ fn update_zone<'c>(
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
     let Some(id) = zones.id(zone).map(str::to_owned) else { return Ok(()) };
-    let is_relative = |item: &Item<'_>| item.is_open() && is_relative(&item.name);
-    if zones.name(zone).is_none() && items.iter().any(is_relative) {
+    let needs_zone = |item: &Item<'_>| item.is_open() && is_relative(&item.name);
+    if zones.name(zone).is_none() && items.iter().any(needs_zone) {
         zones.learn_name(session)?;
     }
     complete_names(items, zones.name(zone), zones.nameless());

@@ -215,6 +215,11 @@ pub(super) fn check(api: Api<'_>, reply: &Reply) -> Result<(), Trouble> {
             Err(refused(api, reply, errors.map_or_else(Vec::new, |errors| errors.0)))
         }
         Err(_) if reply.status == 429 => Err(Trouble::new(Kind::Limited, reply, "")),
+        Err(_) if reply.status < 500 => Err(Trouble::new(
+            Kind::Fault,
+            reply,
+            "an answer that is not Cloudflare's, but perhaps a web filter's or a login page",
+        )),
         Err(_) => Err(Trouble::new(Kind::Fault, reply, "an answer that is not Cloudflare's")),
     }
 }

@@ -3,6 +3,9 @@
 
 use serde_json::{Value, json};
 
+mod names;
+mod refusals;
+
 use std::mem;
 
 use super::session::{LIMITED, MAX_FAULTS, MAX_REQUESTS};
@@ -316,47 +319,6 @@ fn two_lines_share_a_name_by_their_comments() {
     let comments: Vec<&Value> = fake.records.iter().map(|record| &record["comment"]).collect();
     assert_eq!(comments, ["one", "two"]);
     assert_eq!(run(&mut updater, &mut fake, 2, 7), [UNCHANGED, UNCHANGED]);
-}
-
-#[test]
-fn names_are_relative_or_full_under_a_zone_id() {
-    let names = ["@", "nas", "*.b", "full.example.com", "*", "_x"];
-    let full = ["", "nas.", "*.b.", "full.", "*.", "_x."].map(|label| format!("{label}example.com"));
-    let mut fake = Fake::new(&full.each_ref().map(|name| ("A", name.as_str(), "192.0.2.1")));
-    for name in names {
-        assert_eq!(run(&mut updater(Some(ZONE), vec![record(name)]), &mut fake, 1, 2), [CHANGED], "{name}");
-    }
-    let mut all = updater(Some(ZONE), names.map(record).to_vec());
-    fake.asked.clear();
-    assert_eq!(run(&mut all, &mut fake, 6, 3), vec![CHANGED; 6]);
-    assert_eq!(fake.asked.len(), 3, "the zone's name, its list, the changes: {:?}", fake.asked);
-}
-
-#[test]
-fn a_name_in_another_zone_is_never_made_one_of_this() {
-    for (name, full) in [
-        ("a.b", "a.b.example.com"),
-        ("home.example.org", "home.example.org.example.com"),
-        ("notexample.com", "notexample.com.example.com"),
-        ("com", "com.example.com"),
-    ] {
-        let create = CloudflareRecord { create: true, ..record(name) };
-        let mut fake = Fake::new(&[("A", "home.example.com", "192.0.2.1")]);
-        let outcomes = run(&mut updater(Some(ZONE), vec![create]), &mut fake, 1, 2);
-        if name == "com" {
-            assert_eq!(
-                (outcomes, fake.content(full)),
-                (vec![CHANGED], vec!["192.0.2.2"]),
-                "one label is relative"
-            );
-            continue;
-        }
-        let Outcome::Blocked { why } = &outcomes[0] else { panic!("{outcomes:?}") };
-        for part in [format!("{name:?}"), "\"example.com\"".to_owned(), format!("{full:?}")] {
-            assert!(why.contains(&part), "{why}");
-        }
-        assert_eq!(fake.records.len(), 1);
-    }
 }
 
 #[test]

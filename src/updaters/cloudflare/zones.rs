@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::api::ZONES_A_PAGE;
 use super::reply::{Kind, Trouble, Zone};
 use super::session::{About, Scope, Session, Stop, blocked};
-use super::{FEW, Item, MAX_PAGES, PERSON, is_relative, is_within, reply, retry};
+use super::{FEW, Item, MAX_PAGES, PERSON, is_within, reply, retry};
 use crate::config;
-use crate::config::idn::to_ascii;
+use crate::config::idn::{is_relative, to_ascii};
 
 /// Zones found so far, kept between jobs.
 #[derive(Debug, Default)]

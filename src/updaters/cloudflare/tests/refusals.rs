@@ -1,0 +1,137 @@
+//! What a refusal means, and what a person is told to do about it.
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(30 * 60);
+
+/// The outcome of one record whose every request of `method` is answered by `reply`.
+fn outcome(method: &'static str, reply: &Reply) -> Outcome {
+    let mut fake = Fake::new(&[("A", "a.example.com", "192.0.2.1")]);
+    let mut updater = updater(Some(ZONE), vec![record("a.example.com")]);
+    let answer = |request: &Request, _: &mut Fake| (request.method == method).then(|| Ok(reply.clone()));
+    run_with(&mut updater, &mut fake, tasks(1, 2), answer).remove(0)
+}
+
+#[test]
+fn each_code_comes_with_its_cure() {
+    let location = "Cannot use the access token from location: 192.0.2.7";
+    let cname = "A CNAME record with that host already exists.";
+    for (method, status, codes, said, blocked, cure) in [
+        ("GET", 400, &[6003, 6111][..], "Invalid request headers", true, "copy the token again"),
+        ("GET", 400, &[6003, 6103], "Invalid request headers", true, "global API key"),
+        ("GET", 400, &[6003], "Invalid request headers", true, "copy the token again"),
+        ("GET", 401, &[1000], "Invalid API Token", true, "expired or disabled"),
+        ("GET", 403, &[9109], "Invalid access token", true, "DNS:Edit"),
+        ("GET", 403, &[9109], location, false, "client IP address filter"),
+        ("GET", 403, &[10000], "Authentication error", true, "DNS:Edit"),
+        ("GET", 400, &[9106], "Missing headers", true, "refused the API token"),
+        ("GET", 403, &[971], "Please wait and consider throttling", false, "fewer requests"),
+        ("GET", 400, &[97_100], "Please wait", false, "fewer requests"),
+        ("PATCH", 400, &[81_053], "An A, AAAA, or CNAME record", false, "delete it at Cloudflare"),
+        ("PATCH", 400, &[81_054], cname, false, "delete it at Cloudflare"),
+        ("PATCH", 400, &[9021], "TTL must be between", true, "ttl"),
+    ] {
+        let outcome = outcome(method, &refusal(status, codes, said));
+        assert_eq!(matches!(outcome, Outcome::Blocked { .. }), blocked, "{codes:?} {outcome:?}");
+        assert!(why(&outcome).contains(cure) && why(&outcome).contains(said), "{codes:?} {outcome:?}");
+    }
+}
+
+#[test]
+fn without_cloudflares_own_word_nothing_is_blocked() {
+    let page = "<html><title>Attention Required! | Cloudflare</title>error code: 1015</html>";
+    let wait = Some(Duration::from_secs(7));
+    for status in [401, 403, 407, 451] {
+        for body in [
+            page,
+            "",
+            "null",
+            "{\"success\":false,\"errors\":{\"code\":10000}}",
+            "{\"errors\":[{\"code\":10000}]}",
+        ] {
+            let reply = Reply { status, retry_after: wait, body: body.to_owned() };
+            let outcome = outcome("GET", &reply);
+            assert!(
+                matches!(outcome, Outcome::Retry { after, .. } if after == wait),
+                "{status} {body} {outcome:?}"
+            );
+        }
+        if status < 407 {
+            for codes in [&[0][..], &[4711]] {
+                let outcome =
+                    outcome("GET", &refusal(status, codes, "Actor requires permission 'zone.list'"));
+                assert!(matches!(outcome, Outcome::Retry { after: None, reached: true, .. }), "{outcome:?}");
+                assert!(why(&outcome).contains("zone.list"), "{outcome:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_null_or_missing_in_an_envelope_is_nothing() {
+    let zone = json!({"id": ZONE, "name": "example.com", "status": "active"});
+    let of = |result: &Value| json!({"success": true, "errors": null, "messages": null, "result": result, "result_info": null});
+    let nas = json!({"id": "r1", "type": "A", "name": "nas.example.com", "content": "192.0.2.1", "ttl": null, "proxied": null, "comment": null, "tags": []});
+    let mut updater = updater(None, vec![record("nas.example.com")]);
+    let mut last = String::new();
+    let outcomes = run_with(&mut updater, &mut Fake::new(&[]), tasks(1, 2), |request, _| {
+        let body = match (request.method, request.url.contains("/dns_records")) {
+            ("GET", false) if request.url.contains("=example.com&") => of(&json!([zone])),
+            ("GET", false) => json!({"success": true, "result": []}),
+            ("GET", true) => of(&json!([nas])),
+            _ => json!({"success": true}),
+        };
+        last = request.method.to_owned();
+        Some(Ok(Reply { status: 200, retry_after: None, body: body.to_string() }))
+    });
+    assert_eq!((outcomes, last.as_str()), (vec![CHANGED], "PATCH"));
+    let outcome = outcome(
+        "GET",
+        &Reply { status: 400, retry_after: None, body: "{\"success\":false,\"errors\":null}".into() },
+    );
+    assert!(
+        matches!(&outcome, Outcome::Retry { after: Some(LONG), why, .. } if why.contains("no reason given")),
+        "{outcome:?}"
+    );
+}
+
+/// A page of a list without end: every record of it is large, and none is ours.
+fn endless(page: usize, entries: usize, length: usize) -> Reply {
+    let name = "x".repeat(length);
+    let record = |n| json!({"id": format!("{page}x{n}"), "type": "A", "name": format!("n{page}-{n}.{name}"), "content": "192.0.2.1"});
+    success(&(0..entries).map(record).collect())
+}
+
+#[test]
+fn a_list_is_bounded_in_bytes_and_a_reply_in_entries() {
+    let (mut updater, mut fake) = many(20);
+    let mut pages = 0;
+    let outcomes = run_with(&mut updater, &mut fake, tasks(20, 2), |request, _| {
+        let list = request.url.contains("dns_records?per_page");
+        pages += usize::from(list);
+        list.then(|| Ok(endless(pages, 500, 1800)))
+    });
+    assert_eq!(outcomes, vec![CHANGED; 20]);
+    assert!((5..=9).contains(&pages), "about 1 MB each, 8 MiB in sum: {pages}");
+
+    let mut pages = 0;
+    let outcomes = run_with(&mut updater, &mut fake, tasks(20, 3), |request, _| {
+        let list = request.url.contains("dns_records?per_page");
+        pages += usize::from(list);
+        list.then(|| Ok(endless(pages, 5001, 1)))
+    });
+    assert_eq!((outcomes, pages), (vec![CHANGED; 20], 1), "more entries than were asked for are none");
+}
+
+#[test]
+fn of_one_name_no_more_than_a_hundred_are_kept() {
+    let mut fake = Fake::new(&vec![("A", "nas.example.com", "192.0.2.1"); 450]);
+    let outcomes = run(&mut updater(Some(ZONE), vec![record("nas.example.com")]), &mut fake, 1, 2);
+    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("100 A records"), "{outcomes:?}");
+    assert_eq!(fake.asked.len(), 5);
+    fake.records.extend(fake.records.clone());
+    fake.asked.clear();
+    let outcomes = run(&mut updater(Some(ZONE), vec![record("nas.example.com")]), &mut fake, 1, 2);
+    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("no end"), "{outcomes:?}");
+    assert_eq!(fake.asked.len(), 5);
+}
