@@ -879,7 +879,8 @@ fn records_of_a_name_server_get_full_names() {
         zone = "Home.Example."
         ipv6_suffix = "::5"
         records = [{ name = "@", type = "A" }, { name = "nas", type = "AAAA" }, { name = "a.home.example", type = "A" },
-                   { name = "*", type = "A" }, { name = "köln.b", type = "A" }, { name = "home.example.org", type = "A" }]
+                   { name = "*", type = "A" }, { name = "köln.b.home.example.", type = "A" }, { name = "*.köln", type = "A" },
+                   { name = "_x", type = "A" }, { name = "home", type = "A" }]
         "#,
     );
     let names: Vec<String> = zone_of(&config).records.iter().map(|record| record.name.to_string()).collect();
@@ -889,7 +890,9 @@ fn records_of_a_name_server_get_full_names() {
         "a.home.example",
         "*.home.example",
         "xn--kln-sna.b.home.example",
-        "home.example.org.home.example",
+        "*.xn--kln-sna.home.example",
+        "_x.home.example",
+        "home.home.example",
     ];
     assert_eq!(names, expected);
     assert_eq!(config.targets[1].name, "AAAA nas.home.example");
@@ -986,6 +989,22 @@ fn mistakes_with_name_servers_are_explained() {
     };
     assert!(record("{ name = \"nas\", type = \"A\" }").contains("expected a full name"));
     assert!(record("{ name = \"a.b\", type = \"a\" }").contains("in capitals"));
+    for (name, advice) in [
+        ("nas.lan", "nas.lan.home.example"),
+        ("home.example.org", "home.example.org.home.example"),
+        ("nashome.example", "nashome.example.home.example"),
+        ("nas.", "nas.home.example"),
+        ("*.a.b", "*.a.b.home.example"),
+    ] {
+        let text = format!(
+            "[[rfc2136]]\nserver = \"::1\"\nzone = \"home.example\"\nrecords = [{{ name = \"{name}\", type = \"A\" }}]"
+        );
+        let error = read(&text).unwrap_err().to_string();
+        let expected = format!(
+            "name = \"{name}\": this name is not inside the zone home.example; for one that is, write it in full: \"{advice}\""
+        );
+        assert!(error.contains(&expected), "{error}");
+    }
     let twice = "{ name = \"a.b\", type = \"A\" }, { name = \"A.b.\", type = \"A\" }";
     assert!(record(twice).contains("stand in this section already"), "{}", record(twice));
 }

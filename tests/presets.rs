@@ -454,7 +454,9 @@ fn every_preset_knows_the_return_codes() {
         for word in ["dnserr", "911", "w10m"] {
             assert!(matches!(outcome(200, word), Outcome::Retry { after: Some(_), .. }), "{name}: {word}");
         }
-        assert!(matches!(outcome(401, "<html>"), Outcome::Blocked { .. }), "{name}");
+        for status in [401, 403] {
+            assert!(matches!(outcome(status, "<html>"), Outcome::Retry { after: None, .. }), "{name}");
+        }
         assert!(matches!(outcome(429, ""), Outcome::Retry { after: Some(_), .. }), "{name}");
         for (status, body) in [(500, "good"), (503, ""), (302, "good"), (200, "<html>Welcome</html>")] {
             let any = status == 200 && row.contains_key("any");

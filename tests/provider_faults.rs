@@ -172,11 +172,17 @@ fn rows(trap: &Server) -> Vec<Row> {
     for (name, outcome, fault) in faults {
         // Whoever wrote the URL has to correct it; Cloudflare's is known.
         let rests = |kind| name.starts_with("redirect") && kind == Kind::Url;
+        // A status alone does not block a URL, as anybody in between may send it.
+        let recovers = |kind| matches!(name, "401" | "403") && kind == Kind::Url;
         let row = |kind, what: &str, only_changes| Row {
             name: format!("{name} ({what})"),
             kind,
             method: if what.contains("GET") { "get" } else { "post" },
-            outcome: if rests(kind) { Outcome::Rests } else { outcome },
+            outcome: match kind {
+                kind if rests(kind) => Outcome::Rests,
+                kind if recovers(kind) => Recovers,
+                _ => outcome,
+            },
             fault: fault.clone(),
             only_changes,
         };

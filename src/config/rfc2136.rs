@@ -2,6 +2,8 @@
 
 mod key_file;
 
+use std::collections::HashSet;
+
 use self::key_file::{WrittenKey, keys};
 use super::builder::{Builder, NewTarget};
 use super::defaults::TargetDefaults;
@@ -42,7 +44,7 @@ pub struct Rfc2136 {
 }
 
 /// An `[[rfc2136.records]]` section.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Rfc2136Record {
     /// The full name.
     pub name: Name,
@@ -111,8 +113,9 @@ fn read_section<'a>(
     if keyless {
         warn_of_no_key(&group, problems);
     }
+    let mut known = HashSet::new();
     for section in sections {
-        let record = read_record(section, &defaults, router, &group, builder);
+        let record = read_record(section, &defaults, router, &group, &mut known, builder);
         group.records.extend(record);
     }
     builder.groups.push(UpdaterConfig::Rfc2136(group));
@@ -261,6 +264,7 @@ fn read_record<'a>(
     defaults: &TargetDefaults<'a>,
     router: &Router,
     group: &Rfc2136,
+    known: &mut HashSet<Rfc2136Record>,
     builder: &mut Builder<'a>,
 ) -> Option<Rfc2136Record> {
     let own_suffix = section.has("ipv6_suffix");
@@ -269,6 +273,7 @@ fn read_record<'a>(
     let name = section.require("name").and_then(|value| read_record_name(&value, group.zone.as_ref()));
     let aaaa = section.require("type").and_then(|value| read_type(&value));
     let record = name.zip(aaaa).map(|(name, aaaa)| Rfc2136Record { name, aaaa });
+    let new = record.clone().is_some_and(|record| known.insert(record));
     if let Some(record) = &record {
         if !record.aaaa {
             defaults.ipv6_suffix = None;
@@ -276,30 +281,43 @@ fn read_record<'a>(
                 section.refuse("ipv6_suffix belongs to records of type AAAA");
             }
         }
-        if group.records.contains(record) {
-            section.refuse("this name and type stand in this section already; an update would replace the other's address");
-        } else {
+        if new {
             builder.add(&section, &defaults, draft(group, record, &defaults));
+        } else {
+            section.refuse("this name and type stand in this section already; an update would replace the other's address");
         }
     }
     section.finish();
-    record.filter(|record| !group.records.contains(record))
+    record.filter(|_| new)
 }
 
-/// The full name: of what is `@` or not inside the zone, the zone is the rest.
+/// The full name. Within a zone, `@` is the zone itself, and one label (`nas`, `_x`,
+/// `*`, `*.nas`) stands in front of it; every other name must be inside, since a
+/// guess would make a record that nobody asks for. A dot at the end: it is full.
 fn read_record_name(value: &Value<'_>, zone: Option<&Name>) -> Option<Name> {
+    let absolute = value.line()?.trim().ends_with(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']);
     let text = read_name(value)?;
-    let own = Name::from_text(&text);
-    let full = match (zone, own) {
-        (Some(zone), _) if text == "@" => Ok(zone.clone()),
-        (Some(zone), Ok(own)) if own.is_within(zone) => Ok(own),
-        (Some(zone), _) => Name::from_text(&format!("{text}.{zone}")),
-        (None, Ok(own)) if text.contains('.') => Ok(own),
-        (None, _) => {
-            return value.refuse("expected a full name (\"nas.home.example.org\"), as zone is not given");
-        }
+    let own = || Name::from_text(&text).map_or_else(|error| value.refuse(&error.to_string()), Some);
+    let Some(zone) = zone else {
+        let full = text.contains('.') || absolute;
+        let expected = "expected a full name (\"nas.home.example.org\"), as zone is not given";
+        return if full { own() } else { value.refuse(expected) };
     };
-    full.map_or_else(|error| value.refuse(&error.to_string()), Some)
+    if text == "@" {
+        return Some(zone.clone());
+    }
+    let inside = Name::from_text(&format!("{text}.{zone}"));
+    let label = !text.strip_prefix("*.").unwrap_or(&text).contains('.');
+    match (own()?, inside) {
+        (own, _) if own.is_within(zone) => Some(own),
+        (_, inside) if label && !absolute => {
+            inside.map_or_else(|error| value.refuse(&error.to_string()), Some)
+        }
+        (_, Ok(inside)) => value.refuse(&format!(
+            "this name is not inside the zone {zone}; for one that is, write it in full: \"{inside}\""
+        )),
+        (_, Err(_)) => value.refuse(&format!("this name is not inside the zone {zone}")),
+    }
 }
 
 fn read_type(value: &Value<'_>) -> Option<bool> {

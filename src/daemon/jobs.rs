@@ -52,6 +52,14 @@ impl Job {
             Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
         }
     }
+
+    /// What a person should know of the last job, by entry.
+    pub fn notes(&mut self) -> Vec<(usize, String)> {
+        match self {
+            Self::Web(updater) => updater.notes(),
+            Self::NameServer(_) | Self::Run(_) => Vec::new(),
+        }
+    }
 }
 
 fn run_program(config: &Run, task: &Task) -> Outcome {

@@ -223,11 +223,17 @@ impl<'a> Daemon<'a> {
             let _ = self.sender.send(message);
             return;
         }
-        let (sender, connection) = (self.sender.clone(), self.connection.clone());
+        let (sender, connection, log) = (self.sender.clone(), self.connection.clone(), self.log);
+        let targets = self.config.targets.iter().filter(|target| target.group == group);
+        let names: Vec<(usize, String)> = targets.map(|target| (target.entry, target.name.clone())).collect();
         let work = move || {
             let start = Instant::now();
             let outcomes = updater.perform(tasks, &connection);
             let took = start.elapsed();
+            for (entry, text) in updater.notes() {
+                let name = names.iter().find(|(known, _)| *known == entry).map_or("", |(_, name)| name);
+                log.write(&Report::new(Level::Info, name, text));
+            }
             let _ = sender.send(Message::Finished { group, updater, outcomes, took });
         };
         spawn("job", work);

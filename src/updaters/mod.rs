@@ -3,6 +3,7 @@
 //! An updater is pure: it turns wanted addresses and a server's replies into
 //! requests and outcomes. `transport/` and `daemon/process.rs` perform what it asks for.
 
+mod body;
 #[cfg(feature = "cloudflare")]
 pub mod cloudflare;
 #[cfg(not(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136")))]
@@ -66,6 +67,11 @@ pub trait Updater: Send {
     /// Brings the targets of one job up to date; an outcome for every task, by its
     /// entry.
     fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)>;
+
+    /// What a person should know of the last job, by entry; each is told once.
+    fn notes(&mut self) -> Vec<(usize, String)> {
+        Vec::new()
+    }
 }
 
 /// An HTTP request to a provider. `Debug` shows neither query, headers nor body.

@@ -2,12 +2,14 @@
 //!
 //! Most services that such URLs lead to speak dyndns2 or a cousin of it
 //! (`help.dyn.com/remote-access-api/return-codes`), so its failure words count
-//! even where the status says 200. Words are compared whole and as documented:
-//! "good" in an HTML page is no success. Left out: regular expressions.
+//! even where the status says 200, and so do those of JSON, XML and of pages that
+//! somebody in between sends. Only dyndns2's own words block a target: any other
+//! refusal may be a web filter's or a login page's. Left out: regular expressions.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::body::{first_word, sentence, tells_failure};
 use super::{Ask, Failure, Outcome, Reply, Request, SHORT_REPLY, Task, Updater};
 use crate::config;
 use crate::config::placeholders;
@@ -28,12 +30,52 @@ const MAX_LINES: usize = 20;
 #[derive(Debug)]
 pub struct Url {
     config: config::Url,
+    accepted: Accepted,
+}
+
+/// The first answer that counted as a success without `expect`: a person should
+/// see what did.
+#[derive(Debug)]
+enum Accepted {
+    NotYet,
+    Note(usize, String),
+    Told,
+}
+
+impl Url {
+    fn note(&mut self, entry: usize, reply: &Result<Reply, Failure>, outcome: &Outcome) {
+        let (Outcome::Published { .. }, Ok(reply), Accepted::NotYet) = (outcome, reply, &self.accepted)
+        else {
+            return;
+        };
+        if self.config.expect.is_none() {
+            let answer = said(&self.config, reply, &reply.body);
+            let text = format!("this answer counts as a success: {answer}; expect says which others do");
+            self.accepted = Accepted::Note(entry, text);
+        }
+    }
 }
 
 impl Updater for Url {
     fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)> {
-        let config = &self.config;
-        tasks.iter().map(|task| (task.entry, judge(config, task, ask(&request(config, task))))).collect()
+        let mut outcomes = Vec::new();
+        for task in tasks {
+            let reply = ask(&request(&self.config, &task));
+            let outcome = judge(&self.config, &task, reply.clone());
+            self.note(task.entry, &reply, &outcome);
+            outcomes.push((task.entry, outcome));
+        }
+        outcomes
+    }
+
+    fn notes(&mut self) -> Vec<(usize, String)> {
+        match std::mem::replace(&mut self.accepted, Accepted::Told) {
+            Accepted::Note(entry, text) => vec![(entry, text)],
+            before => {
+                self.accepted = before;
+                Vec::new()
+            }
+        }
     }
 }
 
@@ -41,7 +83,7 @@ impl config::Url {
     /// The updater of this section.
     #[must_use]
     pub fn updater(&self) -> Box<dyn Updater> {
-        Box::new(Url { config: self.clone() })
+        Box::new(Url { config: self.clone(), accepted: Accepted::NotYet })
     }
 
     /// What a job would do, for people; secrets stay hidden.
@@ -77,9 +119,7 @@ pub fn judge(url: &config::Url, task: &Task, reply: Result<Reply, Failure>) -> O
             return Outcome::Retry { why, after: None, reached: false };
         }
     };
-    let said = || {
-        format!("status {}, {}", reply.status, quoted(&reply.body, secrets(url).iter().map(String::as_str)))
-    };
+    let said = || said(url, &reply, &sentence(&reply.body));
     if reply.status == 429 {
         let after = Some(reply.retry_after.unwrap_or(LIMITED));
         return retry(format!("the service asks for fewer requests ({})", said()), after);
@@ -96,21 +136,37 @@ pub fn judge(url: &config::Url, task: &Task, reply: Result<Reply, Failure>) -> O
     match expected {
         _ if !success => by_status(&reply, &said()),
         Some(_) => retry(format!("an answer that expect does not list ({})", said()), reply.retry_after),
+        None if tells_failure(&reply.body, &task.addresses) => retry(
+            format!("the service refused the update ({}); check the URL and what it needs", said()),
+            reply.retry_after,
+        ),
         None => Outcome::Published { changed: word != "nochg" },
     }
 }
 
+/// An answer as it is shown.
+fn said(url: &config::Url, reply: &Reply, text: &str) -> String {
+    format!("status {}, {}", reply.status, quoted(text, secrets(url).iter().map(String::as_str)))
+}
+
 fn by_status(reply: &Reply, said: &str) -> Outcome {
+    let wish = reply.retry_after;
     match reply.status {
-        401 | 403 => {
-            blocked(format!("the service refused the credentials ({said}); correct them and restart"))
-        }
+        401 | 403 => retry(
+            format!(
+                "the request was refused ({said}): check the credentials; a web filter, a login page or a proxy in \
+                 between says this, too"
+            ),
+            wish,
+        ),
         300..=399 => retry(
             format!("the URL redirects elsewhere, which is not followed ({said}); use its new address"),
-            Some(PERSON),
+            wish.or(Some(PERSON)),
         ),
-        400..=499 => retry(format!("the service refused the request ({said}); check the URL"), Some(PERSON)),
-        _ => retry(format!("the service has a fault ({said})"), reply.retry_after),
+        400..=499 => {
+            retry(format!("the service refused the request ({said}); check the URL"), wish.or(Some(PERSON)))
+        }
+        _ => retry(format!("the service has a fault ({said})"), wish),
     }
 }
 
@@ -118,8 +174,7 @@ fn by_status(reply: &Reply, said: &str) -> Outcome {
 /// dyndns2; with several host names one line may fail while others do not.
 fn dyndns2(body: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Option<Outcome> {
     let mut lines = body.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_LINES).peekable();
-    let begins = lines.peek()?.split_ascii_whitespace().next()?;
-    if !matches!(begins, "good" | "nochg") {
+    if !matches!(first_word(lines.peek()?).as_str(), "good" | "nochg") {
         return line(lines.peek()?, sent, said);
     }
     lines.find_map(|text| line(text, sent, said))
@@ -127,11 +182,12 @@ fn dyndns2(body: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Op
 
 /// `None`: this line tells no failure.
 fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Option<Outcome> {
-    let mut words = text.split_ascii_whitespace();
-    let word = words.next()?;
+    let first = first_word(text);
+    let word = first.trim_end_matches([',', '.', ';', ':']);
     let (what, todo) = match word {
         "good" => {
-            let ignored = words.next() == Some("127.0.0.1") && sent != Some(Ipv4Addr::LOCALHOST);
+            let ignored = text.split_ascii_whitespace().nth(1) == Some("127.0.0.1")
+                && sent != Some(Ipv4Addr::LOCALHOST);
             if !ignored {
                 return None;
             }
@@ -159,13 +215,16 @@ fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Optio
         }
         "badsys" => ("the service refuses a parameter", "check the URL and restart"),
         // DuckDNS says no more than this.
-        "KO" => ("the service refused the token or the name", "correct them and restart"),
+        "ko" => {
+            let why = format!("the service refused the token or the name ({}); correct them", said());
+            return Some(retry(why, Some(PERSON)));
+        }
         other => {
             return wait(other)
                 .map(|time| retry(format!("the service asks us to wait ({})", said()), Some(time)));
         }
     };
-    Some(blocked(format!("{what} ({}); {todo}", said())))
+    Some(Outcome::Blocked { why: format!("{what} ({}); {todo}", said()) })
 }
 
 /// `w60s`, `w5m`, `w1h`.
@@ -208,10 +267,6 @@ fn retry(why: String, after: Option<Duration>) -> Outcome {
     Outcome::Retry { why, after, reached: true }
 }
 
-fn blocked(why: String) -> Outcome {
-    Outcome::Blocked { why }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,10 +305,11 @@ mod tests {
     #[test]
     fn a_job_is_one_request() {
         let mut sent = Vec::new();
-        let outcomes = Url { config: url(None) }.update(vec![task()], &mut |request| {
-            sent.push(request.clone());
-            Ok(answer(200, "good 192.0.2.1"))
-        });
+        let outcomes =
+            Url { config: url(None), accepted: Accepted::NotYet }.update(vec![task()], &mut |request| {
+                sent.push(request.clone());
+                Ok(answer(200, "good 192.0.2.1"))
+            });
         assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
         let [request] = &sent[..] else { panic!("{sent:?}") };
         assert_eq!(
@@ -269,11 +325,43 @@ mod tests {
 
     #[test]
     fn success_is_a_2xx_without_a_failure_word() {
-        for body in ["good 192.0.2.1", "OK", "", "<html>badauth", "Good", "abuses", "good 127.0.0.10"] {
+        for body in ["good 192.0.2.1", "OK", "", "Good", "good 127.0.0.10", "{\"errors\": []}"] {
             assert_eq!(judged(200, body), Outcome::Published { changed: true }, "{body}");
         }
         assert_eq!(judged(204, ""), Outcome::Published { changed: true });
         assert_eq!(judged(200, "nochg 192.0.2.1\r\n"), Outcome::Published { changed: false });
+    }
+
+    #[test]
+    fn any_other_refusal_is_tried_again_and_told_by_its_sentence() {
+        for (body, told) in [
+            ("abuses", "abuses"),
+            ("badauth2 me", "badauth2 me"),
+            ("ERROR: Invalid update URL", "ERROR: Invalid update URL"),
+            ("<html><body>Please <b>sign in</b></body></html>", "Please sign in"),
+            ("{\n\"success\": false, \"errors\": [{\"message\": \"no such zone\"}]}", "no such zone"),
+        ] {
+            match judged(200, body) {
+                Outcome::Retry { why, after: None, reached: true } => assert!(why.contains(told), "{why}"),
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_accepted_answer_is_told_once() {
+        for (expect, notes) in [(None, 1), (Some(&["OK"][..]), 0)] {
+            let mut url = Url { config: url(expect), accepted: Accepted::NotYet };
+            let mut told = Vec::new();
+            for body in ["911", "OK bodysecret", "OK again"] {
+                url.update(vec![task()], &mut |_| Ok(answer(200, body)));
+                told.extend(url.notes());
+            }
+            assert_eq!(told.len(), notes, "{told:?}");
+            for (entry, text) in told {
+                assert!(entry == 0 && text.contains("OK") && !text.contains("bodysecret"), "{text}");
+            }
+        }
     }
 
     #[test]
@@ -289,7 +377,8 @@ mod tests {
             "abuse",
             "badagent",
             "badsys",
-            "KO",
+            "BadAuth",
+            "nohost.",
             "good 127.0.0.1",
             "good 192.0.2.1\nnohost",
             "nochg\r\n\r\n!yours",
@@ -302,6 +391,7 @@ mod tests {
             ("dnserr", 1800),
             ("911", 1800),
             ("servererror", 1800),
+            ("KO", 1800),
             ("w30s", 30),
             ("w5m", 300),
             ("w2h", 7200),
@@ -321,28 +411,31 @@ mod tests {
 
     #[test]
     fn a_status_outside_2xx_is_a_failure() {
-        for (status, blocks, wait) in [
-            (401, true, None),
-            (403, true, None),
-            (302, false, Some(PERSON)),
-            (400, false, Some(PERSON)),
-            (404, false, Some(PERSON)),
-            (410, false, Some(PERSON)),
-            (429, false, Some(LIMITED)),
-            (500, false, None),
-            (503, false, None),
+        for (status, wait) in [
+            (401, None),
+            (403, None),
+            (302, Some(PERSON)),
+            (400, Some(PERSON)),
+            (404, Some(PERSON)),
+            (410, Some(PERSON)),
+            (429, Some(LIMITED)),
+            (500, None),
+            (503, None),
         ] {
             match judged(status, "good 192.0.2.1") {
-                Outcome::Blocked { .. } => assert!(blocks, "{status}"),
                 Outcome::Retry { after, reached, .. } => {
-                    assert_eq!((after, reached, blocks), (wait, true, false));
+                    assert_eq!((after, reached), (wait, true), "{status}");
                 }
-                Outcome::Published { .. } => panic!("{status} is no success"),
+                other => panic!("{status}: {other:?}"),
             }
+            let wish = Some(Duration::from_secs(2));
+            let reply = Reply { status, retry_after: wish, body: String::new() };
+            let outcome = judge(&url(None), &task(), Ok(reply));
+            assert!(
+                matches!(outcome, Outcome::Retry { after, .. } if after == wish),
+                "{status}: {outcome:?}"
+            );
         }
-        let busy = Reply { status: 503, retry_after: Some(Duration::from_secs(9)), body: String::new() };
-        let outcome = judge(&url(None), &task(), Ok(busy));
-        assert!(matches!(outcome, Outcome::Retry { after: Some(wait), .. } if wait.as_secs() == 9));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::config::Dyndns;
 use crate::config::presets::Preset;
 use crate::quote::quoted;
 use crate::secret::Secret;
+use crate::updaters::body::sentence;
 use crate::updaters::url::wait;
 use crate::updaters::{Failure, Outcome, Reply};
 
@@ -65,7 +66,7 @@ impl Sent<'_> {
                 return Verdict::Account(retry(format!("could not confirm: {why}"), None));
             }
         };
-        let said = format!("status {}, {}", reply.status, self.quote(&reply.body));
+        let said = format!("status {}, {}", reply.status, self.quote(&sentence(&reply.body)));
         if reply.status == 429 {
             let after = Some(reply.retry_after.unwrap_or(LIMITED));
             return Verdict::Account(retry(format!("the service asks for fewer requests ({said})"), after));
@@ -182,17 +183,25 @@ impl Sent<'_> {
         }
         let outcome = match reply.status {
             200..=299 => retry(format!("an answer that is not known ({said})"), reply.retry_after),
-            401 | 403 => blocked(format!("the service refused the credentials ({said}); correct them")),
+            // Who means it says badauth.
+            401 | 403 => retry(
+                format!(
+                    "the request was refused ({said}): check the credentials; a web filter, a login page or a proxy in \
+                     between says this, too"
+                ),
+                reply.retry_after,
+            ),
             300..=399 => retry(
                 format!("the service redirects elsewhere, which is not followed ({said})"),
-                Some(PERSON),
+                reply.retry_after.or(Some(PERSON)),
             ),
-            400..=499 => {
-                retry(format!("the service refused the request ({said}); check the section"), Some(PERSON))
-            }
+            400..=499 => retry(
+                format!("the service refused the request ({said}); check the section"),
+                reply.retry_after.or(Some(PERSON)),
+            ),
             _ => retry(format!("the service has a fault ({said})"), reply.retry_after),
         };
-        let names = matches!(outcome, Outcome::Blocked { .. }) && self.has_users_of_names();
+        let names = matches!(reply.status, 401 | 403) && self.has_users_of_names();
         if names { Verdict::Names(vec![outcome; self.hosts.len()]) } else { Verdict::Account(outcome) }
     }
 

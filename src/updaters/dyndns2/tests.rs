@@ -112,22 +112,24 @@ fn every_return_code_does_what_the_table_says() {
 
 #[test]
 fn a_status_without_a_code_is_judged_by_itself() {
-    for (status, blocks, wait) in [
-        (401, true, None),
-        (403, true, None),
-        (302, false, Some(1800)),
-        (400, false, Some(1800)),
-        (404, false, Some(1800)),
-        (429, false, Some(300)),
-        (500, false, None),
+    for (status, wait) in [
+        (401, None),
+        (403, None),
+        (302, Some(1800)),
+        (400, Some(1800)),
+        (404, Some(1800)),
+        (429, Some(300)),
+        (500, None),
     ] {
         match outcome(status, "<html>") {
-            Outcome::Blocked { .. } => assert!(blocks, "{status}"),
-            Outcome::Retry { after, .. } => {
-                assert_eq!((after, blocks), (wait.map(Duration::from_secs), false), "{status}");
-            }
-            Outcome::Published { .. } => panic!("{status}"),
+            Outcome::Retry { after, .. } => assert_eq!(after, wait.map(Duration::from_secs), "{status}"),
+            other => panic!("{status}: {other:?}"),
         }
+        let wish = Some(Duration::from_secs(2));
+        let asked = updater("no-ip").update(vec![task(0, both())], &mut |_| {
+            Ok(Reply { status, retry_after: wish, body: String::new() })
+        });
+        assert!(matches!(asked[0].1, Outcome::Retry { after, .. } if after == wish), "{status}: {asked:?}");
     }
     let gone = perform(&mut updater("desec"), &[task(0, both())], &[(404, "")]).1.remove(0).1;
     assert!(matches!(gone, Outcome::Blocked { .. }));
@@ -258,11 +260,12 @@ fn too_many_names_are_sent_one_by_one_from_then_on() {
 #[test]
 fn refused_credentials_are_not_tried_again_with_the_next_name() {
     let tasks: Vec<Task> = (0..3).map(|entry| task(entry, both())).collect();
-    for (status, body) in [(200, "badauth"), (401, ""), (200, "badagent")] {
+    for (status, body) in [(200, "badauth"), (401, ""), (403, "<html>"), (200, "badagent")] {
         let (urls, outcomes) = perform(&mut own(), &tasks, &[(status, body)]);
         assert_eq!(urls.len(), 1, "{body}");
         assert_eq!(outcomes.len(), 3);
-        assert!(outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Blocked { .. })));
+        let blocked = |(_, outcome): &(usize, Outcome)| matches!(outcome, Outcome::Blocked { .. });
+        assert!(outcomes.iter().all(|outcome| blocked(outcome) == (status == 200)), "{status}");
     }
     // There each name is a user of its own.
     assert_eq!(perform(&mut updater("nsupdate.info"), &tasks, &[(401, "badauth")]).0.len(), 3);
