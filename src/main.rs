@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use ddns_update_daemon::cli;
 use ddns_update_daemon::cli::{Call, Command, LogFormat, Verbosity, Work, discover};
 use ddns_update_daemon::config;
+#[cfg(feature = "dyndns")]
+use ddns_update_daemon::config::presets::list;
 use ddns_update_daemon::config::{Config, Gateway};
 use ddns_update_daemon::daemon;
 use ddns_update_daemon::daemon::log::{Format, Log};
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
 fn perform(call: Call) -> ExitCode {
     let log = open_log(&call);
     match call.command {
-        Command::Providers => list_providers(),
+        Command::Providers(name) => show_providers(name.as_deref()),
         Command::Help => print(cli::HELP),
         Command::Version => print(&features::version()),
         Command::Check { config } => check(&config, log),
@@ -91,12 +93,19 @@ fn load(path: &Path, log: Log) -> Result<Config, ExitCode> {
 }
 
 #[cfg(feature = "dyndns")]
-fn list_providers() -> ExitCode {
-    print(&config::presets::list())
+fn show_providers(name: Option<&str>) -> ExitCode {
+    match name.map(list::page) {
+        None => print(&list::list()),
+        Some(Ok(page)) => print(&page),
+        Some(Err(Some(meant))) => complain(&format!("no such provider: did you mean {meant:?}?")),
+        Some(Err(None)) => complain(
+            "no such provider; `ddns-update-daemon providers` lists them, and [[dyndns]] takes the url of any dyndns2 server",
+        ),
+    }
 }
 
 #[cfg(not(feature = "dyndns"))]
-fn list_providers() -> ExitCode {
+fn show_providers(_: Option<&str>) -> ExitCode {
     complain(&features::left_out("dyndns").unwrap_or_default())
 }
 

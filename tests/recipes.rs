@@ -53,6 +53,10 @@ fn recipes() -> Vec<(&'static str, &'static str, Vec<Expected>)> {
     let hetzner_says = (201, "{\"action\": {\"id\": 1, \"status\": \"running\"}}");
     let porkbun_says = (200, "{\"status\": \"SUCCESS\"}");
     let token = Some("Token put-your-token-here");
+    let basic = Some("Basic put-yours-here");
+    let namecom = |kind: &str, ip: &str| json!({"host": "home", "type": kind, "answer": ip, "ttl": 300});
+    let luadns =
+        |kind: &str, ip: &str| json!({"name": "home.example.org.", "type": kind, "content": ip, "ttl": 300});
     vec![
         (
             "url-desec.toml",
@@ -100,6 +104,25 @@ fn recipes() -> Vec<(&'static str, &'static str, Vec<Expected>)> {
             ]
             .map(|(ip, path)| expected("POST", path, None, porkbun(ip), porkbun_says))
             .into(),
+        ),
+        (
+            "url-name.com.toml",
+            "https://api.name.com",
+            [
+                ("A", IPV4, "/v4/domains/example.org/records/456"),
+                ("AAAA", IPV6, "/v4/domains/example.org/records/457"),
+            ]
+            .map(|(kind, ip, path)| expected("PUT", path, basic, namecom(kind, ip), (200, "{\"id\": 456}")))
+            .into(),
+        ),
+        (
+            "url-luadns.toml",
+            "https://api.luadns.com",
+            [("A", IPV4, "/v1/zones/123/records/456"), ("AAAA", IPV6, "/v1/zones/123/records/457")]
+                .map(|(kind, ip, path)| {
+                    expected("PUT", path, basic, luadns(kind, ip), (200, "{\"id\": 456}"))
+                })
+                .into(),
         ),
         (
             "url-linode.toml",
@@ -208,7 +231,10 @@ fn a_refusal_is_tried_again_and_tells_no_secret() {
         for outcome in perform(&read(recipe, host, port, wrong)) {
             let told = format!("{outcome:?}");
             assert!(matches!(outcome, Outcome::Retry { after: None, .. }), "{recipe}: {told}");
-            assert!(!told.contains("s3cret") && !told.contains("Bearer put"), "{recipe}: {told}");
+            assert!(
+                !told.contains("s3cret") && !told.contains("Bearer put") && !told.contains("Basic put"),
+                "{recipe}: {told}"
+            );
         }
     }
 }

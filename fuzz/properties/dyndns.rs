@@ -88,8 +88,9 @@ fn run_job<'a>(
     single: bool,
 ) {
     // Where a request does not tell its names, only one is sure whose it is.
-    let told = [Some(&config.preset.url), config.preset.form.as_ref()];
-    let told = told.into_iter().flatten().any(|text| text.contains("{host}") || text.contains("{label}"));
+    let told = [Some(&config.preset.url), config.preset.form.as_ref(), config.preset.json.as_ref()];
+    let names = ["{host}", "{label}", "{sub}"];
+    let told = told.into_iter().flatten().any(|text| names.iter().any(|name| text.contains(name)));
     let entries = if single || !told { 0..1 } else { 0..NAMES.len() };
     let tasks: Vec<Task> =
         entries.clone().map(|entry| Task { entry, addresses, old: Addresses::default() }).collect();

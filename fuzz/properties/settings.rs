@@ -238,7 +238,7 @@ pub(super) fn cli(data: &[u8]) {
             assert!(has("--check", "--check") && !has("--once", "--dry-run"));
             check_path(&config, &words);
         }
-        Command::Providers => assert!(words.contains(&"providers")),
+        Command::Providers(_) => assert!(words.contains(&"providers")),
         Command::Discover { json, gateway } => {
             assert!(options.contains(&"discover") && json == has("--json", "--json"));
             let plain = behind.iter().skip(1).chain(options).filter(|word| !word.starts_with('-')).count();

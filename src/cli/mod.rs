@@ -31,8 +31,8 @@ pub enum Command {
         /// The gateway to ask; `None`: search.
         gateway: Option<Gateway>,
     },
-    /// List the presets for `[[dyndns]]`.
-    Providers,
+    /// List the presets for `[[dyndns]]`, or show the one with this name.
+    Providers(Option<String>),
     /// Print [`HELP`].
     Help,
     /// Print [`features::version`](crate::features::version).
@@ -135,8 +135,9 @@ Usage:
   ddns-update-daemon discover [--json] [GATEWAY]
       Show which gateways are there and what they say. GATEWAY is an address
       or the URL of a device description.
-  ddns-update-daemon providers
-      List the presets for [[dyndns]]: name, families, what each needs, link.
+  ddns-update-daemon providers [NAME]
+      List the presets for [[dyndns]]: name, families, basis, what each needs.
+      With NAME: where to get that, a section to copy, what answers mean.
   ddns-update-daemon --help | --version
 
 Options:
@@ -240,7 +241,7 @@ impl Flags {
         })
     }
 
-    fn providers(&self, words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+    fn providers(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
         let wrong = [
             (self.once, "--once"),
             (self.check, "--check"),
@@ -250,8 +251,9 @@ impl Flags {
         if let Some((_, name)) = wrong.into_iter().find(|(given, _)| *given) {
             return Err(CliError::Conflict("providers", name));
         }
+        let name = words.next().map(|word| word.to_string_lossy().into_owned());
         only(words)?;
-        Ok(Command::Providers)
+        Ok(Command::Providers(name))
     }
 
     fn discover(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
@@ -389,7 +391,8 @@ mod tests {
             ("-", Command::Run(work("-", false))),
             ("discover", Command::Discover { json: false, gateway: None }),
             ("--json discover 192.0.2.1", Command::Discover { json: true, gateway: Some(address) }),
-            ("providers", Command::Providers),
+            ("providers", Command::Providers(None)),
+            ("providers no-ip", Command::Providers(Some("no-ip".to_owned()))),
             ("--once -- providers", Command::Once(work("providers", false))),
             ("--help --nonsense", Command::Help),
             ("-h", Command::Help),
@@ -426,7 +429,7 @@ mod tests {
                 "discover \"router\": expected a gateway's IP address, its name or the URL of its description; see --help",
             ),
             ("providers --json", "providers and --json exclude each other; see --help"),
-            ("providers x", "one argument too many: \"x\"; see --help"),
+            ("providers x y", "one argument too many: \"y\"; see --help"),
             ("discover 192.0.2.1 x", "one argument too many: \"x\"; see --help"),
             ("c --log-format", "--log-format: expected text or json behind it; see --help"),
             ("c --log-format xml", "--log-format \"xml\": expected text or json; see --help"),

@@ -204,7 +204,7 @@ fn read_username(section: &Section<'_>, value: Option<Value<'_>>, preset: Option
         return value.refuse("expected a user name; this is only a placeholder for one");
     }
     let basic = preset.basic.as_deref().is_some_and(|basic| basic.contains("{username}"));
-    if basic && text.contains(':') {
+    if basic && text.contains(':') && !preset.group {
         return value.refuse("a user name with a colon cannot be sent (RFC 7617)");
     }
     Some(text.to_owned())
@@ -319,6 +319,7 @@ fn read_hostname(value: &Value<'_>, account: &Dyndns) -> Option<String> {
         Some(_) if preset.zone.as_deref() != Some("{username}") => Some(name),
         Some(zone) if name == zone || name.ends_with(&format!(".{zone}")) => Some(name),
         Some(zone) => value.refuse(&format!("expected a name in {zone}, which username says")),
+        None if name != "@" && preset.group => Some(name),
         None if name == "@" || !name.contains('.') => {
             value.refuse("expected a full host name, as in \"home.example.org\"")
         }

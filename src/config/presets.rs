@@ -1,4 +1,7 @@
-//! The presets: `providers.toml` as values. That file says what each key means.
+//! The presets: `providers.toml` as values. That file says what each key means;
+//! [`list`] shows them.
+
+pub mod list;
 
 use std::fmt;
 use std::time::Duration;
@@ -28,10 +31,12 @@ pub struct Preset {
     pub method: &'static str,
     /// The body, form-encoded.
     pub form: Option<String>,
+    /// The body, in JSON.
+    pub json: Option<String>,
     /// User and password of the Authorization header, with a colon between.
     pub basic: Option<String>,
-    /// One more header field: name and value.
-    pub header: Option<(String, String)>,
+    /// More header fields: name and value.
+    pub headers: Vec<(String, String)>,
     /// How many host names one request may hold; at least 1.
     pub names: usize,
     /// What `{label}` stands in front of.
@@ -40,6 +45,11 @@ pub struct Preset {
     pub id: bool,
     /// Whether the credentials belong to one record, so to one family.
     pub record: bool,
+    /// Whether groups of names may be updated: the name is the group's then, and
+    /// the user `group:user`.
+    pub group: bool,
+    /// What it rests on.
+    pub basis: Basis,
     /// The shortest time between two updates of an account.
     pub pause: Duration,
     /// When to send an unchanged address again.
@@ -50,6 +60,39 @@ pub struct Preset {
     pub answers: Answers,
     /// What is meant by `hostname`, `username`, `password` and `token`.
     pub meanings: Vec<(&'static str, String)>,
+}
+
+/// What a preset rests on. None was tried with an account of ours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Basis {
+    /// The provider's own page.
+    Page,
+    /// Other clients that work with it.
+    Clients,
+    /// Neither: common knowledge.
+    Neither,
+}
+
+impl Basis {
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Page, Self::Clients, Self::Neither].into_iter().find(|basis| basis.name() == text)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Clients => "clients",
+            Self::Neither => "neither",
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Page => "as the provider's page says",
+            Self::Clients => "as other clients do it; the provider's page does not say so much",
+            Self::Neither => "from common knowledge: neither the provider's page nor other clients were seen",
+        }
+    }
 }
 
 impl fmt::Debug for Preset {
@@ -99,12 +142,15 @@ impl Preset {
             url6: None,
             method: "GET",
             form: None,
+            json: None,
             basic: with_user.then(|| "{username}:{password}".to_owned()),
-            header: None,
+            headers: Vec::new(),
             names: 1,
             zone: None,
             id: false,
             record: false,
+            group: false,
+            basis: Basis::Neither,
             pause: Duration::ZERO,
             refresh: None,
             fault: FAULT,
@@ -150,7 +196,7 @@ impl Preset {
     #[must_use]
     pub fn needs(&self, key: &str) -> bool {
         match key {
-            "hostname" => ["host", "label"].iter().any(|name| self.mentions(name)),
+            "hostname" => ["host", "label", "sub"].iter().any(|name| self.mentions(name)),
             "token" => ["token", "raw_token"].iter().any(|name| self.mentions(name)),
             key => self.mentions(key),
         }
@@ -169,9 +215,9 @@ impl Preset {
     }
 
     fn templates(&self) -> impl Iterator<Item = &str> {
-        let header = self.header.as_ref().map(|(_, value)| value);
-        let more = [&self.url6, &self.form, &self.basic, &self.zone].into_iter().flatten();
-        [&self.url].into_iter().chain(more).chain(header).map(String::as_str)
+        let headers = self.headers.iter().map(|(_, value)| value);
+        let more = [&self.url6, &self.form, &self.json, &self.basic, &self.zone].into_iter().flatten();
+        [&self.url].into_iter().chain(more).chain(headers).map(String::as_str)
     }
 }
 
@@ -199,38 +245,29 @@ fn longer<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n st
     names.filter(|name| word.starts_with(&letters(name))).max_by_key(|name| letters(name).len())
 }
 
-/// The presets for people: name, families, what is needed, link; one a line.
+/// A provider whose interface no preset can speak: by what it can be updated.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recipe {
+    /// Its name in the list.
+    pub name: String,
+    /// The provider's page about it.
+    pub link: String,
+    /// `[[urls]]` or `[[runs]]`.
+    pub section: String,
+    /// Why, and how, a line each.
+    pub how: Vec<String>,
+}
+
+/// The providers without a preset, by name.
 #[must_use]
-pub fn list() -> String {
-    let mut presets = all();
-    presets.sort_by_key(|preset| preset.name.to_ascii_lowercase());
-    let wide = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
-    let needs: Vec<String> = presets.iter().map(needed).collect();
-    let name_width = wide(&mut presets.iter().map(|preset| preset.name.len()));
-    let needs_width = wide(&mut needs.iter().map(String::len));
-    presets.iter().zip(&needs).fold(String::new(), |lines, (preset, needs)| {
-        let (name, families, link) = (&preset.name, families(preset), &preset.link);
-        lines + &format!("{name:name_width$}  {families:9}  {needs:needs_width$}  {link}\n")
-    })
-}
-
-fn families(preset: &Preset) -> &'static str {
-    match (preset.knows_ipv6(), preset.record) {
-        (true, false) => "IPv4+IPv6",
-        (true, true) => "IPv4|IPv6",
-        (false, _) => "IPv4",
-    }
-}
-
-fn needed(preset: &Preset) -> String {
-    let keys = KEYS.iter().filter(|key| preset.needs(key));
-    let texts: Vec<String> = keys
-        .map(|key| match preset.meaning(key) {
-            Some(meaning) => format!("{key} ({meaning})"),
-            None => (*key).to_owned(),
-        })
-        .collect();
-    texts.join(", ")
+pub fn recipes() -> Vec<Recipe> {
+    let Ok(table) = DeTable::parse(TABLE) else { return Vec::new() };
+    let recipe = |name: &str, row: Row<'_>| {
+        let (link, by, how) = (row.text("link")?, row.text("by")?, row.list("how"));
+        Some(Recipe { name: name.to_owned(), link, section: format!("[[{by}]]"), how })
+    };
+    let rows = table.get_ref().iter();
+    rows.filter_map(|(name, row)| recipe(name.get_ref(), Row(row.get_ref().as_table()?))).collect()
 }
 
 fn read(name: &str, row: &DeTable<'_>) -> Option<Preset> {
@@ -248,16 +285,27 @@ fn read(name: &str, row: &DeTable<'_>) -> Option<Preset> {
         link: row.text("link")?,
         url: row.text("url")?,
         url6: row.text("url6"),
-        method: if row.text("method").is_some() { "POST" } else { "GET" },
+        method: match row.text("method").as_deref() {
+            None => "GET",
+            Some("PUT") => "PUT",
+            Some("PATCH") => "PATCH",
+            Some(_) => "POST",
+        },
         form: row.text("form"),
+        json: row.text("json"),
         basic: row.text("basic"),
-        header: row
+        headers: row
             .text("header")
-            .and_then(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()))),
+            .into_iter()
+            .chain(row.list("header"))
+            .filter_map(|line| field(&line))
+            .collect(),
         names: row.number("names").and_then(|names| usize::try_from(names).ok()).unwrap_or(1),
         zone: row.text("zone"),
         id: row.flag("id"),
         record: row.flag("record"),
+        group: row.flag("group"),
+        basis: Basis::parse(&row.text("basis")?)?,
         pause: seconds("pause", 1).unwrap_or_default(),
         refresh: seconds("refresh", 24 * 60 * 60),
         fault: seconds("fault", 60).unwrap_or(FAULT),
@@ -272,6 +320,10 @@ fn read(name: &str, row: &DeTable<'_>) -> Option<Preset> {
         },
         meanings: meanings.into_iter().filter_map(|(key, of)| Some((key, row.text(of)?))).collect(),
     })
+}
+
+fn field(line: &str) -> Option<(String, String)> {
+    line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
 struct Row<'a>(&'a DeTable<'a>);
@@ -300,42 +352,23 @@ impl Row<'_> {
 mod tests {
     use super::*;
 
-    const KNOWN: [&str; 24] = [
-        "link",
-        "url",
-        "url6",
-        "method",
-        "form",
-        "basic",
-        "header",
-        "names",
-        "zone",
-        "id",
-        "record",
-        "pause",
-        "refresh",
-        "fault",
-        "good",
-        "same",
-        "later",
-        "stop",
-        "any",
-        "empty",
-        "nohost",
-        "username_is",
-        "password_is",
-        "token_is",
-    ];
+    const KNOWN: &str = "link basis url url6 method form json basic header names zone id record group pause refresh fault \
+        good same later stop any empty nohost hostname_is username_is password_is token_is";
 
     #[test]
     fn every_row_is_read_and_holds_only_known_keys() {
         let table = DeTable::parse(TABLE).unwrap();
-        assert_eq!(all().len(), table.get_ref().len());
+        assert_eq!(all().len() + recipes().len(), table.get_ref().len());
         for (name, row) in table.get_ref() {
-            for key in row.get_ref().as_table().unwrap().keys() {
-                let known = KNOWN.contains(&key.get_ref().as_ref()) || key.get_ref() == "hostname_is";
-                assert!(known, "{}: {}", name.get_ref(), key.get_ref());
+            let row = row.get_ref().as_table().unwrap();
+            let known = if row.contains_key("by") { "link by how" } else { KNOWN };
+            for key in row.keys() {
+                assert!(known.split_whitespace().any(|known| known == key.get_ref()), "{name:?}: {key:?}");
             }
+        }
+        for recipe in recipes() {
+            assert!(["[[urls]]", "[[runs]]"].contains(&recipe.section.as_str()), "{recipe:?}");
+            assert!(!recipe.how.is_empty() && recipe.link.starts_with("https://"), "{recipe:?}");
         }
     }
 
@@ -346,7 +379,8 @@ mod tests {
             // The one provider without TLS.
             assert!(preset.url.starts_with("https://") || name == "3322.org", "{name}");
             assert!(preset.link.starts_with("http"), "{name}");
-            assert!(preset.method == "GET" || preset.form.is_some() || preset.basic.is_some(), "{name}");
+            let body = preset.form.is_some() || preset.json.is_some();
+            assert!(preset.method == "GET" || body || preset.basic.is_some(), "{name}");
             assert!(preset.needs("password") || preset.needs("token"), "{name}");
             assert!(!preset.splits_families() || preset.names == 1, "{name}");
             for (key, _) in &preset.meanings {
@@ -369,16 +403,5 @@ mod tests {
             assert_eq!(find(&presets, word), Err(Some(meant)));
         }
         assert_eq!(find(&presets, "frobnicate"), Err(None));
-    }
-
-    #[test]
-    fn the_list_has_a_line_for_each() {
-        let list = list();
-        assert_eq!(list.lines().count(), all().len());
-        let line = list.lines().find(|line| line.starts_with("namecheap ")).unwrap();
-        let words: Vec<_> = line.split_whitespace().collect();
-        assert_eq!(words[1..4], ["IPv4", "hostname,", "username"]);
-        assert!(line.contains("username (the domain), password (its Dynamic DNS password)"), "{line}");
-        assert!(words.last().unwrap().starts_with("https://www.namecheap.com/"));
     }
 }

@@ -16,7 +16,7 @@ use crate::config::Dyndns;
 use crate::config::presets::Preset;
 use crate::quote::quoted;
 use crate::secret::Secret;
-use crate::updaters::body::sentence;
+use crate::updaters::body::{sentence, tells_failure};
 use crate::updaters::url::wait;
 use crate::updaters::{Failure, Outcome, Reply};
 
@@ -178,7 +178,8 @@ impl Sent<'_> {
     fn by_status(&self, reply: &Reply, said: &str) -> Verdict {
         let answers = &self.preset().answers;
         let empty = reply.body.trim().is_empty();
-        if is_success(reply) && (answers.any || (answers.empty && empty)) {
+        let any = answers.any && !tells_failure(&reply.body, self.addresses);
+        if is_success(reply) && (any || (answers.empty && empty)) {
             return Verdict::Names(self.hosts.iter().map(|_| Outcome::Published { changed: true }).collect());
         }
         let outcome = match reply.status {

@@ -21,17 +21,21 @@ pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ip
     if let Some(user) = preset.basic.as_deref().and_then(|user| values.fill(user, str::to_owned)) {
         headers.push(("Authorization".to_owned(), format!("Basic {}", STANDARD.encode(user))));
     }
-    if let Some((name, text)) = &preset.header {
+    for (name, text) in &preset.headers {
         headers.extend(values.fill(text, str::to_owned).map(|text| (name.clone(), text)));
     }
     if preset.form.is_some() {
         headers.push(("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
     }
+    if preset.json.is_some() {
+        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+    }
+    let json = preset.json.as_deref().and_then(|json| values.fill(json, json_escaped));
     Request {
         method: preset.method,
         url: values.url(url),
         headers,
-        body: preset.form.as_deref().map(|form| values.parameters(form)),
+        body: preset.form.as_deref().map(|form| values.parameters(form)).or(json),
         max_reply: SHORT_REPLY,
         family: asking_family(preset, url, addresses, ipv6),
     }
@@ -40,9 +44,9 @@ pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ip
 /// A service that is told no address takes the one that the request comes from:
 /// it must come from the family that is wanted.
 fn asking_family(preset: &Preset, url: &str, addresses: &Addresses, ipv6: bool) -> Option<Family> {
-    let header = preset.header.as_ref().map(|(_, text)| text.as_str());
-    let texts = [Some(url), preset.form.as_deref(), header];
-    if texts.into_iter().flatten().any(|text| text.contains("{ip")) {
+    let headers = preset.headers.iter().map(|(_, text)| text.as_str());
+    let texts = [Some(url), preset.form.as_deref(), preset.json.as_deref()];
+    if texts.into_iter().flatten().chain(headers).any(|text| text.contains("{ip")) {
         return None;
     }
     Some(if ipv6 || addresses.ipv4.is_none() { Family::V6 } else { Family::V4 })
@@ -80,8 +84,14 @@ impl Values<'_> {
     pub(super) fn fill(&self, template: &str, encode: fn(&str) -> String) -> Option<String> {
         let (mut filled, mut rest) = (String::new(), template);
         while let Some((before, behind)) = rest.split_once('{') {
-            let (placeholder, after) = behind.split_once('}')?;
             filled.push_str(before);
+            // Another one is JSON's.
+            if !behind.starts_with(|c: char| c.is_ascii_lowercase()) {
+                filled.push('{');
+                rest = behind;
+                continue;
+            }
+            let (placeholder, after) = behind.split_once('}')?;
             let (name, otherwise) = match placeholder.split_once('|') {
                 Some((name, otherwise)) => (name, Some(otherwise.to_owned())),
                 None => (placeholder, None),
@@ -102,6 +112,13 @@ impl Values<'_> {
                 self.hosts.iter().map(|host| encode(host)).collect::<Vec<_>>().join(",")
             }
             "label" => encode(label(host()?, self.zone().as_deref())),
+            // The same, but nothing for the zone itself.
+            "sub" => match label(host()?, self.zone().as_deref()) {
+                "@" => String::new(),
+                label => encode(label),
+            },
+            "apex" => (label(host()?, self.zone().as_deref()) == "@").to_string(),
+            "type" => if self.addresses.ipv4.is_some() { "A" } else { "AAAA" }.to_owned(),
             "zone" => encode(&self.zone()?),
             "username" => encode(self.config.username.as_deref()?),
             "password" => encode(&secret(&self.config.password)?),
@@ -149,6 +166,12 @@ pub(super) fn percent_encoded(text: &str) -> String {
     encoded(text, b"-._~")
 }
 
+/// As it stands within a string of JSON.
+fn json_escaped(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned()
+}
+
 /// As it is, as far as it may stand in a query.
 pub(super) fn query_encoded(text: &str) -> String {
     encoded(text, b"-._~!$'()*+,;=:@/?")
@@ -174,6 +197,11 @@ mod tests {
     fn awkward_texts_are_encoded() {
         assert_eq!(percent_encoded("a&b=c d%ö#+/?"), "a%26b%3Dc%20d%25%C3%B6%23%2B%2F%3F");
         assert_eq!(query_encoded("Ab+/=:1&#%\""), "Ab+/=:1%26%23%25%22");
+    }
+
+    #[test]
+    fn awkward_texts_stay_one_string_of_json() {
+        assert_eq!(json_escaped("a\"b\\c\u{1}{ip}"), "a\\\"b\\\\c\\u0001{ip}");
     }
 
     #[test]
