@@ -388,7 +388,8 @@ fn knows_ipv6(row: &Row) -> bool {
 
 /// The requests that these addresses take.
 fn parts(row: &Row, all: &Addresses) -> Vec<Addresses> {
-    if row.contains_key("url6") || mentions(row, "ip") {
+    let both = ["{ipv6", "{ips"].iter().any(|name| row["url"].contains(name));
+    if mentions(row, "ip") || (row.contains_key("url6") && !both) {
         let ipv4 = all.ipv4.map(|ip| addresses(&ip.to_string(), ""));
         let ipv6 = all.ipv6.map(|ip| addresses("", &ip.to_string()));
         return ipv4.into_iter().chain(ipv6).collect();

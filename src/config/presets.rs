@@ -25,7 +25,8 @@ pub struct Preset {
     pub link: String,
     /// The request's URL.
     pub url: String,
-    /// The URL for IPv6, when that takes a request of its own.
+    /// The URL for IPv6 alone: where `url` has no place for it, each family takes a
+    /// request of its own.
     pub url6: Option<String>,
     /// In capitals.
     pub method: &'static str,
@@ -180,7 +181,8 @@ impl Preset {
     /// Whether each family takes a request of its own.
     #[must_use]
     pub fn splits_families(&self) -> bool {
-        self.url6.is_some() || self.mentions("ip")
+        let both = ["{ipv6", "{ips"].iter().any(|name| self.url.contains(name));
+        self.mentions("ip") || (self.url6.is_some() && !both)
     }
 
     /// What `{zone}` stands for, and `{label}` in front of.

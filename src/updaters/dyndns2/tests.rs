@@ -186,6 +186,34 @@ fn families_go_by_the_providers_own_way() {
 }
 
 #[test]
+fn ipv6_alone_goes_where_it_can_be_sent_over_ipv6() {
+    let urls = |provider: &str, addresses| {
+        let mut urls = Vec::new();
+        updater(provider).update(vec![task(0, addresses)], &mut |request| {
+            urls.push(request.url.clone());
+            Ok(answer(200, "good"))
+        });
+        urls
+    };
+    let alone = addresses("", "2001:db8::1");
+    for (provider, both, ipv6) in [
+        (
+            "dynu",
+            "https://api.dynu.com/nic/update?hostname=a.example.org&myip=192.0.2.1&myipv6=2001:db8::1",
+            "https://api-ipv6.dynu.com/nic/update?hostname=a.example.org&myip=no&myipv6=2001:db8::1",
+        ),
+        (
+            "nsupdate.info",
+            "https://ipv4.nsupdate.info/nic/update?hostname=a.example.org&myip=192.0.2.1,2001:db8::1",
+            "https://ipv6.nsupdate.info/nic/update?hostname=a.example.org&myip=2001:db8::1",
+        ),
+    ] {
+        assert_eq!(urls(provider, self::both()), [both]);
+        assert_eq!(urls(provider, alone), [ipv6]);
+    }
+}
+
+#[test]
 fn a_service_that_takes_the_asking_address_is_asked_from_the_right_family() {
     let families = |provider: &str, addresses| {
         let mut families = Vec::new();
