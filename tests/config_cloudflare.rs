@@ -58,7 +58,13 @@ fn a_token_in_the_wrong_place_is_told() {
         );
         assert!(!refusal.contains(token), "{refusal}");
     }
-    for token in [TOKEN, "t", "token", "0123456789abcdefghijABCDEFGHIJ0123456789", &global[1..]] {
+    for token in [
+        TOKEN,
+        "t",
+        "token",
+        "0123456789abcdefghijABCDEFGHIJ0123456789",
+        "0123456789abcdef0123456789abcdef0123",
+    ] {
         assert!(read(&with_token(token)).is_ok(), "{token}");
     }
 }

@@ -69,11 +69,13 @@ pub fn to_ascii(name: &str) -> Result<String, IdnError> {
 
 /// Whether a name in ASCII is `@`, one label, or `*` before one: the zone's name
 /// completes it.
+#[must_use]
 pub fn is_relative(name: &str) -> bool {
     !name.strip_prefix("*.").unwrap_or(name).contains('.')
 }
 
 /// Whether `name` has a dot at its end, of whatever kind, and so is complete.
+#[must_use]
 pub fn is_absolute(name: &str) -> bool {
     name.chars().next_back().is_some_and(|last| dot(last) == '.')
 }
