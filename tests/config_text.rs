@@ -169,6 +169,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "2:11: ca_file = \"text\": expected certificates in PEM form (-----BEGIN CERTIFICATE-----) in this file",
     ),
     (
+        "[tls]\nca_file = \"/none\"\nbuiltin_roots = false\nsystem_roots = true",
+        "4:1: \"system_roots\": never counts with builtin_roots = false",
+    ),
+    (
         "[tls]\nbuiltin_roots = false",
         "2:17: builtin_roots = false: without ca_file, no server could be trusted",
     ),
@@ -191,7 +195,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("prox = \"a:1\"", "1:1: unknown key \"prox\": did you mean \"proxy\"?"),
     (
         "[tls]\nca = \"x\"",
-        "2:1: unknown key \"ca\" in [tls]: expected ca_file, builtin_roots, client_cert, client_key, client_key_file",
+        "2:1: unknown key \"ca\" in [tls]: expected ca_file, builtin_roots, system_roots, client_cert, client_key, client_key_file",
     ),
     ("cloudflare = \"x\"", "1:14: cloudflare: expected [cloudflare] sections, found text"),
     ("[cloudflare]\nzone_id = \"a\"", "1:1: [cloudflare]: api_token or api_token_file is missing"),

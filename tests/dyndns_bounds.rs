@@ -73,7 +73,7 @@ impl World {
             _ => FAULTS[self.dice(8)],
         };
         let wish = [None, Some(Duration::ZERO), Some(Duration::from_secs(5))][self.dice(3)];
-        Ok(Reply { status, retry_after: wish, body: body.into() })
+        Ok(Reply { status, retry_after: wish, redirect: None, body: body.into() })
     }
 
     fn publish(&mut self, at: Duration, tasks: &[Task]) -> Vec<(usize, Outcome)> {

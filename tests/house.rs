@@ -26,9 +26,6 @@ const FLOORS: [&[&str]; 9] = [
     &["main"],
 ];
 
-/// Arrows that run back up and are to go: who, whom.
-const TO_GO: &[(&str, &str)] = &[("transport", "config"), ("transport", "updaters")];
-
 /// Which files may name a crate, or what we have one place for.
 const KEEPERS: &[(&str, &[&str])] = &[
     ("quick_xml", &["soap::xml"]),
@@ -143,8 +140,7 @@ fn arrows() -> BTreeMap<String, BTreeSet<String>> {
     for (module, text) in sources() {
         let here = room(&module).to_owned();
         let there = imports(&text).into_iter().map(|import| room(&import).to_owned());
-        let there = there.filter(|there| *there != here && !TO_GO.contains(&(&*here, &**there)));
-        arrows.entry(here.clone()).or_default().extend(there);
+        arrows.entry(here.clone()).or_default().extend(there.filter(|there| *there != here));
     }
     arrows
 }

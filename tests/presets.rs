@@ -472,7 +472,7 @@ fn every_preset_knows_the_return_codes() {
         let sent = families(row)[0];
         let outcome = |status, body: &str| {
             let mut updater = updater(&values.section(name, row, ""));
-            let reply = Reply { status, retry_after: None, body: body.to_owned() };
+            let reply = Reply { status, retry_after: None, redirect: None, body: body.to_owned() };
             updater.update(vec![task(sent)], &mut |_| Ok(reply.clone())).remove(0).1
         };
         for word in [

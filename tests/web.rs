@@ -341,29 +341,138 @@ fn a_status_is_an_answer_and_names_its_wait() {
 
 #[test]
 fn redirects_are_followed_on_the_same_host_only() {
-    let port = serve(None, |request, stream| {
-        let target = match request.split(' ').nth(1).unwrap() {
-            "/a" => "/b",
-            "/b" => "c",
-            "/c" => "?d",
-            "/loop" => "/loop",
-            "/away" => "http://localhost/",
+    let (sender, heads) = mpsc::channel();
+    let other = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother");
+    let port = serve(None, move |request, stream| {
+        sender.send(request.to_owned()).unwrap();
+        let (status, target) = match request.split(' ').nth(1).unwrap() {
+            "/a" => (302, "/b".to_owned()),
+            "/b" => (302, "c".to_owned()),
+            "/c" => (302, "?d".to_owned()),
+            "/loop" => (302, "/loop".to_owned()),
+            "/kept" => (308, "/end".to_owned()),
+            "/port" => (307, format!("http://127.0.0.1:{other}/x")),
+            "/away" => (302, "http://localhost:9/secret?token=secret".to_owned()),
             _ => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
                 return;
             }
         };
-        let _ = write!(stream, "HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+        let _ = write!(stream, "HTTP/1.1 {status} x\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
     });
-    let status = |method, path: &str| {
-        let request = Request { method, ..get(format!("http://127.0.0.1:{port}{path}")) };
-        web().send(&request, PATIENT).unwrap().status
+    let reply = |method, path: &str| {
+        let body = (method == "POST").then(|| "ip=192.0.2.1".to_owned());
+        let request = Request { method, body, ..get(format!("http://me:pw@127.0.0.1:{port}{path}")) };
+        web().send(&request, PATIENT).unwrap()
     };
+    let status = |method, path: &str| reply(method, path).status;
     assert_eq!(status("GET", "/a"), 200);
     assert_eq!(status("HEAD", "/a"), 200);
     assert_eq!(status("POST", "/a"), 302);
-    assert_eq!(status("GET", "/loop"), 302);
-    assert_eq!(status("GET", "/away"), 302);
+    let seen = heads.try_iter().last().unwrap();
+    assert!(seen.contains("authorization: basic ") && seen.ends_with("ip=192.0.2.1"), "{seen}");
+    assert_eq!(status("POST", "/kept"), 200);
+    let seen = heads.try_iter().last().unwrap();
+    assert!(seen.starts_with("post /end ") && seen.contains("authorization: basic "), "{seen}");
+    assert!(seen.ends_with("ip=192.0.2.1"), "{seen}");
+    assert_eq!(reply("POST", "/port").body, "other");
+    let told = reply("GET", "/away").redirect.unwrap();
+    assert_eq!(told, "http://localhost:9, another host");
+    let _ = heads.try_iter().count();
+    let looped = reply("GET", "/loop");
+    assert_eq!(
+        (looped.status, looped.redirect.unwrap()),
+        (302, "another place, after 10 redirects".to_owned())
+    );
+    assert_eq!(heads.try_iter().count(), 11);
+}
+
+#[test]
+fn credentials_of_a_url_are_decoded() {
+    let (sender, requests) = mpsc::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let mut tcp = tcp.unwrap();
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && tcp.read(&mut byte).is_ok_and(|count| count > 0) {
+                head.push(byte[0]);
+            }
+            sender.send(String::from_utf8(head).unwrap()).unwrap();
+            let _ = tcp.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    });
+    for (user, basic) in [
+        // By `base64` of "me:p@w%x", "mü:ä", "me:" and "me:p@w:x".
+        ("me:p%40w%25x", "bWU6cEB3JXg="),
+        ("m%C3%BC:%c3%a4", "bcO8OsOk"),
+        ("me", "bWU6"),
+        ("me:p@w:x", "bWU6cEB3Ong="),
+    ] {
+        web().send(&get(format!("http://{user}@127.0.0.1:{port}/")), PATIENT).unwrap();
+        let head = requests.recv().unwrap();
+        assert!(head.contains(&format!("uthorization: Basic {basic}\r\n")), "{user}: {head}");
+    }
+}
+
+/// Over TLS, closed by TCP alone.
+#[test]
+fn an_answer_without_a_proper_end_counts_when_its_first_line_is_whole() {
+    let ca = Authority::new();
+    for (answer, body) in [
+        ("HTTP/1.0 200 OK\r\n\r\ngood 192.0.2.1\n", Some("good 192.0.2.1\n")),
+        ("HTTP/1.0 200 OK\r\n\r\ngood\r\nnoch", Some("good\r\nnoch")),
+        ("HTTP/1.0 200 OK\r\n\r\ngood 192.0.", None),
+        ("HTTP/1.0 200 OK\r\n\r\n", None),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\ngood\n", None),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ngood\n", None),
+    ] {
+        let port = serve(Some(ca.server("127.0.0.1", |_| {})), move |_, stream| {
+            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.flush();
+        });
+        match (ca.web(true).send(&get(format!("https://127.0.0.1:{port}/")), PATIENT), body) {
+            (Ok(reply), Some(body)) => assert_eq!(reply.body, body),
+            (Err(failed), None) => assert!(failed.maybe_done, "{}", failed.why),
+            (answer, _) => panic!("{answer:?} for {body:?}"),
+        }
+    }
+}
+
+/// Run by the test below with the system's roots in a file of its own.
+#[test]
+#[ignore = "needs its environment"]
+fn with_system_roots() {
+    let port = std::env::var("DDNS_TEST_PORT").unwrap().parse().unwrap();
+    for (system_roots, builtin_roots, fine) in
+        [(true, true, true), (false, true, false), (true, false, false)]
+    {
+        let extra_roots = (!builtin_roots).then(|| Authority::new().pem);
+        let tls = Tls { system_roots, builtin_roots, extra_roots, ..Tls::default() };
+        let answer = fetch_tls(&Web::new(&tls).unwrap(), "localhost", port);
+        assert_eq!(answer.is_ok(), fine, "{answer:?}");
+    }
+    let told = fetch_tls(&web(), "127.0.0.1", port).unwrap_err();
+    assert!(told.contains("for another name"), "{told}");
+}
+
+#[test]
+fn the_roots_of_the_system_are_asked_about_unknown_issuers() {
+    let ca = Authority::new();
+    let port = serve_tls(ca.server("localhost", |_| {}));
+    let path = std::env::temp_dir().join(format!("ddns-system-roots-{}.pem", std::process::id()));
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&path, format!("{damaged}{}", ca.pem)).unwrap();
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "with_system_roots"])
+        .env("SSL_CERT_FILE", &path)
+        .env("DDNS_TEST_PORT", port.to_string())
+        .output()
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[test]

@@ -207,13 +207,25 @@ fn reply(request: &Request, script: &mut impl Iterator<Item = u8>) -> Result<Rep
             return Err(Failure { why: "it did not answer in time".to_owned(), maybe_done: shape & 1 == 0 });
         }
         13 => (200, json!({"success": true, "result": null})),
-        14 => return Ok(Reply { status: 502, retry_after: None, body: format!("<html>{TOKEN}") }),
+        14 => {
+            return Ok(Reply {
+                status: 502,
+                retry_after: None,
+                redirect: None,
+                body: format!("<html>{TOKEN}"),
+            });
+        }
         _ => {
             let body = json!({"success": false, "errors": []}).to_string();
-            return Ok(Reply { status: 429, retry_after: Some(Duration::from_secs(shape.into())), body });
+            return Ok(Reply {
+                status: 429,
+                retry_after: Some(Duration::from_secs(shape.into())),
+                redirect: None,
+                body,
+            });
         }
     };
-    Ok(Reply { status, retry_after: None, body: body.to_string() })
+    Ok(Reply { status, retry_after: None, redirect: None, body: body.to_string() })
 }
 
 /// Something like what Cloudflare would say.

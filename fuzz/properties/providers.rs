@@ -9,10 +9,11 @@ use ddns_update_daemon::config::idn::to_ascii;
 use ddns_update_daemon::config::{Run, Url, placeholders};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::sources::echo_answer::{MAX_ANSWER, read};
-use ddns_update_daemon::transport::fields::{MAX_WAIT, date, redirect, retry_after};
-use ddns_update_daemon::transport::url::Place;
+use ddns_update_daemon::transport::fields::{MAX_WAIT, date, retry_after};
+use ddns_update_daemon::transport::redirect;
+use ddns_update_daemon::transport::url::HttpUrl;
 use ddns_update_daemon::updaters::run::plan;
-use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Task, url};
+use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Task, url};
 
 /// A name that is sent is ASCII within the limits of DNS, names itself, and is
 /// the name that was written: a decoder of punycode says so.
@@ -180,6 +181,7 @@ pub(super) fn url_updater(data: &[u8]) {
     let reply = Reply {
         status,
         retry_after: (setting & 2 != 0).then(|| Duration::from_secs(u64::from(*wait))),
+        redirect: None,
         body: body.clone(),
     };
     let reply = if setting & 0x1c == 0 {
@@ -218,7 +220,8 @@ fn check_words(why: &str) {
 }
 
 /// Waits end within a day, dates are read as they are written, and a redirect
-/// never leaves the host or gives up TLS.
+/// stays with the host and what is below it, takes credentials to the host alone and
+/// never gives up TLS.
 pub(super) fn web_fields(data: &[u8]) {
     let Some((now, text)) = data.split_first_chunk::<8>() else { return };
     let now = u64::from_be_bytes(*now);
@@ -232,11 +235,20 @@ pub(super) fn web_fields(data: &[u8]) {
     assert_eq!(retry_after(&written, seconds), Some(Duration::ZERO));
     for (url, host) in [
         ("http://me:pw@Ddns.example:8080/a/b?c", "ddns.example"),
-        ("https://ddns.example", "ddns.example"),
-        ("https://[2001:db8::1]:8443/x", "[2001:db8::1]"),
+        ("https://me:pw@ddns.example", "ddns.example"),
+        ("https://me:pw@[2001:db8::1]:8443/x", "[2001:db8::1]"),
     ] {
-        let Some(target) = redirect(url, &text) else { continue };
-        let (scheme, rest) = target.split_once("://").expect("absolute");
+        let request = Request {
+            method: "GET",
+            url: url.to_owned(),
+            headers: Vec::new(),
+            body: None,
+            max_reply: 0,
+            family: None,
+        };
+        let Some(next) = redirect::follow(&request, 302, &text) else { continue };
+        let Ok(next) = next else { continue };
+        let (scheme, rest) = next.url.split_once("://").expect("absolute");
         assert!(scheme == "https" || (scheme == "http" && url.starts_with("http:")));
         let authority = rest.split(['/', '?', '#']).next().expect("a first piece");
         let place = authority.rsplit('@').next().expect("a last piece");
@@ -244,16 +256,12 @@ pub(super) fn web_fields(data: &[u8]) {
             Some((named, port)) if !port.contains(']') => named,
             _ => place,
         };
-        assert!(named.eq_ignore_ascii_case(host), "{url} to {target}");
-        assert!(!target.contains('#'));
-        let Some(asked) = Place::of(&target) else { continue };
-        assert_eq!((asked.https, asked.host()), (scheme == "https", named.trim_matches(['[', ']'])));
-        assert!(asked.target().starts_with('/') && target.ends_with(asked.target().trim_start_matches('/')));
-        assert!(
-            [asked.target(), asked.host_field()]
-                .iter()
-                .all(|text| text.bytes().all(|b| b.is_ascii_graphic()))
-        );
+        let lower = named.to_ascii_lowercase();
+        assert!(lower == host || lower.ends_with(&format!(".{host}")), "{url} to {}", next.url);
+        assert!(!next.url.contains('#') && next.url.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(lower == host || !next.url.contains("me:pw"), "{}", next.url);
+        let asked = HttpUrl::parse(&next.url).expect("a URL");
+        assert_eq!((asked.https, asked.host), (scheme == "https", named));
     }
 }
 

@@ -8,7 +8,6 @@ use super::describe::{Entries, HIDDEN, TomlWriter, toml_string};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
 use super::idn::{ascii_name, is_absolute, is_relative};
-use super::provider_url::Parts;
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::units::HOUR;
@@ -16,6 +15,7 @@ use super::{Config, UpdaterConfig, units};
 use crate::config::error::Problems;
 use crate::config::placeholders::Needs;
 use crate::secret::Secret;
+use crate::transport::url::HttpUrl;
 
 const API_URL: &str = "https://api.cloudflare.com/client/v4";
 
@@ -207,7 +207,7 @@ fn read_api_url(value: &Value<'_>) -> Option<String> {
         Ok(url) => url,
         Err(problem) => return value.refuse_hidden(&problem),
     };
-    let Ok(parts) = Parts::split(&url) else { return value.refuse_hidden("expected a URL") };
+    let Ok(parts) = HttpUrl::split(&url) else { return value.refuse_hidden("expected a URL") };
     if parts.user.is_some() || parts.query.is_some() || url.contains('{') {
         return value.refuse_hidden("expected a URL without credentials, query and placeholders");
     }

@@ -12,7 +12,7 @@ use super::builder::{Builder, NewTarget};
 use super::defaults::TargetDefaults;
 use super::files::{Files, is_placeholder};
 use super::idn::ascii_name;
-use super::provider_url::{Parts, check, reachable};
+use super::provider_url::{check, reachable};
 use super::section::{Section, Value};
 use super::sources::Router;
 use crate::config::error::Problems;
@@ -20,6 +20,7 @@ use crate::config::placeholders::Needs;
 use crate::config::presets::{KEYS, Preset, all, find};
 use crate::config::url::from_prefix;
 use crate::secret::Secret;
+use crate::transport::url::HttpUrl;
 
 /// What may stand in braces in a URL of the user's own.
 const PLACEHOLDERS: [&str; 7] = ["host", "ip", "ips", "ipv4", "ipv6", "password", "token"];
@@ -169,7 +170,7 @@ fn read_url(value: &Value<'_>) -> Option<String> {
         Ok(url) => url,
         Err(problem) => return value.refuse_hidden(&problem),
     };
-    if Parts::split(&url).is_ok_and(|parts| parts.user.is_some()) {
+    if HttpUrl::split(&url).is_ok_and(|parts| parts.user.is_some()) {
         return value.refuse_hidden("expected no credentials in it; give username and password");
     }
     for piece in url.split('{').skip(1) {
@@ -369,7 +370,7 @@ fn target_name(label: Option<&str>, hostname: &str, single: bool, preset: &Prese
 }
 
 fn warn_of_plain_http(account: &Dyndns, problems: &Problems<'_>) {
-    let Ok(parts) = Parts::split(&account.preset.url) else { return };
+    let Ok(parts) = HttpUrl::split(&account.preset.url) else { return };
     let secret = account.password.is_some() || account.token.is_some();
     if secret && !parts.https && !parts.is_loopback() {
         problems.warn(format!("{}: the credentials travel unencrypted", parts.host));

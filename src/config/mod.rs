@@ -48,14 +48,12 @@ pub use dyndns::Dyndns;
 pub use error::ConfigError;
 pub use files::ReadFile;
 pub use load::load;
-pub(crate) use provider_url::{Parts as UrlParts, encode as encoded_url};
-pub use proxy::{Proxies, Proxy};
 pub use read::parse;
 pub use rfc2136::{Rfc2136, Rfc2136Record};
 pub use sources::read_gateway;
-#[cfg(feature = "tls")]
-pub use tls::ClientCertificate;
-pub use tls::Tls;
+
+pub use crate::transport::proxy::{Proxies, Proxy};
+pub use crate::transport::trust::{ClientCertificate, Tls};
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

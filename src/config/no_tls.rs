@@ -5,10 +5,7 @@ use super::describe::TomlWriter;
 use super::disabled;
 use super::files::Files;
 use super::section::Section;
-
-/// What the `[tls]` section says: nothing.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Tls {}
+use crate::transport::trust::Tls;
 
 impl Tls {
     #[expect(clippy::unused_self, reason = "as in tls.rs")]
@@ -18,5 +15,5 @@ impl Tls {
 #[expect(clippy::needless_pass_by_value, reason = "as in tls.rs")]
 pub(super) fn read(section: Section<'_>, _: &Files<'_>) -> Tls {
     disabled::refuse(&section);
-    Tls {}
+    Tls::default()
 }

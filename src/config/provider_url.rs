@@ -1,100 +1,12 @@
 //! URLs of providers: http or https, well-formed, with nothing in them that may not
-//! stand in a request line. Requests are made of them elsewhere.
+//! stand in a request line.
 
-use std::fmt::Write;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use crate::address::{Addresses, Prefix};
 use crate::config::placeholders;
 use crate::features;
-
-/// What a URL consists of. The texts are as they stand in it.
-#[derive(Eq, PartialEq)]
-pub(crate) struct Parts<'a> {
-    pub(crate) https: bool,
-    pub(crate) user: Option<&'a str>,
-    pub(crate) host: &'a str,
-    pub(crate) port: Option<&'a str>,
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
-}
-
-impl<'a> Parts<'a> {
-    /// Takes an absolute URL apart; a fragment is dropped.
-    pub(crate) fn split(url: &'a str) -> Result<Self, &'static str> {
-        let (scheme, rest) = url.split_once("://").ok_or("expected a URL: https://...")?;
-        let https = match scheme.to_ascii_lowercase().as_str() {
-            "https" => true,
-            "http" => false,
-            _ => return Err("expected https:// or http:// at its beginning"),
-        };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let (rest, query) = match rest.split_once('?') {
-            Some((rest, query)) => (rest, Some(query)),
-            None => (rest, None),
-        };
-        let end = rest.find('/').unwrap_or(rest.len());
-        let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let (user, place) = match authority.rsplit_once('@') {
-            Some((user, place)) => (Some(user), place),
-            None => (None, authority),
-        };
-        let (host, port) = split_port(place);
-        Ok(Self { https, user, host, port, path, query })
-    }
-
-    /// Whether host and port are such.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
-        self.check_host()?;
-        self.check_port()
-    }
-
-    /// Whether the host is this machine.
-    pub(super) fn is_loopback(&self) -> bool {
-        let address = self.address();
-        self.host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
-    }
-
-    /// The host, if it is an address.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
-    }
-
-    fn check_host(&self) -> Result<(), &'static str> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        let valid = match self.host.strip_prefix('[') {
-            Some(host) => host.strip_suffix(']').is_some_and(|host| host.parse::<Ipv6Addr>().is_ok()),
-            // As long as a name can be (RFC 1035, section 2.3.4).
-            None => !self.host.is_empty() && self.host.len() <= 253 && self.host.bytes().all(allowed),
-        };
-        if valid { Ok(()) } else { Err("the host is neither a name nor an address") }
-    }
-
-    fn check_port(&self) -> Result<(), &'static str> {
-        let digits = self.port.filter(|port| !port.is_empty()).unwrap_or("443");
-        let valid = digits.bytes().all(|byte| byte.is_ascii_digit())
-            && digits.parse::<u16>().is_ok_and(|port| port > 0);
-        if valid { Ok(()) } else { Err("expected a port from 1 to 65535") }
-    }
-
-    fn write(&self, host: &str, user: Option<&str>, query: Option<&str>) -> String {
-        let scheme = if self.https { "https" } else { "http" };
-        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
-        let port = self.port.filter(|port| !port.is_empty());
-        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-        let path = if self.path.is_empty() { "/" } else { self.path };
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        format!("{scheme}://{user}{host}{port}{path}{query}")
-    }
-}
-
-fn split_port(place: &str) -> (&str, Option<&str>) {
-    match place.rsplit_once(':') {
-        // The last colon of an IPv6 address stands before its bracket.
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (place, None),
-    }
-}
+use crate::transport::url::{HttpUrl, encode};
 
 /// Checks a URL that may hold placeholders, and that this build can speak to it.
 /// The result has its host in ASCII and everything percent-encoded that may not
@@ -111,7 +23,7 @@ pub(super) fn check(
 /// Refuses `https://` in a build without TLS.
 pub(super) fn reachable(url: &str) -> Result<(), String> {
     match features::left_out("tls") {
-        Some(why) if Parts::split(url)?.https => Err(format!("https:// is out of reach: {why}")),
+        Some(why) if HttpUrl::split(url)?.https => Err(format!("https:// is out of reach: {why}")),
         _ => Ok(()),
     }
 }
@@ -121,11 +33,11 @@ fn normal(text: &str, ascii_name: impl Fn(&str) -> Result<String, String>) -> Re
     if text.chars().any(char::is_control) {
         return Err("no line breaks or control characters may stand in a URL".to_owned());
     }
-    let parts = Parts::split(text)?;
+    let parts = HttpUrl::split(text)?;
     let host = if parts.host.is_ascii() { parts.host.to_owned() } else { ascii_name(parts.host)? };
     let encoded = encode(&parts.write(&host, parts.user, parts.query));
     let filled = placeholders::fill(&encoded, &sample());
-    Parts::split(&filled)?.check()?;
+    HttpUrl::split(&filled)?.check()?;
     Ok(encoded)
 }
 
@@ -135,23 +47,10 @@ fn sample() -> Addresses {
     Addresses { ipv4: Some([192, 0, 2, 1].into()), ipv6: Some(ipv6), ipv6_prefix: Prefix::new(ipv6, 56) }
 }
 
-/// Percent-encodes what may not stand in a URL (RFC 3986, section 2).
-pub(crate) fn encode(url: &str) -> String {
-    url.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_graphic() && !b"\"<>`".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
-}
-
 /// A checked URL with credentials and query values replaced by `mark`. Query
 /// keys, and values that are a placeholder, are kept.
 pub(super) fn hide(url: &str, mark: &str) -> String {
-    let Ok(parts) = Parts::split(url) else { return mark.to_owned() };
+    let Ok(parts) = HttpUrl::split(url) else { return mark.to_owned() };
     let query = parts.query.map(|query| {
         let pieces: Vec<String> = query.split('&').map(|piece| hide_piece(piece, mark)).collect();
         pieces.join("&")
@@ -183,7 +82,7 @@ fn hide_piece(piece: &str, mark: &str) -> String {
 /// Whether a URL seems to hold a secret: credentials, or a query key that
 /// promises one.
 pub(super) fn holds_secret(url: &str) -> bool {
-    let Ok(parts) = Parts::split(url) else { return false };
+    let Ok(parts) = HttpUrl::split(url) else { return false };
     let keys = parts.query.unwrap_or_default().split('&').filter_map(|piece| piece.split_once('='));
     parts.user.is_some() || keys.into_iter().any(|(key, value)| !value.is_empty() && names_secret(key))
 }

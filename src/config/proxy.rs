@@ -1,63 +1,21 @@
 //! `proxy` and `no_proxy`: through whom web servers are reached.
 //!
 //! What the file says holds; where it says nothing, the usual environment
-//! variables do, which the caller passes in. Hosts of this machine are never
-//! asked through a proxy. Left out: SOCKS, and proxy scripts.
-
-use std::net::IpAddr;
+//! variables do, which the caller passes in.
 
 use super::files::{Files, is_placeholder};
-use super::provider_url::{Parts, check};
+use super::provider_url::check;
 use super::section::Section;
 use crate::secret::Secret;
-use crate::transport::url::percent_decoded;
+use crate::transport::proxy::{Proxies, Proxy};
+use crate::transport::url::{HttpUrl, percent_decoded};
 
 /// Turns a proxy of the environment off.
 const NONE: &str = "none";
 /// More than anyone lists.
 const MAX_EXCEPTIONS: usize = 256;
 
-/// A proxy server.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Proxy {
-    /// As it was given, credentials included.
-    pub url: Secret,
-    /// Whether it is spoken to by TLS.
-    pub tls: bool,
-    /// Its name or address, without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// `user:password`, percent-decoded.
-    pub credentials: Option<Secret>,
-}
-
-/// Through whom to reach which servers.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Proxies {
-    /// For `http://`.
-    pub http: Option<Proxy>,
-    /// For `https://`.
-    pub https: Option<Proxy>,
-    /// Whom to reach directly: names with all below them, addresses, networks,
-    /// each with or without a port; `*` is everyone.
-    pub exceptions: Vec<String>,
-    /// Whether the file says anything of it; then the environment does not count.
-    pub configured: bool,
-}
-
 impl Proxies {
-    /// The proxy for a server; `host` may stand in brackets.
-    #[must_use]
-    pub fn choose(&self, https: bool, host: &str, port: u16) -> Option<&Proxy> {
-        let proxy = if https { &self.https } else { &self.http };
-        let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-        if is_this_machine(&host) || self.exceptions.iter().any(|entry| excepts(entry, &host, port)) {
-            return None;
-        }
-        proxy.as_ref()
-    }
-
     /// Fills in what the environment says, unless the file has its own say.
     /// Returns what is wrong with it, one sentence each.
     pub fn complete(&mut self, variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
@@ -99,28 +57,17 @@ impl Proxy {
             return Err("expected a proxy that speaks HTTP: http://host:port".to_owned());
         }
         let url = check(&full, super::idn::ascii_name)?;
-        let parts = Parts::split(&url)?;
+        let parts = HttpUrl::split(&url)?;
         if !matches!(parts.path, "" | "/") || parts.query.is_some() || url.contains('{') {
             return Err("expected a proxy without a path: http://host:port".to_owned());
         }
-        let port = parts.port.map_or(Ok(if parts.https { 443 } else { 80 }), str::parse);
         Ok(Self {
             url: Secret::new(url.clone()),
             tls: parts.https,
-            host: parts.host.trim_matches(['[', ']']).to_owned(),
-            port: port.map_err(|_| "expected a port from 1 to 65535")?,
+            host: parts.bare_host().to_owned(),
+            port: parts.port(),
             credentials: parts.user.map(|user| Secret::new(percent_decoded(user))),
         })
-    }
-
-    /// Its host and port, for errors.
-    #[must_use]
-    pub fn place(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
     }
 }
 
@@ -157,54 +104,6 @@ pub(super) fn read(top: &mut Section<'_>, files: &Files<'_>) -> Proxies {
         entries.iter().map(|entry| entry.line().map(|line| line.trim().to_ascii_lowercase())).collect()
     });
     Proxies { http: proxy.clone(), https: proxy, exceptions: exceptions.unwrap_or_default(), configured }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-}
-
-fn excepts(entry: &str, host: &str, port: u16) -> bool {
-    let (entry, only) = match entry.rsplit_once(':') {
-        // The colons of an IPv6 address are none before a port, unless behind a bracket.
-        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
-            (name, digits.parse::<u16>().ok())
-        }
-        _ => (entry, None),
-    };
-    if only.is_some_and(|only| only != port) {
-        return false;
-    }
-    let entry = entry.trim_matches(['[', ']']);
-    if entry == "*" {
-        return true;
-    }
-    match host.parse::<IpAddr>() {
-        Ok(address) => is_within(entry, address),
-        Err(_) => {
-            let name = entry.trim_start_matches('*').trim_start_matches('.').trim_end_matches('.');
-            !name.is_empty()
-                && host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        }
-    }
-}
-
-/// Whether an address is `entry`, or in the network `entry`.
-fn is_within(entry: &str, address: IpAddr) -> bool {
-    let (base, length) = entry.split_once('/').map_or((entry, None), |(base, length)| (base, Some(length)));
-    let Ok(base) = base.parse::<IpAddr>() else { return false };
-    let Some(length) = length else { return base == address };
-    let Ok(length) = length.parse::<u32>() else { return false };
-    let (difference, bits) = match (base, address) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits() ^ b.to_bits()), 32_u32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits(), 128),
-        _ => return false,
-    };
-    match bits.checked_sub(length) {
-        Some(free) => difference.checked_shr(free).unwrap_or(0) == 0,
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use super::idn::ascii_name;
-use super::provider_url::Parts;
 use super::section::Value;
 use super::{Gateway, Source, provider_url};
 use crate::address::Family;
 use crate::config::suggest::nearest;
 use crate::http::lan_url::LanUrl;
+use crate::transport::url::HttpUrl;
 
 /// More in one configuration would be asked for ever.
 pub(super) const MAX_SOURCES: usize = 64;
@@ -159,7 +159,7 @@ fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Sou
 /// its place chooses what is published.
 fn read_echo(text: &str, family: Family) -> Result<Source, String> {
     let url = provider_url::check(text, ascii_name)?;
-    let parts = Parts::split(&url)?;
+    let parts = HttpUrl::split(&url)?;
     if parts.user.is_some() || parts.query.is_some() || url.contains(['{', '}']) || url.len() > MAX_URL {
         return Err(format!(
             "expected an echo service's URL without credentials, query and placeholders, \

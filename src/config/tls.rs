@@ -6,38 +6,7 @@ use super::describe::{HIDDEN, TomlWriter, path, toml_string};
 use super::files::Files;
 use super::section::{Section, Value};
 use crate::secret::Secret;
-
-/// The `[tls]` section.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Tls {
-    /// Where `extra_roots` came from.
-    pub ca_file: Option<PathBuf>,
-    /// The PEM text of `ca_file`.
-    pub extra_roots: Option<String>,
-    /// Whether Mozilla's roots are trusted.
-    pub builtin_roots: bool,
-    /// How we show who we are, where a server asks.
-    pub client: Option<ClientCertificate>,
-}
-
-/// A certificate of ours, for servers that ask for one.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ClientCertificate {
-    /// Where `certificate` came from, unless from the configuration itself.
-    pub certificate_file: Option<PathBuf>,
-    /// Our certificate and those above it, in PEM form.
-    pub certificate: String,
-    /// Where `key` came from, unless from the configuration itself.
-    pub key_file: Option<PathBuf>,
-    /// The private key in PEM form.
-    pub key: Secret,
-}
-
-impl Default for Tls {
-    fn default() -> Self {
-        Self { extra_roots: None, ca_file: None, builtin_roots: true, client: None }
-    }
-}
+use crate::transport::trust::{ClientCertificate, Tls};
 
 impl Tls {
     /// Writes it as TOML, its secret hidden.
@@ -45,6 +14,9 @@ impl Tls {
         page.header("[tls]");
         page.maybe("ca_file", self.ca_file.as_deref().map(path));
         page.entry("builtin_roots", self.builtin_roots);
+        if self.builtin_roots {
+            page.entry("system_roots", self.system_roots);
+        }
         if let Some(client) = &self.client {
             let certificate = client.certificate_file.as_deref().map(path);
             page.entry("client_cert", certificate.unwrap_or_else(|| toml_string(&client.certificate)));
@@ -62,10 +34,15 @@ pub(super) fn read(mut section: Section<'_>, files: &Files<'_>) -> Tls {
     if let Some(value) = builtin.filter(|_| !builtin_roots && ca_file.is_none()) {
         value.refuse::<()>("without ca_file, no server could be trusted");
     }
+    let system = section.take("system_roots");
+    let system_roots = system.and_then(|value| value.flag()).unwrap_or(builtin_roots);
+    if let Some(value) = system.filter(|_| system_roots && !builtin_roots) {
+        value.refuse_key::<()>("never counts with builtin_roots = false");
+    }
     let client = read_client(&mut section, files);
     section.finish();
     let (ca_file, extra_roots) = found.unzip();
-    Tls { ca_file, extra_roots, builtin_roots, client }
+    Tls { ca_file, extra_roots, builtin_roots, system_roots, client }
 }
 
 /// Each key is a path, or the PEM text itself.

@@ -4,7 +4,7 @@ use super::builder::{Builder, NewTarget};
 use super::defaults::TargetDefaults;
 use super::files::{Files, TextFrom, is_placeholder};
 use super::fingerprint::Fingerprint;
-use super::provider_url::{Parts, check, holds_secret, names_secret};
+use super::provider_url::{check, holds_secret, names_secret};
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::suggest::warn_of_typos;
@@ -13,6 +13,7 @@ use crate::config::error::Problems;
 use crate::config::placeholders::{Needs, mentioned};
 use crate::config::suggest::nearest;
 use crate::secret::Secret;
+use crate::transport::url::HttpUrl;
 
 /// Without CONNECT, which 1.0 knew: it opens a tunnel and updates nothing, and it
 /// would put the URL's credentials into the request line.
@@ -95,7 +96,7 @@ impl Url {
 }
 
 fn default_name(url: &str) -> String {
-    format!("url {}", Parts::split(url).map_or("", |parts| parts.host))
+    format!("url {}", HttpUrl::split(url).map_or("", |parts| parts.host))
 }
 
 fn read_method(value: &Value<'_>) -> Option<&'static str> {
@@ -168,7 +169,7 @@ fn read_word(value: &Value<'_>) -> Option<String> {
 }
 
 fn warn_of_plain_http(name: &str, url: &str, headers: &[(String, Secret)], problems: &Problems<'_>) {
-    let Ok(parts) = Parts::split(url) else { return };
+    let Ok(parts) = HttpUrl::split(url) else { return };
     let secret = holds_secret(url) || headers.iter().any(|(name, _)| names_secret(name));
     if !parts.https && !parts.is_loopback() && secret {
         problems

@@ -151,7 +151,8 @@ impl Service {
                 Err(error) => Finding::Unknown(error.to_string()),
             },
             status @ 300..400 => Finding::Unknown(format!(
-                "it sends us elsewhere (status {status}), where we do not go: list the URL that answers"
+                "it {} (status {status}), where we do not go: list the URL that answers",
+                page.redirects()
             )),
             status => Finding::Unknown(format!("it answered with status {status}")),
         };

@@ -11,6 +11,7 @@ pub mod multicast;
 pub mod netlink;
 #[cfg(not(target_os = "linux"))]
 mod other;
+pub mod race;
 pub mod resolve;
 pub mod routes;
 

@@ -14,15 +14,18 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use super::adapter::Adapter;
 use super::error::not_connected;
+use super::proxy::Proxies;
 use super::stream::{Stream, Tcp};
-use super::url::Place;
+use super::url::HttpUrl;
 use super::{tls, tunnel};
-use crate::config::Proxies;
+use crate::system::race::Failed;
 
 /// Connects to servers.
 pub(super) struct Connect {
     pub(super) trust: tls::Trust,
     pub(super) proxies: Arc<Proxies>,
+    /// Addresses that lately did not answer.
+    pub(super) failed: Arc<Failed>,
     /// How many connections were made.
     pub(super) made: Arc<AtomicUsize>,
 }
@@ -45,10 +48,10 @@ impl Connector for Connect {
 impl Connect {
     fn reach(&self, details: &ConnectionDetails) -> Result<Adapter, Error> {
         let url = details.uri.to_string();
-        let server = Place::of(&url).ok_or_else(|| Error::BadUri(String::new()))?;
+        let server = HttpUrl::parse(&url).ok_or_else(|| Error::BadUri(String::new()))?;
         let proxy = server.proxy(&self.proxies);
         let until = deadline(details.timeout);
-        let mut stream: Box<dyn Stream> = Box::new(Tcp::connect(&details.addrs, until)?);
+        let mut stream: Box<dyn Stream> = Box::new(Tcp::connect(&details.addrs, until, &self.failed)?);
         if let Some(proxy) = proxy {
             if proxy.tls {
                 stream = self.trust.secure(stream, &proxy.host)?;
@@ -58,7 +61,7 @@ impl Connect {
             }
         }
         if server.https {
-            stream = self.trust.secure(stream, server.host())?;
+            stream = self.trust.secure(stream, server.bare_host())?;
         }
         let absolute = proxy.filter(|_| !server.https).map(|_| format!("http://{}", server.authority()));
         Ok(Adapter::new(stream, server.https, absolute, details.config))

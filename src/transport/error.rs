@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ureq::Error;
 
+use super::provider::CONNECT_TIMEOUT;
 use super::tls::{self, TlsError};
 
 /// No connection stood, TLS included: nothing of the request has left. Stands
@@ -50,13 +51,17 @@ pub(super) fn explain(error: &Error, timeout: Duration) -> String {
     let what = match error {
         Error::Other(other) => {
             return match (other.downcast_ref::<NotConnected>(), other.downcast_ref::<TlsError>()) {
+                (Some(NotConnected(error)), _) if is_late(error) => {
+                    format!("no connection within {} s", timeout.min(CONNECT_TIMEOUT).as_secs_f64())
+                }
                 (Some(NotConnected(error)), _) => explain(error, timeout),
                 (_, Some(error)) => tls::explain(error),
                 _ => "the connection failed".to_owned(),
             };
         }
-        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => return late(timeout),
-        Error::Timeout(_) => return late(timeout),
+        error if is_late(error) => {
+            return format!("no complete answer within {} s", timeout.as_secs_f64());
+        }
         Error::Io(error) => return tls::explain_io(error).unwrap_or_else(|| explain_io(error)),
         Error::ConnectProxyFailed(why) => return format!("the proxy {why}"),
         Error::HostNotFound => "its address could not be found; check the name and this machine's DNS",
@@ -68,8 +73,12 @@ pub(super) fn explain(error: &Error, timeout: Duration) -> String {
     what.to_owned()
 }
 
-fn late(timeout: Duration) -> String {
-    format!("no complete answer within {} s", timeout.as_secs_f64())
+fn is_late(error: &Error) -> bool {
+    match error {
+        Error::Timeout(_) => true,
+        Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
+        _ => false,
+    }
 }
 
 fn explain_io(error: &io::Error) -> String {

@@ -1,11 +1,7 @@
-//! Two header fields that need more than reading: `Retry-After` and `Location`.
-//!
-//! RFC 9110, sections 10.2.3, 5.6.7 and 10.2.2; RFC 3986, section 5.2. Pure.
-//! Left out: the two obsolete forms of dates.
+//! Header fields with times: `Retry-After` and `Date` (RFC 9110, sections 10.2.3
+//! and 5.6.7). Pure. Left out: the two obsolete forms of dates.
 
 use std::time::Duration;
-
-use crate::config::encoded_url;
 
 /// The longest wait that we let a server ask for; a broken clock on its side
 /// must not silence a target for a year.
@@ -62,64 +58,6 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     year.checked_mul(365)?.checked_add(leap_days)?.checked_add(day_of_year)?.checked_sub(DAYS_BEFORE_1970)
 }
 
-/// Where a redirect of `url` leads, unless it leaves the host or gives up TLS:
-/// our requests carry credentials. What may not stand in a URL is percent-encoded.
-#[must_use]
-pub fn redirect(url: &str, location: &str) -> Option<String> {
-    let location = encoded_url(location.trim());
-    let location = location.split('#').next().unwrap_or_default();
-    let (scheme, rest) = url.split_once("://")?;
-    let (authority, path) = split_authority(rest);
-    // Behind a slash or question mark it belongs to a path or query.
-    let absolute = location.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?']));
-    let target = if let Some((new_scheme, new_rest)) = absolute {
-        let (new_authority, new_path) = split_authority(new_rest);
-        let upgrade = scheme.eq_ignore_ascii_case("http") && new_scheme.eq_ignore_ascii_case("https");
-        let same_scheme = scheme.eq_ignore_ascii_case(new_scheme);
-        let same_host = host(authority).eq_ignore_ascii_case(host(new_authority));
-        let same_authority = without_userinfo(authority).eq_ignore_ascii_case(new_authority);
-        if !(same_scheme && same_authority || upgrade && same_host) {
-            return None;
-        }
-        format!("{}://{new_authority}{new_path}", new_scheme.to_ascii_lowercase())
-    } else if location.starts_with("//") {
-        return redirect(url, &format!("{scheme}:{location}"));
-    } else {
-        format!("{scheme}://{authority}{}", resolve(path, location))
-    };
-    Some(target)
-}
-
-fn split_authority(rest: &str) -> (&str, &str) {
-    rest.split_at_checked(rest.find(['/', '?', '#']).unwrap_or(rest.len())).unwrap_or((rest, ""))
-}
-
-fn without_userinfo(authority: &str) -> &str {
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-}
-
-fn host(authority: &str) -> &str {
-    let authority = without_userinfo(authority);
-    // The colons of an IPv6 address stand in brackets.
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => host,
-        _ => authority,
-    }
-}
-
-/// Dots are left for the server to remove.
-fn resolve(path: &str, location: &str) -> String {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    if location.starts_with('/') {
-        location.to_owned()
-    } else if location.starts_with('?') || location.is_empty() {
-        format!("{path}{location}")
-    } else {
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("{folder}/{location}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,32 +93,5 @@ mod tests {
         for text in ["", "-1", "+1", "1.5", "soon"] {
             assert_eq!(retry_after(text, 0), None, "{text}");
         }
-    }
-
-    #[test]
-    fn redirects_stay_with_the_host() {
-        let url = "https://me:pw@Ddns.example:8443/a/b?token=x";
-        for (location, target) in [
-            ("/c?d#e", Some("https://me:pw@Ddns.example:8443/c?d")),
-            ("c", Some("https://me:pw@Ddns.example:8443/a/c")),
-            ("?c", Some("https://me:pw@Ddns.example:8443/a/b?c")),
-            ("/\u{fc} x", Some("https://me:pw@Ddns.example:8443/%C3%BC%20x")),
-            ("/c?from=https://x/", Some("https://me:pw@Ddns.example:8443/c?from=https://x/")),
-            ("HTTPS://ddns.example:8443/c", Some("https://ddns.example:8443/c")),
-            ("//ddns.example:8443/c", Some("https://ddns.example:8443/c")),
-            ("https://ddns.example/c", None),
-            ("https://ddns.example:8443@evil.example/c", None),
-            ("https://evil.example/c", None),
-            ("//evil.example/c", None),
-            ("http://ddns.example:8443/c", None),
-            ("ftp://ddns.example:8443/c", None),
-        ] {
-            assert_eq!(redirect(url, location).as_deref(), target, "{location}");
-        }
-        let upgrade = redirect("http://ddns.example/a", "https://ddns.example/a");
-        assert_eq!(upgrade.as_deref(), Some("https://ddns.example/a"));
-        assert_eq!(redirect("http://[::1]:80/a", "https://[::1]/a").as_deref(), Some("https://[::1]/a"));
-        assert_eq!(redirect("http://[::1]:80/a", "https://[::2]/a"), None);
-        assert_eq!(redirect("http://ddns.example", "c").as_deref(), Some("http://ddns.example/c"));
     }
 }

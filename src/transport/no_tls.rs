@@ -6,7 +6,8 @@ use std::{fmt, io};
 use ureq::Error;
 
 use super::stream::Stream;
-use crate::{config, features};
+use super::trust::Tls;
+use crate::features;
 
 /// Why a way to servers cannot be had; without TLS, there is always one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,7 +39,7 @@ pub(super) struct Trust;
 
 impl Trust {
     #[expect(clippy::unnecessary_wraps, reason = "as in tls.rs")]
-    pub(super) fn new(_: &config::Tls) -> Result<Self, WebError> {
+    pub(super) fn new(_: &Tls) -> Result<Self, WebError> {
         Ok(Self)
     }
 

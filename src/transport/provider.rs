@@ -1,16 +1,17 @@
 //! Requests to providers over HTTP and HTTPS.
 //!
 //! One exchange has one absolute deadline, from the name's look-up to the last
-//! byte, and caps for head and body. A status is an answer, whatever it says. A
-//! redirect never leads to another host or away from TLS. Left out: cookies,
-//! compression, HTTP/2.
+//! byte, and caps for head and body. A status is an answer, whatever it says.
+//! Redirects are ours to decide (`redirect.rs`). Left out: cookies, compression,
+//! HTTP/2.
 //!
 //! `tls.rs` and `crypto_provider.rs` are the only files that know rustls;
 //! a build without TLS has `no_tls.rs` in their place. A name (not an address) in a
 //! URL takes one short-lived thread.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::io::Read as _;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,16 +20,21 @@ use ureq::config::{AutoHeaderValue, IpFamily};
 use ureq::http::{self, HeaderMap};
 use ureq::{Agent, AsSendBody, Body, Error, RequestExt as _};
 
+use super::long_replies::{LongReplies, LongReply};
+use super::message::{Failure, Reply, Request, SHORT_REPLY};
+use super::proxy::Proxies;
 pub use super::tls::WebError;
-use super::url::Place;
-use super::{connect, error, fields, resolver, tls, tunnel};
+use super::trust::Tls;
+use super::url::{HttpUrl, percent_decoded};
+use super::{connect, error, fields, redirect, resolver, tls, tunnel};
 use crate::address::Family;
-use crate::config;
-use crate::updaters::{Failure, Reply, Request, SHORT_REPLY};
+use crate::system::race::Failed;
 
-/// The time for one exchange (`updaters.md`, rule 5: a slow name server behind
-/// a provider took 12 s).
-pub const TIMEOUT: Duration = Duration::from_secs(30);
+/// The time for one exchange: some providers change their name servers before they
+/// answer.
+pub const TIMEOUT: Duration = Duration::from_secs(120);
+/// Of it, for looking the name up and for connecting, each.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of an answer; policies and cookies fill some kilobytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Must hold a head with room for more, or reading would seem to stall.
@@ -40,14 +46,16 @@ const USER_AGENT: &str =
     concat!("ddns-update-daemon/", env!("CARGO_PKG_VERSION"), " (+", env!("CARGO_PKG_REPOSITORY"), ")");
 /// A connection that was idle for longer may be dead without a word.
 const MAX_IDLE: Duration = Duration::from_secs(15);
-/// Redirects that are followed: a slash, TLS, a new path.
-const MAX_REDIRECTS: usize = 3;
+/// Redirects that are followed for one request.
+const MAX_REDIRECTS: usize = 10;
 
 /// The way to servers; cheap to clone, to be made once.
 #[derive(Clone)]
 pub struct Web {
     trust: tls::Trust,
-    proxies: Arc<config::Proxies>,
+    proxies: Arc<Proxies>,
+    failed: Arc<Failed>,
+    long_replies: LongReplies,
 }
 
 impl fmt::Debug for Web {
@@ -59,13 +67,18 @@ impl fmt::Debug for Web {
 #[allow(clippy::must_use_candidate, reason = "without TLS, there is no error that `?` could pass on")]
 impl Web {
     /// Prepares TLS as the configuration says; servers are reached directly.
-    pub fn new(tls: &config::Tls) -> Result<Self, WebError> {
-        Self::with_proxies(tls, config::Proxies::default())
+    pub fn new(tls: &Tls) -> Result<Self, WebError> {
+        Self::with_proxies(tls, Proxies::default())
     }
 
     /// The same through proxies.
-    pub fn with_proxies(tls: &config::Tls, proxies: config::Proxies) -> Result<Self, WebError> {
-        Ok(Self { trust: tls::Trust::new(tls)?, proxies: Arc::new(proxies) })
+    pub fn with_proxies(tls: &Tls, proxies: Proxies) -> Result<Self, WebError> {
+        Ok(Self {
+            trust: tls::Trust::new(tls)?,
+            proxies: Arc::new(proxies),
+            failed: Arc::default(),
+            long_replies: LongReplies::default(),
+        })
     }
 
     /// Reads the page at `url` over a connection of this family, within
@@ -91,10 +104,17 @@ impl Web {
         let connect = connect::Connect {
             trust: self.trust.clone(),
             proxies: Arc::clone(proxies),
+            failed: Arc::clone(&self.failed),
             made: Arc::clone(&made),
         };
         let agent = Agent::with_parts(settings(family), connect, resolver::Names(Arc::clone(proxies)));
-        Session { agent, proxies: Arc::clone(proxies), made }
+        Session {
+            agent,
+            proxies: Arc::clone(proxies),
+            made,
+            long_replies: self.long_replies.clone(),
+            long_reply: RefCell::new(None),
+        }
     }
 
     /// [`Session::send`] with a connection of its own.
@@ -130,9 +150,12 @@ fn settings(family: Option<Family>) -> ureq::config::Config {
 /// The connection of one job.
 pub struct Session {
     agent: Agent,
-    proxies: Arc<config::Proxies>,
+    proxies: Arc<Proxies>,
     /// How many connections were made.
     made: Arc<AtomicUsize>,
+    long_replies: LongReplies,
+    /// Kept until the next request, for whoever still holds the last reply.
+    long_reply: RefCell<Option<LongReply>>,
 }
 
 impl fmt::Debug for Session {
@@ -146,59 +169,77 @@ impl Session {
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
         let now = Instant::now();
         let until = now.checked_add(timeout).unwrap_or(now);
-        let mut url = request.url.clone();
+        self.long_reply.take();
+        let mut request = request.clone();
         let mut redirects = 0..MAX_REDIRECTS;
         loop {
             let failure = |error: &Error| Failure {
-                why: format!("{}{}: {}", host(&url), self.via_proxy(&url), error::explain(error, timeout)),
+                why: format!(
+                    "{}{}: {}",
+                    host(&request.url),
+                    self.via_proxy(&request.url),
+                    error::explain(error, timeout)
+                ),
                 maybe_done: error::maybe_done(error),
             };
-            let response = self.exchange_again(request, &url, until).map_err(|error| failure(&error))?;
-            if response.status() == 407 && !self.via_proxy(&url).is_empty() {
+            let response = self.exchange_again(&request, until).map_err(|error| failure(&error))?;
+            let status = response.status().as_u16();
+            if status == 407 && !self.via_proxy(&request.url).is_empty() {
                 let error = Error::ConnectProxyFailed(tunnel::OTHER_CREDENTIALS.to_owned());
                 return Err(Failure { maybe_done: false, ..failure(&error) });
             }
-            match follow(request, &url, &response).filter(|_| redirects.next().is_some()) {
-                Some(next) => url = next,
-                None => return reply(response, request.max_reply).map_err(|error| failure(&error)),
-            }
+            let location = field(response.headers(), "location");
+            let refused = match location.and_then(|location| redirect::follow(&request, status, &location)) {
+                Some(Ok(next)) if redirects.next().is_some() => {
+                    request = next;
+                    continue;
+                }
+                Some(Ok(_)) => Some(format!("another place, after {MAX_REDIRECTS} redirects")),
+                Some(Err(why)) => Some(why),
+                None => None,
+            };
+            let body = self.body(response, request.max_reply, until);
+            return match body {
+                Ok(reply) => Ok(Reply { redirect: refused, ..reply }),
+                Err(error) => Err(failure(&error)),
+            };
         }
     }
 
     /// For errors: through which proxy, if any.
     fn via_proxy(&self, url: &str) -> String {
-        let proxy = Place::of(url).and_then(|place| place.proxy(&self.proxies));
+        let proxy = HttpUrl::parse(url).and_then(|server| server.proxy(&self.proxies));
         proxy.map(|proxy| format!(" through the proxy {}", proxy.place())).unwrap_or_default()
     }
 
     /// The server may have closed the connection that is used again: reading may then
     /// be repeated (RFC 9112, section 9.5), once, over a new one.
-    fn exchange_again(&self, request: &Request, url: &str, until: Instant) -> Result<Response, Error> {
+    fn exchange_again(&self, request: &Request, until: Instant) -> Result<Response, Error> {
         let made = self.made.load(Ordering::Relaxed);
-        let answer = self.exchange(request, url, until);
+        let answer = self.exchange(request, until);
         let used_again = made == self.made.load(Ordering::Relaxed);
-        let reads = matches!(request.method, "GET" | "HEAD");
+        // RFC 9110, section 9.2.1.
+        let reads = matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE");
         match answer {
-            Err(error) if used_again && reads && error::is_cut_off(&error) => {
-                self.exchange(request, url, until)
-            }
+            Err(error) if used_again && reads && error::is_cut_off(&error) => self.exchange(request, until),
             answer => answer,
         }
     }
 
-    fn exchange(&self, request: &Request, url: &str, until: Instant) -> Result<Response, Error> {
-        let place = Place::of(url).ok_or_else(|| Error::BadUri(String::new()))?;
-        let mut head = http::Request::builder().method(request.method).uri(place.plain());
+    fn exchange(&self, request: &Request, until: Instant) -> Result<Response, Error> {
+        let server = HttpUrl::parse(&request.url).ok_or_else(|| Error::BadUri(String::new()))?;
+        let mut head = http::Request::builder().method(request.method).uri(server.to_send());
         for (name, value) in &request.headers {
             head = head.header(name, value);
         }
         let given = |name: &str| request.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
-        if let Some(user) = place.user.filter(|_| !given("Authorization")) {
+        if let Some(user) = server.user.filter(|_| !given("Authorization")) {
+            let user = percent_decoded(user);
             // RFC 7617 wants the colon, even of nothing.
             let colon = if user.contains(':') { "" } else { ":" };
             head = head.header("Authorization", tunnel::basic(&format!("{user}{colon}")));
         }
-        let proxy = place.proxy(&self.proxies).filter(|_| !place.https);
+        let proxy = server.proxy(&self.proxies).filter(|_| !server.https);
         if let Some(value) = proxy.and_then(tunnel::authorization) {
             head = head.header("Proxy-Authorization", value);
         }
@@ -212,44 +253,57 @@ impl Session {
     }
 
     fn run<B: AsSendBody>(&self, request: http::Request<B>, left: Duration) -> Result<Response, Error> {
-        request.with_agent(&self.agent).configure().timeout_global(Some(left)).run()
+        let request = request.with_agent(&self.agent).configure().timeout_global(Some(left));
+        request.timeout_resolve(Some(CONNECT_TIMEOUT)).timeout_connect(Some(CONNECT_TIMEOUT)).run()
     }
+
+    /// Reads the body, as much as is wanted of it.
+    fn body(&self, mut response: Response, max_reply: usize, until: Instant) -> Result<Reply, Error> {
+        let headers = response.headers();
+        let retry_after = field(headers, "retry-after");
+        let retry_after = retry_after.and_then(|text| fields::retry_after(&text, now(headers)));
+        let tells_length =
+            headers.contains_key("content-length") || headers.contains_key("transfer-encoding");
+        let status = response.status().as_u16();
+        let limit = if response.status().is_success() { max_reply } else { max_reply.min(SHORT_REPLY) };
+        let mut body = Vec::new();
+        let mut reader = response.body_mut().as_reader();
+        let mut read = read_on(&mut reader, &mut body, limit.min(SHORT_REPLY));
+        if read.is_ok() && body.len() == SHORT_REPLY && limit > SHORT_REPLY {
+            let permit = self.long_replies.begin(until).ok_or(io::Error::from(io::ErrorKind::TimedOut))?;
+            self.long_reply.replace(Some(permit));
+            read = read_on(&mut reader, &mut body, limit.saturating_sub(SHORT_REPLY));
+        }
+        match read {
+            // Old servers end TLS without a word. What they said before counts when its
+            // first line is whole.
+            Err(error)
+                if error.kind() == io::ErrorKind::BrokenPipe && !tells_length && body.contains(&b'\n') => {}
+            read => read?,
+        }
+        let body = String::from_utf8(body)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Ok(Reply { status, retry_after, redirect: None, body })
+    }
+}
+
+fn read_on(reader: &mut impl Read, body: &mut Vec<u8>, limit: usize) -> io::Result<()> {
+    reader.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(body).map(drop)
 }
 
 type Response = http::Response<Body>;
 
-/// Where to ask instead, if the answer is a redirect that we follow.
-fn follow(request: &Request, url: &str, response: &Response) -> Option<String> {
-    let again = matches!(request.method, "GET" | "HEAD");
-    if !again || !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    fields::redirect(url, field(response.headers(), "location")?)
-}
-
-fn reply(mut response: Response, max_reply: usize) -> Result<Reply, Error> {
-    let status = response.status().as_u16();
-    let retry_after = field(response.headers(), "retry-after")
-        .and_then(|text| fields::retry_after(text, now(response.headers())));
-    let limit = if response.status().is_success() { max_reply } else { max_reply.min(SHORT_REPLY) };
-    let mut body = Vec::new();
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    response.body_mut().as_reader().take(limit).read_to_end(&mut body)?;
-    let body = String::from_utf8(body)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Ok(Reply { status, retry_after, body })
-}
-
 /// The value of a field that occurs once.
-fn field<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn field(headers: &HeaderMap, name: &str) -> Option<String> {
     let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+    let value = values.next().filter(|_| values.next().is_none())?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// The server's own clock if it tells, since a router's may stand in 1970.
 fn now(headers: &HeaderMap) -> u64 {
     field(headers, "date")
-        .and_then(fields::date)
+        .and_then(|text| fields::date(&text))
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 

@@ -14,8 +14,8 @@ use ureq::unversioned::transport::NextTimeout;
 use ureq::{Error, Timeout};
 
 use super::error::not_connected;
-use super::url::Place;
-use crate::config::Proxies;
+use super::proxy::Proxies;
+use super::url::HttpUrl;
 use crate::system::resolve::{ResolveError, look_up};
 
 /// As many as ureq has room for.
@@ -33,9 +33,10 @@ impl Resolver for Names {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
         let url = uri.to_string();
-        let server = Place::of(&url).ok_or_else(|| Error::BadUri(String::new()))?;
+        let server = HttpUrl::parse(&url).ok_or_else(|| Error::BadUri(String::new()))?;
         let proxy = server.proxy(&self.0);
-        let (host, port) = proxy.map_or((server.host(), server.port), |proxy| (&proxy.host, proxy.port));
+        let (host, port) =
+            proxy.map_or((server.bare_host(), server.port()), |proxy| (&proxy.host, proxy.port));
         let found = match host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => look_up(host, port, *timeout.after).map_err(not_found)?,

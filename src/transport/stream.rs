@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::system::race::{self, Failed};
+
 /// A connection, plain or secured.
 pub(super) trait Stream: Read + Write + Send + Sync {
     /// From now on, nothing takes longer.
@@ -27,22 +29,12 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
-    /// Connects to the first of `addresses` that answers. One that is silent leaves
-    /// time for the others.
-    pub(super) fn connect(addresses: &[SocketAddr], until: Instant) -> io::Result<Self> {
-        let mut failed = io::ErrorKind::AddrNotAvailable.into();
-        for (address, others) in addresses.iter().zip((1..=addresses.len()).rev()) {
-            let share = left(until)?.checked_div(u32::try_from(others).unwrap_or(1)).unwrap_or_default();
-            match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
-                Ok(stream) => {
-                    // The last message of a handshake and the request are two.
-                    stream.set_nodelay(true)?;
-                    return Ok(Self { stream, until });
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+    /// Connects to the first of `addresses` that answers.
+    pub(super) fn connect(addresses: &[SocketAddr], until: Instant, failed: &Failed) -> io::Result<Self> {
+        let stream = race::connect(addresses, until, failed)?;
+        // The last message of a handshake and the request are two.
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, until })
     }
 }
 

@@ -16,7 +16,8 @@ use ureq::Error;
 
 use super::crypto_provider;
 use super::stream::Stream;
-use crate::config;
+use super::trust::{ClientCertificate, Tls};
+use super::verifier::Verifier;
 
 /// TLS sessions that are remembered; a configuration knows few servers.
 const MAX_SESSIONS: usize = 16;
@@ -65,11 +66,17 @@ pub(super) struct Trust(Arc<ClientConfig>);
 
 impl Trust {
     /// As the configuration says.
-    pub(super) fn new(tls: &config::Tls) -> Result<Self, WebError> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(crypto_provider::provider()))
+    pub(super) fn new(tls: &Tls) -> Result<Self, WebError> {
+        let provider = Arc::new(crypto_provider::provider());
+        let system_roots = tls.system_roots && tls.builtin_roots;
+        let verifier = Verifier::new(roots(tls)?, system_roots, &provider);
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| WebError::Tls(error.to_string()))?
-            .with_root_certificates(roots(tls)?);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(
+                verifier.map_err(|error| WebError::Tls(error.to_string()))?,
+            ));
         let mut tls = match &tls.client {
             None => builder.with_no_client_auth(),
             Some(client) => {
@@ -93,7 +100,7 @@ impl Trust {
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn identity(client: &config::ClientCertificate) -> Result<Identity, WebError> {
+fn identity(client: &ClientCertificate) -> Result<Identity, WebError> {
     let certificates = CertificateDer::pem_slice_iter(client.certificate.as_bytes());
     let certificates: Vec<_> =
         certificates.collect::<Result<_, _>>().map_err(|_| WebError::BadClientCertificate)?;
@@ -105,7 +112,7 @@ fn identity(client: &config::ClientCertificate) -> Result<Identity, WebError> {
 }
 
 /// One store for Mozilla's roots and the user's.
-fn roots(tls: &config::Tls) -> Result<RootCertStore, WebError> {
+fn roots(tls: &Tls) -> Result<RootCertStore, WebError> {
     let mut roots = RootCertStore::empty();
     if tls.builtin_roots {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -205,7 +212,7 @@ mod tests {
 
     fn trust(extra_roots: Option<&str>, builtin_roots: bool) -> Result<(), WebError> {
         let extra_roots = extra_roots.map(str::to_owned);
-        Trust::new(&config::Tls { extra_roots, builtin_roots, ..config::Tls::default() }).map(drop)
+        Trust::new(&Tls { extra_roots, builtin_roots, ..Tls::default() }).map(drop)
     }
 
     #[test]

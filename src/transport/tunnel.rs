@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ureq::Error;
 
+use super::proxy::Proxy;
 use super::stream::Stream;
-use crate::config::Proxy;
 use crate::http::Head;
 
 /// The longest answer of a proxy; some send a page of HTML with it, which is not read.

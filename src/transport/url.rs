@@ -1,94 +1,173 @@
-//! Where a request goes: the parts of a provider's URL, checked (RFC 3986,
-//! section 3; RFC 9110, section 4.2). Pure.
+//! URLs of providers: http or https, taken apart and checked (RFC 3986, section 3;
+//! RFC 9110, section 4.2). Pure.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::net::{IpAddr, Ipv6Addr};
 
-use crate::config::{Proxies, Proxy, UrlParts};
+use percent_encoding::percent_decode_str;
 
-/// A server and what to ask it for. `Debug` shows the host alone.
+use super::proxy::{Proxies, Proxy};
+
+/// A provider's URL. The texts are as they stand in it; `Debug` shows the host alone.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Place<'a> {
-    /// Whether it is reached by TLS.
+pub struct HttpUrl<'a> {
+    /// Whether the server is reached by TLS.
     pub https: bool,
-    /// An IPv6 address stands in brackets.
-    host: &'a str,
-    /// The port, that of the scheme if none is given.
-    pub port: u16,
-    path: &'a str,
-    query: Option<&'a str>,
-    /// `user:password` as they stand in the URL.
+    /// `user:password`.
     pub user: Option<&'a str>,
+    /// A name or an address; an IPv6 address stands in brackets.
+    pub host: &'a str,
+    pub(super) port: Option<&'a str>,
+    /// With its slash; may be empty.
+    pub path: &'a str,
+    /// What stands behind the question mark.
+    pub query: Option<&'a str>,
 }
 
-impl fmt::Debug for Place<'_> {
+impl fmt::Debug for HttpUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("HttpUrl").field("host", &self.host).finish_non_exhaustive()
     }
 }
 
-impl<'a> Place<'a> {
-    /// The place of an absolute URL without placeholders; `None` if it is not one,
-    /// or holds what may not stand in a request line.
+impl<'a> HttpUrl<'a> {
+    /// An absolute URL without placeholders; `None` if it is not one, or holds what
+    /// may not stand in a request line.
     #[must_use]
-    pub fn of(url: &'a str) -> Option<Self> {
-        let parts = UrlParts::split(url).ok()?;
+    pub fn parse(url: &'a str) -> Option<Self> {
         let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
-        if !plain || parts.check().is_err() {
-            return None;
-        }
-        let UrlParts { https, user, host, port, path, query } = parts;
-        let given = port.filter(|digits| !digits.is_empty()).and_then(|digits| digits.parse().ok());
-        let port = given.unwrap_or(default_port(https));
-        Some(Self { https, host, port, path: if path.is_empty() { "/" } else { path }, query, user })
+        Self::split(url).ok().filter(|parts| plain && parts.check().is_ok())
+    }
+
+    /// Takes an absolute URL apart, which may hold placeholders; a fragment is dropped.
+    pub fn split(url: &'a str) -> Result<Self, &'static str> {
+        let (scheme, rest) = url.split_once("://").ok_or("expected a URL: https://...")?;
+        let https = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err("expected https:// or http:// at its beginning"),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (rest, query) = match rest.split_once('?') {
+            Some((rest, query)) => (rest, Some(query)),
+            None => (rest, None),
+        };
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let (user, place) = match authority.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
+            None => (None, authority),
+        };
+        let (host, port) = split_port(place);
+        Ok(Self { https, user, host, port, path, query })
+    }
+
+    /// Whether host and port are such.
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.check_host()?;
+        self.check_port()
+    }
+
+    fn check_host(&self) -> Result<(), &'static str> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let valid = match self.host.strip_prefix('[') {
+            Some(host) => host.strip_suffix(']').is_some_and(|host| host.parse::<Ipv6Addr>().is_ok()),
+            // As long as a name can be (RFC 1035, section 2.3.4).
+            None => !self.host.is_empty() && self.host.len() <= 253 && self.host.bytes().all(allowed),
+        };
+        if valid { Ok(()) } else { Err("the host is neither a name nor an address") }
+    }
+
+    fn check_port(&self) -> Result<(), &'static str> {
+        let digits = self.port.filter(|port| !port.is_empty()).unwrap_or("443");
+        let valid = digits.bytes().all(|byte| byte.is_ascii_digit())
+            && digits.parse::<u16>().is_ok_and(|port| port > 0);
+        if valid { Ok(()) } else { Err("expected a port from 1 to 65535") }
     }
 
     /// The host without the brackets of an IPv6 address.
     #[must_use]
-    pub fn host(&self) -> &'a str {
+    pub fn bare_host(&self) -> &'a str {
         self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(self.host)
+    }
+
+    /// The host, if it is an address.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.bare_host().parse().ok()
+    }
+
+    /// Whether the host is this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let address = self.address();
+        self.host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+    }
+
+    /// The port, that of the scheme if none is given.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let given = self.port.and_then(|digits| digits.parse().ok());
+        given.unwrap_or(if self.https { 443 } else { 80 })
     }
 
     /// Host and port, as a proxy is told them.
     #[must_use]
     pub fn authority(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        format!("{}:{}", self.host, self.port())
     }
 
-    /// Host and port, as they stand in a `Host` field: without the default port.
+    /// The URL as it is asked for: without credentials and fragment.
     #[must_use]
-    pub fn host_field(&self) -> String {
-        if self.port == default_port(self.https) { self.host.to_owned() } else { self.authority() }
-    }
-
-    /// Path and query, as they stand in a request line.
-    #[must_use]
-    pub fn target(&self) -> String {
-        let query = self.query.map(|query| format!("?{query}")).unwrap_or_default();
-        format!("{}{query}", self.path)
-    }
-
-    /// The URL without credentials and fragment.
-    #[must_use]
-    pub fn plain(&self) -> String {
-        let scheme = if self.https { "https" } else { "http" };
-        format!("{scheme}://{}{}", self.host_field(), self.target())
+    pub fn to_send(&self) -> String {
+        self.write(self.host, None, self.query)
     }
 
     /// Through whom the server is reached, unless directly.
     #[must_use]
     pub fn proxy<'p>(&self, proxies: &'p Proxies) -> Option<&'p Proxy> {
-        proxies.choose(self.https, self.host(), self.port)
+        proxies.choose(self.https, self.bare_host(), self.port())
+    }
+
+    /// The URL with another host, other credentials and another query.
+    #[must_use]
+    pub fn write(&self, host: &str, user: Option<&str>, query: Option<&str>) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+        let port = self.port.filter(|port| !port.is_empty());
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let path = if self.path.is_empty() { "/" } else { self.path };
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{scheme}://{user}{host}{port}{path}{query}")
     }
 }
 
-fn default_port(https: bool) -> u16 {
-    if https { 443 } else { 80 }
+fn split_port(place: &str) -> (&str, Option<&str>) {
+    match place.rsplit_once(':') {
+        // The last colon of an IPv6 address stands before its bracket.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (place, None),
+    }
+}
+
+/// Percent-encodes what may not stand in a URL (RFC 3986, section 2).
+#[must_use]
+pub fn encode(url: &str) -> String {
+    url.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_graphic() && !b"\"<>`".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
 }
 
 /// `text` with `%40` as `@`; what is no UTF-8 then is replaced.
 #[must_use]
 pub fn percent_decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -97,25 +176,25 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_apart() {
-        let place = Place::of("HTTPS://me:p@w@Ddns.example:8443/a/b?c=d#e").unwrap();
-        assert_eq!((place.https, place.host(), place.port), (true, "Ddns.example", 8443));
-        assert_eq!((place.target().as_str(), place.user), ("/a/b?c=d", Some("me:p@w")));
-        assert_eq!(place.host_field(), "Ddns.example:8443");
-        assert_eq!(place.plain(), "https://Ddns.example:8443/a/b?c=d");
-        let place = Place::of("http://[::1]?x").unwrap();
-        assert_eq!((place.host(), place.port, place.target().as_str()), ("::1", 80, "/?x"));
-        assert_eq!((place.host_field().as_str(), place.authority().as_str()), ("[::1]", "[::1]:80"));
-        assert_eq!(Place::of("http://x:/").map(|place| place.port), Some(80));
+        let url = HttpUrl::parse("HTTPS://me:p@w@Ddns.example:8443/a/b?c=d#e").unwrap();
+        assert_eq!((url.https, url.bare_host(), url.port()), (true, "Ddns.example", 8443));
+        assert_eq!((url.path, url.query, url.user), ("/a/b", Some("c=d"), Some("me:p@w")));
+        assert_eq!(url.to_send(), "https://Ddns.example:8443/a/b?c=d");
+        let url = HttpUrl::parse("http://[::1]?x").unwrap();
+        assert_eq!((url.bare_host(), url.port(), url.authority().as_str()), ("::1", 80, "[::1]:80"));
+        assert_eq!(url.to_send(), "http://[::1]/?x");
+        assert_eq!(HttpUrl::parse("http://x:/").map(|url| url.port()), Some(80));
     }
 
     #[test]
     fn debug_does_not_tell() {
-        let shown = format!("{:?}", Place::of("https://me:hunter2@ddns.example/hunter2?hunter2").unwrap());
+        let shown =
+            format!("{:?}", HttpUrl::parse("https://me:hunter2@ddns.example/hunter2?hunter2").unwrap());
         assert!(shown.contains("ddns.example") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
-    fn what_could_break_a_request_is_no_place() {
+    fn what_could_break_a_request_is_refused() {
         for url in [
             "x",
             "ftp://x/",
@@ -130,7 +209,7 @@ mod tests {
             "http://[::1/",
             "http://a\"b/",
         ] {
-            assert_eq!(Place::of(url), None, "{url}");
+            assert_eq!(HttpUrl::parse(url), None, "{url}");
         }
     }
 }

@@ -15,10 +15,10 @@ pub mod rfc2136;
 pub mod run;
 pub mod url;
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::address::{Addresses, Family};
+use crate::address::Addresses;
+pub use crate::transport::message::{Failure, Reply, Request, SHORT_REPLY};
 
 /// How the attempt to bring one target up to date ended; what it means for the
 /// schedule.
@@ -36,8 +36,8 @@ pub enum Outcome {
         /// The earliest next attempt, by the server's wish or because only a
         /// person can help; otherwise the back-off decides.
         after: Option<Duration>,
-        /// Whether a server answered. If none did, the line may just have come
-        /// up, and a quick retry is harmless.
+        /// Whether a server answered, or may have done what was asked. If neither, the
+        /// line may just have come up, and a quick retry is harmless.
         reached: bool,
     },
     /// Will not work until a person changes the configuration.
@@ -72,54 +72,4 @@ pub trait Updater: Send {
     fn notes(&mut self) -> Vec<(usize, String)> {
         Vec::new()
     }
-}
-
-/// An HTTP request to a provider. `Debug` shows neither query, headers nor body.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Request {
-    /// The method in capitals.
-    pub method: &'static str,
-    /// The absolute URL, http or https.
-    pub url: String,
-    /// Header fields besides those that every request has.
-    pub headers: Vec<(String, String)>,
-    /// The body, when there is one.
-    pub body: Option<String>,
-    /// The longest reply of use, in bytes; it is cut there. Replies that are no
-    /// success are cut at [`SHORT_REPLY`] in any case.
-    pub max_reply: usize,
-    /// The only family that the connection may use, for servers that take the
-    /// address it comes from.
-    pub family: Option<Family>,
-}
-
-/// A reply of one word, with room for a page of HTML around it.
-pub const SHORT_REPLY: usize = 64 * 1024;
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.url.split(['?', '#']).next().unwrap_or_default();
-        let shown = shown.rsplit_once('@').map_or(shown, |(_, host_and_path)| host_and_path);
-        f.debug_struct("Request").field("method", &self.method).field("url", &shown).finish_non_exhaustive()
-    }
-}
-
-/// A provider's answer.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// How long the server asks us to wait (RFC 9110, section 10.2.3).
-    pub retry_after: Option<Duration>,
-    /// The body, bytes that are not UTF-8 replaced; cut at the request's limit.
-    pub body: String,
-}
-
-/// Why there is no reply.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Failure {
-    /// What happened, for people; no secret in it.
-    pub why: String,
-    /// Whether the request may have arrived all the same.
-    pub maybe_done: bool,
 }

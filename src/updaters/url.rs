@@ -116,7 +116,7 @@ pub fn judge(url: &config::Url, task: &Task, reply: Result<Reply, Failure>) -> O
         Ok(reply) => reply,
         Err(Failure { why, maybe_done }) => {
             let why = if maybe_done { format!("could not confirm: {why}") } else { why };
-            return Outcome::Retry { why, after: None, reached: false };
+            return Outcome::Retry { why, after: None, reached: maybe_done };
         }
     };
     let said = || said(url, &reply, &sentence(&reply.body));
@@ -160,7 +160,7 @@ fn by_status(reply: &Reply, said: &str) -> Outcome {
             wish,
         ),
         300..=399 => retry(
-            format!("the URL redirects elsewhere, which is not followed ({said}); use its new address"),
+            format!("the URL {}; this is not followed ({said}); use its new address", reply.redirects()),
             wish.or(Some(PERSON)),
         ),
         400..=499 => {
@@ -295,7 +295,7 @@ mod tests {
     }
 
     fn answer(status: u16, body: &str) -> Reply {
-        Reply { status, retry_after: None, body: body.to_owned() }
+        Reply { status, retry_after: None, redirect: None, body: body.to_owned() }
     }
 
     fn judged(status: u16, body: &str) -> Outcome {
@@ -429,7 +429,7 @@ mod tests {
                 other => panic!("{status}: {other:?}"),
             }
             let wish = Some(Duration::from_secs(2));
-            let reply = Reply { status, retry_after: wish, body: String::new() };
+            let reply = Reply { status, retry_after: wish, redirect: None, body: String::new() };
             let outcome = judge(&url(None), &task(), Ok(reply));
             assert!(
                 matches!(outcome, Outcome::Retry { after, .. } if after == wish),
@@ -456,9 +456,10 @@ mod tests {
     fn a_lost_answer_is_not_called_a_failure() {
         let lost =
             |maybe_done| judge(&url(None), &task(), Err(Failure { why: "x: timed out".into(), maybe_done }));
-        let retry = |why: &str| Outcome::Retry { why: why.into(), after: None, reached: false };
-        assert_eq!(lost(false), retry("x: timed out"));
-        assert_eq!(lost(true), retry("could not confirm: x: timed out"));
+        let retry = |why: &str, reached| Outcome::Retry { why: why.into(), after: None, reached };
+        assert_eq!(lost(false), retry("x: timed out", false));
+        // Not at once: the service may have counted it.
+        assert_eq!(lost(true), retry("could not confirm: x: timed out", true));
     }
 
     #[test]

@@ -20,7 +20,7 @@ options_of() {
 		echo "own:enabled own:config_file own:user own:jail own:verbosity number:interval text:router_ip $common \
 flag:events text:proxy file:proxy_file list:no_proxy"
 		;;
-	tls) echo "file:ca_file flag:builtin_roots pem:client_cert pem:client_key file:client_key_file" ;;
+	tls) echo "file:ca_file flag:builtin_roots flag:system_roots pem:client_cert pem:client_key file:client_key_file" ;;
 	cloudflare)
 		echo "$target number:verify text:api_token file:api_token_file text:zone_id text:api_url"
 		;;

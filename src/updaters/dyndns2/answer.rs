@@ -193,7 +193,7 @@ impl Sent<'_> {
                 reply.retry_after,
             ),
             300..=399 => retry(
-                format!("the service redirects elsewhere, which is not followed ({said})"),
+                format!("the service {}; this is not followed ({said})", reply.redirects()),
                 reply.retry_after.or(Some(PERSON)),
             ),
             400..=499 => retry(

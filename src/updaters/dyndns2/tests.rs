@@ -42,7 +42,7 @@ fn task(entry: usize, addresses: Addresses) -> Task {
 }
 
 fn answer(status: u16, body: &str) -> Reply {
-    Reply { status, retry_after: None, body: body.into() }
+    Reply { status, retry_after: None, redirect: None, body: body.into() }
 }
 
 /// Performs a job; each request takes the next answer, the last one stays. The
@@ -127,7 +127,7 @@ fn a_status_without_a_code_is_judged_by_itself() {
         }
         let wish = Some(Duration::from_secs(2));
         let asked = updater("no-ip").update(vec![task(0, both())], &mut |_| {
-            Ok(Reply { status, retry_after: wish, body: String::new() })
+            Ok(Reply { status, retry_after: wish, redirect: None, body: String::new() })
         });
         assert!(matches!(asked[0].1, Outcome::Retry { after, .. } if after == wish), "{status}: {asked:?}");
     }
