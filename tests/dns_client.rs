@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -234,4 +234,36 @@ fn a_server_can_be_named() {
     named.server = Server::parse("no-such-host.invalid");
     let result = exchange(&named, &[], within(2000));
     assert!(matches!(result, Err(DnsError::NoAddress(_))), "{result:?}");
+}
+
+/// Somebody who takes what is sent over UDP and never answers, over TCP neither.
+fn silent() -> (TcpListener, UdpSocket, SocketAddr, Vec<TcpStream>) {
+    let (tcp, udp, address) = both();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        waiting.push(stream);
+    }
+    (tcp, udp, address, waiting)
+}
+
+#[test]
+fn a_dead_address_of_several_costs_less_than_two_seconds() {
+    for transport in [Transport::Auto, Transport::Tcp, Transport::Udp] {
+        let dead = silent();
+        let (tcp, udp, alive) = both();
+        serve_tcp(tcp, |message| framed(&answer(message, 0)));
+        serve_udp(udp, |message| vec![answer(message, 0)]);
+        let mut exchange_with_none = question(alive, transport, None);
+        exchange_with_none.server = None;
+        for _ in 0..2 {
+            let began = Instant::now();
+            let result = exchange(&exchange_with_none, &[dead.2, alive], within(20_000));
+            assert!(is_answer(&result), "{transport:?}: {result:?}");
+            assert!(began.elapsed() < Duration::from_secs(2), "{transport:?}: {:?}", began.elapsed());
+        }
+        // Who did not answer is not asked again while another does.
+        dead.1.set_nonblocking(true).unwrap();
+        let datagrams = (0..9).take_while(|_| dead.1.recv(&mut [0; 512]).is_ok()).count();
+        assert_eq!(datagrams, usize::from(transport == Transport::Udp));
+    }
 }

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +17,7 @@ use super::answer::{Exchange, Sent, Verified};
 use super::message::MAX_MESSAGE;
 use super::resolv;
 use super::server::{Host, Server, Transport};
+use crate::system::race::{self, Failed};
 use crate::system::resolve;
 
 /// The time for one exchange, all ways and addresses together.
@@ -26,6 +28,8 @@ const TCP_TIME: Duration = Duration::from_secs(12);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long to wait after each datagram.
 const UDP_WAITS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+/// The first of these waits, where there are other addresses.
+const FIRST_OF_SEVERAL: Duration = Duration::from_millis(500);
 /// Datagrams read in one exchange; more is an attack, and ends it.
 const MAX_DATAGRAMS: u32 = 4096;
 /// Longer messages go over TCP: they would be cut in pieces on the way.
@@ -36,6 +40,9 @@ const MAX_ADDRESSES: usize = 4;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// No such file is longer.
 const MAX_RESOLV_CONF: u64 = 64 * 1024;
+
+/// Addresses of name servers that lately did not answer.
+static FAILED: Failed = Failed::new();
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -107,23 +114,31 @@ pub fn exchange(
     resolvers: &[SocketAddr],
     deadline: Instant,
 ) -> Result<Verified, DnsError> {
-    let addresses = match &exchange.server {
+    let mut addresses = match &exchange.server {
         Some(server) => addresses(server, deadline)?,
         None => resolvers.to_vec(),
     };
-    let mut failure = DnsError::NoResolver;
-    for address in addresses.into_iter().take(MAX_ADDRESSES) {
-        match ask(exchange, address, deadline) {
-            Ok(judged) => return Ok(judged),
-            // Where it may have arrived is of more interest than where it did not.
-            Err(error) if failure.maybe_done() && !error.maybe_done() => {}
-            Err(error) => failure = error,
-        }
-        if Instant::now() >= deadline {
-            break;
-        }
+    addresses = FAILED.order(&addresses);
+    addresses.truncate(MAX_ADDRESSES);
+    let sent = &exchange.sent;
+    let small = sent.bytes.len() <= MAX_REQUEST;
+    match exchange.transport {
+        Transport::Udp if small => match over_udp(sent, addresses, deadline)? {
+            (address, judged) if is_truncated(&judged) => over_tcp(sent, vec![address], deadline),
+            (_, judged) => Ok(judged),
+        },
+        Transport::Tcp | Transport::Udp => over_tcp(sent, addresses, deadline),
+        Transport::Auto => match over_tcp(sent, addresses.clone(), deadline) {
+            Err(unreachable @ DnsError::Unreachable(..)) if small => {
+                match over_udp(sent, addresses, deadline) {
+                    Ok((_, judged)) if !is_truncated(&judged) => Ok(judged),
+                    Err(silent @ DnsError::Silent(_)) => Err(silent),
+                    _ => Err(unreachable),
+                }
+            }
+            ended => ended,
+        },
     }
-    Err(failure)
 }
 
 fn addresses(server: &Server, deadline: Instant) -> Result<Vec<SocketAddr>, DnsError> {
@@ -132,26 +147,6 @@ fn addresses(server: &Server, deadline: Instant) -> Result<Vec<SocketAddr>, DnsE
         Host::Name(name) => {
             resolve::look_up(name, server.port, left(deadline)).map_err(|_| DnsError::NoAddress(name.clone()))
         }
-    }
-}
-
-fn ask(exchange: &Exchange, address: SocketAddr, deadline: Instant) -> Result<Verified, DnsError> {
-    let sent = &exchange.sent;
-    let small = sent.bytes.len() <= MAX_REQUEST;
-    match exchange.transport {
-        Transport::Udp if small => match over_udp(sent, address, deadline)? {
-            judged if is_truncated(&judged) => over_tcp(sent, address, deadline),
-            judged => Ok(judged),
-        },
-        Transport::Tcp | Transport::Udp => over_tcp(sent, address, deadline),
-        Transport::Auto => match over_tcp(sent, address, deadline) {
-            Err(DnsError::Unreachable(_, error)) if small => match over_udp(sent, address, deadline) {
-                Ok(judged) if !is_truncated(&judged) => Ok(judged),
-                Err(silent @ DnsError::Silent(_)) => Err(silent),
-                _ => Err(DnsError::Unreachable(address, error)),
-            },
-            ended => ended,
-        },
     }
 }
 
@@ -173,20 +168,33 @@ fn sooner(deadline: Instant, time: Duration) -> Instant {
 
 // -- TCP --------------------------------------------------------------------
 
-fn over_tcp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Verified, DnsError> {
-    let deadline = sooner(deadline, TCP_TIME);
-    let unreachable = |error| DnsError::Unreachable(address, error);
-    let timed_out = || unreachable(ErrorKind::TimedOut.into());
-    let wait = Some(left(deadline).min(CONNECT_TIME)).filter(|left| !left.is_zero()).ok_or_else(timed_out)?;
-    let mut stream = TcpStream::connect_timeout(&address, wait).map_err(unreachable)?;
-    let answer = converse(&mut stream, &sent.bytes, deadline).map_err(|error| match error.kind() {
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => DnsError::Silent(address),
-        _ => DnsError::Closed(address),
-    })?;
-    match sent.judge(&answer, unix_time()) {
-        Verified::NotAnAnswer => Err(DnsError::NotAnAnswer(address)),
-        judged => Ok(judged),
+/// Whoever answers first; where that one then fails, the others.
+fn over_tcp(sent: &Sent, mut addresses: Vec<SocketAddr>, deadline: Instant) -> Result<Verified, DnsError> {
+    let mut failure = DnsError::NoResolver;
+    while let Some(first) = addresses.first().copied() {
+        let until = sooner(deadline, TCP_TIME);
+        let connected = race::connect(&addresses, sooner(until, CONNECT_TIME), &FAILED)
+            .and_then(|stream| Ok((stream.peer_addr()?, stream)));
+        let (address, mut stream) = match connected {
+            Ok(connected) => connected,
+            Err(_) if failure.maybe_done() => break,
+            Err(error) => return Err(DnsError::Unreachable(first, error)),
+        };
+        failure = match converse(&mut stream, &sent.bytes, until) {
+            Ok(answer) => match sent.judge(&answer, unix_time()) {
+                Verified::NotAnAnswer => DnsError::NotAnAnswer(address),
+                verified => return Ok(verified),
+            },
+            Err(error) if is_pause(&error) => DnsError::Silent(address),
+            Err(_) => DnsError::Closed(address),
+        };
+        FAILED.note(address, false);
+        addresses.retain(|other| *other != address);
+        if Instant::now() >= deadline {
+            break;
+        }
     }
+    Err(failure)
 }
 
 /// Both messages bear their length in front.
@@ -222,29 +230,62 @@ fn some_time(deadline: Instant) -> io::Result<Duration> {
 
 // -- UDP --------------------------------------------------------------------
 
-fn over_udp(sent: &Sent, address: SocketAddr, deadline: Instant) -> Result<Verified, DnsError> {
+/// Asks all addresses in turns, and again after longer waits.
+fn over_udp(
+    sent: &Sent,
+    addresses: Vec<SocketAddr>,
+    deadline: Instant,
+) -> Result<(SocketAddr, Verified), DnsError> {
+    let mut failure = DnsError::NoResolver;
+    let mut doubtful = None;
+    let mut budget = MAX_DATAGRAMS;
+    let mut asked: Vec<(SocketAddr, UdpSocket)> = Vec::new();
+    for address in addresses {
+        match open(address) {
+            Ok(socket) => asked.push((address, socket)),
+            Err(error) => failure = DnsError::Unreachable(address, error),
+        }
+    }
+    let first_wait = (asked.len() > 1).then_some(FIRST_OF_SEVERAL);
+    for wait in first_wait.into_iter().chain(UDP_WAITS) {
+        for (address, socket) in mem::take(&mut asked) {
+            let until = sooner(deadline, wait);
+            let tried = socket
+                .send(&sent.bytes)
+                .and_then(|_| receive(&socket, sent, until, &mut budget, &mut doubtful));
+            match tried {
+                Ok(Some(judged)) => {
+                    FAILED.note(address, true);
+                    for (silent, _) in &asked {
+                        FAILED.note(*silent, false);
+                    }
+                    return Ok((address, judged));
+                }
+                Ok(None) => {
+                    failure = DnsError::Silent(address);
+                    asked.push((address, socket));
+                }
+                Err(_) if failure.maybe_done() => {}
+                Err(error) => failure = DnsError::Unreachable(address, error),
+            }
+        }
+        if asked.is_empty() || Instant::now() >= deadline || budget == 0 {
+            break;
+        }
+    }
+    let address = asked.first().map(|(address, _)| *address);
+    doubtful.zip(address).map(|(judged, address)| (address, judged)).ok_or(failure)
+}
+
+/// A new port, which a forger must guess besides the id.
+fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     let any = match address {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    let unreachable = |error| DnsError::Unreachable(address, error);
-    // A new port, which a forger must guess besides the id.
-    let socket = UdpSocket::bind((any, 0)).map_err(unreachable)?;
-    socket.connect(address).map_err(unreachable)?;
-    let mut doubtful = None;
-    let mut budget = MAX_DATAGRAMS;
-    for wait in UDP_WAITS {
-        let until = sooner(deadline, wait);
-        let tried =
-            socket.send(&sent.bytes).and_then(|_| receive(&socket, sent, until, &mut budget, &mut doubtful));
-        if let Some(judged) = tried.map_err(unreachable)? {
-            return Ok(judged);
-        }
-        if Instant::now() >= deadline || budget == 0 {
-            break;
-        }
-    }
-    doubtful.ok_or(DnsError::Silent(address))
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(address)?;
+    Ok(socket)
 }
 
 /// The answer, if it comes until then. Something that has our id without proof
