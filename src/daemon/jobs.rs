@@ -5,6 +5,7 @@ mod dns;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use self::dns::NameServer;
 use crate::address::Family;
@@ -13,6 +14,9 @@ use crate::daemon::process;
 use crate::transport::provider;
 use crate::transport::provider::{Session, Web};
 use crate::updaters::{Failure, Outcome, Reply, Request, Task, Updater, run};
+
+/// All requests of a job to web servers.
+const JOB_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The updater of a group, with what it remembers between jobs.
 pub enum Job {
@@ -38,15 +42,18 @@ impl Job {
         }
     }
 
-    /// Does the job, which takes as long as it takes: a request ends by
-    /// [`provider::TIMEOUT`], a program by its own timeout, and both are few.
+    /// Does the job: a request ends by [`provider::TIMEOUT`], all of a job by
+    /// [`JOB_TIMEOUT`], a program by its own timeout.
     pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
         match self {
             Self::Web(updater) => {
                 // Connections are kept for the length of a job only: the next one is
                 // days away.
                 let mut kept = None;
-                updater.update(tasks, &mut |request| connection.send(&mut kept, request))
+                let began = Instant::now();
+                updater.update(tasks, &mut |request| {
+                    connection.send(&mut kept, request, JOB_TIMEOUT.saturating_sub(began.elapsed()))
+                })
             }
             Self::NameServer(updater) => updater.perform(&tasks),
             Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
@@ -87,13 +94,18 @@ impl Connection {
         Self { tls: config.tls.clone(), proxies: config.proxies.clone(), web: Arc::default() }
     }
 
-    fn send(&self, kept: &mut Option<Kept>, request: &Request) -> Result<Reply, Failure> {
+    /// Sends it, unless of the job's time nothing is `left`.
+    fn send(&self, kept: &mut Option<Kept>, request: &Request, left: Duration) -> Result<Reply, Failure> {
+        if left.is_zero() {
+            let why = format!("the servers took more than {} s in all", JOB_TIMEOUT.as_secs());
+            return Err(Failure { why, maybe_done: false });
+        }
         let set_up = || Web::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
         let web = self.web.get_or_init(set_up);
         let web = web.as_ref().map_err(|why| Failure { why: why.clone(), maybe_done: false })?;
         kept.take_if(|kept| kept.family != request.family);
         let new = || Kept { family: request.family, session: web.session(request.family) };
-        kept.get_or_insert_with(new).session.send(request, provider::TIMEOUT)
+        kept.get_or_insert_with(new).session.send(request, provider::TIMEOUT.min(left))
     }
 }
 
@@ -107,5 +119,26 @@ pub fn describe(group: &UpdaterConfig, task: &Task) -> String {
         UpdaterConfig::Rfc2136(config) => config.intent(task),
         UpdaterConfig::Run(config) => config.intent(task),
         UpdaterConfig::Dyndns(config) => config.intent(task),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_without_time_sends_nothing_more() {
+        let connection = Connection { tls: Tls::default(), proxies: Proxies::default(), web: Arc::default() };
+        let request = Request {
+            method: "GET",
+            url: "http://127.0.0.1:9/".to_owned(),
+            headers: Vec::new(),
+            body: None,
+            max_reply: 0,
+            family: None,
+        };
+        let failure = connection.send(&mut None, &request, Duration::ZERO).unwrap_err();
+        assert_eq!(failure.why, "the servers took more than 600 s in all");
+        assert!(!failure.maybe_done && connection.web.get().is_none());
     }
 }
