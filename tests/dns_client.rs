@@ -7,11 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ddns_update_daemon::dns::answer::{Exchange, Sent, Verified};
-use ddns_update_daemon::dns::client::{DnsError, exchange, unix_time};
+use ddns_update_daemon::dns::client::{DnsError, exchange};
 use ddns_update_daemon::dns::message::{Flags, Message, QUERY, Question, class, kind};
 use ddns_update_daemon::dns::name::Name;
 use ddns_update_daemon::dns::server::{Server, Transport};
 use ddns_update_daemon::dns::tsig::{Algorithm, Key, Signature, sign_answer};
+use ddns_update_daemon::system::clock::unix_time;
 
 fn key() -> Key {
     Key::new(Name::from_text("our.key").unwrap(), Algorithm::Sha384, "c2VjcmV0").unwrap()

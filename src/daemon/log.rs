@@ -7,12 +7,12 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::address::Addresses;
 use crate::engine::{Level, Report};
+use crate::system::clock::unix_time;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,12 +81,6 @@ impl Log {
         line.push('\n');
         line
     }
-}
-
-/// Seconds since 1970 by the system's clock, set or not.
-#[must_use]
-pub fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// The numbers of sd-daemon(3).

@@ -28,6 +28,7 @@ use crate::daemon::state_file::{NotKept, Store};
 use crate::engine::state::State;
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::sources;
+use crate::system::clock;
 use crate::updaters::{Outcome, Task};
 
 /// Enough for a TLS exchange, the deepest thing a thread does here.
@@ -144,7 +145,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn now(&self) -> Now {
-        let unix = Some(log::unix_time()).filter(|unix| *unix >= CLOCK_IS_SET);
+        let unix = Some(clock::unix_time()).filter(|unix| *unix >= CLOCK_IS_SET);
         Now { elapsed: self.start.elapsed(), unix }
     }
 

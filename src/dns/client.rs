@@ -11,12 +11,13 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::answer::{Exchange, Sent, Verified};
 use super::message::MAX_MESSAGE;
 use super::resolv;
 use super::server::{Host, Server, Transport};
+use crate::system::clock::unix_time;
 use crate::system::race::{self, Failed};
 use crate::system::resolve;
 
@@ -99,12 +100,6 @@ pub fn system_resolvers() -> Vec<SocketAddr> {
     let mut text = String::new();
     let read = File::open(RESOLV_CONF).and_then(|file| file.take(MAX_RESOLV_CONF).read_to_string(&mut text));
     if read.is_ok() { resolv::resolvers(&text) } else { Vec::new() }
-}
-
-/// Seconds of the Unix epoch.
-#[must_use]
-pub fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Sends the message and returns what came back until the deadline; from the

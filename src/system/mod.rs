@@ -5,6 +5,7 @@
 //! UDP socket only makes it choose a route. Joining a multicast group sends what
 //! the system sends for it (IGMP).
 
+pub mod clock;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod multicast;

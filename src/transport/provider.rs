@@ -14,7 +14,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ureq::config::{AutoHeaderValue, IpFamily};
 use ureq::http::{self, HeaderMap};
@@ -28,6 +28,7 @@ use super::trust::Tls;
 use super::url::{HttpUrl, percent_decoded};
 use super::{connect, error, fields, redirect, resolver, tls, tunnel};
 use crate::address::Family;
+use crate::system::clock::unix_time;
 use crate::system::race::Failed;
 
 /// The time for one exchange: some providers change their name servers before they
@@ -302,9 +303,7 @@ fn field(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// The server's own clock if it tells, since a router's may stand in 1970.
 fn now(headers: &HeaderMap) -> u64 {
-    field(headers, "date")
-        .and_then(|text| fields::date(&text))
-        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    field(headers, "date").and_then(|text| fields::date(&text)).unwrap_or_else(unix_time)
 }
 
 /// What of a URL may be shown.

@@ -7,6 +7,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::config;
 use crate::dns::client;
 use crate::dns::client::DnsError;
+use crate::system::clock::unix_time;
 use crate::updaters::rfc2136::{self, Answer, Request};
 use crate::updaters::{Failure, Outcome, Task};
 
@@ -25,7 +26,7 @@ impl NameServer {
             let mut id = [0; 2];
             // A system without randomness still has TCP and signatures.
             let _ = random.fill(&mut id);
-            let unix = client::unix_time();
+            let unix = unix_time();
             let exchange = request.exchange(u16::from_ne_bytes(id), unix);
             let start = Instant::now();
             let deadline = start.checked_add(client::TIMEOUT).unwrap_or(start);

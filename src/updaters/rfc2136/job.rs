@@ -227,8 +227,9 @@ impl Job<'_, '_> {
         let answer = match self.send(&Request { server: Some(server), transport, key, message }) {
             Ok(answer) => answer,
             Err(Failure { why, maybe_done }) => {
-                let why = if maybe_done { format!("{why}; it may have been done") } else { why };
-                return self.end(records, &unreached(why));
+                let outcome =
+                    if maybe_done { unsure(format!("{why}; it may have been done")) } else { unreached(why) };
+                return self.end(records, &outcome);
             }
         };
         let side = Side { zone, server, key, now: answer.unix };
@@ -261,9 +262,9 @@ impl Job<'_, '_> {
                 held = self.held(place, &record, signed);
             }
             let outcome = match (held, doubt) {
-                (Err(_), Some(doubt)) => unreached(doubt.to_owned()),
+                (Err(_), Some(doubt)) => unsure(doubt.to_owned()),
                 (Err(Failure { why, .. }), None) => {
-                    unreached(format!("the server accepted it, but could not be asked again: {why}"))
+                    unsure(format!("the server accepted it, but could not be asked again: {why}"))
                 }
                 (Ok(Held::Alias(target)), _) => person(explain::alias(&record.name, &target)),
                 // A server that accepts and answers no questions of ours may do so.
@@ -337,6 +338,11 @@ fn is_worth_a_query(code: u8, records: usize) -> bool {
 /// Nobody answered.
 fn unreached(why: String) -> Outcome {
     Outcome::Retry { why, after: None, reached: false }
+}
+
+/// It may have been done: no quick retry.
+fn unsure(why: String) -> Outcome {
+    Outcome::Retry { why, after: None, reached: true }
 }
 
 /// What a server says is there.

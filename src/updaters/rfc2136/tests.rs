@@ -298,7 +298,12 @@ fn a_silent_server_costs_one_exchange_for_all() {
         assert_eq!(requests, answered + 1);
         assert_eq!(outcomes.len(), 2);
         for (_, outcome) in &outcomes {
-            assert!(matches!(outcome, Outcome::Retry { reached: false, after: None, .. }));
+            // What may have been done is not sent again in a rush.
+            let unsure = answered > 0;
+            assert!(
+                matches!(outcome, Outcome::Retry { reached, after: None, .. } if *reached == unsure),
+                "{outcome:?}"
+            );
             assert!(why(outcome).0.contains(words), "{outcome:?}");
         }
     }
