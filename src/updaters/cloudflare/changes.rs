@@ -202,7 +202,7 @@ impl Work<'_, '_, '_, '_> {
             (trouble.kind == Kind::Lost(true)).then(|| format!("could not confirm: {}", trouble.said));
         let stop = self.session.stop(trouble, About::Records);
         let outcome = match unsure {
-            Some(why) => Outcome::Retry { why, after: None, reached: false },
+            Some(why) => Outcome::Retry { why, after: None, reached: true },
             None if stop.scope == Scope::Record => stop.outcome.clone(),
             None => return Err(stop),
         };
