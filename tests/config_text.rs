@@ -78,6 +78,14 @@ const MISTAKES: &[(&str, &str)] = &[
     ("interval = -0.5e+3", "1:12: interval = -0.5e+3: expected at least 1 second (0.0167 minutes)"),
     ("interval = 1e9", "1:12: interval = 1e9: expected at most 366 days (527040 minutes)"),
     ("interval = 0.01", "1:12: interval = 0.01: expected at least 1 second (0.0167 minutes)"),
+    (
+        "router_ip = []",
+        "1:13: router_ip = [...]: expected at least one address; leave router_ip out for the default route's",
+    ),
+    (
+        "router_ip = [\"127.0.0.1\"]",
+        "1:14: router_ip = \"127.0.0.1\": expected a router's IP address; only addresses can stand in a list",
+    ),
     ("interval = [5]", "1:12: interval = [...]: expected a number"),
     ("intervall = 5", "1:1: unknown key \"intervall\": did you mean \"interval\"?"),
     (
@@ -100,7 +108,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("router_ip = 5", "1:13: router_ip = 5: expected text in quotes"),
     (
         "router_ip = \"router\"",
-        "1:13: router_ip = \"router\": expected the router's IP address (\"192.168.1.1\") or name (\"fritz.box\"), a loopback address to watch this host, or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
+        "1:13: router_ip = \"router\": expected the router's IP address (\"192.168.1.1\") or name (\"fritz.box\"), a loopback address to watch this host, the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\"), or a list of addresses",
     ),
     ("router_ip = \"0.0.0.0\"", "1:13: router_ip = \"0.0.0.0\": no router can have this address"),
     (
@@ -110,7 +118,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("router_ip = \"https://192.168.1.1/\"", "1:13: router_ip: this is no gateway's URL: expected http://"),
     (
         "router_ip = \"192.168.1.1:5000\"",
-        "1:13: router_ip = \"192.168.1.1:5000\": expected the router's IP address (\"192.168.1.1\") or name (\"fritz.box\"), a loopback address to watch this host, or the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\")",
+        "1:13: router_ip = \"192.168.1.1:5000\": expected the router's IP address (\"192.168.1.1\") or name (\"fritz.box\"), a loopback address to watch this host, the URL of the router's description (\"http://192.168.1.1:5000/rootDesc.xml\"), or a list of addresses",
     ),
     ("ipv4 = \"upnp\"", "1:8: ipv4 = \"upnp\": expected a list: [\"...\", \"...\"]"),
     ("ipv4 = [\"upn\"]", "1:9: ipv4 = \"upn\": no such source; did you mean \"upnp\"?"),
@@ -311,7 +319,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "4:12: [[cloudflare.records]]: it needs IPv6, which ipv6 = [] switches off",
     ),
     (
-        "agree = 3\n[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\" }]",
+        "agree = 3\nipv4 = [\"upnp\", \"natpmp\"]\n[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\" }]",
         "1:9: agree = 3: expected 1 to 2: there are 2 IPv4 sources",
     ),
     (
@@ -484,18 +492,18 @@ fn the_quick_start_needs_ipv4_only_and_asks_the_router_first() {
     let target = &config.targets[0];
     assert_eq!((target.required, target.allow_private, target.at_start), (IPV4, true, true));
     let sources: Vec<&Source> = target.ipv4.iter().map(|index| &config.sources[*index]).collect();
-    assert_eq!(sources, [&Source::Upnp(Gateway::Any), &Source::NatPmp(None), &Source::Interface(None)]);
+    assert_eq!(sources, [&Source::Upnp(Gateway::Any), &Source::Interface(None)]);
 }
 
 #[test]
 fn files_of_1_0_keep_their_meaning() {
     let config = good(&example("1.0.toml"));
     assert_eq!(config.interval, Duration::from_secs(1800));
-    let router = "192.168.1.1".parse().unwrap();
+    let router: std::net::IpAddr = "192.168.1.1".parse().unwrap();
     let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
     assert_eq!(names, ["A @", "AAAA www", "url api.yourservice.example", "run myprog"]);
-    assert_eq!(config.sources[0], Source::Upnp(Gateway::At(router)));
-    assert_eq!(config.sources[1], Source::NatPmp(Some(router)));
+    assert_eq!(config.sources[0], Source::Upnp(Gateway::At(vec![router])));
+    assert!(!config.sources.iter().any(|source| matches!(source, Source::NatPmp(_))));
     let both = Needs { ipv4: true, ipv6: true, ipv6_prefix: false };
     let required: Vec<Needs> = config.targets.iter().map(|target| target.required).collect();
     assert_eq!(required, [IPV4, IPV6, both, IPV4]);
@@ -550,14 +558,14 @@ fn an_empty_file_is_a_configuration_with_nothing_to_do() {
 #[test]
 fn router_ip_decides_what_the_default_sources_are() {
     for (router, ipv4, ipv6) in [
-        ("", r#"["upnp", "natpmp"]"#, r#"["upnp", "interface"]"#),
-        ("192.0.2.1", r#"["upnp:192.0.2.1", "natpmp:192.0.2.1"]"#, r#"["upnp:192.0.2.1", "interface"]"#),
+        ("", r#"["upnp"]"#, r#"["upnp", "interface"]"#),
+        ("192.0.2.1", r#"["upnp:192.0.2.1"]"#, r#"["upnp:192.0.2.1", "interface"]"#),
         ("127.0.0.9", r#"["interface"]"#, r#"["interface"]"#),
         ("::1", r#"["interface"]"#, r#"["interface"]"#),
         ("fe80::1", r#"["upnp:fe80::1"]"#, r#"["upnp:fe80::1", "interface"]"#),
         (
             "http://127.0.0.1:5000/d.xml",
-            r#"["upnp:http://127.0.0.1:5000/d.xml", "natpmp:127.0.0.1"]"#,
+            r#"["upnp:http://127.0.0.1:5000/d.xml"]"#,
             r#"["upnp:http://127.0.0.1:5000/d.xml", "interface"]"#,
         ),
     ] {
@@ -565,6 +573,17 @@ fn router_ip_decides_what_the_default_sources_are() {
         let described = config.describe();
         assert!(described.contains(&format!("\nipv4 = {ipv4}\nipv6 = {ipv6}\n")), "{router}: {described}");
     }
+}
+
+#[test]
+fn router_ip_takes_a_list_of_addresses() {
+    let config =
+        good("router_ip = [\"192.168.77.1\", \"192.168.77.3\"]\n[[runs]]\ncmd = [\"a\", \"{ipv4}\"]");
+    let both = vec!["192.168.77.1".parse().unwrap(), "192.168.77.3".parse().unwrap()];
+    assert_eq!(config.sources[0], Source::Upnp(Gateway::At(both.clone())));
+    let described = config.describe();
+    assert!(described.contains("\nipv4 = [\"upnp:192.168.77.1,192.168.77.3\"]\n"), "{described}");
+    assert_eq!(good(&described).sources[0], Source::Upnp(Gateway::At(both)));
 }
 
 #[test]
@@ -578,7 +597,7 @@ fn sources_are_kept_once_and_only_when_used() {
         ipv4 = [\"natpmp\"]",
     );
     assert_eq!(config.sources, [Source::Upnp(Gateway::Any), Source::NatPmp(None)]);
-    assert_eq!((&config.targets[0].ipv4, &config.targets[0].ipv6), (&vec![0, 1], &vec![]));
+    assert_eq!((&config.targets[0].ipv4, &config.targets[0].ipv6), (&vec![0], &vec![]));
     assert_eq!(config.targets[1].ipv4, [1]);
 }
 
@@ -700,7 +719,7 @@ fn warnings_tell_what_works_but_is_hardly_wanted() {
             "url a.example: its credentials travel unencrypted; use https:// if the server has it",
         ),
         (
-            "agree = 2\nipv6 = [\"upnp\"]\n[[runs]]\ncmd = [\"a\"]",
+            "agree = 2\nipv4 = [\"upnp\", \"natpmp\"]\nipv6 = [\"upnp\"]\n[[runs]]\ncmd = [\"a\"]",
             "run a: its IPv6 address stays unknown: agree = 2, but 1 listed",
         ),
     ] {
@@ -728,6 +747,7 @@ headers = { X-Key = "SENTINELg", Authorization = "SENTINELh {ipv6}" }
 body = "SENTINELi {ipv4}"
 expect = ["good"]
 agree = 2
+ipv4 = ["upnp", "natpmp"]
 [[urls]]
 url = "https://b.example"
 when_absent = "empty"

@@ -58,14 +58,8 @@ const SHELLS: &[&str] = &[
 ];
 
 /// Pure files of those folders.
-const PURE: &[&str] = &[
-    "sources::echo_answer",
-    "sources::echo_rate",
-    "system::netlink",
-    "system::routes",
-    "transport::fields",
-    "transport::url",
-];
+const PURE: &[&str] =
+    &["sources::echo_answer", "sources::echo_rate", "system::netlink", "transport::fields", "transport::url"];
 
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

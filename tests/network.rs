@@ -4,7 +4,11 @@
 //! A test makes namespaces and runs itself again inside one of them. That needs
 //! root and iproute2; without them the tests are left out.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "clippy knows only the test functions themselves as tests")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy knows only the test functions themselves as tests"
+)]
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -12,13 +16,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
-use ddns_update_daemon::address::{Addresses, Finding};
+use ddns_update_daemon::address::{Addresses, Family, Finding};
 use ddns_update_daemon::sources::interface::Interface;
 use ddns_update_daemon::ssdp::message::GROUP;
 use ddns_update_daemon::ssdp::search;
 use ddns_update_daemon::ssdp::search::Search;
 use ddns_update_daemon::system;
-use ddns_update_daemon::system::InterfaceAddress;
+use ddns_update_daemon::system::{DefaultRoute, InterfaceAddress};
 
 /// Set in the processes that run inside a namespace; its value is their task.
 const INSIDE: &str = "DDNS_TEST_INSIDE";
@@ -104,8 +108,8 @@ fn the_kernel_tells_addresses_and_routes() {
 }
 
 fn addresses_and_routes() {
-    assert_eq!(system::default_route(), None);
-    assert_eq!(system::default_interface_v6(), None);
+    assert_eq!(system::default_route(Family::V4), DefaultRoute::None);
+    assert_eq!(system::default_route(Family::V6), DefaultRoute::None);
     setting("use_tempaddr", "2");
     for command in [
         "link set v0 up",
@@ -126,12 +130,81 @@ fn addresses_and_routes() {
     setting("dad_transmits", "1000");
     change("addr add 2001:db8:7::5/64 dev v0");
 
-    let route = system::default_route().unwrap();
-    assert_eq!((route.gateway, route.interface.as_str()), (Some(ip("192.168.77.1")), "v0"));
-    assert_eq!(system::default_interface_v6().as_deref(), Some("v0"));
+    let DefaultRoute::Known(route) = system::default_route(Family::V4) else { panic!("no IPv4 route") };
+    let interface = index("v0");
+    assert_eq!((route.gateway, route.interface), (Some(ip("192.168.77.1")), interface));
+    assert_eq!((route.source, route.by_route), (Some(ip("192.168.77.2")), true));
+    let DefaultRoute::Known(route) = system::default_route(Family::V6) else { panic!("no IPv6 route") };
+    assert_eq!((route.gateway, route.interface), (Some(ip("fe80::1")), interface));
+    assert!(!route.by_route && route.source.is_some());
     assert_eq!(system::source_towards(ip("198.51.100.1")), Some(ip("192.168.77.2")));
     flags(&system::addresses().unwrap());
     choices();
+}
+
+/// The number of an interface that has an address.
+fn index(interface: &str) -> u32 {
+    let all = system::addresses().unwrap();
+    all.iter().find(|entry| entry.interface == interface).unwrap().index
+}
+
+/// Lines that reconnect, policy rules, routes for one source: the kernel is asked,
+/// and no other interface steps in.
+#[test]
+fn the_kernel_chooses_the_line() {
+    if inside() {
+        return lines();
+    }
+    let Some(host) = Namespace::new("lines") else { return };
+    for name in ["wan1", "wan2", "wg0", "docker0"] {
+        host.ip(&format!("link add {name} type veth peer name p{name}"));
+        host.ip(&format!("link set p{name} up"));
+    }
+    host.run("the_kernel_chooses_the_line");
+}
+
+fn lines() {
+    for command in [
+        "link set wan1 up",
+        "link set wan2 up",
+        "link set wg0 up",
+        "link set docker0 up",
+        "addr add 172.17.0.1/16 dev docker0",
+        "addr add 2600:9::5/64 dev wg0 nodad",
+        "addr add 11.99.88.77/24 dev wan2",
+    ] {
+        change(command);
+    }
+    let poll = || Interface::new(None, Addresses::default()).poll();
+    let why = |family| format!("this host has no {family} route to the internet");
+    assert_eq!(poll().ipv4, Finding::Unknown(why("IPv4")));
+    assert_eq!(poll().ipv6, Finding::Unknown(why("IPv6")));
+
+    // PPPoE and its like: a default route without a gateway.
+    change("addr add 11.22.33.44 peer 11.22.33.1 dev wan1");
+    change("route add default dev wan1");
+    let DefaultRoute::Known(route) = system::default_route(Family::V4) else { panic!("no route") };
+    assert_eq!((route.gateway, route.interface), (None, index("wan1")));
+    assert_eq!(poll().ipv4, Finding::Known([11, 22, 33, 44].into()));
+    // A second address, which the route names.
+    change("addr add 11.22.33.45/32 dev wan1");
+    change("route replace default dev wan1 src 11.22.33.45");
+    assert_eq!(poll().ipv4, Finding::Known([11, 22, 33, 45].into()));
+    // mwan3 and its like: the main table is not asked first.
+    change("route add default via 11.99.88.1 dev wan2 table 2");
+    change("rule add from all lookup 2 prio 1000");
+    assert_eq!(poll().ipv4, Finding::Known([11, 99, 88, 77].into()));
+    change("rule del prio 1000");
+    change("route del default");
+    assert_eq!(poll().ipv4, Finding::Unknown(why("IPv4")));
+
+    // netifd and its like: every default route is for one source.
+    change("addr add 2600:1::44/64 dev wan1 nodad valid_lft 7000 preferred_lft 3600");
+    change("-6 route add default from 2600:1::/64 via fe80::1 dev wan1 metric 512");
+    assert_eq!(poll().ipv6, ipv6("2600:1::44"));
+    change("addr add 2600:1::45/64 dev wan1 nodad");
+    change("-6 route add default via fe80::1 dev wan1 src 2600:1::45");
+    assert_eq!(poll().ipv6, ipv6("2600:1::45"));
 }
 
 fn flags(all: &[InterfaceAddress]) {
@@ -257,23 +330,22 @@ fn hosts(search: Search, time: Duration) -> Vec<String> {
 
 fn searches() {
     let addresses = system::addresses().unwrap();
-    let gateway = match system::default_route().and_then(|route| route.gateway) {
-        Some(IpAddr::V4(gateway)) => Some(gateway),
-        _ => None,
-    };
+    let gateway: Vec<IpAddr> = system::default_route(Family::V4).gateway().into_iter().collect();
+    assert_eq!(gateway, [ip("192.168.1.1")]);
+    let new = |gateways, only| Search::new(gateways, only, &addresses, system::default_source());
     let second = Duration::from_secs(1);
     // Known gateway, unknown gateway, and nobody else wanted.
-    for gateway in [gateway, None] {
-        let found = hosts(Search::new(gateway, false, &addresses), second);
+    for gateways in [&gateway[..], &[]] {
+        let found = hosts(new(gateways, false), second);
         for router in ["192.168.1.1", "192.168.2.1", "192.168.3.1"] {
             assert!(found.iter().any(|host| host == router), "{router} is not in {found:?}");
         }
         assert!(found.len() <= 8, "{found:?}");
     }
-    assert_eq!(hosts(Search::new(gateway, true, &addresses), second), ["192.168.1.1"]);
+    assert_eq!(hosts(new(&gateway, true), second), ["192.168.1.1"]);
     // Where the system tells no interface, multicast leaves by the default route.
     assert_eq!(hosts(Search::default(), second), ["192.168.1.1"]);
-    ends_early(Search::new(gateway, false, &addresses));
+    ends_early(new(&gateway, false));
 }
 
 /// Once the first answer is there, nobody waits for the others.

@@ -1,57 +1,11 @@
-//! Properties of what the host tells: routing tables, its addresses, names.
+//! Properties of what the host tells: its addresses.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use ddns_update_daemon::address::{Addresses, Finding, Observation, Prefix, Scope, scope};
-use ddns_update_daemon::sources::interface::{Which, choose};
-use ddns_update_daemon::system::InterfaceAddress;
-use ddns_update_daemon::system::routes::{ipv4_default, ipv6_default_interface};
-
-/// A default route is the best of those that the lines tell one by one; lines
-/// that tell none change nothing.
-pub(super) fn routes(data: &[u8]) {
-    let table = String::from_utf8_lossy(data);
-    let found = ipv4_default(&format!("header\n{table}"));
-    let best = table.lines().filter_map(reference_v4).min_by_key(|(metric, ..)| *metric);
-    assert_eq!(
-        found.as_ref().map(|route| (route.gateway, route.interface.as_str())),
-        best.map(|(_, gateway, name)| (gateway, name))
-    );
-    assert!(found.iter().all(|route| route.gateway.is_none_or(|gateway| !gateway.is_unspecified())));
-    let found = ipv6_default_interface(&table);
-    let best = table.lines().filter_map(reference_v6).min_by_key(|(metric, _)| *metric);
-    assert_eq!(found.as_deref(), best.map(|(_, name)| name));
-    assert_ne!(found.as_deref(), Some("lo"));
-}
-
-fn hex(text: &str) -> Option<u32> {
-    u32::from_str_radix(text, 16).ok()
-}
-
-/// In use, and not a refusal.
-fn leads(flags: u32) -> bool {
-    flags & 0x201 == 1
-}
-
-fn reference_v4(line: &str) -> Option<(u32, Option<IpAddr>, &str)> {
-    let column: Vec<&str> = line.split_ascii_whitespace().collect();
-    if column.len() < 8 || hex(column[1])? != 0 || hex(column[7])? != 0 || !leads(hex(column[3])?) {
-        return None;
-    }
-    let gateway = Ipv4Addr::from(hex(column[2])?.to_ne_bytes());
-    let via = hex(column[3])? & 2 != 0 && gateway != Ipv4Addr::UNSPECIFIED;
-    Some((column[6].parse().ok()?, via.then_some(gateway.into()), column[0]))
-}
-
-fn reference_v6(line: &str) -> Option<(u32, &str)> {
-    let column: Vec<&str> = line.split_ascii_whitespace().collect();
-    let everything = column.len() == 10 && column[0].trim_matches('0').is_empty();
-    if !everything || column[1] != "00" || column[3] != "00" || column[9] == "lo" || !leads(hex(column[8])?) {
-        return None;
-    }
-    Some((hex(column[5])?, column[9]))
-}
+use ddns_update_daemon::address::{Addresses, Finding, Prefix, Scope, scope};
+use ddns_update_daemon::sources::interface::{Routes, choose};
+use ddns_update_daemon::system::{DefaultRoute, InterfaceAddress, Route};
 
 const NAMES: [&str; 3] = ["eth0", "ppp0", "wg0"];
 
@@ -81,11 +35,8 @@ pub(super) fn interface(data: &[u8]) {
     let [which, old_v4, old_v6, script @ ..] = data else { return };
     let entries: Vec<InterfaceAddress> = script.chunks_exact(6).map(entry).collect();
     let name = |index: u8| NAMES[usize::from(index % 3)];
-    let which = match which % 8 {
-        0..4 => Which::Named(name(*which >> 3)),
-        4..7 => Which::Default { ipv4: Some(name(*which >> 3)), ipv6: Some(name(*which >> 5)) },
-        _ => Which::Default { ipv4: None, ipv6: None },
-    };
+    let named = (which % 8 < 4).then(|| name(*which >> 3));
+    let routes = Routes { ipv4: route(*which % 8, *which >> 3), ipv6: route(*which % 8, *which >> 5) };
     let mut previous = Addresses::default();
     if let IpAddr::V4(address) = pool(*old_v4) {
         previous.ipv4 = Some(address);
@@ -93,19 +44,24 @@ pub(super) fn interface(data: &[u8]) {
     if let IpAddr::V6(address) = pool(*old_v6) {
         previous.ipv6 = Some(address);
     }
-    let observation = choose(&entries, which, &previous);
-    check_v4(&entries, which, &observation, previous);
-    check_v6(&entries, which, &observation, previous);
+    let observation = choose(&entries, named, &routes, &previous);
+    check(&entries, named, routes.ipv4, true, observation.ipv4.known().map(IpAddr::V4));
+    check(&entries, named, routes.ipv6, false, observation.ipv6.known().map(IpAddr::V6));
+    if let Finding::Known(prefix) = observation.ipv6_prefix {
+        let address = observation.ipv6.known().expect("a prefix comes with an address");
+        assert_eq!(Prefix::new(address, prefix.length()), Some(prefix));
+        assert!(prefix.length() < 128, "a single address tells no network");
+    }
 
     let mut reversed = entries.clone();
     reversed.reverse();
-    let of_reversed = choose(&reversed, which, &previous);
+    let of_reversed = choose(&reversed, named, &routes, &previous);
     assert_eq!(of_reversed.ipv6.known(), observation.ipv6.known());
     assert_eq!(of_reversed.ipv4.known().is_some(), observation.ipv4.known().is_some());
 
     previous.ipv4 = observation.ipv4.known();
     previous.ipv6 = observation.ipv6.known();
-    assert_eq!(choose(&entries, which, &previous), observation, "the choice wavers");
+    assert_eq!(choose(&entries, named, &routes, &previous), observation, "the choice wavers");
 }
 
 fn pool(index: u8) -> IpAddr {
@@ -126,9 +82,12 @@ fn entry(bytes: &[u8]) -> InterfaceAddress {
         deprecated: flag(2),
         valid: time(bytes[4]),
         preferred: time(bytes[5]),
+        made: Duration::from_secs(u64::from(bytes[4] >> 2)),
+        renewed: Duration::from_secs(u64::from(bytes[5] >> 2)),
         up: !flag(3),
         loopback: flag(4),
         multicast: flag(5),
+        point_to_point: flag(6),
     }
 }
 
@@ -140,63 +99,39 @@ fn publishable(entry: &InterfaceAddress) -> bool {
     usable && (entry.address.is_ipv4() || lasting)
 }
 
-fn candidates<'a>(
-    entries: &'a [InterfaceAddress],
-    name: Option<&'a str>,
-    is_v4: bool,
-) -> impl Iterator<Item = &'a InterfaceAddress> {
-    let here = move |entry: &&InterfaceAddress| match name {
-        Some(name) => entry.interface == name,
-        None => entry.up && !entry.loopback,
-    };
-    entries.iter().filter(here).filter(move |entry| entry.address.is_ipv4() == is_v4 && publishable(entry))
-}
-
-fn check_v4(entries: &[InterfaceAddress], which: Which<'_>, observation: &Observation, previous: Addresses) {
-    let name = match which {
-        Which::Named(name) => Some(name),
-        Which::Default { ipv4, .. } => ipv4,
-    };
-    check(entries, name, true, observation.ipv4.known().map(IpAddr::V4), previous.ipv4.map(IpAddr::V4));
-}
-
-fn check_v6(entries: &[InterfaceAddress], which: Which<'_>, observation: &Observation, previous: Addresses) {
-    let name = match which {
-        Which::Named(name) => Some(name),
-        Which::Default { ipv6, .. } => ipv6,
-    };
-    check(entries, name, false, observation.ipv6.known().map(IpAddr::V6), previous.ipv6.map(IpAddr::V6));
-    if let Finding::Known(prefix) = observation.ipv6_prefix {
-        let address = observation.ipv6.known().expect("a prefix comes with an address");
-        assert_eq!(Prefix::new(address, prefix.length()), Some(prefix));
-    }
-}
-
+/// What is chosen is of the right place, may be published, and is global where
+/// something is; without a route nothing is known.
 fn check(
     entries: &[InterfaceAddress],
-    name: Option<&str>,
+    named: Option<&str>,
+    route: DefaultRoute,
     is_v4: bool,
     chosen: Option<IpAddr>,
-    previous: Option<IpAddr>,
 ) {
-    let mut best: Vec<IpAddr> = candidates(entries, name, is_v4).map(|entry| entry.address).collect();
+    let is_there = |entry: &InterfaceAddress| match (named, route) {
+        (Some(name), _) => entry.interface == name,
+        (None, DefaultRoute::Known(route)) => entry.index == route.interface,
+        (None, DefaultRoute::None) => false,
+        (None, DefaultRoute::NotTold) => entry.up && !entry.loopback,
+    };
+    let there = entries.iter().filter(|entry| is_there(entry) && entry.address.is_ipv4() == is_v4);
+    let best: Vec<IpAddr> = there.filter(|entry| publishable(entry)).map(|entry| entry.address).collect();
     let Some(chosen) = chosen else {
         // Only where the interface is known and up is that a reason.
-        let up = entries.iter().any(|entry| Some(entry.interface.as_str()) == name && entry.up);
-        assert!(best.is_empty() || (name.is_some() && !up));
+        let up = entries.iter().any(|entry| Some(entry.interface.as_str()) == named && entry.up);
+        assert!(best.is_empty() || (named.is_some() && !up));
         return;
     };
     assert!(best.contains(&chosen));
     let global = |address: &IpAddr| scope(*address) == Scope::Global;
-    if best.iter().any(global) {
-        best.retain(global);
-        assert!(global(&chosen), "a global address comes first");
-    }
-    // What has no time limit stays for sure; the rest of the order is the code's.
-    let stays = candidates(entries, name, is_v4).any(|entry| {
-        Some(entry.address) == previous && !entry.deprecated && entry.preferred != Some(Duration::ZERO)
-    });
-    if let Some(previous) = previous.filter(|previous| stays && global(previous)) {
-        assert_eq!(chosen, previous, "the choice is not sticky");
+    assert!(global(&chosen) || !best.iter().any(global), "a global address comes first");
+}
+
+fn route(kind: u8, interface: u8) -> DefaultRoute {
+    let interface = u32::from(interface % 3);
+    match kind {
+        5 | 6 => DefaultRoute::Known(Route { gateway: None, interface, source: None, by_route: false }),
+        7 => DefaultRoute::NotTold,
+        _ => DefaultRoute::None,
     }
 }

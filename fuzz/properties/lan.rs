@@ -12,6 +12,7 @@ use ddns_update_daemon::ssdp::filter::{
     AnswerFilter, MAX_LOCATIONS, MAX_PER_HOST, MAX_PER_SECOND, RESERVED, Senders,
 };
 use ddns_update_daemon::ssdp::message::{Answer, Delivery, MAX_TEXT, Notify, NotifyKind, Verdict};
+use ddns_update_daemon::system::Route;
 use ddns_update_daemon::system::netlink::{Address, Link, Message, parse};
 
 const SENDERS: [IpAddr; 2] =
@@ -82,7 +83,7 @@ pub(super) fn ssdp_sieve(data: &[u8]) {
     let [setting, script @ ..] = data else { return };
     let gateway = Ipv4Addr::new(192, 168, 1, 1);
     let senders = Senders {
-        gateway: (setting & 1 != 0).then_some(gateway),
+        gateways: (setting & 1 != 0).then_some(gateway).into_iter().collect(),
         only_gateway: setting & 2 != 0,
         subnets: if setting & 4 != 0 { vec![(Ipv4Addr::new(192, 168, 1, 7), 24)] } else { Vec::new() },
     };
@@ -94,7 +95,7 @@ pub(super) fn ssdp_sieve(data: &[u8]) {
         let (host, place, step) = (event[0], event[1], event[2]);
         elapsed += Duration::from_millis(u64::from(step & 0xf) * 20);
         let sender = IpAddr::V4(Ipv4Addr::from([192, 168, 1 + (host >> 7), host & 0x1f]));
-        let is_gateway = senders.gateway.map(IpAddr::V4) == Some(sender);
+        let is_gateway = senders.gateways.iter().any(|gateway| IpAddr::V4(*gateway) == sender);
         // A flood of one sender, so that short inputs reach the limit.
         for _ in 0..=(step >> 4) * 5 {
             let admitted = filter.allow(sender, elapsed);
@@ -219,6 +220,10 @@ pub(super) fn netlink(data: &[u8]) {
                 assert!(address.address.is_ipv6() || !address.temporary);
                 assert_eq!(parse(&write_address(address), SEQUENCE), [message]);
             }
+            Message::Route(route) => {
+                assert!(!route.by_route || route.source.is_some());
+                assert_eq!(parse(&write_route(route), SEQUENCE), [message]);
+            }
             Message::Done | Message::Interrupted | Message::Error(_) | Message::Other => {}
         }
     }
@@ -239,9 +244,26 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 }
 
 fn write_link(link: &Link) -> Vec<u8> {
-    let flags = u32::from(link.up) | u32::from(link.loopback) << 3 | u32::from(link.multicast) << 12;
+    let flags = u32::from(link.up)
+        | u32::from(link.loopback) << 3
+        | u32::from(link.point_to_point) << 4
+        | u32::from(link.multicast) << 12;
     let name = attribute(3, &[link.name.as_bytes(), &[0]].concat());
     write(16, &[&[0; 4][..], &link.index.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 4], &name].concat())
+}
+
+fn write_route(route: &Route) -> Vec<u8> {
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let is_v6 = [route.gateway, route.source].into_iter().flatten().any(|address| address.is_ipv6());
+    let mut attributes = attribute(4, &route.interface.to_ne_bytes());
+    attributes.extend(route.gateway.map(|gateway| attribute(5, &octets(gateway))).unwrap_or_default());
+    let source = route.source.map(|source| attribute(7, &octets(source))).unwrap_or_default();
+    // Named by the route, an IPv6 source stands behind the kernel's own choice.
+    attributes.extend(if is_v6 && route.by_route { source.repeat(2) } else { source });
+    write(24, &[&[if is_v6 { 10 } else { 2 }, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], &attributes].concat())
 }
 
 fn write_address(address: &Address) -> Vec<u8> {
@@ -254,7 +276,9 @@ fn write_address(address: &Address) -> Vec<u8> {
     let seconds = |time: Option<Duration>| {
         time.map_or(u32::MAX, |time| u32::try_from(time.as_secs()).expect("as read")).to_ne_bytes()
     };
-    let cache = [&seconds(address.preferred)[..], &seconds(address.valid), &[0; 8]].concat();
+    let stamp = |time: Duration| u32::try_from(time.as_millis() / 10).expect("as read").to_ne_bytes();
+    let times = [seconds(address.preferred), seconds(address.valid)];
+    let cache = [times.concat(), [stamp(address.made), stamp(address.renewed)].concat()].concat();
     let attributes =
         [attribute(2, &bytes), attribute(8, &flags.to_ne_bytes()), attribute(6, &cache)].concat();
     let fixed = [family, address.prefix_length, 0, 0];

@@ -42,7 +42,6 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("pcp", lan::pcp),
     ("reply", soap::reply),
     ("resolv", dns::resolv),
-    ("routes", host::routes),
     ("run_plan", providers::run_plan),
     ("ssdp_answer", lan::ssdp_answer),
     ("ssdp_notify", lan::ssdp_notify),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::address::Finding;
+use crate::address::{Family, Finding};
 use crate::config::Gateway;
 use crate::engine::selection::refusal;
 use crate::http::lan_url::LanUrl;
@@ -69,22 +69,21 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
         Some(Gateway::Description(url)) => ask(url.clone())?,
         Some(Gateway::Named(name, url)) => match (upnp::resolve(name)?, url) {
             (host, Some(url)) => ask(url.at(host))?,
-            (IpAddr::V4(host), None) => find(Some(host), true, ask)?,
+            (IpAddr::V4(host), None) => find(&[host.into()], true, ask)?,
             (IpAddr::V6(_), None) => return Err(format!("{name} has no IPv4 address")),
         },
-        Some(Gateway::At(IpAddr::V6(_))) => {
-            return Err(
-                "a router cannot be searched for by its IPv6 address: give the URL of its description".into(),
-            );
+        Some(Gateway::At(addresses)) => {
+            if addresses.iter().any(IpAddr::is_ipv6) {
+                return Err(
+                    "a router cannot be searched for by its IPv6 address: give the URL of its description"
+                        .into(),
+                );
+            }
+            find(addresses, true, ask)?;
         }
-        Some(Gateway::At(IpAddr::V4(address))) => find(Some(*address), true, ask)?,
         Some(Gateway::Any | Gateway::Line(..)) | None => {
-            let default = system::default_route().and_then(|route| route.gateway);
-            let default = match default {
-                Some(IpAddr::V4(address)) => Some(address),
-                _ => None,
-            };
-            find(default, false, ask)?;
+            let default: Vec<IpAddr> = system::default_route(Family::V4).gateway().into_iter().collect();
+            find(&default, false, ask)?;
         }
     }
     drop(sender);
@@ -94,13 +93,14 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
 }
 
 fn find(
-    gateway: Option<Ipv4Addr>,
+    gateways: &[IpAddr],
     only_gateway: bool,
     ask: impl Fn(LanUrl) -> Result<(), String>,
 ) -> Result<(), String> {
     let addresses = system::addresses().unwrap_or_default();
     let deadline = Instant::now().checked_add(SEARCH_TIME).unwrap_or_else(Instant::now);
-    let mut answers = search::start(Search::new(gateway, only_gateway, &addresses), deadline);
+    let mut answers =
+        search::start(Search::new(gateways, only_gateway, &addresses, system::default_source()), deadline);
     let mut asked = Vec::new();
     while let Some((location, _)) = answers.next(deadline) {
         if !asked.contains(&location) {

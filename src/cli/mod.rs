@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn every_command_is_understood() {
-        let address = Gateway::At([192, 0, 2, 1].into());
+        let address = Gateway::At(vec![[192, 0, 2, 1].into()]);
         for (line, command) in [
             ("--once c", Command::Once(work("c", false))),
             ("c --dry-run --once -q", Command::Once(work("c", true))),

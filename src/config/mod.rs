@@ -141,10 +141,11 @@ impl fmt::Display for Source {
 /// Which gateway to ask.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Gateway {
-    /// The default route's, or the first that answers a search.
+    /// The default route's; where the system tells no routes, the first that
+    /// answers a search.
     Any,
-    /// The one at this address.
-    At(IpAddr),
+    /// The one at one of these addresses.
+    At(Vec<IpAddr>),
     /// The one with this description; it is not searched for.
     Description(LanUrl),
     /// The one that this name stands for when it is asked, at this URL if there is
@@ -159,7 +160,10 @@ impl fmt::Display for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => Ok(()),
-            Self::At(address) => write!(f, ":{address}"),
+            Self::At(addresses) => {
+                let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+                write!(f, ":{}", addresses.join(","))
+            }
             Self::Description(url) => write!(f, ":{url}"),
             Self::Named(name, None) => write!(f, ":{name}"),
             Self::Named(_, Some(url)) => write!(f, ":http://{}{}", url.authority(), url.path()),

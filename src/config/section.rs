@@ -176,6 +176,10 @@ impl<'a> Value<'a> {
         number.filter(|number: &f64| number.is_finite()).or_else(|| self.refuse("expected a number"))
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        self.held.is_array()
+    }
+
     /// The entries of a list; each bears the list's key.
     pub(super) fn list(&self) -> Option<Vec<Self>> {
         let Some(array) = self.held.as_array() else {

@@ -13,6 +13,9 @@ use crate::transport::url::HttpUrl;
 /// More in one configuration would be asked for ever.
 pub(super) const MAX_SOURCES: usize = 64;
 
+/// Each is searched for: more than share one gateway's duties.
+const MAX_ROUTERS: usize = 8;
+
 const KINDS: [&str; 4] = ["upnp", "natpmp", "pcp", "interface"];
 
 /// What may stand in a list of sources.
@@ -29,13 +32,38 @@ pub(super) enum Router {
     Any,
     /// Watch this host instead of a gateway.
     ThisHost,
-    At(IpAddr),
+    At(Vec<IpAddr>),
     Description(LanUrl),
     Named(String, Option<LanUrl>),
 }
 
 impl Router {
+    /// Reads one address or URL, or a list of addresses: routers that share one
+    /// address answer from their own, too, and the gateway may not be the default
+    /// route's (a VPN, a second router).
     pub(super) fn read(value: &Value<'_>) -> Option<Self> {
+        if !value.is_list() {
+            return Self::read_one(value);
+        }
+        let mut all = Vec::new();
+        for entry in value.list()? {
+            match Self::read_one(&entry)? {
+                Self::At(addresses) if all.len() < MAX_ROUTERS => all.extend(addresses),
+                Self::At(_) => return value.refuse(&format!("expected at most {MAX_ROUTERS} addresses")),
+                _ => {
+                    return entry
+                        .refuse("expected a router's IP address; only addresses can stand in a list");
+                }
+            }
+        }
+        if all.is_empty() {
+            return value
+                .refuse("expected at least one address; leave router_ip out for the default route's");
+        }
+        Some(Self::At(all))
+    }
+
+    fn read_one(value: &Value<'_>) -> Option<Self> {
         let text = value.text()?.trim();
         if text.is_empty() {
             return Some(Self::Any);
@@ -44,7 +72,7 @@ impl Router {
             let address = address.to_canonical();
             return match usable(address) {
                 _ if address.is_loopback() => Some(Self::ThisHost),
-                Ok(()) => Some(Self::At(address)),
+                Ok(()) => Some(Self::At(vec![address])),
                 Err(problem) => value.refuse(problem),
             };
         }
@@ -54,8 +82,8 @@ impl Router {
             Err(problem) => value.refuse_hidden(&problem),
             Ok(_) => value.refuse(
                 "expected the router's IP address (\"192.168.1.1\") or name (\"fritz.box\"), a loopback \
-                 address to watch this host, or the URL of the router's description \
-                 (\"http://192.168.1.1:5000/rootDesc.xml\")",
+                 address to watch this host, the URL of the router's description \
+                 (\"http://192.168.1.1:5000/rootDesc.xml\"), or a list of addresses",
             ),
         }
     }
@@ -65,24 +93,19 @@ impl Router {
         if matches!(self, Self::ThisHost) {
             return vec![Source::Interface(None)];
         }
-        match (family, self.natpmp()) {
-            (Family::V4, Some(natpmp)) => vec![Source::Upnp(self.upnp()), natpmp],
-            (Family::V4, None) => vec![Source::Upnp(self.upnp())],
-            (Family::V6, _) => vec![Source::Upnp(self.upnp()), Source::Interface(None)],
+        match family {
+            Family::V4 => vec![Source::Upnp(self.upnp())],
+            Family::V6 => vec![Source::Upnp(self.upnp()), Source::Interface(None)],
         }
     }
 
     fn upnp(&self) -> Gateway {
         match self {
             Self::Any | Self::ThisHost => Gateway::Any,
-            Self::At(address) => Gateway::At(*address),
+            Self::At(addresses) => Gateway::At(addresses.clone()),
             Self::Description(url) => Gateway::Description(url.clone()),
             Self::Named(name, url) => Gateway::Named(name.clone(), url.clone()),
         }
-    }
-
-    fn natpmp(&self) -> Option<Source> {
-        self.over_ipv4(Source::NatPmp)
     }
 
     /// A source for the protocols that we speak over IPv4 only: a router pinned
@@ -90,7 +113,9 @@ impl Router {
     fn over_ipv4(&self, make: MakeSource) -> Option<Source> {
         match self {
             Self::Any | Self::ThisHost => Some(make(None)),
-            Self::At(address) => address.is_ipv4().then(|| make(Some(*address))),
+            Self::At(addresses) => {
+                addresses.iter().find(|address| address.is_ipv4()).map(|address| make(Some(*address)))
+            }
             Self::Description(url) => url.host().is_ipv4().then(|| make(Some(url.host()))),
             Self::Named(..) => None,
         }
@@ -216,11 +241,17 @@ fn read_over_ipv4(
     }
 }
 
-/// Reads which gateway to ask: an address or the URL of a description.
+/// Reads which gateway to ask: an address, several with commas between them, or
+/// the URL of a description.
 pub fn read_gateway(text: &str) -> Result<Gateway, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        let address = address.to_canonical();
-        return usable(address).map(|()| Gateway::At(address)).map_err(str::to_owned);
+    let addresses: Result<Vec<IpAddr>, _> = text.split(',').map(|one| one.trim().parse()).collect();
+    if let Ok(addresses) = addresses {
+        let addresses: Vec<_> = addresses.iter().map(IpAddr::to_canonical).collect();
+        addresses.iter().try_for_each(|address| usable(*address)).map_err(str::to_owned)?;
+        if addresses.len() > MAX_ROUTERS {
+            return Err(format!("expected at most {MAX_ROUTERS} addresses"));
+        }
+        return Ok(Gateway::At(addresses));
     }
     if let Some((gateway, line)) = text.split_once('#') {
         let good = !line.is_empty() && line.len() <= 64 && line.bytes().all(|byte| byte.is_ascii_graphic());

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::address::Family;
 use crate::config::{Config, Source};
 use crate::daemon::log::Log;
 use crate::engine::{Level, Report};
@@ -206,12 +207,12 @@ fn watch_kernel(hints: &Hints, kernel: &[bool], log: Log) {
             return log.say(Level::Debug, format!("changes of interfaces are not listened for: {error}"));
         }
     };
-    let mut route = system::default_route();
+    let mut route = system::default_route(Family::V4);
     loop {
         if changes.wait().is_err() {
             thread::sleep(PAUSE);
         }
-        let now = system::default_route();
+        let now = system::default_route(Family::V4);
         let moved = std::mem::replace(&mut route, now) != route;
         for (source, is_kernel) in kernel.iter().enumerate() {
             if *is_kernel {

@@ -297,6 +297,9 @@ fn start_source(
                 if log.wants(Level::Debug) {
                     log.write(&debug_line(poller.label(), &poll, start.elapsed()));
                 }
+                if let Some(advice) = &poll.advice {
+                    log.write(&Report::new(Level::Info, poller.label(), advice.clone()));
+                }
                 if sender.send(Message::Observed { source, poll: poll.clone() }).is_err() {
                     return;
                 }

@@ -118,24 +118,21 @@ impl Candidates {
         self.ask(location, Delivery::Unicast);
     }
 
-    /// Searches as well, until the deadline. Only answers of `gateway` count, when it
-    /// is known. What failed in the search before comes last.
+    /// Searches as well, until the deadline. Only answers of these `gateways` count,
+    /// where any is known. What failed in the search before comes last.
     pub(super) fn search(
         &mut self,
-        gateway: Option<IpAddr>,
+        gateways: &[IpAddr],
         failed: &[LanUrl],
         deadline: Instant,
     ) -> Result<(), &'static str> {
-        let gateway = match gateway {
-            Some(IpAddr::V6(_)) => {
-                return Err("a router cannot be searched for by its IPv6 address: \
-                     set router_ip to its IPv4 address or to the URL of its description");
-            }
-            Some(IpAddr::V4(gateway)) => Some(gateway),
-            None => None,
-        };
+        if !gateways.is_empty() && gateways.iter().all(IpAddr::is_ipv6) {
+            return Err("a router cannot be searched for by its IPv6 address: \
+                 set router_ip to its IPv4 address or to the URL of its description");
+        }
         let addresses = system::addresses().unwrap_or_default();
-        let mut answers = search::start(Search::new(gateway, gateway.is_some(), &addresses), deadline);
+        let search = Search::new(gateways, !gateways.is_empty(), &addresses, system::default_source());
+        let mut answers = search::start(search, deadline);
         answers.avoid(failed);
         self.answers = Some(answers);
         Ok(())

@@ -10,7 +10,6 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -93,14 +92,12 @@ impl Echo {
     fn ask(&mut self) {
         let at = self.start.elapsed();
         // Side by side: a broken IPv6 must not hold up an IPv4 address.
-        let (sender, heard) = channel();
         let service = Arc::clone(&self.service);
-        let _ = thread::Builder::new()
-            .name("echo".to_owned())
-            .stack_size(STACK)
-            .spawn(move || drop(sender.send(service.ask_ipv6())));
+        let work = move || service.ask_ipv6();
+        let thread = thread::Builder::new().name("echo".to_owned()).stack_size(STACK).spawn(work);
         let ipv4 = self.service.ask_ipv4();
-        let ipv6 = heard.recv().unwrap_or_else(|_| unheard("no thread could be started"));
+        let ipv6 = thread.ok().and_then(|thread| thread.join().ok());
+        let ipv6 = ipv6.unwrap_or_else(|| unheard("no thread could be started"));
         if ipv4.reached || ipv6.reached {
             self.limit.reached(at, ipv4.wish.max(ipv6.wish));
         } else {

@@ -11,29 +11,22 @@ use std::time::Duration;
 use crate::address;
 use crate::address::{Addresses, Family, Finding, Observation, Prefix, Scope};
 use crate::system;
-use crate::system::InterfaceAddress;
+use crate::system::{DefaultRoute, InterfaceAddress, Route};
 
-/// The interfaces to poll.
+/// What the kernel says of the way to the internet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Which<'a> {
-    /// The one of this name.
-    Named(&'a str),
-    /// Those of the default routes, which may differ; `None`: no default route
-    /// is known, so any that is up.
-    Default {
-        /// The IPv4 default route's.
-        ipv4: Option<&'a str>,
-        /// The IPv6 default route's.
-        ipv6: Option<&'a str>,
-    },
+pub struct Routes {
+    /// Over IPv4.
+    pub ipv4: DefaultRoute,
+    /// Over IPv6.
+    pub ipv6: DefaultRoute,
 }
 
-impl<'a> Which<'a> {
-    fn name(self, family: Family) -> Option<&'a str> {
-        match (self, family) {
-            (Self::Named(name), _) => Some(name),
-            (Self::Default { ipv4, .. }, Family::V4) => ipv4,
-            (Self::Default { ipv6, .. }, Family::V6) => ipv6,
+impl Routes {
+    fn of(&self, family: Family) -> DefaultRoute {
+        match family {
+            Family::V4 => self.ipv4,
+            Family::V6 => self.ipv6,
         }
     }
 }
@@ -60,39 +53,72 @@ impl Interface {
             Ok(addresses) => addresses,
             Err(error) => return Observation::unknown(&format!("the kernel tells no addresses: {error}")),
         };
-        let ipv4 = system::default_route().map(|route| route.interface);
-        let ipv6 = system::default_interface_v6();
-        let which = match &self.name {
-            Some(name) => Which::Named(name),
-            None => Which::Default { ipv4: ipv4.as_deref(), ipv6: ipv6.as_deref() },
+        let ipv6 = match system::default_route(Family::V6) {
+            DefaultRoute::None if self.name.is_none() => route_of_a_source(&addresses, system::leads_out),
+            told => told,
         };
-        let observation = choose(&addresses, which, &self.previous);
+        let routes = Routes { ipv4: system::default_route(Family::V4), ipv6 };
+        let observation = choose(&addresses, self.name.as_deref(), &routes, &self.previous);
         self.previous.ipv4 = observation.ipv4.known().or(self.previous.ipv4);
         self.previous.ipv6 = observation.ipv6.known().or(self.previous.ipv6);
         observation
     }
 }
 
-/// The addresses to publish of those that the host has.
-///
-/// An address in global unicast space comes before a local one. Among several
-/// IPv6 addresses the previous choice stays as long as it may be used;
-/// otherwise the one that may be used longest wins. Lifetimes count down and
-/// are renewed all the time, so that without the first rule the choice would
-/// waver.
+/// Where every default route is for one source prefix (`default from P via G`, as
+/// on OpenWrt), the kernel names none before it knows the source: the first
+/// address that one of them is for.
 #[must_use]
-pub fn choose(addresses: &[InterfaceAddress], which: Which<'_>, previous: &Addresses) -> Observation {
-    let ipv4 = match find(addresses, which, Family::V4, previous.ipv4, v4) {
+pub fn route_of_a_source(
+    addresses: &[InterfaceAddress],
+    leads_out: impl Fn(Ipv6Addr) -> bool,
+) -> DefaultRoute {
+    let usable = addresses.iter().filter(|entry| entry.up && objection(entry).is_none());
+    let mut sources = usable.filter_map(|entry| Some((entry, v6(entry.address)?)));
+    let found = sources.find(|(entry, address)| class(entry.address) == GLOBAL && leads_out(*address));
+    found.map_or(DefaultRoute::None, |(entry, _)| {
+        let (interface, source) = (entry.index, Some(entry.address));
+        DefaultRoute::Known(Route { gateway: None, interface, source, by_route: false })
+    })
+}
+
+/// The addresses to publish of those that the host has: of the interface `name`,
+/// else of those that the routes lead out by. Without a route nothing is known:
+/// another interface's address would be wrong as soon as the line is up again.
+///
+/// An address in global unicast space comes before a local one. Then the
+/// kernel's evidence decides: that router advertisements still renew the prefix,
+/// and the source that the route names. Among equals the previous choice stays as
+/// long as it may be used; otherwise the one that may be used longest wins.
+/// Lifetimes count down and are renewed all the time, so that without the
+/// previous choice it would waver.
+#[must_use]
+pub fn choose(
+    addresses: &[InterfaceAddress],
+    name: Option<&str>,
+    routes: &Routes,
+    previous: &Addresses,
+) -> Observation {
+    let place = |family| Place { name, route: routes.of(family), family };
+    let ipv4 = match find(addresses, place(Family::V4), previous.ipv4, v4) {
         Finding::Known((address, _)) => Finding::Known(address),
         Finding::Absent(why) => Finding::Absent(why),
         Finding::Unknown(why) => Finding::Unknown(why),
     };
-    let (ipv6, ipv6_prefix) = match find(addresses, which, Family::V6, previous.ipv6, v6) {
-        Finding::Known((address, length)) => (Finding::Known(address), prefix(address, length)),
+    let (ipv6, ipv6_prefix) = match find(addresses, place(Family::V6), previous.ipv6, v6) {
+        Finding::Known((address, entry)) => (Finding::Known(address), prefix(address, entry, addresses)),
         Finding::Absent(why) => (Finding::Absent(why.clone()), Finding::Absent(why)),
         Finding::Unknown(why) => (Finding::Unknown(why.clone()), Finding::Unknown(why)),
     };
     Observation { ipv4, ipv6, ipv6_prefix }
+}
+
+/// Where an address of a family is looked for.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    name: Option<&'a str>,
+    route: DefaultRoute,
+    family: Family,
 }
 
 fn v4(address: IpAddr) -> Option<Ipv4Addr> {
@@ -109,54 +135,114 @@ fn v6(address: IpAddr) -> Option<Ipv6Addr> {
     }
 }
 
-/// The network that the address says it is in. DHCPv6 gives single addresses;
-/// the networks they come from have 64 bits.
-fn prefix(address: Ipv6Addr, length: u8) -> Finding<Prefix> {
-    const NETWORK: u8 = 64;
-    match Prefix::new(address, if length < 128 { length } else { NETWORK }) {
-        Some(prefix) => Finding::Known(prefix),
-        None => Finding::Unknown(format!("the kernel gave a prefix length of {length}")),
+/// The network of the LAN, as the address says it. DHCPv6 gives single addresses,
+/// whose network another address may tell; that of a line to one other host is
+/// the provider's.
+fn prefix(address: Ipv6Addr, entry: &InterfaceAddress, all: &[InterfaceAddress]) -> Finding<Prefix> {
+    const SINGLE: u8 = 128;
+    if entry.point_to_point {
+        return Finding::Unknown(format!(
+            "the network of {address} is the line's, not the LAN's; let the LAN's interface be asked \
+             (\"interface:NAME\")"
+        ));
     }
+    let lengths = all.iter().filter(|other| other.index == entry.index && other.prefix_length < SINGLE);
+    let mut networks = lengths
+        .filter_map(|other| Prefix::new(v6(other.address)?, other.prefix_length))
+        .filter(|network| Prefix::new(address, network.length()) == Some(*network));
+    let own = Prefix::new(address, entry.prefix_length).filter(|own| own.length() < SINGLE);
+    own.or_else(|| networks.next()).map_or_else(
+        || Finding::Unknown(format!("{address} is a single address (DHCPv6), which tells no network")),
+        Finding::Known,
+    )
 }
 
-/// The best address of a family, with its prefix length.
-fn find<A: Copy + Ord>(
-    addresses: &[InterfaceAddress],
-    which: Which<'_>,
-    family: Family,
+/// The best address of a family, with its entry.
+fn find<'a, A: Copy + Ord>(
+    addresses: &'a [InterfaceAddress],
+    place: Place<'_>,
     previous: Option<A>,
     of_family: fn(IpAddr) -> Option<A>,
-) -> Finding<(A, u8)> {
-    let on_interface = match entries(addresses, which.name(family)) {
+) -> Finding<(A, &'a InterfaceAddress)> {
+    let in_place = match entries(addresses, place) {
         Ok(entries) => entries,
         Err(why) => return Finding::Unknown(why),
     };
     let entries: Vec<_> =
-        on_interface.into_iter().filter_map(|entry| Some((entry, of_family(entry.address)?))).collect();
-    let best = entries
-        .iter()
-        .filter(|(entry, _)| objection(entry).is_none())
-        // Of equal IPv4 addresses the first is the interface's primary one;
-        // IPv6 addresses come in no order.
-        .min_by_key(|(entry, address)| {
-            let tie = entry.address.is_ipv6().then_some(*address);
-            let lasts = preferred(entry);
-            let stays = Some(*address) == previous && !lasts.is_zero();
-            (Reverse(class(entry.address)), !stays, Reverse(lasts), tie)
-        });
+        in_place.into_iter().filter_map(|entry| Some((entry, of_family(entry.address)?))).collect();
+    let usable: Vec<_> = entries.iter().filter(|(entry, _)| objection(entry).is_none()).collect();
+    let named = match place.route {
+        DefaultRoute::Known(route) if route.by_route => route.source,
+        _ => None,
+    };
+    let siblings: Vec<&InterfaceAddress> = entries.iter().map(|(entry, _)| *entry).collect();
+    // Of equal IPv4 addresses the first is the interface's primary one; IPv6
+    // addresses come in no order.
+    let best = usable.into_iter().min_by_key(|(entry, address)| {
+        let tie = entry.address.is_ipv6().then_some(*address);
+        let lasts = preferred(entry);
+        let stays = Some(*address) == previous && !lasts.is_zero();
+        let is_named = Some(entry.address) == named;
+        (Reverse(class(entry.address)), is_stale(entry, &siblings), !is_named, !stays, Reverse(lasts), tie)
+    });
     match best {
-        Some((entry, address)) => Finding::Known((*address, entry.prefix_length)),
-        None => none_left(entries.into_iter().map(|(entry, _)| entry), which.name(family), family),
+        Some((address, value)) => Finding::Known((*value, address)),
+        None => none_left(siblings.into_iter(), place),
     }
 }
 
-/// What there is on the interface, or why that cannot be told.
+/// The longest time between two router advertisements (RFC 4861, section 6.2.1).
+const LONGEST_SILENCE: Duration = Duration::from_secs(1800);
+
+/// Routers send several advertisements at their start, the first at once.
+const BURST: Duration = Duration::from_secs(2);
+
+/// Whether an IPv6 address stands out its time, though it may still be used: the
+/// router has deprecated its prefix, or came back without it (flash renumbering,
+/// RFC 8978) and renews another one.
+fn is_stale(entry: &InterfaceAddress, all: &[&InterfaceAddress]) -> bool {
+    if entry.address.is_ipv4() {
+        return false;
+    }
+    let deprecated = |other: &InterfaceAddress| {
+        !other.temporary && (other.deprecated || other.preferred == Some(Duration::ZERO))
+    };
+    let outlived = |other: &InterfaceAddress| {
+        let alive = objection(other).is_none() && class(other.address) == class(entry.address);
+        let limited = entry.valid.is_some() && other.valid.is_some();
+        let began_after = other.made > entry.renewed && other.renewed >= other.made.saturating_add(BURST);
+        let silent = other.renewed > entry.renewed.saturating_add(LONGEST_SILENCE);
+        alive && limited && (began_after || silent)
+    };
+    let same_network = |other: &InterfaceAddress| match (v6(entry.address), v6(other.address)) {
+        (Some(one), Some(two)) => Prefix::new(one, NETWORK) == Prefix::new(two, NETWORK),
+        _ => false,
+    };
+    all.iter().any(|other| if same_network(other) { deprecated(other) } else { outlived(other) })
+}
+
+/// The bits of a network with automatic addresses (RFC 4862).
+const NETWORK: u8 = 64;
+
+/// What there is in that place, or why that cannot be told.
 fn entries<'a>(
     addresses: &'a [InterfaceAddress],
-    name: Option<&str>,
+    place: Place<'_>,
 ) -> Result<Vec<&'a InterfaceAddress>, String> {
-    let Some(name) = name else {
-        return Ok(addresses.iter().filter(|entry| entry.up && !entry.loopback).collect());
+    let Some(name) = place.name else {
+        return match place.route {
+            // A line may borrow an address of another interface.
+            DefaultRoute::Known(route) => {
+                let is_its = |entry: &&InterfaceAddress| {
+                    entry.index == route.interface || Some(entry.address) == route.source
+                };
+                Ok(addresses.iter().filter(is_its).collect())
+            }
+            DefaultRoute::None => Err(format!("this host has no {} route to the internet", place.family)),
+            DefaultRoute::NotTold => {
+                Ok(addresses.iter().filter(|entry| entry.up && !entry.loopback).collect())
+            }
+        };
     };
     let found: Vec<_> = addresses.iter().filter(|entry| entry.interface == name).collect();
     if !addresses.is_empty() && addresses.iter().all(|entry| entry.interface.is_empty()) {
@@ -195,10 +281,12 @@ fn objection(entry: &InterfaceAddress) -> Option<&'static str> {
 /// The kernel is about to decide whether this address can be used.
 const TENTATIVE: &str = "not yet checked for being in use elsewhere";
 
+const GLOBAL: u8 = 2;
+
 /// The higher, the better.
 fn class(address: IpAddr) -> u8 {
     match (address::scope(address), address) {
-        (Scope::Global, _) => 2,
+        (Scope::Global, _) => GLOBAL,
         (_, IpAddr::V6(address)) if address.is_unique_local() => 0,
         _ => 1,
     }
@@ -209,15 +297,12 @@ fn preferred(entry: &InterfaceAddress) -> Duration {
 }
 
 /// There is definitely no address, unless one is about to be there.
-fn none_left<'a, A>(
-    refused: impl Iterator<Item = &'a InterfaceAddress>,
-    name: Option<&str>,
-    family: Family,
-) -> Finding<A> {
+fn none_left<'a, A>(refused: impl Iterator<Item = &'a InterfaceAddress>, place: Place<'_>) -> Finding<A> {
+    let family = place.family;
     let mut reasons: Vec<&str> = refused.filter_map(objection).collect();
     reasons.sort_unstable();
     reasons.dedup();
-    let place = name.map_or_else(|| "this host".to_owned(), |name| format!("the interface {name:?}"));
+    let place = place.name.map_or_else(|| "this host".to_owned(), |name| format!("the interface {name:?}"));
     if reasons.is_empty() {
         return Finding::Absent(format!("{place} has no {family} address"));
     }
@@ -229,12 +314,19 @@ fn none_left<'a, A>(
 mod tests {
     use super::*;
 
-    const ANY: Which<'_> = Which::Default { ipv4: None, ipv6: None };
+    const UNTOLD: Routes = Routes { ipv4: DefaultRoute::NotTold, ipv6: DefaultRoute::NotTold };
+    const DOWN: Routes = Routes { ipv4: DefaultRoute::None, ipv6: DefaultRoute::None };
+
+    /// A route by this interface; the source is one that it names, if any.
+    fn by(interface: u32, named: Option<&str>) -> DefaultRoute {
+        let source = named.map(|address| address.parse().unwrap());
+        DefaultRoute::Known(Route { gateway: None, interface, source, by_route: named.is_some() })
+    }
 
     fn at(interface: &str, address: &str) -> InterfaceAddress {
         InterfaceAddress {
             interface: interface.to_owned(),
-            index: 2,
+            index: if interface == "eth0" { 2 } else { 3 },
             address: address.parse().unwrap(),
             prefix_length: if address.contains(':') { 64 } else { 24 },
             temporary: false,
@@ -242,9 +334,12 @@ mod tests {
             deprecated: false,
             valid: None,
             preferred: None,
+            made: Duration::ZERO,
+            renewed: Duration::ZERO,
             up: true,
             loopback: interface == "lo",
             multicast: true,
+            point_to_point: false,
         }
     }
 
@@ -258,7 +353,7 @@ mod tests {
     }
 
     fn poll(addresses: &[InterfaceAddress]) -> Observation {
-        choose(addresses, Which::Named("eth0"), &Addresses::default())
+        choose(addresses, Some("eth0"), &DOWN, &Addresses::default())
     }
 
     fn ipv4(text: &str) -> Finding<Ipv4Addr> {
@@ -277,7 +372,7 @@ mod tests {
         let why = "the interface \"eth0\" has no usable IPv4 address: link-local (RFC 3927)";
         assert_eq!(poll(&addresses[..1]).ipv4, Finding::Absent(why.to_owned()));
         let previous = Addresses { ipv4: Some([1, 0, 0, 1].into()), ..Addresses::default() };
-        assert_eq!(choose(&addresses, Which::Named("eth0"), &previous).ipv4, ipv4("1.0.0.1"));
+        assert_eq!(choose(&addresses, Some("eth0"), &DOWN, &previous).ipv4, ipv4("1.0.0.1"));
     }
 
     #[test]
@@ -304,13 +399,13 @@ mod tests {
         assert_eq!(poll(&addresses).ipv6, ipv6("2a00::2"));
         assert_eq!(poll(&[lasting("2a00::1", 100), eth("2a00::9")]).ipv6, ipv6("2a00::9"));
         let previous = Addresses { ipv6: "2a00::1".parse().ok(), ..Addresses::default() };
-        let again = |addresses: &[_]| choose(addresses, Which::Named("eth0"), &previous).ipv6;
+        let again = |addresses: &[_]| choose(addresses, Some("eth0"), &DOWN, &previous).ipv6;
         assert_eq!(again(&addresses), ipv6("2a00::1"));
         assert_eq!(again(&[lasting("2a00::1", 0), lasting("2a00::2", 200)]), ipv6("2a00::2"));
         assert_eq!(again(&[lasting("2a00::2", 200)]), ipv6("2a00::2"));
         let local = Addresses { ipv6: "fd00::1".parse().ok(), ..Addresses::default() };
         let addresses = [eth("fd00::1"), lasting("2a00::1", 1)];
-        assert_eq!(choose(&addresses, Which::Named("eth0"), &local).ipv6, ipv6("2a00::1"));
+        assert_eq!(choose(&addresses, Some("eth0"), &DOWN, &local).ipv6, ipv6("2a00::1"));
     }
 
     #[test]
@@ -321,35 +416,128 @@ mod tests {
         };
         assert_eq!(prefix(64), "2a00:1:2:3::/64");
         assert_eq!(prefix(56), "2a00:1:2::/56");
-        assert_eq!(prefix(128), "2a00:1:2:3::/64");
+    }
+
+    #[test]
+    fn a_single_address_and_a_line_tell_no_network_of_the_lan() {
+        let lease = InterfaceAddress { prefix_length: 128, ..eth("2a00:1:2:3::5") };
+        let why = "2a00:1:2:3::5 is a single address (DHCPv6), which tells no network".to_owned();
+        assert_eq!(poll(std::slice::from_ref(&lease)).ipv6_prefix, Finding::Unknown(why));
+        let beside = InterfaceAddress { temporary: true, ..eth("2a00:1:2:3::77") };
+        let prefix = poll(&[lease, beside]).ipv6_prefix.known().unwrap().to_string();
+        assert_eq!(prefix, "2a00:1:2:3::/64");
+        let line = InterfaceAddress { point_to_point: true, ..eth("2a00:1:2:3::5") };
+        assert!(matches!(poll(&[line]).ipv6_prefix, Finding::Unknown(_)));
     }
 
     #[test]
     fn each_family_may_have_its_own_default_interface() {
         let addresses = [eth("1.1.1.1"), eth("2a00::1"), at("tun0", "1.0.0.1"), at("tun0", "2a00::2")];
-        let which = Which::Default { ipv4: Some("eth0"), ipv6: Some("tun0") };
-        let observation = choose(&addresses, which, &Addresses::default());
+        let routes = Routes { ipv4: by(2, None), ipv6: by(3, None) };
+        let observation = choose(&addresses, None, &routes, &Addresses::default());
         assert_eq!((observation.ipv4, observation.ipv6), (ipv4("1.1.1.1"), ipv6("2a00::2")));
     }
 
+    /// A second line and a tunnel stay up while the first reconnects.
     #[test]
-    fn without_a_default_route_any_interface_that_is_up_will_do() {
+    fn without_a_route_nothing_is_known_and_no_other_interface_steps_in() {
+        let addresses = [at("wwan0", "11.99.88.77"), at("wg0", "2a00::5")];
+        let observation = choose(&addresses, None, &DOWN, &Addresses::default());
+        let why = |family| format!("this host has no {family} route to the internet");
+        assert_eq!(observation.ipv4, Finding::Unknown(why("IPv4")));
+        assert_eq!(observation.ipv6, Finding::Unknown(why("IPv6")));
+    }
+
+    #[test]
+    fn where_routes_are_not_told_any_interface_that_is_up_will_do() {
         let down = InterfaceAddress { up: false, ..at("eth1", "1.1.1.1") };
         let addresses = [at("lo", "1.0.0.9"), down, at("eth2", "1.0.0.1")];
-        assert_eq!(choose(&addresses, ANY, &Addresses::default()).ipv4, ipv4("1.0.0.1"));
-        let why = "this host has no IPv6 address".to_owned();
-        assert_eq!(choose(&addresses, ANY, &Addresses::default()).ipv6, Finding::Absent(why));
+        let observation = choose(&addresses, None, &UNTOLD, &Addresses::default());
+        assert_eq!(observation.ipv4, ipv4("1.0.0.1"));
+        assert_eq!(observation.ipv6, Finding::Absent("this host has no IPv6 address".to_owned()));
+    }
+
+    #[test]
+    fn the_source_that_the_route_names_wins_on_whatever_interface_it_is() {
+        let addresses = [eth("1.1.1.1"), eth("1.0.0.1"), eth("2a00::1"), at("lo", "2a00::2")];
+        let routes = Routes { ipv4: by(2, Some("1.0.0.1")), ipv6: by(2, Some("2a00::2")) };
+        let previous = Addresses {
+            ipv4: Some([1, 1, 1, 1].into()),
+            ipv6: "2a00::1".parse().ok(),
+            ..Addresses::default()
+        };
+        let observation = choose(&addresses, None, &routes, &previous);
+        assert_eq!((observation.ipv4, observation.ipv6), (ipv4("1.0.0.1"), ipv6("2a00::2")));
+        // What the kernel would choose by itself changes with each new address.
+        let chosen = match by(2, Some("2a00::2")) {
+            DefaultRoute::Known(route) => DefaultRoute::Known(Route { by_route: false, ..route }),
+            told => told,
+        };
+        let routes = Routes { ipv6: chosen, ..routes };
+        assert_eq!(choose(&addresses, None, &routes, &previous).ipv6, ipv6("2a00::1"));
+    }
+
+    #[test]
+    fn a_route_for_one_source_alone_is_found_by_asking_with_it() {
+        let mut addresses = [at("wg0", "2a00:9::5"), at("br0", "fd00::1"), eth("2a00:1::44")];
+        addresses[1].index = 4;
+        let for_wan = |source: Ipv6Addr| source.segments()[1] == 1 || source.is_unique_local();
+        let route = route_of_a_source(&addresses, for_wan);
+        let DefaultRoute::Known(route) = route else { panic!("{route:?}") };
+        assert_eq!((route.interface, route.source), (2, Some("2a00:1::44".parse().unwrap())));
+        assert_eq!(route_of_a_source(&addresses, |_| false), DefaultRoute::None);
+    }
+
+    fn renewed(address: &str, made: u64, renewed: u64) -> InterfaceAddress {
+        let (made, renewed) = (Duration::from_secs(made), Duration::from_secs(renewed));
+        InterfaceAddress { made, renewed, ..lasting(address, 3000) }
+    }
+
+    /// The router lost power and came back with another prefix (RFC 8978).
+    #[test]
+    fn the_prefix_that_is_still_renewed_wins() {
+        let previous = Addresses { ipv6: "2a00:a::1".parse().ok(), ..Addresses::default() };
+        let choice = |addresses: &[_]| choose(addresses, Some("eth0"), &DOWN, &previous).ipv6;
+        let old = || renewed("2a00:a::1", 100, 500);
+        for (what, other, expected) in [
+            ("it has just come", renewed("2a00:b::1", 600, 600), "2a00:a::1"),
+            ("it was renewed since, the old one was not", renewed("2a00:b::1", 600, 604), "2a00:b::1"),
+            ("both were renewed by turns", renewed("2a00:b::1", 450, 604), "2a00:a::1"),
+            ("the old one is silent for too long", renewed("2a00:b::1", 450, 2301), "2a00:b::1"),
+            (
+                "nobody renews what has no limit",
+                InterfaceAddress { valid: None, ..renewed("2a00:b::1", 600, 604) },
+                "2a00:a::1",
+            ),
+            ("it cannot be published", renewed("fd00::1", 600, 604), "2a00:a::1"),
+        ] {
+            assert_eq!(choice(&[old(), other]), ipv6(expected), "{what}");
+        }
+        assert_eq!(choice(&[old()]), ipv6("2a00:a::1"), "there is no better one");
+    }
+
+    #[test]
+    fn an_address_whose_sibling_was_deprecated_comes_last() {
+        let previous = Addresses { ipv6: "2a00:a::1".parse().ok(), ..Addresses::default() };
+        let choice = |addresses: &[_]| choose(addresses, Some("eth0"), &DOWN, &previous).ipv6;
+        let sibling = InterfaceAddress { deprecated: true, ..lasting("2a00:a::2", 0) };
+        let addresses = [eth("2a00:a::1"), sibling.clone(), lasting("2a00:b::1", 3000)];
+        assert_eq!(choice(&addresses), ipv6("2a00:b::1"));
+        assert_eq!(choice(&addresses[..2]), ipv6("2a00:a::1"), "there is no better one");
+        // Privacy addresses are deprecated every day.
+        let daily = InterfaceAddress { temporary: true, ..sibling };
+        assert_eq!(choice(&[eth("2a00:a::1"), daily, lasting("2a00:b::1", 3000)]), ipv6("2a00:a::1"));
     }
 
     #[test]
     fn an_interface_that_is_not_there_tells_nothing() {
-        let missing = choose(&[eth("1.1.1.1")], Which::Named("ppp0"), &Addresses::default());
+        let missing = choose(&[eth("1.1.1.1")], Some("ppp0"), &DOWN, &Addresses::default());
         let why = "there is no interface \"ppp0\" with an address".to_owned();
         assert_eq!((missing.ipv4, missing.ipv6), (Finding::Unknown(why.clone()), Finding::Unknown(why)));
         let down = InterfaceAddress { up: false, ..eth("1.1.1.1") };
         assert!(matches!(poll(&[down]).ipv4, Finding::Unknown(_)));
         let nameless = InterfaceAddress { interface: String::new(), ..eth("1.1.1.1") };
         assert!(matches!(poll(std::slice::from_ref(&nameless)).ipv4, Finding::Unknown(_)));
-        assert_eq!(choose(&[nameless], ANY, &Addresses::default()).ipv4, ipv4("1.1.1.1"));
+        assert_eq!(choose(&[nameless], None, &UNTOLD, &Addresses::default()).ipv4, ipv4("1.1.1.1"));
     }
 }

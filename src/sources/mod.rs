@@ -33,6 +33,18 @@ pub struct Poll {
     pub observation: Observation,
     /// The description of the gateway that told them, to be asked first next time.
     pub gateway: Option<LanUrl>,
+    /// A sentence for the user, said once.
+    pub advice: Option<String>,
+}
+
+impl Poll {
+    fn of(observation: Observation) -> Self {
+        Self { observation, gateway: None, advice: None }
+    }
+
+    fn failed(why: &str) -> Self {
+        Self::of(Observation::unknown(why))
+    }
 }
 
 /// A source of any kind.
@@ -120,10 +132,10 @@ impl Poller {
         };
         let poll = match &mut self.kind {
             PollerKind::Upnp(upnp) => upnp.poll(hinted, deadline, &end),
-            PollerKind::NatPmp(natpmp) => Poll { observation: natpmp.poll(deadline), gateway: None },
-            PollerKind::Pcp(pcp) => Poll { observation: pcp.poll(deadline), gateway: None },
-            PollerKind::Interface(interface) => Poll { observation: interface.poll(), gateway: None },
-            PollerKind::Echo(echo) => Poll { observation: echo.poll(), gateway: None },
+            PollerKind::NatPmp(natpmp) => Poll::of(natpmp.poll(deadline)),
+            PollerKind::Pcp(pcp) => Poll::of(pcp.poll(deadline)),
+            PollerKind::Interface(interface) => Poll::of(interface.poll()),
+            PollerKind::Echo(echo) => Poll::of(echo.poll()),
         };
         self.cut_short = ended.get();
         poll

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::address::{Finding, Observation};
+use crate::address::{Family, Finding, Observation};
 use crate::natpmp;
 use crate::system;
 
@@ -28,7 +28,7 @@ impl NatPmp {
 
     /// Asks once.
     pub fn poll(&mut self, deadline: Instant) -> Observation {
-        let gateway = self.gateway.or_else(|| system::default_route()?.gateway);
+        let gateway = self.gateway.or_else(|| system::default_route(Family::V4).gateway());
         self.asked = gateway;
         let Some(gateway) = gateway else {
             return Observation::unknown("no default gateway is known; write natpmp:ADDRESS");

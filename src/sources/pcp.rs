@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use crate::address::{Finding, Observation, usable};
+use crate::address::{Family, Finding, Observation, usable};
 use crate::natpmp;
 use crate::pcp::client;
 use crate::pcp::client::PcpFailure;
@@ -47,7 +47,7 @@ impl Pcp {
     }
 
     fn ask(&mut self, deadline: Instant) -> Finding<Ipv4Addr> {
-        let gateway = self.gateway.or_else(|| system::default_route()?.gateway);
+        let gateway = self.gateway.or_else(|| system::default_route(Family::V4).gateway());
         let Some(IpAddr::V4(gateway)) = gateway else {
             return Finding::Unknown("no default gateway is known; write pcp:ADDRESS".to_owned());
         };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Poll;
 use super::candidates::{ANSWER_TIME, CANDIDATE_TIME, Candidates};
-use crate::address::{Finding, Observation, Scope, scope};
+use crate::address::{Family, Finding, Observation, Scope, scope};
 use crate::config::Gateway;
 use crate::http::lan_url::LanUrl;
 use crate::natpmp;
@@ -19,8 +19,8 @@ use crate::soap::description::Service;
 use crate::soap::gateway::{self, GatewayReport, StopAt, Wanted};
 use crate::ssdp::filter::same_network;
 use crate::system;
-use crate::system::InterfaceAddress;
 use crate::system::resolve::look_up;
+use crate::system::{DefaultRoute, InterfaceAddress};
 use crate::transport::lan;
 
 /// At least every so many polls the address is asked for by SOAP.
@@ -54,10 +54,23 @@ pub struct Upnp {
     remembered: Option<LanUrl>,
     known: Option<Known>,
     /// Of a search that a slow gateway has not ended, and whose answers count.
-    pending: Option<(Option<IpAddr>, Candidates)>,
+    pending: Option<(Vec<IpAddr>, Candidates)>,
     /// Places of the last search that were of no use.
     failed: Vec<LanUrl>,
     asked: Option<IpAddr>,
+    /// It has been told that nobody says which gateway is the right one.
+    advised: bool,
+}
+
+/// Whose answers count.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Trusted {
+    /// Those of these hosts.
+    Hosts(Vec<IpAddr>),
+    /// The first usable gateway's: nobody can tell which is the right one.
+    First,
+    /// Nobody's.
+    Nobody(String),
 }
 
 /// What is known of the gateway that answered last.
@@ -149,6 +162,7 @@ impl Upnp {
             pending: None,
             failed: Vec::new(),
             asked: None,
+            advised: false,
         }
     }
 
@@ -156,17 +170,31 @@ impl Upnp {
     /// may lag behind, is not asked whether it has.
     /// A search ends early when there are `news`.
     pub fn poll(&mut self, hinted: bool, deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
-        let expected = match self.expected_host() {
-            Ok(expected) => expected,
-            Err(why) => return Poll { observation: Observation::unknown(&why), gateway: None },
+        let hosts = match self.trusted() {
+            Trusted::Hosts(hosts) => hosts,
+            Trusted::First => Vec::new(),
+            Trusted::Nobody(why) => return Poll::failed(&why),
         };
-        self.forget_another(expected);
+        self.forget_others(&hosts);
         let poll = match self.ask_known(hinted) {
             Some(poll) => poll,
-            None => self.search(expected, deadline, news),
+            None => self.search(&hosts, deadline, news),
         };
-        self.asked = expected.or_else(|| poll.gateway.as_ref().map(LanUrl::host)).or(self.asked);
-        poll
+        let answered = poll.gateway.as_ref().map(LanUrl::host);
+        self.asked = answered.or_else(|| hosts.first().copied()).or(self.asked);
+        self.advise(poll, &hosts)
+    }
+
+    /// Says once that the gateway was found by chance.
+    fn advise(&mut self, poll: Poll, hosts: &[IpAddr]) -> Poll {
+        let chosen = poll.gateway.as_ref().filter(|_| hosts.is_empty()).map(LanUrl::host);
+        let Some(host) = chosen.filter(|_| !self.advised) else { return poll };
+        self.advised = true;
+        let advice = format!(
+            "this system does not tell its default gateway, so the first that answered is asked from now on: \
+             router_ip = \"{host}\" would make it certain"
+        );
+        Poll { advice: Some(advice), ..poll }
     }
 
     /// Whom it asked last, as far as is known.
@@ -181,26 +209,29 @@ impl Upnp {
         self.known.as_ref()?.service.event.clone()
     }
 
-    /// Whose answers count; `None` when the system does not tell a default route.
-    fn expected_host(&self) -> Result<Option<IpAddr>, String> {
-        Ok(match &self.gateway {
-            Gateway::At(address) => Some(*address),
-            Gateway::Description(url) => Some(url.host()),
-            Gateway::Named(name, _) => Some(resolve(name)?),
-            Gateway::Any | Gateway::Line(..) => system::default_route().and_then(|route| route.gateway),
-        })
+    fn trusted(&self) -> Trusted {
+        match &self.gateway {
+            Gateway::At(addresses) => Trusted::Hosts(addresses.clone()),
+            Gateway::Description(url) => Trusted::Hosts(vec![url.host()]),
+            Gateway::Named(name, _) => {
+                resolve(name).map_or_else(Trusted::Nobody, |host| Trusted::Hosts(vec![host]))
+            }
+            Gateway::Any | Gateway::Line(..) => {
+                trust(&system::default_route(Family::V4), self.remembered.as_ref().map(LanUrl::host))
+            }
+        }
     }
 
     /// What another network's gateway said says nothing about this one.
-    fn forget_another(&mut self, expected: Option<IpAddr>) {
-        let is_other = |url: &LanUrl| expected.is_some_and(|host| host != url.host());
+    fn forget_others(&mut self, hosts: &[IpAddr]) {
+        let is_other = |url: &LanUrl| !hosts.is_empty() && !hosts.contains(&url.host());
         if self.known.as_ref().is_some_and(|known| is_other(&known.location)) {
             self.known = None;
         }
         if self.remembered.as_ref().is_some_and(is_other) {
             self.remembered = None;
         }
-        self.pending.take_if(|(host, _)| *host != expected);
+        self.pending.take_if(|(before, _)| before != hosts);
     }
 
     /// Asks the gateway that answered last; `None` when it has to be searched for.
@@ -228,31 +259,31 @@ impl Upnp {
         found.chosen.is_some().then(|| self.adopt(location, found, started.elapsed()))
     }
 
-    fn search(&mut self, expected: Option<IpAddr>, deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
+    fn search(&mut self, hosts: &[IpAddr], deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
         let last = self.known.take().map(|known| known.location).or_else(|| self.remembered.clone());
         let pending = self.pending.take().map(|(_, candidates)| candidates);
         let mut candidates = pending.unwrap_or_else(|| Candidates::new(self.wanted, self.line.clone()));
-        let named = match (&self.gateway, expected) {
+        let named = match (&self.gateway, hosts.first()) {
             (Gateway::Description(url), _) => Some(url.clone()),
-            (Gateway::Named(_, Some(url)), Some(host)) => Some(url.at(host)),
+            (Gateway::Named(_, Some(url)), Some(host)) => Some(url.at(*host)),
             _ => None,
         };
         let is_named = named.is_some();
         if let Some(location) = named.or(last).filter(|_| !candidates.is_worth_waiting()) {
             candidates.try_first(location);
         }
-        if !is_named && let Err(why) = candidates.search(expected, &self.failed, deadline) {
-            return Poll { observation: Observation::unknown(why), gateway: None };
+        if !is_named && let Err(why) = candidates.search(hosts, &self.failed, deadline) {
+            return Poll::failed(why);
         }
         match candidates.best(deadline, news) {
             Ok((location, found, took)) => self.adopt(location, found, took),
             Err(why) => {
                 if candidates.is_worth_waiting() {
-                    self.pending = Some((expected, candidates));
+                    self.pending = Some((hosts.to_vec(), candidates));
                 } else {
                     self.failed = candidates.into_failed();
                 }
-                Poll { observation: Observation::unknown(&why), gateway: None }
+                Poll::failed(&format!("{why}{}", natpmp_advice(hosts)))
             }
         }
     }
@@ -270,13 +301,13 @@ impl Upnp {
             ipv6: Ipv6Actions::after(self.wanted.ipv6, found.ipv6_offered),
             natpmp: Confirmation::new(found.services.len() > 1 || self.line.is_some()),
         });
-        Poll { observation, gateway: Some(location) }
+        Poll { observation, gateway: Some(location), advice: None }
     }
 }
 
 impl Known {
     fn poll(&self) -> Poll {
-        Poll { observation: self.found.clone(), gateway: Some(self.location.clone()) }
+        Poll { observation: self.found.clone(), gateway: Some(self.location.clone()), advice: None }
     }
 
     /// Whether NAT-PMP says that the IPv4 address is still the same one, and
@@ -286,17 +317,11 @@ impl Known {
         if self.natpmp.useless || self.ipv6.is_due() || self.natpmp.is_over() {
             return false;
         }
-        let told = self.ask_natpmp();
+        let told = ask_natpmp(self.location.host());
         self.natpmp.useless = told.is_none();
         let confirmed = told == Some(Finding::Known(address));
         self.natpmp.polls = if confirmed { self.natpmp.polls.saturating_add(1) } else { 0 };
         confirmed
-    }
-
-    fn ask_natpmp(&self) -> Option<Finding<Ipv4Addr>> {
-        let deadline = Instant::now().checked_add(CONFIRM_TIME)?;
-        let answer = natpmp::client::external_address(self.location.host(), deadline);
-        answer.ok().map(|answer| answer.finding())
     }
 
     /// Whether this answer stands by itself: an address that can be published, or
@@ -316,7 +341,7 @@ impl Known {
         // NAT-PMP was not asked this time. If it still tells what is no longer so,
         // it lags.
         if self.natpmp.polls > 0 && answer.ipv4 != self.found.ipv4 {
-            self.natpmp.useless = self.ask_natpmp().as_ref() == Some(&self.found.ipv4);
+            self.natpmp.useless = ask_natpmp(self.location.host()).as_ref() == Some(&self.found.ipv4);
         }
         self.natpmp = Confirmation::new(self.natpmp.useless || self.several);
         self.found = answer;
@@ -341,9 +366,58 @@ pub fn resolve(name: &str) -> Result<IpAddr, String> {
     })
 }
 
+fn ask_natpmp(gateway: IpAddr) -> Option<Finding<Ipv4Addr>> {
+    let deadline = Instant::now().checked_add(CONFIRM_TIME)?;
+    let answer = natpmp::client::external_address(gateway, deadline);
+    answer.ok().map(|answer| answer.finding())
+}
+
+/// Whom to believe where the user names nobody: the default gateway. Where a route
+/// has none (PPPoE, LTE, a VPN), or where there is none at the moment, only the
+/// gateway that was asked before: whoever answers first might be a stranger.
+fn trust(route: &DefaultRoute, remembered: Option<IpAddr>) -> Trusted {
+    match (route, route.gateway().or(remembered)) {
+        (_, Some(host)) => Trusted::Hosts(vec![host]),
+        (DefaultRoute::NotTold, None) => Trusted::First,
+        (DefaultRoute::None, None) => Trusted::Nobody("this host has no default route, so no gateway".to_owned()),
+        (DefaultRoute::Known(_), None) => Trusted::Nobody(
+            "the default route has no gateway (a point-to-point line, a VPN); write router_ip = \"ADDRESS\" if \
+             there is a router, or ipv4 = [\"interface\"]"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The line to write where a gateway without UPnP speaks NAT-PMP.
+fn natpmp_advice(hosts: &[IpAddr]) -> String {
+    let speaks = |host: &&IpAddr| matches!(ask_natpmp(**host), Some(Finding::Known(_)));
+    hosts.iter().find(speaks).map_or_else(String::new, |host| {
+        format!(
+            "; {host} answers NAT-PMP, which any host in the network can forge: if all of them are trusted, \
+             write ipv4 = [\"upnp\", \"natpmp\"]"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::Route;
+
+    #[test]
+    fn the_default_gateway_is_believed_or_the_one_from_before() {
+        let ip = |last: u8| IpAddr::from([192, 168, 1, last]);
+        let by =
+            |gateway| DefaultRoute::Known(Route { gateway, interface: 2, source: None, by_route: false });
+        let only = |host| Trusted::Hosts(vec![host]);
+        assert_eq!(trust(&by(Some(ip(1))), Some(ip(2))), only(ip(1)));
+        assert_eq!(trust(&by(None), Some(ip(2))), only(ip(2)));
+        assert_eq!(trust(&DefaultRoute::None, Some(ip(2))), only(ip(2)));
+        assert_eq!(trust(&DefaultRoute::NotTold, Some(ip(2))), only(ip(2)));
+        assert!(matches!(trust(&by(None), None), Trusted::Nobody(_)));
+        assert!(matches!(trust(&DefaultRoute::None, None), Trusted::Nobody(_)));
+        assert_eq!(trust(&DefaultRoute::NotTold, None), Trusted::First);
+    }
 
     #[test]
     fn missing_ipv6_actions_are_asked_for_again_after_some_polls() {

@@ -32,8 +32,8 @@ pub const MAX_PER_HOST: usize = 2;
 /// Whose answers are wanted.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Senders {
-    /// The gateway, if it is known.
-    pub gateway: Option<Ipv4Addr>,
+    /// The gateways that are known.
+    pub gateways: Vec<Ipv4Addr>,
     /// Whether to listen to nobody else.
     pub only_gateway: bool,
     /// The networks we are attached to, as an address and its prefix length.
@@ -48,7 +48,7 @@ impl Senders {
         let IpAddr::V4(sender) = sender else {
             return false;
         };
-        if self.gateway == Some(sender) {
+        if self.gateways.contains(&sender) {
             return true;
         }
         let global = address::scope(sender.into()) == Scope::Global;
@@ -61,7 +61,7 @@ impl Senders {
     }
 
     fn is_gateway(&self, sender: IpAddr) -> bool {
-        self.gateway.map(IpAddr::V4) == Some(sender)
+        self.gateways.iter().any(|gateway| IpAddr::V4(*gateway) == sender)
     }
 }
 
@@ -159,7 +159,7 @@ impl AnswerFilter {
         if self.senders.is_gateway(host) {
             return open().count() < MAX_LOCATIONS;
         }
-        let reserved = if self.senders.gateway.is_some() { RESERVED } else { 0 };
+        let reserved = if self.senders.gateways.is_empty() { 0 } else { RESERVED };
         let others = open().filter(|place| !self.senders.is_gateway(place.location.host())).count();
         open().filter(|place| place.location.host() == host).count() < MAX_PER_HOST
             && others < MAX_LOCATIONS.saturating_sub(reserved)
@@ -181,7 +181,7 @@ mod tests {
 
     fn senders() -> Senders {
         Senders {
-            gateway: Some(Ipv4Addr::new(192, 168, 1, 1)),
+            gateways: vec![Ipv4Addr::new(192, 168, 1, 1)],
             only_gateway: false,
             subnets: vec![(Ipv4Addr::new(192, 168, 1, 7), 24), (Ipv4Addr::new(8, 8, 8, 1), 24)],
         }
@@ -212,7 +212,7 @@ mod tests {
         assert!(unknown.allow(ip("10.9.8.7")));
         assert!(!unknown.allow(ip("8.8.8.8")));
         // A gateway that the user or the kernel names may be anywhere.
-        let far = Senders { gateway: Some(Ipv4Addr::new(8, 8, 8, 8)), ..Senders::default() };
+        let far = Senders { gateways: vec![Ipv4Addr::new(8, 8, 8, 8)], ..Senders::default() };
         assert!(far.allow(ip("8.8.8.8")));
     }
 

@@ -55,15 +55,32 @@ pub struct Search {
 
 impl Search {
     /// A search from every interface that can reach a LAN: up, able to
-    /// multicast, with a private address. Towards the internet nothing is sent.
+    /// multicast, with a private address, or with the one that this host would use
+    /// `towards` its gateway. That one is the first, whatever else there is (forty
+    /// bridges of containers). Towards the internet nothing is sent.
     #[must_use]
-    pub fn new(gateway: Option<Ipv4Addr>, only_gateway: bool, addresses: &[InterfaceAddress]) -> Self {
+    pub fn new(
+        gateways: &[IpAddr],
+        only_gateway: bool,
+        addresses: &[InterfaceAddress],
+        towards: Option<IpAddr>,
+    ) -> Self {
+        let gateways = gateways.iter().filter_map(|gateway| match gateway {
+            IpAddr::V4(gateway) => Some(*gateway),
+            IpAddr::V6(_) => None,
+        });
+        let gateways = gateways.collect();
         let mut search =
-            Self { senders: Senders { gateway, only_gateway, subnets: Vec::new() }, interfaces: Vec::new() };
+            Self { senders: Senders { gateways, only_gateway, subnets: Vec::new() }, interfaces: Vec::new() };
         let mut seen = Vec::new();
-        for entry in addresses.iter().filter(|entry| entry.up && !entry.loopback && entry.multicast) {
+        let (first, others): (Vec<_>, Vec<_>) = addresses
+            .iter()
+            .filter(|entry| entry.up && !entry.loopback && entry.multicast)
+            .partition(|entry| Some(entry.address) == towards);
+        for entry in first.into_iter().chain(others) {
             let IpAddr::V4(address) = entry.address else { continue };
-            if !matches!(address::scope(entry.address), Scope::Local(_)) {
+            let is_local = matches!(address::scope(entry.address), Scope::Local(_));
+            if !is_local && Some(entry.address) != towards {
                 continue;
             }
             // Where the system does not tell the interface, the network is
@@ -160,19 +177,20 @@ pub fn start(search: Search, deadline: Instant) -> Answers {
     let open = Arc::new(());
     for interface in interfaces(&search) {
         for way in [Delivery::Unicast, Delivery::Multicast] {
-            let Some(destination) = interface.destination(way) else { continue };
-            let worker = Worker {
-                address: interface.address,
-                way,
-                destination,
-                filter: AnswerFilter::new(search.senders.clone()),
-                deadline,
-                sender: sender.clone(),
-                open: Arc::downgrade(&open),
-            };
-            // Where a thread or socket cannot be had, the others search.
-            let work = move || worker.run();
-            let _ = thread::Builder::new().name("ssdp".to_owned()).stack_size(STACK).spawn(work);
+            for destination in interface.destinations(way) {
+                let worker = Worker {
+                    address: interface.address,
+                    way,
+                    destination,
+                    filter: AnswerFilter::new(search.senders.clone()),
+                    deadline,
+                    sender: sender.clone(),
+                    open: Arc::downgrade(&open),
+                };
+                // Where a thread or socket cannot be had, the others search.
+                let work = move || worker.run();
+                let _ = thread::Builder::new().name("ssdp".to_owned()).stack_size(STACK).spawn(work);
+            }
         }
     }
     Answers {
@@ -186,56 +204,52 @@ pub fn start(search: Search, deadline: Instant) -> Answers {
 }
 
 /// A place to search from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct SearchInterface {
     address: Ipv4Addr,
-    unicast: Option<SocketAddrV4>,
+    unicast: Vec<SocketAddrV4>,
     multicast: bool,
 }
 
 impl SearchInterface {
-    fn destination(&self, way: Delivery) -> Option<SocketAddrV4> {
+    fn destinations(&self, way: Delivery) -> Vec<SocketAddrV4> {
         match way {
-            Delivery::Unicast => self.unicast,
-            Delivery::Multicast => self.multicast.then_some(message::GROUP),
+            Delivery::Unicast => self.unicast.clone(),
+            Delivery::Multicast => self.multicast.then_some(message::GROUP).into_iter().collect(),
         }
     }
 }
 
 fn interfaces(search: &Search) -> Vec<SearchInterface> {
-    let gateway = search.senders.gateway.map(|gateway| SocketAddrV4::new(gateway, message::PORT));
-    let towards = gateway.and_then(|gateway| match system::source_towards(IpAddr::V4(*gateway.ip())) {
-        Some(IpAddr::V4(source)) => Some(source),
-        _ => None,
+    let gateways = search.senders.gateways.iter().map(|gateway| {
+        let towards = match system::source_towards(IpAddr::V4(*gateway)) {
+            Some(IpAddr::V4(source)) => Some(source),
+            _ => None,
+        };
+        (SocketAddrV4::new(*gateway, message::PORT), towards)
     });
-    plan(&search.interfaces, gateway, towards)
+    plan(&search.interfaces, &gateways.collect::<Vec<_>>())
 }
 
-/// The gateway is asked directly from the interface that leads to it, be it
-/// among the others or not; if that is not known, from all.
-fn plan(
-    addresses: &[Ipv4Addr],
-    gateway: Option<SocketAddrV4>,
-    towards: Option<Ipv4Addr>,
-) -> Vec<SearchInterface> {
-    let leads = |address| towards.is_none_or(|towards| towards == address);
-    let mut interfaces: Vec<SearchInterface> = addresses
-        .iter()
-        .take(MAX_INTERFACES)
-        .map(|&address| SearchInterface {
-            address,
-            unicast: gateway.filter(|_| leads(address)),
-            multicast: true,
-        })
-        .collect();
+/// A gateway is asked directly from the interface that leads to it, be it among
+/// the others or not; if that is not known, from all.
+fn plan(addresses: &[Ipv4Addr], gateways: &[(SocketAddrV4, Option<Ipv4Addr>)]) -> Vec<SearchInterface> {
+    let place = |address, multicast| SearchInterface { address, unicast: Vec::new(), multicast };
+    let mut interfaces: Vec<SearchInterface> =
+        addresses.iter().take(MAX_INTERFACES).map(|&address| place(address, true)).collect();
     if interfaces.is_empty() {
-        interfaces.push(SearchInterface {
-            address: Ipv4Addr::UNSPECIFIED,
-            unicast: gateway,
-            multicast: true,
-        });
-    } else if let Some(address) = towards.filter(|towards| !addresses.contains(towards)) {
-        interfaces.push(SearchInterface { address, unicast: gateway, multicast: false });
+        interfaces.push(place(Ipv4Addr::UNSPECIFIED, true));
+    }
+    for (gateway, towards) in gateways {
+        let towards = towards.filter(|_| !addresses.is_empty());
+        if let Some(address) = towards.filter(|t| !interfaces.iter().any(|i| i.address == *t)) {
+            interfaces.push(place(address, false));
+        }
+        for interface in &mut interfaces {
+            if towards.is_none_or(|towards| towards == interface.address) {
+                interface.unicast.push(*gateway);
+            }
+        }
     }
     interfaces
 }
@@ -340,9 +354,12 @@ mod tests {
             deprecated: false,
             valid: None,
             preferred: None,
+            made: Duration::ZERO,
+            renewed: Duration::ZERO,
             up: true,
             loopback: false,
             multicast: true,
+            point_to_point: false,
         }
     }
 
@@ -362,39 +379,57 @@ mod tests {
             tunnel,
             lo,
         ];
-        let search = Search::new(None, false, &addresses);
+        let search = Search::new(&[], false, &addresses, None);
         assert_eq!(search.interfaces, [Ipv4Addr::new(192, 168, 1, 2), Ipv4Addr::new(10, 0, 0, 2)]);
         assert_eq!(search.senders.subnets.len(), 3);
         let many: Vec<_> = (1..100).map(|n| entry(n, &format!("10.0.{n}.1"))).collect();
-        assert_eq!(Search::new(None, false, &many).interfaces.len(), MAX_INTERFACES);
+        assert_eq!(Search::new(&[], false, &many, None).interfaces.len(), MAX_INTERFACES);
     }
 
     #[test]
     fn where_networks_are_unknown_every_private_sender_is_heard() {
-        let search = Search::new(None, false, &[entry(0, "192.168.1.2")]);
+        let search = Search::new(&[], false, &[entry(0, "192.168.1.2")], None);
         assert_eq!(search.interfaces, [Ipv4Addr::new(192, 168, 1, 2)]);
         assert!(search.senders.allow(IpAddr::from([192, 168, 1, 1])));
     }
 
     #[test]
+    fn the_interface_towards_the_gateway_is_the_first() {
+        let mut addresses: Vec<_> = (1..41).map(|n| entry(n, &format!("172.{n}.0.1"))).collect();
+        addresses.push(entry(50, "192.168.1.2"));
+        let towards = "192.168.1.2".parse().ok();
+        let search = Search::new(&[], false, &addresses, towards);
+        assert_eq!(search.interfaces[0], Ipv4Addr::new(192, 168, 1, 2));
+        assert_eq!(search.interfaces.len(), MAX_INTERFACES);
+        // A LAN in public space.
+        let addresses = [entry(2, "172.17.0.1"), entry(3, "11.22.33.5")];
+        let search = Search::new(&[], false, &addresses, "11.22.33.5".parse().ok());
+        assert_eq!(search.interfaces, [Ipv4Addr::new(11, 22, 33, 5), Ipv4Addr::new(172, 17, 0, 1)]);
+    }
+
+    #[test]
     fn the_gateway_is_asked_from_the_interface_that_leads_to_it() {
-        let gateway = Some(SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 1), 1900));
+        let gateway = SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 1), 1900);
         let unicast = |interfaces: &[SearchInterface]| {
-            interfaces.iter().map(|interface| interface.unicast.is_some()).collect::<Vec<_>>()
+            interfaces.iter().map(|interface| interface.unicast.len()).collect::<Vec<_>>()
         };
-        assert_eq!(unicast(&plan(&[ip(1), ip(2)], gateway, Some(ip(2)))), [false, true]);
-        assert_eq!(unicast(&plan(&[ip(1), ip(2)], gateway, None)), [true, true]);
-        assert_eq!(unicast(&plan(&[ip(1), ip(2)], None, None)), [false, false]);
-        let elsewhere = plan(&[ip(1)], gateway, Some(ip(9)));
-        assert_eq!(unicast(&elsewhere), [false, true]);
+        assert_eq!(unicast(&plan(&[ip(1), ip(2)], &[(gateway, Some(ip(2)))])), [0, 1]);
+        assert_eq!(unicast(&plan(&[ip(1), ip(2)], &[(gateway, None)])), [1, 1]);
+        assert_eq!(unicast(&plan(&[ip(1), ip(2)], &[])), [0, 0]);
+        let elsewhere = plan(&[ip(1)], &[(gateway, Some(ip(9)))]);
+        assert_eq!(unicast(&elsewhere), [0, 1]);
         assert_eq!(elsewhere.last().map(|interface| interface.multicast), Some(false));
+        let second = SocketAddrV4::new(Ipv4Addr::new(192, 168, 2, 1), 1900);
+        let both = plan(&[ip(1), ip(2)], &[(gateway, Some(ip(1))), (second, Some(ip(2)))]);
+        assert_eq!((&both[0].unicast[..], &both[1].unicast[..]), (&[gateway][..], &[second][..]));
     }
 
     #[test]
     fn without_interfaces_the_system_chooses() {
-        let interface = SearchInterface { address: Ipv4Addr::UNSPECIFIED, unicast: None, multicast: true };
-        assert_eq!(plan(&[], None, None), [interface]);
-        let gateway = Some(SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 1), 1900));
-        assert_eq!(plan(&[], gateway, Some(ip(1))).len(), 1);
+        let nowhere =
+            SearchInterface { address: Ipv4Addr::UNSPECIFIED, unicast: Vec::new(), multicast: true };
+        assert_eq!(plan(&[], &[]), [nowhere]);
+        let gateway = SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 1), 1900);
+        assert_eq!(plan(&[], &[(gateway, Some(ip(1)))]).len(), 1);
     }
 }

@@ -1,9 +1,8 @@
-//! Linux: routes from /proc, addresses from the kernel over netlink.
+//! Linux: routes and addresses from the kernel over netlink.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -13,13 +12,9 @@ use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{Shutdown, bind, ipproto, recvfrom, sendto, shutdown, socket_with};
 
-use super::{DefaultRoute, InterfaceAddress, MulticastSource, routes};
+use super::{DefaultRoute, InterfaceAddress, MulticastSource};
 use crate::system::netlink;
 use crate::system::netlink::{Address, Dump, Link, Message};
-
-/// How much of a routing table is read: a router with the whole internet in
-/// its table still lists its default routes of IPv4 first.
-const MAX_TABLE: u64 = 1024 * 1024;
 
 /// How long one dump may take; the kernel answers within microseconds.
 const TIME: Duration = Duration::from_secs(1);
@@ -30,28 +25,31 @@ const MAX_MESSAGES: usize = 4096;
 /// The kernel writes dumps in pieces of at most this size.
 const BUFFER: usize = 32 * 1024;
 
-/// Room for a message about a change; a longer one counts as a change. It is small
+/// Room for a message about a change or a route; a longer one counts as a change. It is small
 /// because it is kept for as long as the program runs.
 const CHANGE: usize = 2048;
 
 /// How often a dump that changed under way is asked for again.
 const TRIES: u32 = 3;
 
-// By way of `self`: a sandbox may hide all of /proc but processes (systemd's
-// `ProcSubset=pid`), and the link /proc/net with it.
-pub(super) fn default_route() -> Option<DefaultRoute> {
-    routes::ipv4_default(&read("/proc/self/net/route")?)
+/// One question and one answer; the kernel has answered when the question is sent.
+pub(super) fn route_to(destination: IpAddr) -> DefaultRoute {
+    match ask_route(destination) {
+        Ok(Some(Message::Route(route))) => DefaultRoute::Known(route),
+        // Unreachable, prohibited, or any other refusal to go there.
+        Ok(Some(_)) => DefaultRoute::None,
+        Ok(None) | Err(_) => DefaultRoute::NotTold,
+    }
 }
 
-pub(super) fn default_interface_v6() -> Option<String> {
-    routes::ipv6_default_interface(&read("/proc/self/net/ipv6_route")?)
-}
-
-fn read(path: &str) -> Option<String> {
-    // Room for an ordinary table: one read takes it, and one sees its end.
-    let mut text = String::with_capacity(4096);
-    File::open(path).ok()?.take(MAX_TABLE).read_to_string(&mut text).ok()?;
-    Some(text)
+fn ask_route(destination: IpAddr) -> io::Result<Option<Message>> {
+    const SEQUENCE: u32 = 1;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    let kernel = SocketAddrNetlink::new(0, 0);
+    sendto(&socket, &netlink::route_request(destination, SEQUENCE), SendFlags::empty(), &kernel)?;
+    let mut buffer = [0; CHANGE];
+    let (_, length, _) = recvfrom(&socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT)?;
+    Ok(netlink::parse(buffer.get(..length).unwrap_or_default(), SEQUENCE).into_iter().next())
 }
 
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
@@ -86,9 +84,12 @@ fn with_link(link: &Link, address: &Address) -> InterfaceAddress {
         deprecated: address.deprecated,
         valid: address.valid,
         preferred: address.preferred,
+        made: address.made,
+        renewed: address.renewed,
         up: link.up,
         loopback: link.loopback,
         multicast: link.multicast,
+        point_to_point: link.point_to_point,
     }
 }
 

@@ -14,24 +14,60 @@ pub mod netlink;
 mod other;
 pub mod race;
 pub mod resolve;
-pub mod routes;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::time::Duration;
+
+use crate::address::Family;
 
 #[cfg(target_os = "linux")]
 use linux as system;
 #[cfg(not(target_os = "linux"))]
 use other as system;
 
-/// The way to the internet.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DefaultRoute {
-    /// The gateway; a point-to-point line has none.
+/// Addresses in the internet, as far as routing goes (a.root-servers.net):
+/// nothing is ever sent there.
+const INTERNET_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 41, 0, 4));
+const INTERNET_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0x503, 0xba3e, 0, 0, 0, 2, 0x30));
+
+/// Discard: a port that nobody takes for something else.
+const DISCARD: u16 = 9;
+
+/// What the kernel says of the way to the internet, over one family.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DefaultRoute {
+    /// It would go here.
+    Known(Route),
+    /// It has no way there: the line is down, or there never was one.
+    None,
+    /// This system does not tell.
+    NotTold,
+}
+
+/// A way to the internet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// The gateway; a line to one other host (PPPoE, LTE, WireGuard) has none.
     pub gateway: Option<IpAddr>,
-    /// The interface's name.
-    pub interface: String,
+    /// The number of the interface.
+    pub interface: u32,
+    /// The address of this host that the kernel would use.
+    pub source: Option<IpAddr>,
+    /// Whether the route names that address. Else it is the kernel's choice, which
+    /// changes with each new IPv6 address.
+    pub by_route: bool,
+}
+
+impl DefaultRoute {
+    /// The gateway, where there is one.
+    #[must_use]
+    pub fn gateway(&self) -> Option<IpAddr> {
+        match self {
+            Self::Known(route) => route.gateway,
+            Self::None | Self::NotTold => None,
+        }
+    }
 }
 
 /// An address of this host, and the interface that bears it.
@@ -56,25 +92,47 @@ pub struct InterfaceAddress {
     pub valid: Option<Duration>,
     /// How long it may be used for something new; `None`: for ever.
     pub preferred: Option<Duration>,
+    /// When it was given to the interface, since the start of the system.
+    pub made: Duration,
+    /// When its lifetimes were set last, likewise: router advertisements renew
+    /// them.
+    pub renewed: Duration,
     /// Whether the interface is switched on.
     pub up: bool,
     /// Whether it is the loopback interface.
     pub loopback: bool,
     /// Whether it can carry multicast.
     pub multicast: bool,
+    /// Whether it is a line to one other host.
+    pub point_to_point: bool,
 }
 
-/// The IPv4 default route, where the system tells it and has one.
+/// How the kernel would reach the internet over `family`, policy rules and
+/// metrics considered.
 #[must_use]
-pub fn default_route() -> Option<DefaultRoute> {
-    system::default_route()
+pub fn default_route(family: Family) -> DefaultRoute {
+    let destination = match family {
+        Family::V4 => INTERNET_V4,
+        Family::V6 => INTERNET_V6,
+    };
+    system::route_to(destination)
 }
 
-/// The interface of the IPv6 default route, where the system tells it and has
-/// one.
+/// The address of this host towards the internet, over IPv4: the LAN's with the
+/// gateway in it is there. `None` where there is no route, or none is told.
 #[must_use]
-pub fn default_interface_v6() -> Option<String> {
-    system::default_interface_v6()
+pub fn default_source() -> Option<IpAddr> {
+    match default_route(Family::V4) {
+        DefaultRoute::Known(route) if route.gateway.is_some() => route.source,
+        DefaultRoute::Known(_) | DefaultRoute::None | DefaultRoute::NotTold => None,
+    }
+}
+
+/// Whether the internet can be reached from this address of ours: a route may be
+/// for one source alone (`default from P via G`), and is no default route then.
+#[must_use]
+pub fn leads_out(source: Ipv6Addr) -> bool {
+    UdpSocket::bind((source, 0)).and_then(|socket| socket.connect((INTERNET_V6, DISCARD))).is_ok()
 }
 
 /// This host's addresses. Linux tells them all; elsewhere these are at most the
@@ -137,14 +195,12 @@ pub fn unblock(listener: &TcpListener) {
 /// a route.
 #[must_use]
 pub fn source_towards(destination: IpAddr) -> Option<IpAddr> {
-    // Discard: a port that nobody takes for something else.
-    const PORT: u16 = 9;
     let any = match destination {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect(SocketAddr::new(destination, PORT)).ok()?;
+    socket.connect(SocketAddr::new(destination, DISCARD)).ok()?;
     let source = socket.local_addr().ok()?.ip();
     (!source.is_unspecified()).then_some(source)
 }

@@ -1,12 +1,14 @@
-//! Messages of rtnetlink, rtnetlink(7): dumps of interfaces and addresses, and
-//! notices of changes.
+//! Messages of rtnetlink, rtnetlink(7): dumps of interfaces and addresses, the
+//! route to a destination, and notices of changes.
 //!
-//! Bytes in, values out; the socket lives in `platform/linux.rs`. Numbers are
+//! Bytes in, values out; the socket lives in `linux.rs`. Numbers are
 //! in the byte order of the host that runs the kernel: netlink never leaves it.
 //! Every length is checked, so nothing here panics on any bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+
+use super::Route;
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -18,6 +20,7 @@ const RTM_DELADDR: u16 = 21;
 const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
 
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
@@ -31,6 +34,13 @@ const IFA_LOCAL: u16 = 2;
 const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
 const IFLA_IFNAME: u16 = 3;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_PREFSRC: u16 = 7;
+
+/// Of routes: to another host, and neither refused nor our own.
+const RTN_UNICAST: u8 = 1;
 
 /// Of IPv6: made by privacy extensions. Of IPv4: a second address of its subnet.
 const IFA_F_TEMPORARY: u32 = 0x01;
@@ -41,6 +51,7 @@ const IFA_F_TENTATIVE: u32 = 0x40;
 
 const IFF_UP: u32 = 0x1;
 const IFF_LOOPBACK: u32 = 0x8;
+const IFF_POINTOPOINT: u32 = 0x10;
 const IFF_MULTICAST: u32 = 0x1000;
 
 /// Of routes: a cached copy.
@@ -70,6 +81,7 @@ pub enum Dump {
 
 /// An interface.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags, as the kernel gives them")]
 pub struct Link {
     /// Its number.
     pub index: u32,
@@ -81,6 +93,8 @@ pub struct Link {
     pub loopback: bool,
     /// Whether it can carry multicast.
     pub multicast: bool,
+    /// Whether it is a line to one other host.
+    pub point_to_point: bool,
 }
 
 /// An address of an interface.
@@ -102,6 +116,10 @@ pub struct Address {
     pub valid: Option<Duration>,
     /// How long it may be used for something new; `None`: for ever.
     pub preferred: Option<Duration>,
+    /// When it was given to the interface, since the start of the system.
+    pub made: Duration,
+    /// When its lifetimes were set last, likewise.
+    pub renewed: Duration,
 }
 
 /// One message of the kernel.
@@ -111,6 +129,8 @@ pub enum Message {
     Link(Link),
     /// An address.
     Address(Address),
+    /// The route to a destination.
+    Route(Route),
     /// The dump is complete.
     Done,
     /// The dump changed under way: ask again.
@@ -119,6 +139,29 @@ pub enum Message {
     Error(i32),
     /// Something that we do not need, or that does not follow the grammar.
     Other,
+}
+
+/// The bytes that ask by which route the kernel would reach a destination.
+#[must_use]
+pub fn route_request(destination: IpAddr, sequence: u32) -> Vec<u8> {
+    let (family, octets) = match destination {
+        IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
+        IpAddr::V6(address) => (AF_INET6, address.octets().to_vec()),
+    };
+    let bits: u8 = if destination.is_ipv4() { 32 } else { 128 };
+    // struct rtmsg has 12 bytes, the attribute a header of 4.
+    let (length, attribute): (u32, u16) = if destination.is_ipv4() { (36, 8) } else { (48, 20) };
+    let mut bytes = Vec::new();
+    bytes.extend(length.to_ne_bytes());
+    bytes.extend(RTM_GETROUTE.to_ne_bytes());
+    bytes.extend(NLM_F_REQUEST.to_ne_bytes());
+    bytes.extend(sequence.to_ne_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend([family, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend(attribute.to_ne_bytes());
+    bytes.extend(RTA_DST.to_ne_bytes());
+    bytes.extend(octets);
+    bytes
 }
 
 /// The bytes that ask for a dump.
@@ -210,6 +253,7 @@ impl Raw<'_> {
             }
             RTM_NEWLINK => link(self.body).map_or(Message::Other, Message::Link),
             RTM_NEWADDR => address(self.body).map_or(Message::Other, Message::Address),
+            RTM_NEWROUTE => route(self.body).map_or(Message::Other, Message::Route),
             _ => Message::Other,
         }
     }
@@ -227,6 +271,7 @@ fn link(body: &[u8]) -> Option<Link> {
         up: flags & IFF_UP != 0,
         loopback: flags & IFF_LOOPBACK != 0,
         multicast: flags & IFF_MULTICAST != 0,
+        point_to_point: flags & IFF_POINTOPOINT != 0,
     })
 }
 
@@ -238,11 +283,7 @@ fn address(body: &[u8]) -> Option<Address> {
     let attributes = rest.get(4..)?;
     // On point-to-point lines IFA_ADDRESS is the other end.
     let bytes = attribute(attributes, IFA_LOCAL).or_else(|| attribute(attributes, IFA_ADDRESS))?;
-    let address = match family {
-        AF_INET => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),
-        AF_INET6 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)),
-        _ => return None,
-    };
+    let address = ip(family, bytes)?;
     let most: u8 = if address.is_ipv4() { 32 } else { 128 };
     let flags = attribute(attributes, IFA_FLAGS).and_then(|bytes| u32_at(bytes, 0));
     let flags = flags.unwrap_or(u32::from(old_flags));
@@ -256,7 +297,40 @@ fn address(body: &[u8]) -> Option<Address> {
         deprecated: flags & IFA_F_DEPRECATED != 0,
         valid: lifetime(u32_at(cache, 4)),
         preferred: lifetime(u32_at(cache, 0)),
+        made: stamp(u32_at(cache, 8)),
+        renewed: stamp(u32_at(cache, 12)),
     })
+}
+
+/// Reads struct rtmsg and its attributes.
+fn route(body: &[u8]) -> Option<Route> {
+    let (family, attributes) = (*body.first()?, body.get(12..)?);
+    if *body.get(7)? != RTN_UNICAST {
+        return None;
+    }
+    let sources = values(attributes, RTA_PREFSRC).filter_map(|bytes| ip(family, bytes));
+    let sources: Vec<IpAddr> = sources.collect();
+    Some(Route {
+        gateway: values(attributes, RTA_GATEWAY).find_map(|bytes| ip(family, bytes)),
+        interface: values(attributes, RTA_OIF).find_map(|bytes| u32_at(bytes, 0))?,
+        source: sources.last().copied(),
+        // The kernel tells which IPv6 address it would choose, and behind it the
+        // one that the route names; of IPv4 it tells one, by the route.
+        by_route: sources.len() > usize::from(family == AF_INET6),
+    })
+}
+
+fn ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+    match family {
+        AF_INET => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
+        AF_INET6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),
+        _ => None,
+    }
+}
+
+/// Hundredths of a second.
+fn stamp(hundredths: Option<u32>) -> Duration {
+    Duration::from_millis(u64::from(hundredths.unwrap_or(0)).saturating_mul(10))
 }
 
 /// Seconds, or for ever.
@@ -266,17 +340,21 @@ fn lifetime(seconds: Option<u32>) -> Option<Duration> {
 
 /// The value of the first attribute of this kind.
 fn attribute(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    values(attributes, wanted).next()
+}
+
+/// The values of all attributes of this kind.
+fn values(attributes: &[u8], wanted: u16) -> impl Iterator<Item = &[u8]> {
     let mut rest = attributes;
-    loop {
+    std::iter::from_fn(move || {
         let length = usize::from(u16_at(rest, 0)?);
         let kind = u16_at(rest, 2)? & TYPE_MASK;
         // A length below 4 would not even cover itself; `get` refuses it.
         let value = rest.get(4..length)?;
-        if kind == wanted {
-            return Some(value);
-        }
         rest = padded_rest(rest, length);
-    }
+        Some((kind, value))
+    })
+    .filter_map(move |(kind, value)| (kind == wanted).then_some(value))
 }
 
 /// What follows `length` bytes and the padding to four.
@@ -334,7 +412,7 @@ mod tests {
     }
 
     fn cache(preferred: u32, valid: u32) -> Vec<u8> {
-        let value = [preferred.to_ne_bytes(), valid.to_ne_bytes(), [0; 4], [0; 4]].concat();
+        let value = [preferred, valid, 1234, 6000].map(u32::to_ne_bytes).concat();
         attribute_bytes(IFA_CACHEINFO, &value)
     }
 
@@ -350,7 +428,14 @@ mod tests {
 
     #[test]
     fn a_link_is_read() {
-        let expected = Link { index: 7, name: "eth0".to_owned(), up: true, loopback: false, multicast: true };
+        let expected = Link {
+            index: 7,
+            name: "eth0".to_owned(),
+            up: true,
+            loopback: false,
+            multicast: true,
+            point_to_point: false,
+        };
         assert_eq!(parse(&link_message(), 5), [Message::Link(expected)]);
         assert_eq!(parse(&link_message(), 6), []);
     }
@@ -376,6 +461,8 @@ mod tests {
             deprecated: true,
             valid: Some(Duration::from_secs(300)),
             preferred: Some(Duration::ZERO),
+            made: Duration::from_millis(12_340),
+            renewed: Duration::from_secs(60),
         };
         assert_eq!(parse(&bytes, 5), [Message::Address(expected)]);
     }
@@ -396,6 +483,61 @@ mod tests {
         // The bit means "secondary" there.
         assert!(!address.temporary);
         assert_eq!((address.valid, address.preferred, address.prefix_length), (None, None, 32));
+    }
+
+    fn route_message(family: u8, kind: u8, attributes: &[Vec<u8>]) -> Vec<u8> {
+        let fixed = [family, 0, 0, 0, 254, 0, 0, kind, 0, 0, 0, 0];
+        message(RTM_NEWROUTE, 0, 5, &[&fixed, &attributes.concat()])
+    }
+
+    fn route_of(bytes: &[u8]) -> Option<Route> {
+        match parse(bytes, 5).remove(0) {
+            Message::Route(route) => Some(route),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_route_names_gateway_interface_and_source() {
+        let interface = attribute_bytes(RTA_OIF, &7_u32.to_ne_bytes());
+        let gateway = attribute_bytes(RTA_GATEWAY, &[192, 168, 1, 1]);
+        let source = attribute_bytes(RTA_PREFSRC, &[192, 168, 1, 5]);
+        let route = route_message(AF_INET, RTN_UNICAST, &[interface.clone(), source.clone(), gateway]);
+        let expected = Route {
+            gateway: Some([192, 168, 1, 1].into()),
+            interface: 7,
+            source: Some([192, 168, 1, 5].into()),
+            by_route: true,
+        };
+        assert_eq!(route_of(&route), Some(expected));
+        let line = route_message(AF_INET, RTN_UNICAST, &[interface.clone(), source.clone()]);
+        assert_eq!(route_of(&line).unwrap().gateway, None);
+        // An unreachable one, and one that names no interface.
+        assert_eq!(route_of(&route_message(AF_INET, 7, &[interface, source.clone()])), None);
+        assert_eq!(route_of(&route_message(AF_INET, RTN_UNICAST, &[source])), None);
+    }
+
+    #[test]
+    fn the_source_that_an_ipv6_route_names_counts_more_than_the_kernels_choice() {
+        let interface = attribute_bytes(RTA_OIF, &7_u32.to_ne_bytes());
+        let source = |text: &str| attribute_bytes(RTA_PREFSRC, &text.parse::<Ipv6Addr>().unwrap().octets());
+        let chosen = route_of(&route_message(AF_INET6, RTN_UNICAST, &[interface.clone(), source("2a00::1")]));
+        let chosen = chosen.unwrap();
+        assert_eq!((chosen.source, chosen.by_route), (Some("2a00::1".parse().unwrap()), false));
+        let both = [interface, source("2a00::1"), source("2a00::2")];
+        let named = route_of(&route_message(AF_INET6, RTN_UNICAST, &both)).unwrap();
+        assert_eq!((named.source, named.by_route), (Some("2a00::2".parse().unwrap()), true));
+    }
+
+    #[test]
+    fn a_route_is_asked_for_by_its_destination() {
+        let bytes = route_request([198, 41, 0, 4].into(), 5);
+        let (raw, rest) = split(&bytes).unwrap();
+        assert_eq!((raw.kind, raw.flags, raw.sequence), (RTM_GETROUTE, NLM_F_REQUEST, 5));
+        assert_eq!((raw.body.first_chunk(), rest), (Some(&[AF_INET, 32]), &[][..]));
+        assert_eq!(attribute(&raw.body[12..], RTA_DST), Some(&[198, 41, 0, 4][..]));
+        let bytes = route_request("2001:503:ba3e::2:30".parse().unwrap(), 5);
+        assert_eq!(split(&bytes).unwrap().0.body.len(), 12 + 20);
     }
 
     #[test]

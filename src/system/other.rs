@@ -2,28 +2,19 @@
 //! towards the internet. IPv6 addresses found so may be temporary ones.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use super::{DefaultRoute, InterfaceAddress, MulticastSource, source_towards};
-
-/// Addresses in the internet, as far as routing goes; nothing is sent there.
-const DESTINATIONS: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+use super::{DefaultRoute, INTERNET_V4, INTERNET_V6, InterfaceAddress, MulticastSource, source_towards};
 
 /// Not told: gateways are found by multicast.
-pub(super) fn default_route() -> Option<DefaultRoute> {
-    None
-}
-
-/// Not told.
-pub(super) fn default_interface_v6() -> Option<String> {
-    None
+pub(super) fn route_to(_destination: IpAddr) -> DefaultRoute {
+    DefaultRoute::NotTold
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as on other systems")]
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
-    Ok(DESTINATIONS.into_iter().filter_map(source_towards).map(bare).collect())
+    Ok([INTERNET_V4, INTERNET_V6].into_iter().filter_map(source_towards).map(bare).collect())
 }
 
 /// Not told: interfaces are polled every interval.
@@ -75,8 +66,11 @@ fn bare(address: IpAddr) -> InterfaceAddress {
         deprecated: false,
         valid: None,
         preferred: None,
+        made: Duration::ZERO,
+        renewed: Duration::ZERO,
         up: true,
         loopback: address.is_loopback(),
         multicast: true,
+        point_to_point: false,
     }
 }

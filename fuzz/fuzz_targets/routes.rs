@@ -1,5 +1,0 @@
-#![no_main]
-#[path = "../properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::check("routes", data));
