@@ -126,6 +126,8 @@ pub struct Observation {
     pub ipv6: Finding<Ipv6Addr>,
     /// The delegated IPv6 prefix.
     pub ipv6_prefix: Finding<Prefix>,
+    /// Which /64 of a shorter one the LAN has, as far as is known.
+    pub lan: Option<Prefix>,
 }
 
 impl Observation {
@@ -136,6 +138,7 @@ impl Observation {
             ipv4: Finding::Unknown(why.to_owned()),
             ipv6: Finding::Unknown(why.to_owned()),
             ipv6_prefix: Finding::Unknown(why.to_owned()),
+            lan: None,
         }
     }
 }

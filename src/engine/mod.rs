@@ -29,6 +29,7 @@
 
 mod account_pause;
 mod jobs;
+mod lan;
 mod nat;
 mod report;
 pub mod selection;

@@ -173,6 +173,8 @@ pub struct SourceStatus {
     pub misses: u32,
     /// Its failure has been reported.
     pub in_trouble: bool,
+    /// Which /64 the LAN has, as it told last.
+    pub lan: Option<Prefix>,
     voices: [SourceAnswers; 3],
 }
 
@@ -202,6 +204,7 @@ impl SourceStatus {
             failed: false,
             misses: 0,
             in_trouble: false,
+            lan: None,
             voices: Default::default(),
         }
     }
@@ -230,6 +233,7 @@ impl SourceStatus {
             lift(&observation.ipv6, AddressValue::Ipv6),
             lift(&observation.ipv6_prefix, AddressValue::Prefix),
         ];
+        self.lan = observation.lan.or(self.lan);
         let mut silent = true;
         let mut lost = false;
         for (kind, finding) in AddressKind::ALL.into_iter().zip(findings) {

@@ -1,5 +1,6 @@
 //! One target: what it should hold, what it holds, and when to try; pure.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::report::{Level, Report};
@@ -8,6 +9,7 @@ use crate::address::Addresses;
 use crate::backoff::{Backoff, Random, TokenBucket};
 use crate::config::Target;
 use crate::config::placeholders::Needs;
+use crate::engine::lan::lan_host;
 use crate::engine::selection::{AddressKind, AddressValue, Selection, SourceStatus, needed, select};
 use crate::engine::state::{Accepted, State, TargetState, id};
 use crate::updaters::{Outcome, Task};
@@ -339,7 +341,7 @@ impl TargetStatus {
             let required = has(self.config.required, kind);
             match self.choice(sources, kind) {
                 Selection::Known(value, source) => match self.publishable(sources, value, source) {
-                    Ok(value) => wanted.put(value, self.config.ipv6_suffix),
+                    Ok((value, host)) => wanted.put(value, host),
                     Err(why) => {
                         let label = sources.get(source).map_or("", |source| source.label.as_str());
                         let why = format!("{label}: {why}");
@@ -363,28 +365,32 @@ impl TargetStatus {
         Ok(wanted)
     }
 
-    /// `value`, by the source with this index, or why it is not published.
+    /// `value`, by the source with this index, and the host that it makes with the
+    /// suffix; or why it is not published.
     fn publishable(
         &self,
         sources: &[SourceStatus],
         value: AddressValue,
         source: usize,
-    ) -> Result<AddressValue, String> {
-        let address = match (value, self.config.ipv6_suffix) {
-            (AddressValue::Prefix(prefix), Some(suffix)) => prefix.host(suffix).into(),
-            _ => value.address(),
+    ) -> Result<(AddressValue, Option<Ipv6Addr>), String> {
+        let lan = sources.get(source).and_then(|source| source.lan);
+        let host = match (value, self.config.ipv6_suffix) {
+            (AddressValue::Prefix(prefix), Some(suffix)) => Some(lan_host(prefix, suffix, lan)?),
+            _ => None,
         };
+        let address = host.map_or_else(|| value.address(), Into::into);
         let speaker = sources.get(source).map(|source| source.speaker);
         let mut objection = nat::objection(address, speaker, self.config.allow_private);
         if objection.is_none() && !self.config.allow_private {
             objection = nat::contradiction(sources, &self.config.ipv4, value, source);
         }
-        objection.map_or(Ok(value), Err)
+        objection.map_or(Ok((value, host)), Err)
     }
 }
 
 impl Wanted {
-    fn put(&mut self, value: AddressValue, suffix: Option<std::net::Ipv6Addr>) {
+    /// `host`: what the target's suffix makes of a prefix.
+    fn put(&mut self, value: AddressValue, host: Option<Ipv6Addr>) {
         match value {
             AddressValue::Ipv4(address) => {
                 self.addresses.ipv4 = Some(address);
@@ -397,8 +403,8 @@ impl Wanted {
             AddressValue::Prefix(prefix) => {
                 self.addresses.ipv6_prefix = Some(prefix);
                 self.cover(AddressKind::Prefix);
-                if let Some(suffix) = suffix {
-                    self.put(AddressValue::Ipv6(prefix.host(suffix)), None);
+                if let Some(host) = host {
+                    self.put(AddressValue::Ipv6(host), None);
                 }
             }
         }

@@ -451,8 +451,13 @@ fn a_prefix_and_a_suffix_make_the_address() {
     let target = Target { required: needs, ipv6_suffix: suffix, ..target("t", 0, NONE) };
     let mut bench = Bench::new(&config(vec![upnp()], vec![target]), State::default());
     let prefix = Prefix::new("2a00:1:2:3::".parse().unwrap(), 56).unwrap();
-    bench.observe(0, Observation { ipv6_prefix: Finding::Known(prefix), ..Observation::unknown("no") });
-    assert_eq!(bench.sent(0).unwrap().ipv6, Some("2a00:1:2::5".parse().unwrap()));
+    let delegated = Observation { ipv6_prefix: Finding::Known(prefix), ..Observation::unknown("no") };
+    bench.observe(0, delegated.clone());
+    assert!(bench.jobs.is_empty(), "nobody tells which subnet the LAN has");
+    let lan = Prefix::new("2a00:1:2:1::".parse().unwrap(), 64);
+    bench.pass(300 * SECOND);
+    bench.observe(0, Observation { lan, ..delegated });
+    assert_eq!(bench.sent(0).unwrap().ipv6, Some("2a00:1:2:1::5".parse().unwrap()));
 }
 
 #[test]

@@ -278,6 +278,7 @@ fn report(services: Vec<ServiceAnswer>, wanted: Wanted, ipv6: Ipv6) -> GatewayRe
         ipv4: speaker.map_or_else(not_asked, |asked| asked.ipv4.clone()),
         ipv6: ipv6.address,
         ipv6_prefix: ipv6.prefix,
+        lan: None,
     };
     if let (Finding::Unknown(why), true, false) = (&observation.ipv4, wanted.ipv6, ipv6.asked) {
         // Nobody answered: IPv6 is unknown for the same reason.

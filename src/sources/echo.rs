@@ -104,7 +104,7 @@ impl Echo {
             self.limit.missed(at);
         }
         let prefix = Finding::Unknown("an echo service tells no IPv6 prefix".to_owned());
-        self.last = Observation { ipv4: ipv4.finding, ipv6: ipv6.finding, ipv6_prefix: prefix };
+        self.last = Observation { ipv4: ipv4.finding, ipv6: ipv6.finding, ipv6_prefix: prefix, lan: None };
     }
 }
 

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::Poll;
 use super::candidates::{ANSWER_TIME, CANDIDATE_TIME, Candidates};
-use crate::address::{Family, Finding, Observation, Scope, scope};
+use crate::address::{Family, Finding, Observation, Prefix, Scope, scope};
 use crate::config::Gateway;
 use crate::http::lan_url::LanUrl;
 use crate::natpmp;
-use crate::soap::description::Service;
+use crate::soap::description::{Device, Service};
 use crate::soap::gateway::{self, GatewayReport, StopAt, Wanted};
 use crate::ssdp::filter::same_network;
 use crate::system;
@@ -85,6 +85,8 @@ struct Known {
     patience: Duration,
     ipv6: Ipv6Actions,
     natpmp: Confirmation,
+    /// A FRITZ!Box gives its LAN the first subnet of what is delegated to it.
+    is_fritz: bool,
 }
 
 /// Whether this gateway is asked for IPv6.
@@ -290,13 +292,16 @@ impl Upnp {
 
     fn adopt(&mut self, location: LanUrl, found: GatewayReport, took: Duration) -> Poll {
         self.remembered = Some(location.clone());
-        let observation = found.observation.clone();
-        self.known = found.chosen().cloned().map(|chosen| Known {
+        let is_fritz = found.device.as_ref().is_some_and(is_fritz);
+        let chosen = found.chosen().cloned();
+        let observation = with_lan(found.observation, is_fritz);
+        self.known = chosen.map(|chosen| Known {
             location: location.clone(),
             service: chosen.service,
             several: found.services.len() > 1,
             up: chosen.up,
-            found: found.observation,
+            found: observation.clone(),
+            is_fritz,
             patience: took.saturating_mul(2).clamp(KNOWN_TIME, CANDIDATE_TIME),
             ipv6: Ipv6Actions::after(self.wanted.ipv6, found.ipv6_offered),
             natpmp: Confirmation::new(found.services.len() > 1 || self.line.is_some()),
@@ -344,7 +349,7 @@ impl Known {
             self.natpmp.useless = ask_natpmp(self.location.host()).as_ref() == Some(&self.found.ipv4);
         }
         self.natpmp = Confirmation::new(self.natpmp.useless || self.several);
-        self.found = answer;
+        self.found = with_lan(answer, self.is_fritz);
     }
 }
 
@@ -364,6 +369,36 @@ pub fn resolve(name: &str) -> Result<IpAddr, String> {
     near.next().ok_or_else(|| {
         format!("{name} has no private IPv4 address, nor one in a network of this host: set router_ip to the router's address")
     })
+}
+
+fn is_fritz(device: &Device) -> bool {
+    device.manufacturer.starts_with("AVM") || device.model.contains("FRITZ!")
+}
+
+/// Adds the subnet that the LAN has, where more than one is delegated.
+fn with_lan(found: Observation, is_fritz: bool) -> Observation {
+    let lan = match found.ipv6_prefix {
+        Finding::Known(prefix) if prefix.length() < LAN_BITS => {
+            lan_of(prefix, &system::addresses().unwrap_or_default(), is_fritz)
+        }
+        _ => None,
+    };
+    Observation { lan, ..found }
+}
+
+const LAN_BITS: u8 = 64;
+
+/// The subnet of `prefix` that this host is in, as it is in the LAN; else the first,
+/// if that is what this gateway gives its LAN.
+fn lan_of(prefix: Prefix, own: &[InterfaceAddress], is_fritz: bool) -> Option<Prefix> {
+    let usable = own.iter().filter(|entry| !entry.deprecated && !entry.tentative && !entry.point_to_point);
+    let mut networks = usable.filter_map(|entry| match entry.address {
+        IpAddr::V6(address) if Prefix::new(address, prefix.length()) == Some(prefix) => {
+            Prefix::new(address, LAN_BITS)
+        }
+        _ => None,
+    });
+    networks.next().or_else(|| Prefix::new(prefix.address(), LAN_BITS).filter(|_| is_fritz))
 }
 
 fn ask_natpmp(gateway: IpAddr) -> Option<Finding<Ipv4Addr>> {
@@ -417,6 +452,35 @@ mod tests {
         assert!(matches!(trust(&by(None), None), Trusted::Nobody(_)));
         assert!(matches!(trust(&DefaultRoute::None, None), Trusted::Nobody(_)));
         assert_eq!(trust(&DefaultRoute::NotTold, None), Trusted::First);
+    }
+
+    #[test]
+    fn the_lan_has_the_subnet_that_this_host_is_in_or_the_first_of_a_fritz_box() {
+        let prefix = |text: &str, length| Prefix::new(text.parse().unwrap(), length).unwrap();
+        let own = |address: &str| InterfaceAddress {
+            interface: "eth0".to_owned(),
+            index: 2,
+            address: address.parse().unwrap(),
+            prefix_length: 64,
+            temporary: false,
+            tentative: false,
+            deprecated: false,
+            valid: None,
+            preferred: None,
+            made: Duration::ZERO,
+            renewed: Duration::ZERO,
+            up: true,
+            loopback: false,
+            multicast: true,
+            point_to_point: false,
+        };
+        let delegated = prefix("2a00:1:2:1200::", 56);
+        let here = [own("2a00:9::1"), own("2a00:1:2:1201::5")];
+        for is_fritz in [true, false] {
+            assert_eq!(lan_of(delegated, &here, is_fritz), Some(prefix("2a00:1:2:1201::", 64)));
+        }
+        assert_eq!(lan_of(delegated, &here[..1], true), Some(prefix("2a00:1:2:1200::", 64)));
+        assert_eq!(lan_of(delegated, &here[..1], false), None);
     }
 
     #[test]

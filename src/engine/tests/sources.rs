@@ -128,7 +128,9 @@ fn a_new_prefix_moves_all_its_records_in_one_go() {
     let mut bench = Bench::new(&config(vec![upnp()], (0..4).map(record).collect()), State::default());
     for network in ["2a00:1:2:300::", "2a00:9:9:900::"] {
         let prefix = Prefix::new(network.parse().unwrap(), 56).unwrap();
-        bench.observe(0, Observation { ipv6_prefix: Finding::Known(prefix), ..Observation::unknown("no") });
+        let lan = Prefix::new(prefix.address(), 64);
+        let ipv6_prefix = Finding::Known(prefix);
+        bench.observe(0, Observation { ipv6_prefix, lan, ..Observation::unknown("no") });
         assert_eq!(bench.jobs.len(), 1, "one job for all");
         let (_, tasks) = &bench.jobs[0];
         let sent: Vec<_> = tasks.iter().map(|task| task.addresses.ipv6.unwrap()).collect();
