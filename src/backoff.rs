@@ -6,6 +6,7 @@
 //! first: right after a reconnect the route is often not back for some 100 ms.
 //! Towards the gateway, which is in the same house, the wait stays at seconds.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Waits after attempts that reached nobody, before the ordinary back-off.
@@ -19,7 +20,21 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The longest wait that a server may impose: past it, a typo of theirs would
 /// silence us for good.
-const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
+pub const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
+
+/// The shortest: `Retry-After: 0` is no leave to hammer.
+const SHORTEST_WISH: Duration = Duration::from_secs(1);
+
+/// How many times a wish alone decides before a success; a server that goes on
+/// wishing gets our own waits, where they are longer.
+const WISHES: u32 = 3;
+
+/// The wait after a refusal that has lasted for [`PATIENT_AFTER`]: a web filter or an
+/// address filter goes away when somebody changes it, which takes its time.
+const PATIENT: Duration = Duration::from_secs(6 * 3600);
+
+/// When refusals are no longer tried hourly.
+const PATIENT_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Polls of a source that fails: soon at first, since a reconnect takes seconds.
 const RETRY_POLL: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
@@ -67,15 +82,35 @@ impl Random {
 pub struct Backoff {
     quick: u32,
     ordinary: u32,
+    wishes: u32,
 }
 
 impl Backoff {
-    /// The wait after one more failure. `reached`: a server answered. `retry_after`: the
-    /// server's own retry_after, honoured whenever it is longer.
-    pub fn failed(&mut self, reached: bool, retry_after: Option<Duration>, random: &mut Random) -> Duration {
-        let own = if reached { None } else { self.quick_wait() };
-        let own = own.unwrap_or_else(|| self.ordinary_wait(random));
-        retry_after.map_or(own, |retry_after| own.max(retry_after.min(LONGEST_WISH)))
+    /// The wait after one more failure. `reached`: a server answered. `wish`: how
+    /// long it asked us to wait.
+    pub fn failed(&mut self, reached: bool, wish: Option<Duration>, random: &mut Random) -> Duration {
+        let Some(wish) = wish else {
+            let quick = if reached { None } else { self.quick_wait() };
+            return quick.unwrap_or_else(|| self.ordinary_wait(random));
+        };
+        let wish = wish.clamp(SHORTEST_WISH, LONGEST_WISH);
+        self.wishes = self.wishes.saturating_add(1);
+        if self.wishes <= WISHES { wish } else { wish.max(self.ordinary_wait(random)) }
+    }
+
+    /// The wait after one more refusal, when they have lasted for `age`.
+    pub fn refused(&mut self, age: Duration, random: &mut Random) -> Duration {
+        let ordinary = self.ordinary_wait(random);
+        if age < PATIENT_AFTER { ordinary } else { random.with_jitter(PATIENT) }
+    }
+
+    /// Reads what `Display` writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split('.').map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        let backoff = Self { quick: next()?, ordinary: next()?, wishes: next()? };
+        numbers.next().is_none().then_some(backoff)
     }
 
     fn quick_wait(&mut self) -> Option<Duration> {
@@ -89,6 +124,13 @@ impl Backoff {
         let factor = 1_u32.checked_shl(self.ordinary.min(7)).unwrap_or(u32::MAX);
         self.ordinary = self.ordinary.saturating_add(1);
         random.with_jitter(FIRST.saturating_mul(factor)).min(LONGEST)
+    }
+}
+
+/// For the state file.
+impl fmt::Display for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.quick, self.ordinary, self.wishes)
     }
 }
 
@@ -114,6 +156,9 @@ impl TokenBucket {
     /// Attempts at one target, whatever happens in the LAN: an address that flaps
     /// (or a liar who makes it flap) must not get the user banned.
     pub const ATTEMPTS: Self = Self::new(30, Duration::from_secs(120));
+
+    /// What [`Self::ATTEMPTS`] allows in the long run.
+    pub const ATTEMPTS_AN_HOUR: u32 = 30;
 
     /// Polls that somebody else asked for: a flood of forged announcements must
     /// not become a flood of questions to the gateway.
@@ -192,11 +237,43 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_only_lengthens_and_is_bounded() {
+    fn a_wish_is_what_it_says_three_times_in_a_row_and_bounded() {
         let (mut backoff, mut random) = (Backoff::default(), Random::new(1));
-        assert!(backoff.failed(true, Some(Duration::ZERO), &mut random) >= FIRST);
+        let two = Some(Duration::from_secs(2));
+        for _ in 0..3 {
+            assert_eq!(backoff.failed(true, two, &mut random), Duration::from_secs(2));
+        }
+        let fourth = backoff.failed(true, two, &mut random).as_secs();
+        assert!((30..=38).contains(&fourth), "{fourth}");
+        backoff = Backoff::default();
+        assert_eq!(backoff.failed(true, Some(Duration::ZERO), &mut random).as_secs(), 1);
         assert_eq!(backoff.failed(true, Some(Duration::from_secs(9999)), &mut random).as_secs(), 9999);
-        assert_eq!(backoff.failed(true, Some(Duration::MAX), &mut random), LONGEST_WISH);
+        assert_eq!(backoff.failed(true, Some(Duration::MAX), &mut random).as_secs(), 86_400);
+        assert_eq!(backoff.failed(true, Some(Duration::MAX), &mut random).as_secs(), 86_400, "never less");
+    }
+
+    #[test]
+    fn refusals_are_tried_from_half_a_minute_to_an_hour_and_after_a_day_every_six() {
+        let (mut backoff, mut random) = (Backoff::default(), Random::new(1));
+        let (mut age, mut tries, mut last) = (Duration::ZERO, 0, Duration::ZERO);
+        while age < Duration::from_secs(86_400) {
+            last = backoff.refused(age, &mut random);
+            (age, tries) = (age + last, tries + 1);
+            assert!(tries > 1 || (30..=38).contains(&last.as_secs()), "{last:?}");
+        }
+        assert!((25..=32).contains(&tries) && last.as_secs() == 3600, "{tries} {last:?}");
+        let late = backoff.refused(age, &mut random).as_secs();
+        assert!((21_600..=27_000).contains(&late), "{late}");
+    }
+
+    #[test]
+    fn waits_survive_as_text() {
+        let backoff = Backoff { quick: 3, ordinary: 12, wishes: 1 };
+        assert_eq!(backoff.to_string(), "3.12.1");
+        assert_eq!(Backoff::parse("3.12.1"), Some(backoff));
+        for wrong in ["", "1.2", "1.2.3.4", "a.b.c", "1.2.99999999999"] {
+            assert_eq!(Backoff::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

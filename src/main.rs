@@ -69,17 +69,24 @@ fn run(work: &Work, once: bool, log: Log) -> ExitCode {
     if config.targets.is_empty() {
         return ExitCode::SUCCESS;
     }
-    let path = config.state_file.clone();
-    let path = path.unwrap_or_else(|| state_file::default_path(&work.config, |name| std::env::var_os(name)));
     let mode = Mode { once, dry_run: work.dry_run };
-    let runtime = state_file::runtime_folder(|name| std::env::var_os(name));
-    let current = daemon::run(&config, Store::new(path, &work.config, Some(&runtime)), mode, log);
+    let current = daemon::run(&config, store(&config, &work.config), mode, log);
     if current { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+/// The state file of the configuration at `path`.
+fn store(config: &Config, path: &Path) -> Store {
+    let variable = |name: &str| std::env::var_os(name);
+    let file = config.state_file.clone().unwrap_or_else(|| state_file::default_path(path, variable));
+    Store::new(file, path, Some(&state_file::runtime_folder(variable)))
 }
 
 fn check(path: &Path, log: Log) -> ExitCode {
     match load(path, log) {
-        Ok(config) => print(&config.describe()),
+        Ok(config) => {
+            daemon::tell_state(&config, &store(&config, path), log);
+            print(&config.describe())
+        }
         Err(exit) => exit,
     }
 }

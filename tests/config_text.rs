@@ -422,7 +422,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[[runs]]\ncmd = [\"a\"]\nrefresh = 999", "3:11: refresh = 999: expected 1 to 366 days"),
     (
         "[[runs]]\ncmd = [\"a\"]\nmethod = \"get\"",
-        "3:1: unknown key \"method\" in [[runs]]: expected ipv4, ipv6, agree, allow_private, ipv6_suffix, refresh, when_absent, name, cmd, timeout, at_start",
+        "3:1: unknown key \"method\" in [[runs]]: expected ipv4, ipv6, agree, allow_private, ipv6_suffix, refresh, when_absent, name, cmd, timeout, at_start, retry",
     ),
     ("ä = 1", "1:1: not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`"),
     (

@@ -162,16 +162,18 @@ fn busiest_hour(updates: &[Update], count: impl Fn(&Update) -> usize) -> usize {
 const PROVIDERS: [&str; 5] = ["no-ip", "infomaniak", "dyn", "easydns", "ovh"];
 
 #[test]
-fn while_the_address_stays_a_name_costs_ten_updates_an_hour_at_most_and_soon_one() {
+fn while_the_address_stays_a_name_costs_thirteen_updates_an_hour_at_most_and_soon_one() {
     for provider in PROVIDERS {
         for seed in 0..10 {
             for blocks in [false, true] {
                 let (_, updates) = run(provider, seed, [false, true, blocks]);
                 for name in 0..NAMES {
                     let count = |update: &Update| usize::from(update.names.contains(&name));
-                    assert!(busiest_hour(&updates, count) <= 10, "{provider} {seed}");
+                    // Three quick ones, seven of the back-off, three at the time that the
+                    // provider asked for.
+                    assert!(busiest_hour(&updates, count) <= 13, "{provider} {seed}");
                     let hours = usize::try_from(RUN.as_secs() / 3600).unwrap();
-                    assert!(updates.iter().map(count).sum::<usize>() <= 10 + hours, "{provider} {seed}");
+                    assert!(updates.iter().map(count).sum::<usize>() <= 13 + hours, "{provider} {seed}");
                 }
             }
         }

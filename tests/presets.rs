@@ -485,7 +485,7 @@ fn every_preset_knows_the_return_codes() {
             assert!(matches!(outcome(200, word), Outcome::Retry { after: Some(_), .. }), "{name}: {word}");
         }
         for status in [401, 403] {
-            assert!(matches!(outcome(status, "<html>"), Outcome::Retry { after: None, .. }), "{name}");
+            assert!(matches!(outcome(status, "<html>"), Outcome::Refused { after: None, .. }), "{name}");
         }
         assert!(matches!(outcome(429, ""), Outcome::Retry { after: Some(_), .. }), "{name}");
         for (status, body) in [(500, "good"), (503, ""), (302, "good"), (200, "<html>Welcome</html>")] {

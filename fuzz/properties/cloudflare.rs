@@ -114,7 +114,9 @@ fn run_job(
                 check_words(why);
                 assert!(after.is_none_or(|after| after <= Duration::from_secs(86_400)));
             }
-            Outcome::Blocked { why } => check_words(why),
+            Outcome::Blocked { why } | Outcome::Refused { why, .. } | Outcome::Dropped { why } => {
+                check_words(why);
+            }
         }
     }
 }

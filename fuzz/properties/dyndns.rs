@@ -133,7 +133,7 @@ fn run_job<'a>(
                 assert!(reached || !answered || requests > 1);
                 why
             }
-            Outcome::Blocked { why } => {
+            Outcome::Blocked { why } | Outcome::Refused { why, .. } | Outcome::Dropped { why } => {
                 assert!(answered);
                 why
             }

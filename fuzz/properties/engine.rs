@@ -30,6 +30,8 @@ struct World {
     saved: String,
     durable: usize,
     blocked: BTreeSet<usize>,
+    /// When each target was tried last, and last because of a start.
+    last_tries: [[u64; 2]; TARGETS],
     not_before: [Duration; TARGETS],
     attempts: [Vec<Duration>; TARGETS],
     /// When each source was polled because of a hint.
@@ -56,7 +58,8 @@ fn config() -> Config {
         empty_when_absent: false,
         at_start: false,
     };
-    let run = UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: Duration::from_secs(1) });
+    let run =
+        UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: Duration::from_secs(1), retry: true });
     Config {
         interval: INTERVAL,
         sources: vec![Source::Upnp(Gateway::Any), Source::Interface(None)],
@@ -79,6 +82,7 @@ pub(super) fn engine(data: &[u8]) {
         saved: format!("{TITLE}\n"),
         durable: TITLE.len() + 1,
         blocked: BTreeSet::new(),
+        last_tries: Default::default(),
         not_before: [Duration::ZERO; TARGETS],
         attempts: Default::default(),
         hinted: Default::default(),
@@ -224,7 +228,7 @@ impl World {
 
     fn publish(&mut self, group: usize, tasks: Vec<Task>) {
         assert!(self.jobs.iter().all(|(other, _)| *other != group), "two jobs for one target");
-        assert!(!self.blocked.contains(&group), "a blocked target is silent");
+        self.check_blocked(group);
         assert!(self.now.elapsed >= self.not_before[group], "a failure postpones");
         assert_eq!(tasks.len(), 1);
         let address = tasks[0].addresses.ipv4.expect("never empty");
@@ -237,6 +241,18 @@ impl World {
         assert!(!certain, "after a power cut the old address would be believed");
         self.attempts[group].push(self.now.elapsed);
         self.jobs.push((group, tasks));
+    }
+
+    /// A blocked target is tried once a day, or once after a start, but not twice in an
+    /// hour because of starts.
+    fn check_blocked(&mut self, group: usize) {
+        let unix = self.now.unix.expect("always set here");
+        let [tried, started] = &mut self.last_tries[group];
+        if self.blocked.contains(&group) && unix + 60 < *tried + 86_400 {
+            assert!(unix >= *started + 3600, "a blocked target is tried too often");
+            *started = unix;
+        }
+        *tried = unix;
     }
 
     /// Never more than the burst and the steady rate allow: polls because of hints

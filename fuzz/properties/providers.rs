@@ -100,7 +100,7 @@ pub(super) fn run_plan(data: &[u8]) {
     let text = String::from_utf8_lossy(text);
     let cmd: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let task = Task { entry: 0, addresses: addresses(*set), old: addresses(*set >> 3) };
-    let plan = plan(&Run { cmd: cmd.clone(), timeout: Duration::from_secs(1) }, &task);
+    let plan = plan(&Run { cmd: cmd.clone(), timeout: Duration::from_secs(1), retry: true }, &task);
     assert_eq!(plan.program, cmd[0]);
     assert_eq!(plan.args.len() + 1, cmd.len());
     for (filled, written) in plan.args.iter().zip(&cmd[1..]) {
@@ -207,7 +207,7 @@ pub(super) fn url_updater(data: &[u8]) {
             assert!(after.is_none_or(|after| after <= MAX_WAIT));
             assert!(!answered || status != 429 || after.is_some());
         }
-        Outcome::Blocked { why } => {
+        Outcome::Blocked { why } | Outcome::Refused { why, .. } | Outcome::Dropped { why } => {
             check_words(&why);
             assert!(answered && status != 429);
         }

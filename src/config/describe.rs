@@ -133,6 +133,7 @@ impl TomlWriter {
     fn program(&mut self, run: &Run) {
         self.entry("cmd", list(run.cmd.iter().map(|argument| hide_in_argument(argument, HIDDEN))));
         self.entry("timeout", run.timeout.as_secs());
+        self.entry("retry", run.retry);
     }
 }
 

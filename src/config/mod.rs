@@ -104,6 +104,20 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Changes when the proxy or the TLS settings do: what was refused by the old
+    /// way may not be by the new one.
+    #[must_use]
+    pub fn way(&self) -> String {
+        let url = |proxy: &Option<Proxy>| proxy.as_ref().map(|proxy| proxy.url.reveal().to_owned());
+        let fingerprint = fingerprint::Fingerprint::new("way")
+            .maybe(url(&self.proxies.http))
+            .maybe(url(&self.proxies.https))
+            .list(self.proxies.exceptions.iter().map(String::as_str));
+        self.tls.identify(fingerprint).finish().chars().take(16).collect()
+    }
+}
+
 /// Where addresses come from.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Source {
@@ -260,4 +274,6 @@ pub struct Run {
     pub cmd: Vec<String>,
     /// When the process group is ended.
     pub timeout: Duration,
+    /// Whether it is run again for the same address when it fails.
+    pub retry: bool,
 }

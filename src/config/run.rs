@@ -13,7 +13,8 @@ use crate::config::error::Problems;
 use crate::config::placeholders::{Needs, mentioned};
 use crate::config::url::from_prefix;
 
-const DEFAULT_TIMEOUT: u32 = 60;
+/// Ten minutes: enough for a certificate by a DNS challenge.
+const DEFAULT_TIMEOUT: u32 = 600;
 
 /// A day; whoever needs longer starts a service of its own.
 const MAX_TIMEOUT: u32 = 86_400;
@@ -35,6 +36,7 @@ pub(super) fn read<'a>(
     let timeout = section.take("timeout").and_then(|value| value.integer(1..=MAX_TIMEOUT, &expected));
     let timeout = Duration::from_secs(timeout.unwrap_or(DEFAULT_TIMEOUT).into());
     let at_start = section.take("at_start").and_then(|value| value.flag()).unwrap_or(false);
+    let retry = section.take("retry").and_then(|value| value.flag()).unwrap_or(true);
     match cmd {
         Some(cmd) if cmd.is_empty() => {
             problems.warn("a [[runs]] section with an empty cmd runs nothing".into());
@@ -44,7 +46,7 @@ pub(super) fn read<'a>(
             warn_of_typos(&name, cmd.iter().map(String::as_str), problems);
             let draft = NewTarget { at_start, ..draft(name, &cmd, &defaults) };
             builder.add(&section, &defaults, draft);
-            builder.groups.push(UpdaterConfig::Run(Run { cmd, timeout }));
+            builder.groups.push(UpdaterConfig::Run(Run { cmd, timeout, retry }));
         }
         None => {}
     }

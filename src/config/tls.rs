@@ -4,11 +4,22 @@ use std::path::PathBuf;
 
 use super::describe::{HIDDEN, TomlWriter, path, toml_string};
 use super::files::Files;
+use super::fingerprint::Fingerprint;
 use super::section::{Section, Value};
 use crate::secret::Secret;
 use crate::transport::trust::{ClientCertificate, Tls};
 
 impl Tls {
+    /// Everything that decides how a server is met.
+    pub(super) fn identify(&self, fingerprint: Fingerprint) -> Fingerprint {
+        let client = self.client.as_ref();
+        fingerprint
+            .maybe(self.extra_roots.as_ref())
+            .flag(self.builtin_roots)
+            .maybe(client.map(|client| &client.certificate))
+            .maybe(client.map(|client| client.key.reveal()))
+    }
+
     /// Writes it as TOML, its secret hidden.
     pub(super) fn write(&self, page: &mut TomlWriter) {
         page.header("[tls]");

@@ -70,7 +70,10 @@ impl Job {
 }
 
 fn run_program(config: &Run, task: &Task) -> Outcome {
-    run::judge(process::run(&run::plan(config, task), config.timeout))
+    match run::judge(process::run(&run::plan(config, task), config.timeout)) {
+        Outcome::Retry { why, .. } if !config.retry => Outcome::Dropped { why },
+        outcome => outcome,
+    }
 }
 
 /// The way to web servers, shared by all jobs; TLS is set up at its first use.

@@ -14,6 +14,7 @@ pub mod process;
 pub mod state_file;
 
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -80,6 +81,22 @@ pub fn run(config: &Config, mut store: Store, mode: Mode, log: Log) -> bool {
     daemon.conclude()
 }
 
+/// Says what stands in the way of targets by the state file; asks and sends nothing.
+pub fn tell_state(config: &Config, store: &Store, log: Log) {
+    let mut engine = Engine::new(config, store.look().state, 0);
+    engine.handle(Now { elapsed: Duration::ZERO, unix: set_clock() }, Event::Tick);
+    while let Some(action) = engine.action() {
+        if let Action::Report(report) = action {
+            log.write(&report);
+        }
+    }
+}
+
+/// The clock, once it has been set.
+fn set_clock() -> Option<u64> {
+    Some(clock::unix_time()).filter(|unix| *unix >= CLOCK_IS_SET)
+}
+
 /// The one line of a healthy start.
 fn announce(config: &Config, store: &Store, log: Log) {
     let sources: Vec<String> = config.sources.iter().map(ToString::to_string).collect();
@@ -124,9 +141,10 @@ impl<'a> Daemon<'a> {
     fn new(config: &'a Config, state: State, store: Store, mode: Mode, log: Log) -> Self {
         let (sender, messages) = channel();
         let channels = Arc::new(open_channels(config, mode, &sender, log));
-        let start = |source| start_source(config, source, &state, &sender, &channels, log);
-        let polls = (0..config.sources.len()).map(start).collect();
+        let begin = |source| start_source(config, source, &state, &sender, &channels, log);
+        let polls = (0..config.sources.len()).map(begin).collect();
         let engine = Engine::new(config, state, seed());
+        let engine = if mode.once { engine.once() } else { engine };
         Self {
             config,
             engine: if mode.dry_run { engine.without_pauses() } else { engine },
@@ -145,8 +163,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn now(&self) -> Now {
-        let unix = Some(clock::unix_time()).filter(|unix| *unix >= CLOCK_IS_SET);
-        Now { elapsed: self.start.elapsed(), unix }
+        Now { elapsed: self.start.elapsed(), unix: set_clock() }
     }
 
     /// The next event, at the latest when the engine has something to do.
@@ -224,6 +241,7 @@ impl<'a> Daemon<'a> {
             let _ = self.sender.send(message);
             return;
         }
+        let entries: Vec<usize> = tasks.iter().map(|task| task.entry).collect();
         let (sender, connection, log) = (self.sender.clone(), self.connection.clone(), self.log);
         let targets = self.config.targets.iter().filter(|target| target.group == group);
         let names: Vec<(usize, String)> = targets.map(|target| (target.entry, target.name.clone())).collect();
@@ -237,7 +255,16 @@ impl<'a> Daemon<'a> {
             }
             let _ = sender.send(Message::Finished { group, updater, outcomes, took });
         };
-        spawn("job", work);
+        if let Err(error) = start("job", work) {
+            // A limit on threads, or no memory: the others go on.
+            let why = format!("no thread could be started: {error}");
+            let failed = Outcome::Retry { why, after: None, reached: false };
+            let outcomes = entries.into_iter().map(|entry| (entry, failed.clone())).collect();
+            if let Some(updater) = self.config.groups.get(group).map(Job::new) {
+                let message = Message::Finished { group, updater, outcomes, took: Duration::ZERO };
+                let _ = self.sender.send(message);
+            }
+        }
     }
 
     /// Says what would be sent.
@@ -331,13 +358,17 @@ fn said<T: ToString>(finding: &Finding<T>) -> String {
     }
 }
 
-/// A thread that cannot be started means a system without memory; the supervisor
-/// starts us again, and the state makes that harmless.
+/// Starts the thread of a source. One that cannot be started means a system without
+/// memory; the supervisor starts us again, and the state makes that harmless.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
-    if let Err(error) = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work) {
+    if let Err(error) = start(name, work) {
         eprintln!("error: no thread could be started: {error}");
         std::process::abort();
     }
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work).map(drop)
 }
 
 /// Jitter needs no secret: the time and the process differ from start to start.

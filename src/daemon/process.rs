@@ -11,7 +11,7 @@ use std::io;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::updaters::run::{Ended, Plan};
 
@@ -34,6 +34,8 @@ enum News {
 /// ending it.
 #[must_use]
 pub fn run(plan: &Plan, timeout: Duration) -> Ended {
+    // Starting can take as long as the disk that the program is on.
+    let began = Instant::now();
     let (sender, news) = channel();
     let command = command(plan);
     // A thread that waits lets us wait with a time limit, without polling.
@@ -41,12 +43,14 @@ pub fn run(plan: &Plan, timeout: Duration) -> Ended {
     if let Err(error) = thread::Builder::new().name("program".to_owned()).stack_size(STACK).spawn(work) {
         return Ended::Failed(error.to_string());
     }
-    let id = match news.recv() {
+    let id = match news.recv_timeout(timeout) {
         Ok(News::Started(id)) => id,
         Ok(News::NotStarted(error)) => return not_started(&error),
-        Ok(News::Ended(_)) | Err(_) => return Ended::Failed("the waiting thread is gone".to_owned()),
+        Ok(News::Ended(_)) => return Ended::Failed("the waiting thread is gone".to_owned()),
+        // Dropping the channel ends the program as soon as it has started.
+        Err(_) => return Ended::TimedOut(timeout),
     };
-    match news.recv_timeout(timeout) {
+    match news.recv_timeout(timeout.saturating_sub(began.elapsed())) {
         Ok(News::Ended(Ok(status))) => ended(status),
         Ok(News::Ended(Err(error))) => Ended::Failed(error.to_string()),
         Ok(_) => Ended::Failed("the waiting thread is confused".to_owned()),
@@ -82,7 +86,9 @@ fn start_and_wait(mut command: Command, sender: &Sender<News>) {
     // A receiver that gave up is no reason not to reap the child.
     match command.spawn() {
         Ok(child) => {
-            let _ = sender.send(News::Started(child.id()));
+            if sender.send(News::Started(child.id())).is_err() {
+                kill_group(child.id());
+            }
             let _ = sender.send(News::Ended(wait(child)));
         }
         Err(error) => {
@@ -109,6 +115,19 @@ fn ended(status: ExitStatus) -> Ended {
         return Ended::Signalled(signal);
     }
     status.code().map_or_else(|| Ended::Failed(status.to_string()), Ended::Exited)
+}
+
+/// Ends what started too late.
+#[cfg(unix)]
+fn kill_group(id: u32) {
+    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(windows)]
+fn kill_group(id: u32) {
+    let _ = Command::new("taskkill").args(["/T", "/F", "/PID", &id.to_string()]).status();
 }
 
 /// The leader's end also ends the time of grace: from then on its number, which

@@ -41,8 +41,12 @@ use crate::engine::state::{DOUBTED, Format, MAX_STATE, State, TITLE};
 const GROWTH: u64 = 4;
 const ROOM: u64 = 16 * 1024;
 
-/// How long after its time an append may reach the file, on a busy machine.
-const LATE: Duration = Duration::from_millis(250);
+/// How long after its time an append may reach the file: some ticks of the file
+/// system's clock, and less than a restore takes. On a busy machine the time is
+/// written again.
+const LATE: Duration = Duration::from_millis(15);
+/// How often.
+const AGAIN: u32 = 8;
 /// How coarse the times of a file system may be (FAT).
 const COARSE: Duration = Duration::from_secs(2);
 
@@ -398,7 +402,7 @@ impl Held {
     /// Adds lines and the time, which is repeated when it came late.
     fn append(&mut self, lines: &str) -> io::Result<()> {
         let mut lines = lines.to_owned();
-        for _ in 0..3 {
+        for _ in 0..AGAIN {
             if lines.is_empty() {
                 break;
             }

@@ -101,8 +101,14 @@ impl Engine {
             Action::Publish { group, .. } => self.groups.get(*group),
             _ => None,
         });
-        let mut members = started.flat_map(|group| &group.members);
-        if members.any(|member| self.targets.get(*member).is_some_and(super::TargetStatus::is_unmarked)) {
+        let started = started.flat_map(|group| &group.members);
+        let started: Vec<_> = started.filter_map(|member| self.targets.get(*member)).collect();
+        let tries: String = started.iter().filter_map(|target| target.blocked_try()).collect();
+        let unmarked = started.iter().any(|target| target.is_unmarked());
+        if !tries.is_empty() {
+            self.record(&tries, false);
+        }
+        if unmarked {
             self.mark_all(now);
         }
         self.actions.extend(jobs);
@@ -159,7 +165,7 @@ impl Engine {
             let Some(target) = self.targets.get_mut(*member) else { continue };
             let place = outcomes.binary_search_by_key(&target.entry(), |(entry, _)| *entry);
             let outcome = place.ok().and_then(|place| outcomes.get(place)).map(|(_, outcome)| outcome);
-            if let Some((line, report)) = target.finish(outcome, now, took, &mut self.random) {
+            if let Some((line, report)) = target.finish(outcome, now, took, &self.way, &mut self.random) {
                 lines.push_str(&line);
                 reports.push(Action::Report(report));
             }

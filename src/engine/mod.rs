@@ -16,7 +16,12 @@
 //! - never publish an address that no source currently vouches for
 //! - "unknown" changes nothing; absence preserves records
 //! - a failure schedules that target strictly later and touches no other
-//! - a blocked target is silent until its configuration section changes
+//! - a blocked target is tried once a day, and once after a start, which counts once
+//!   an hour; it is told at every start and once a day
+//! - a new address ends a back-off that its provider did not wish for; waits survive
+//!   a restart
+//! - refresh and verify are due by the clock or by the running time, whichever is
+//!   first
 //! - restarts with an unchanged address publish nothing
 //! - before the first request of a change, the marks of all its targets are
 //!   recorded with one flush; an acceptance is recorded before it is reported; one
@@ -42,7 +47,7 @@ use std::time::Duration;
 
 use crate::address::Observation;
 use crate::backoff::{Random, early_poll, retry_poll};
-use crate::config::Config;
+use crate::config::{Config, UpdaterConfig};
 use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
 use crate::updaters::{Outcome, Task};
@@ -50,7 +55,7 @@ use account_pause::AccountPause;
 use jobs::Group;
 pub use report::{Level, Report};
 use selection::{AddressKind, Selection, SourceStatus};
-use target::TargetStatus;
+use target::{DAY, TargetStatus};
 
 /// Most jobs in flight, so that ten thousand targets cost no threads.
 pub const MAX_JOBS: usize = 16;
@@ -133,6 +138,7 @@ pub enum Action {
 }
 
 /// The decisions of the daemon.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Engine {
     interval: Duration,
     sources: Vec<SourceStatus>,
@@ -153,6 +159,12 @@ pub struct Engine {
     actions: VecDeque<Action>,
     round: u64,
     next_round: Duration,
+    /// How providers are reached ([`Config::way`]).
+    way: String,
+    /// A single run: starts are no reason to try what is blocked.
+    once: bool,
+    /// When blocked targets are told again.
+    remind_at: Duration,
 }
 
 impl Engine {
@@ -168,7 +180,11 @@ impl Engine {
                 }
             }
         }
-        let targets: Vec<_> = config.targets.iter().map(|t| TargetStatus::new(t, &state)).collect();
+        let targets = config.targets.iter().map(|target| {
+            let program = matches!(config.groups.get(target.group), Some(UpdaterConfig::Run(_)));
+            TargetStatus::new(target, program, &state)
+        });
+        let targets: Vec<_> = targets.collect();
         let mut groups: Vec<_> = config.groups.iter().map(Group::new).collect();
         for (index, target) in config.targets.iter().enumerate() {
             if let Some(group) = groups.get_mut(target.group) {
@@ -190,6 +206,9 @@ impl Engine {
             actions: VecDeque::new(),
             round: 0,
             next_round: Duration::ZERO,
+            way: config.way(),
+            once: false,
+            remind_at: DAY,
         }
     }
 
@@ -199,6 +218,13 @@ impl Engine {
         for group in &mut self.groups {
             group.pause = AccountPause::default();
         }
+        self
+    }
+
+    /// For a single run, which may be one of many.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 
@@ -212,11 +238,14 @@ impl Engine {
     pub fn deadline(&self) -> Duration {
         let polls = self.sources.iter().filter(|s| s.wanted && !s.polling);
         let polls = polls.flat_map(|source| [source.poll_at, source.hint_at]).flatten();
-        polls.chain(self.next_job()).fold(self.next_round, Duration::min)
+        polls.chain(self.next_job()).fold(self.next_round.min(self.remind_at), Duration::min)
     }
 
     /// Takes an event; the actions that follow are to be drained.
     pub fn handle(&mut self, now: Now, event: Event) {
+        if self.round == 0 {
+            self.resume(now);
+        }
         match event {
             Event::Tick => {}
             Event::Hint { source } => self.hinted(now, source),
@@ -229,6 +258,11 @@ impl Engine {
             self.round = self.round.saturating_add(1);
             self.next_round = now.elapsed.saturating_add(self.interval);
         }
+        if now.elapsed >= self.remind_at {
+            self.remind_at = now.elapsed.saturating_add(DAY);
+            let reports = self.targets.iter().flat_map(|target| target.told_daily(now));
+            self.actions.extend(reports.map(Action::Report));
+        }
         if std::mem::take(&mut self.reconsider) {
             self.choose_sources();
             self.schedule_all(now);
@@ -236,6 +270,14 @@ impl Engine {
         self.start_polls(now);
         self.start_jobs(now);
         self.end_change(now);
+    }
+
+    /// Takes up what an earlier run left, and tells what stands in the way.
+    fn resume(&mut self, now: Now) {
+        for target in &mut self.targets {
+            target.resume(now, &self.way, self.once);
+            self.actions.extend(target.told_at_start(now).map(Action::Report));
+        }
     }
 
     /// Whether nothing is under way and nothing is due: the end of `--once`.
@@ -284,9 +326,9 @@ impl Engine {
             self.note_trouble(now, index);
         }
         for target in &mut self.targets {
-            if let Some(report) = target.complaint(&self.sources) {
-                self.actions.push_back(Action::Report(report));
-            }
+            target.note_gone(&self.sources, now);
+            let reports = [target.complaint(&self.sources), target.limit_report(&self.sources, now)];
+            self.actions.extend(reports.into_iter().flatten().map(Action::Report));
         }
     }
 

@@ -9,7 +9,7 @@
 //! # lines like this one are the keeper's (daemon/state_file.rs)
 //! gateway  SOURCE  http://192.168.1.1:5000/rootDesc.xml
 //! has_answered   SOURCE  ipv4 ipv6
-//! target   ID  name=…  accepted=192.0.2.1,-,-  at=1790000000  blocked=…
+//! target   ID  name=…  accepted=192.0.2.1,-,-  at=1790000000  blocked=…  failed=…
 //! trying   192.0.2.2,-,-  ID ID ID
 //! accepted ID  1790000300
 //! ```
@@ -30,6 +30,7 @@ use std::fmt::Write as _;
 
 use self::text::{escape, parse_addresses, unescape, write_addresses};
 use crate::address::Addresses;
+use crate::backoff::Backoff;
 use crate::http::lan_url::LanUrl;
 
 /// The first line of a file that is believed.
@@ -75,8 +76,75 @@ pub struct TargetState {
     /// What it was to hold when the state was written. The target may hold it or
     /// not, so it is sent again whatever the address is now.
     pub trying: Option<Addresses>,
-    /// Why nothing is sent until its section changes.
-    pub blocked: Option<String>,
+    /// Set while its provider refuses it for good.
+    pub blocked: Option<Blocked>,
+    /// Its last failure, until it is mended.
+    pub failed: Option<Failed>,
+}
+
+/// Why a target is tried once a day only.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Blocked {
+    /// What the provider said, and what to correct.
+    pub why: String,
+    /// A start is no reason to try either: the provider has banned us.
+    pub banned: bool,
+    /// When it was tried last, in seconds of the Unix epoch.
+    pub tried: Option<u64>,
+    /// When it was tried last because the daemon started.
+    pub started: Option<u64>,
+    /// The proxy and TLS settings at that time ([`crate::config::Config::way`]).
+    pub way: Option<String>,
+}
+
+/// A failure that is tried again.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Failed {
+    /// What happened.
+    pub why: String,
+    /// Whose fault it was.
+    pub cause: Cause,
+    /// What was sent.
+    pub sent: Addresses,
+    /// The first of the failures in a row, in seconds of the Unix epoch.
+    pub since: Option<u64>,
+    /// The last of them.
+    pub tried: Option<u64>,
+    /// When to try again.
+    pub until: Option<u64>,
+    /// How long to wait after the next.
+    pub waits: Backoff,
+}
+
+/// What was in the way.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Cause {
+    /// Nobody was reached.
+    #[default]
+    Line,
+    /// The provider failed.
+    Provider,
+    /// The provider said how long to wait.
+    Wish,
+    /// Somebody refused, not in the provider's own words.
+    Refusal,
+}
+
+impl Cause {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Line, "line"),
+        (Self::Provider, "provider"),
+        (Self::Wish, "wish"),
+        (Self::Refusal, "refusal"),
+    ];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(cause, _)| *cause == self).map_or("line", |(_, word)| word)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, word)| *word == text).map(|(cause, _)| *cause)
+    }
 }
 
 /// Addresses that a target confirmed.
@@ -234,7 +302,20 @@ impl TargetState {
                 "accepted" => addresses = Some(parse_addresses(value)?),
                 "at" => at = Some(value.parse().ok()?),
                 "trying" => target.trying = Some(parse_addresses(value)?),
-                "blocked" => target.blocked = Some(unescape(value)),
+                "blocked" => target.blocked.get_or_insert_default().why = unescape(value),
+                "banned" => target.blocked.get_or_insert_default().banned = value == "yes",
+                "blocked_tried" => target.blocked.get_or_insert_default().tried = Some(value.parse().ok()?),
+                "blocked_started" => {
+                    target.blocked.get_or_insert_default().started = Some(value.parse().ok()?);
+                }
+                "way" => target.blocked.get_or_insert_default().way = Some(unescape(value)),
+                "failed" => target.failed.get_or_insert_default().why = unescape(value),
+                "cause" => target.failed.get_or_insert_default().cause = Cause::parse(value)?,
+                "sent" => target.failed.get_or_insert_default().sent = parse_addresses(value)?,
+                "since" => target.failed.get_or_insert_default().since = Some(value.parse().ok()?),
+                "tried" => target.failed.get_or_insert_default().tried = Some(value.parse().ok()?),
+                "until" => target.failed.get_or_insert_default().until = Some(value.parse().ok()?),
+                "waits" => target.failed.get_or_insert_default().waits = Backoff::parse(value)?,
                 _ => return None,
             }
         }
@@ -281,10 +362,42 @@ impl TargetState {
             let _ = write!(text, "\ttrying={}", write_addresses(trying));
         }
         if let Some(blocked) = &self.blocked {
-            let reason: String = blocked.chars().take(MAX_REASON).collect();
-            let _ = write!(text, "\tblocked={}", escape(&reason));
+            blocked.write(&mut text);
+        }
+        if let Some(failed) = &self.failed {
+            failed.write(&mut text);
         }
         text
+    }
+}
+
+/// The fields that not every line has.
+fn maybe<T: ToString>(text: &mut String, fields: &[(&str, Option<T>)]) {
+    for (key, value) in fields {
+        if let Some(value) = value {
+            let _ = write!(text, "\t{key}={}", escape(&value.to_string()));
+        }
+    }
+}
+
+fn reason(why: &str) -> String {
+    escape(&why.chars().take(MAX_REASON).collect::<String>())
+}
+
+impl Blocked {
+    fn write(&self, text: &mut String) {
+        let _ = write!(text, "\tblocked={}", reason(&self.why));
+        maybe(text, &[("banned", self.banned.then_some("yes"))]);
+        maybe(text, &[("blocked_tried", self.tried), ("blocked_started", self.started)]);
+        maybe(text, &[("way", self.way.as_ref())]);
+    }
+}
+
+impl Failed {
+    fn write(&self, text: &mut String) {
+        let (why, cause, sent) = (reason(&self.why), self.cause.word(), write_addresses(&self.sent));
+        let _ = write!(text, "\tfailed={why}\tcause={cause}\tsent={sent}\twaits={}", self.waits);
+        maybe(text, &[("since", self.since), ("tried", self.tried), ("until", self.until)]);
     }
 }
 

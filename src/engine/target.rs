@@ -1,18 +1,25 @@
 //! One target: what it should hold, what it holds, and when to try; pure.
 
+mod trouble;
+
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::report::{Level, Report};
 use super::{Now, nat};
 use crate::address::Addresses;
-use crate::backoff::{Backoff, Random, TokenBucket};
+use crate::backoff::{Random, TokenBucket};
 use crate::config::Target;
 use crate::config::placeholders::Needs;
 use crate::engine::lan::lan_host;
 use crate::engine::selection::{AddressKind, AddressValue, Selection, SourceStatus, needed, select};
 use crate::engine::state::{Accepted, State, TargetState, id};
 use crate::updaters::{Outcome, Task};
+pub(super) use trouble::DAY;
+
+/// How far the clock may have been put back, in seconds, before a stored time counts
+/// as one of the future.
+const SKEW: u64 = 60;
 
 /// A target and where it stands.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
@@ -22,9 +29,10 @@ pub(super) struct TargetStatus {
     id: String,
     /// What is recorded of it.
     state: TargetState,
+    /// It is a program, which is not tried for ever.
+    program: bool,
     /// It may hold something that it was not known to accept.
     uncertain: bool,
-    backoff: Backoff,
     bucket: TokenBucket,
     not_before: Duration,
     in_flight: Option<Wanted>,
@@ -36,8 +44,18 @@ pub(super) struct TargetStatus {
     owed: bool,
     /// Why it waits has been reported.
     complained: bool,
-    /// The last failure, until it is mended.
-    failure: Option<String>,
+    /// When it was tried last in this run.
+    tried: Option<Duration>,
+    /// When the first of its failures in a row was, as far as in this run.
+    failing: Duration,
+    /// When a blocked one is tried again.
+    blocked_until: Duration,
+    /// A blocked one is tried because the daemon has started.
+    start_try: bool,
+    /// That the limit of attempts holds it back has been reported.
+    limited: bool,
+    /// Since when an address that it holds is definitely gone.
+    gone: [Option<Duration>; 3],
     /// What the last update changed nothing about.
     unchanged: Option<Addresses>,
 }
@@ -61,7 +79,7 @@ enum Waiting {
 }
 
 impl TargetStatus {
-    pub(super) fn new(config: &Target, state: &State) -> Self {
+    pub(super) fn new(config: &Target, program: bool, state: &State) -> Self {
         let id = id(&config.fingerprint);
         let remembered = state.targets.get(&id).cloned().unwrap_or_default();
         Self {
@@ -69,15 +87,20 @@ impl TargetStatus {
             uncertain: remembered.trying.is_some(),
             state: TargetState { name: config.name.clone(), ..remembered },
             owed: config.at_start,
+            program,
             config: config.clone(),
-            backoff: Backoff::default(),
             bucket: TokenBucket::ATTEMPTS,
             not_before: Duration::ZERO,
             in_flight: None,
             checking: false,
             confirmed: Duration::ZERO,
             complained: false,
-            failure: None,
+            tried: None,
+            failing: Duration::ZERO,
+            blocked_until: Duration::ZERO,
+            start_try: false,
+            limited: false,
+            gone: [None; 3],
             unchanged: None,
         }
     }
@@ -88,9 +111,8 @@ impl TargetStatus {
 
     /// Its line in the state file, once there is something to remember.
     pub(super) fn remember(&self) -> Option<(String, TargetState)> {
-        let empty =
-            self.state.accepted.is_none() && self.state.trying.is_none() && self.state.blocked.is_none();
-        (!empty).then(|| (self.id.clone(), self.state.clone()))
+        let empty = TargetState { name: self.state.name.clone(), ..TargetState::default() };
+        (self.state != empty).then(|| (self.id.clone(), self.state.clone()))
     }
 
     /// The mark that must be recorded before anything leaves for it, when there is
@@ -98,7 +120,7 @@ impl TargetStatus {
     /// accepted anything needs none: it is sent at the next start in any case.
     pub(super) fn mark(&mut self, sources: &[SourceStatus], now: Now) -> Option<(Addresses, &str)> {
         let accepted = self.state.accepted?;
-        if self.state.trying.is_some() || self.state.blocked.is_some() {
+        if self.state.trying.is_some() {
             return None;
         }
         let wanted = self.wanted(sources).ok()?;
@@ -146,13 +168,13 @@ impl TargetStatus {
 
     /// When it is to be sent; `None` when it holds what it should, or must not be.
     pub(super) fn due_at(&self, sources: &[SourceStatus], now: Now) -> Option<Duration> {
-        if self.state.blocked.is_some() || self.in_flight.is_some() {
+        if self.in_flight.is_some() {
             return None;
         }
         let wanted = self.wanted(sources).ok()?;
         self.is_stale(&wanted, now).then(|| {
             let mut bucket = self.bucket;
-            bucket.next(now.elapsed).max(self.not_before)
+            bucket.next(now.elapsed).max(self.earliest(&wanted))
         })
     }
 
@@ -166,6 +188,8 @@ impl TargetStatus {
         self.bucket.take();
         self.checking = !self.must_be_sent(&wanted, now);
         self.in_flight = Some(wanted);
+        self.tried = Some(now.elapsed);
+        self.begin_blocked(now);
         let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         Some(Task { entry: self.config.entry, addresses: wanted.addresses, old })
     }
@@ -177,6 +201,7 @@ impl TargetStatus {
         outcome: Option<&Outcome>,
         now: Now,
         took: Duration,
+        way: &str,
         random: &mut Random,
     ) -> Option<(String, Report)> {
         let wanted = self.in_flight.take()?;
@@ -185,22 +210,22 @@ impl TargetStatus {
         let before = self.state.clone();
         let report = match outcome {
             Some(Outcome::Published { changed }) => self.published(wanted, *changed, now, took),
-            Some(Outcome::Blocked { why }) => {
-                self.state.blocked = Some(why.clone());
-                self.failure = Some(why.clone());
-                let text =
-                    format!("blocked: {why}; nothing is sent until its section of the configuration changes");
-                Report::new(Level::Error, &self.config.name, text)
+            Some(Outcome::Dropped { why }) => {
+                let _ = self.published(wanted, false, now, took);
+                Report::new(
+                    Level::Error,
+                    &self.config.name,
+                    format!("{why}; it is not run again (retry = false)"),
+                )
             }
-            Some(Outcome::Retry { why, after, reached }) => {
-                let wait = self.backoff.failed(*reached, *after, random);
-                self.failed(why, wait, now)
-            }
+            Some(outcome) => self.failed(outcome, wanted, now, random),
             None => {
-                let wait = self.backoff.failed(true, None, random);
-                self.failed("the updater gave no outcome", wait, now)
+                let forgotten = "the updater gave no outcome".to_owned();
+                let outcome = Outcome::Retry { why: forgotten, after: None, reached: true };
+                self.failed(&outcome, wanted, now, random)
             }
         };
+        self.note_way(way);
         Some((self.news(&before), report))
     }
 
@@ -218,24 +243,16 @@ impl TargetStatus {
         }
     }
 
-    fn failed(&mut self, why: &str, wait: Duration, now: Now) -> Report {
-        self.not_before = now.elapsed.saturating_add(wait);
-        self.failure = Some(why.to_owned());
-        let text = format!("{why}; next try in {}", rough(wait));
-        Report::new(Level::Warning, &self.config.name, text)
-    }
-
     fn published(&mut self, wanted: Wanted, changed: bool, now: Now, took: Duration) -> Report {
         let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         let addresses = merge(old, wanted);
         self.state.accepted = Some(Accepted { addresses, at: now.unix });
         self.state.trying = None;
         self.uncertain = false;
-        self.backoff = Backoff::default();
+        (self.state.blocked, self.state.failed) = (None, None);
         self.not_before = now.elapsed;
         self.confirmed = now.elapsed;
         self.owed = false;
-        self.failure = None;
         if self.checking {
             return self.checked(addresses, changed);
         }
@@ -277,32 +294,34 @@ impl TargetStatus {
         differs || self.uncertain || self.owed || self.refresh_is_due(accepted, now)
     }
 
-    /// By the time that this program has run, or by the clock for one that runs
-    /// now and then.
     fn check_is_due(&self, now: Now) -> bool {
-        let Some(every) = self.config.verify else { return false };
-        let accepted = self.state.accepted.as_ref().and_then(|accepted| accepted.at);
-        let by_clock = match (accepted, now.unix) {
-            (Some(at), Some(unix)) => unix.saturating_sub(at) >= every.as_secs(),
-            _ => false,
+        let accepted = self.state.accepted.as_ref();
+        self.config.verify.is_some_and(|every| accepted.is_some_and(|last| self.is_old(last, every, now)))
+    }
+
+    fn refresh_is_due(&self, accepted: &Accepted, now: Now) -> bool {
+        self.config.refresh.is_some_and(|every| self.is_old(accepted, every, now))
+    }
+
+    /// Whether `every` has passed since it was accepted: by the clock, or by the time
+    /// that this program has run, whichever comes first. A stored time that is missing
+    /// or in the future tells nothing, so that it is old, once.
+    fn is_old(&self, accepted: &Accepted, every: Duration, now: Now) -> bool {
+        let by_clock = match (accepted.at, now.unix) {
+            (Some(at), Some(unix)) => {
+                at > unix.saturating_add(SKEW) || unix.saturating_sub(at) >= every.as_secs()
+            }
+            (None, Some(_)) => true,
+            (_, None) => false,
         };
         by_clock || now.elapsed.saturating_sub(self.confirmed) >= every
     }
 
-    /// A clock that is not set, or was not when the address was accepted,
-    /// postpones the refresh.
-    fn refresh_is_due(&self, accepted: &Accepted, now: Now) -> bool {
-        match (self.config.refresh, accepted.at, now.unix) {
-            (Some(every), Some(at), Some(unix)) => unix.saturating_sub(at) >= every.as_secs(),
-            _ => false,
-        }
-    }
-
     /// Its name and the reason, when it does not hold what it should.
     pub(super) fn behind(&self, sources: &[SourceStatus], now: Now) -> Option<(&str, String)> {
-        let reason = match (&self.state.blocked, &self.failure, self.wanted(sources)) {
-            (Some(why), _, _) => format!("blocked: {why}"),
-            (_, Some(why), _) => why.clone(),
+        let reason = match (&self.state.blocked, &self.state.failed, self.wanted(sources)) {
+            (Some(blocked), _, _) => format!("blocked: {}", blocked.why),
+            (_, Some(failed), _) => failed.why.clone(),
             (_, _, Err(Waiting::Unknown(why) | Waiting::Useless(why))) => why,
             (_, _, Err(Waiting::Pending)) => "its sources have not answered".to_owned(),
             (_, _, Ok(wanted)) if self.is_stale(&wanted, now) => "not sent".to_owned(),

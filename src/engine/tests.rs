@@ -4,6 +4,7 @@
 mod pauses;
 mod records;
 mod sources;
+mod trouble;
 
 use super::*;
 use crate::address::{Addresses, Finding, Prefix};
@@ -54,7 +55,7 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
 
 fn config(sources: Vec<Source>, targets: Vec<Target>) -> Config {
     let groups = targets.iter().map(|target| target.group).max().map_or(0, |last| last + 1);
-    let run = UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: SECOND });
+    let run = UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: SECOND, retry: true });
     Config { interval: 300 * SECOND, sources, groups: vec![run; groups], targets, ..Config::default() }
 }
 
@@ -301,26 +302,6 @@ fn a_kill_during_a_job_repeats_it() {
 }
 
 #[test]
-fn a_blocked_target_is_silent_until_its_section_changes() {
-    let targets = vec![target("t0", 0, IPV4)];
-    let mut bench = Bench::new(&config(vec![upnp()], targets.clone()), State::default());
-    bench.observe(0, seen("1.1.1.1"));
-    bench.finish(0, blocked());
-    bench.pass(300 * SECOND);
-    bench.observe(0, seen("2.2.2.2"));
-    assert!(bench.jobs.is_empty());
-    let saved = bench.saved.clone();
-    let mut bench = Bench::new(&config(vec![upnp()], targets), saved.clone());
-    bench.observe(0, seen("2.2.2.2"));
-    assert!(bench.jobs.is_empty(), "across restarts too");
-    assert_eq!(bench.engine.behind(bench.now).count(), 1);
-    let changed = Target { fingerprint: "other".into(), ..target("t0", 0, IPV4) };
-    let mut bench = Bench::new(&config(vec![upnp()], vec![changed]), saved);
-    bench.observe(0, seen("2.2.2.2"));
-    assert_eq!(bench.jobs.len(), 1);
-}
-
-#[test]
 fn a_source_that_never_answered_gives_way_at_once() {
     let both = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
     let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
@@ -487,22 +468,6 @@ fn at_most_sixteen_jobs_run_at_once() {
         assert!(bench.jobs.len() <= MAX_JOBS, "{done}");
     }
     assert_eq!(bench.engine.behind(bench.now).count(), 0);
-}
-
-#[test]
-fn a_refresh_is_postponed_while_the_clock_is_not_set() {
-    let target = Target { refresh: Some(86_400 * 25 * SECOND), ..target("t", 0, IPV4) };
-    let mut bench = Bench::new(&config(vec![upnp()], vec![target]), State::default());
-    bench.observe(0, seen("1.1.1.1"));
-    bench.finish(0, published());
-    bench.now.unix = None;
-    bench.pass(86_400 * 30 * SECOND);
-    bench.observe(0, seen("1.1.1.1"));
-    assert!(bench.jobs.is_empty());
-    bench.now.unix = Some(1_790_000_000 + 86_400 * 30);
-    bench.pass(300 * SECOND);
-    bench.observe(0, seen("1.1.1.1"));
-    assert_eq!(bench.jobs.len(), 1);
 }
 
 fn verified(unix: Option<u64>) -> Bench {

@@ -40,11 +40,36 @@ pub enum Outcome {
         /// line may just have come up, and a quick retry is harmless.
         reached: bool,
     },
-    /// Will not work until a person changes the configuration.
+    /// Refused, but not in the provider's own words: perhaps by a web filter, a
+    /// login page, a proxy, an address filter or a limit.
+    Refused {
+        /// What happened and what to do about it, without the target's name.
+        why: String,
+        /// The earliest next attempt, by the server's wish.
+        after: Option<Duration>,
+    },
+    /// Failed, and is not to be tried again for this address.
+    Dropped {
+        /// What happened, without the target's name.
+        why: String,
+    },
+    /// Refused in the provider's own words: will not work until a person acts.
     Blocked {
         /// What happened and what to correct, without the target's name.
         why: String,
     },
+}
+
+impl Outcome {
+    /// Whether the provider has banned this program or the name, and would take
+    /// more tries for more abuse (dyndns2).
+    #[must_use]
+    pub fn is_ban(&self) -> bool {
+        let words = |why: &String| {
+            why.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w == "abuse" || w == "badagent")
+        };
+        matches!(self, Self::Blocked { why } if words(why))
+    }
 }
 
 /// One target's part of a job.

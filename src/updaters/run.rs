@@ -107,7 +107,7 @@ mod tests {
 
     fn run() -> config::Run {
         let cmd = ["prog", "{ipv4}", "-x={ipv6_prefix};{ipv6}", "$HOME"];
-        config::Run { cmd: cmd.map(String::from).to_vec(), timeout: Duration::from_secs(60) }
+        config::Run { cmd: cmd.map(String::from).to_vec(), timeout: Duration::from_secs(60), retry: true }
     }
 
     #[test]

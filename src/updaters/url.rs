@@ -152,13 +152,13 @@ fn said(url: &config::Url, reply: &Reply, text: &str) -> String {
 fn by_status(reply: &Reply, said: &str) -> Outcome {
     let wish = reply.retry_after;
     match reply.status {
-        401 | 403 => retry(
-            format!(
+        401 | 403 => Outcome::Refused {
+            why: format!(
                 "the request was refused ({said}): check the credentials; a web filter, a login page or a proxy in \
                  between says this, too"
             ),
-            wish,
-        ),
+            after: wish,
+        },
         300..=399 => retry(
             format!("the URL {}; this is not followed ({said}); use its new address", reply.redirects()),
             wish.or(Some(PERSON)),
@@ -426,13 +426,14 @@ mod tests {
                 Outcome::Retry { after, reached, .. } => {
                     assert_eq!((after, reached), (wait, true), "{status}");
                 }
+                Outcome::Refused { after, .. } => assert_eq!(after, wait, "{status}"),
                 other => panic!("{status}: {other:?}"),
             }
             let wish = Some(Duration::from_secs(2));
             let reply = Reply { status, retry_after: wish, redirect: None, body: String::new() };
             let outcome = judge(&url(None), &task(), Ok(reply));
             assert!(
-                matches!(outcome, Outcome::Retry { after, .. } if after == wish),
+                matches!(outcome, Outcome::Retry { after, .. } | Outcome::Refused { after, .. } if after == wish),
                 "{status}: {outcome:?}"
             );
         }

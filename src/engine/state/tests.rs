@@ -23,7 +23,22 @@ fn example() -> State {
         name: "A home.example\t100%\n".into(),
         accepted: Some(Accepted { addresses, at: Some(1_790_000_000) }),
         trying: Some(Addresses { ipv6: Some("2001:db8::1".parse().unwrap()), ..addresses }),
-        blocked: Some("status 401".into()),
+        blocked: Some(Blocked {
+            why: "status 401".into(),
+            banned: true,
+            tried: Some(7),
+            started: Some(5),
+            way: Some("abcd".into()),
+        }),
+        failed: Some(Failed {
+            why: "no route\t".into(),
+            cause: Cause::Wish,
+            sent: addresses,
+            since: Some(1),
+            tried: Some(2),
+            until: Some(3),
+            waits: Backoff::parse("1.2.3").unwrap(),
+        }),
     };
     State {
         gateways: table([("upnp", LanUrl::parse("http://192.168.1.1:5000/x").unwrap())]),
@@ -104,7 +119,7 @@ fn after_a_damaged_line_no_target_is_believed_to_be_current() {
     assert_eq!(state.targets.keys().collect::<Vec<_>>(), ["def"]);
     let target = state.targets.get("def").unwrap();
     assert_eq!(target.trying, Some(ipv4("1.2.3.4")));
-    assert_eq!(target.blocked.as_deref(), Some("no"));
+    assert_eq!(target.blocked.as_ref().map(|blocked| blocked.why.as_str()), Some("no"));
 }
 
 #[test]

@@ -186,7 +186,10 @@ fn run(updater: &mut Cloudflare, fake: &mut Fake, count: usize, last: u8) -> Vec
 
 fn why(outcome: &Outcome) -> &str {
     match outcome {
-        Outcome::Retry { why, .. } | Outcome::Blocked { why } => why,
+        Outcome::Retry { why, .. }
+        | Outcome::Refused { why, .. }
+        | Outcome::Dropped { why }
+        | Outcome::Blocked { why } => why,
         Outcome::Published { .. } => panic!("published"),
     }
 }

@@ -185,13 +185,13 @@ impl Sent<'_> {
         let outcome = match reply.status {
             200..=299 => retry(format!("an answer that is not known ({said})"), reply.retry_after),
             // Who means it says badauth.
-            401 | 403 => retry(
-                format!(
+            401 | 403 => Outcome::Refused {
+                why: format!(
                     "the request was refused ({said}): check the credentials; a web filter, a login page or a proxy in \
                      between says this, too"
                 ),
-                reply.retry_after,
-            ),
+                after: reply.retry_after,
+            },
             300..=399 => retry(
                 format!("the service {}; this is not followed ({said})", reply.redirects()),
                 reply.retry_after.or(Some(PERSON)),
@@ -250,6 +250,8 @@ pub(super) fn worse(one: Outcome, other: Outcome) -> Outcome {
     match (&one, &other) {
         (Outcome::Blocked { .. }, _) => one,
         (_, Outcome::Blocked { .. }) => other,
+        (Outcome::Refused { .. } | Outcome::Dropped { .. }, _) => one,
+        (_, Outcome::Refused { .. } | Outcome::Dropped { .. }) => other,
         (Outcome::Retry { .. }, _) => one,
         (_, Outcome::Retry { .. }) => other,
         (Outcome::Published { changed: one }, Outcome::Published { changed: other }) => {

@@ -122,14 +122,19 @@ fn a_status_without_a_code_is_judged_by_itself() {
         (500, None),
     ] {
         match outcome(status, "<html>") {
-            Outcome::Retry { after, .. } => assert_eq!(after, wait.map(Duration::from_secs), "{status}"),
+            Outcome::Retry { after, .. } | Outcome::Refused { after, .. } => {
+                assert_eq!(after, wait.map(Duration::from_secs), "{status}");
+            }
             other => panic!("{status}: {other:?}"),
         }
         let wish = Some(Duration::from_secs(2));
         let asked = updater("no-ip").update(vec![task(0, both())], &mut |_| {
             Ok(Reply { status, retry_after: wish, redirect: None, body: String::new() })
         });
-        assert!(matches!(asked[0].1, Outcome::Retry { after, .. } if after == wish), "{status}: {asked:?}");
+        assert!(
+            matches!(asked[0].1, Outcome::Retry { after, .. } | Outcome::Refused { after, .. } if after == wish),
+            "{status}: {asked:?}"
+        );
     }
     let gone = perform(&mut updater("desec"), &[task(0, both())], &[(404, "")]).1.remove(0).1;
     assert!(matches!(gone, Outcome::Blocked { .. }));

@@ -1,0 +1,237 @@
+//! What a target's failures mean for it: when it is tried again, and what the user
+//! is told.
+
+use std::time::Duration;
+
+use super::{TargetStatus, Wanted, rough};
+use crate::backoff::{Backoff, LONGEST_WISH, Random, TokenBucket};
+use crate::engine::Now;
+use crate::engine::report::{Level, Report};
+use crate::engine::selection::{AddressKind, Selection, SourceStatus};
+use crate::engine::state::{Blocked, Cause, Failed};
+use crate::updaters::Outcome;
+
+/// How often a blocked target is tried, and told.
+pub(in crate::engine) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often starts may try a blocked target, in seconds: a restart loop hammers
+/// nobody.
+const START_TRIES: u64 = 60 * 60;
+
+/// When a blocked target is tried again after a try that reached nobody.
+const UNREACHED: Duration = Duration::from_secs(60 * 60);
+
+/// How old the last try must be before a new address is tried at a provider that
+/// failed.
+const NEW_ADDRESS: Duration = Duration::from_secs(10);
+
+impl TargetStatus {
+    /// Takes up what an earlier run left. `way`: how providers are reached now.
+    pub(in crate::engine) fn resume(&mut self, now: Now, way: &str, once: bool) {
+        self.state.blocked.take_if(|blocked| blocked.way.as_deref().is_some_and(|old| old != way));
+        let ago = |then: Option<u64>| now.unix?.checked_sub(then?).map(Duration::from_secs);
+        if let Some(blocked) = &self.state.blocked {
+            let wait = match (now.unix, ago(blocked.tried)) {
+                (Some(_), Some(ago)) => DAY.saturating_sub(ago),
+                // A time that is missing or in the future tells nothing.
+                (Some(_), None) => Duration::ZERO,
+                (None, _) => DAY,
+            };
+            self.blocked_until = now.elapsed.saturating_add(wait);
+            let rested = match (now.unix, blocked.started) {
+                (Some(unix), Some(started)) => unix.checked_sub(started).is_none_or(|ago| ago >= START_TRIES),
+                (unix, None) => unix.is_some(),
+                (None, Some(_)) => false,
+            };
+            self.start_try = rested && !blocked.banned && !once;
+        }
+        if let Some(failed) = &self.state.failed {
+            let left = now.unix.zip(failed.until).and_then(|(unix, until)| until.checked_sub(unix));
+            // Nobody waits longer than this: the clock was wrong.
+            let left = left.map(Duration::from_secs).filter(|left| *left <= LONGEST_WISH);
+            self.not_before = now.elapsed.saturating_add(left.unwrap_or_default());
+            self.tried =
+                ago(failed.tried).and_then(|ago| now.elapsed.checked_sub(ago)).or(left.map(|_| now.elapsed));
+            self.failing = now.elapsed;
+        }
+    }
+
+    /// When it may be tried, by what became of the last tries. A new address is a
+    /// new try, as far as its provider did not say how long to wait.
+    pub(super) fn earliest(&self, wanted: &Wanted) -> Duration {
+        if self.state.blocked.is_some() {
+            return if self.start_try { Duration::ZERO } else { self.blocked_until };
+        }
+        let Some(failed) = self.state.failed.as_ref().filter(|failed| failed.sent != wanted.addresses) else {
+            return self.not_before;
+        };
+        match failed.cause {
+            Cause::Line => Duration::ZERO,
+            Cause::Provider | Cause::Refusal => {
+                let rested = self.tried.map_or(Duration::ZERO, |tried| tried.saturating_add(NEW_ADDRESS));
+                rested.min(self.not_before)
+            }
+            Cause::Wish => self.not_before,
+        }
+    }
+
+    /// A try of a blocked target begins.
+    pub(super) fn begin_blocked(&mut self, now: Now) {
+        let by_start = std::mem::take(&mut self.start_try);
+        if let Some(blocked) = &mut self.state.blocked {
+            blocked.tried = now.unix;
+            blocked.started = if by_start { now.unix } else { blocked.started };
+            self.blocked_until = now.elapsed.saturating_add(DAY);
+        }
+    }
+
+    /// Its line of the state file, when it is blocked and tried all the same: that it
+    /// is tried must be known even if nobody learns how the try ends.
+    pub(in crate::engine) fn blocked_try(&self) -> Option<String> {
+        (self.in_flight.is_some() && self.state.blocked.is_some()).then(|| self.state.line(&self.id))
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        outcome: &Outcome,
+        in_flight: Wanted,
+        now: Now,
+        random: &mut Random,
+    ) -> Report {
+        let (name, sent) = (&self.config.name.clone(), in_flight.addresses);
+        let (why, after, cause) = match outcome {
+            Outcome::Blocked { why } => {
+                let started = self.state.blocked.take().and_then(|blocked| blocked.started);
+                let (why, banned) = (why.clone(), outcome.is_ban());
+                let blocked = Blocked { why, banned, tried: now.unix, started, way: None };
+                let text = way_out(&blocked);
+                self.state.blocked = Some(blocked);
+                self.state.failed = None;
+                self.blocked_until = now.elapsed.saturating_add(DAY);
+                return Report::new(Level::Error, name, text);
+            }
+            Outcome::Retry { why, after, reached: false } => (why.clone(), *after, Cause::Line),
+            Outcome::Retry { why, after, reached: true } => (why.clone(), *after, Cause::Provider),
+            Outcome::Refused { why, after } => (why.clone(), *after, Cause::Refusal),
+            Outcome::Published { .. } | Outcome::Dropped { .. } => (String::new(), None, Cause::Line),
+        };
+        if self.state.blocked.is_some() {
+            if cause == Cause::Line {
+                self.blocked_until = now.elapsed.saturating_add(UNREACHED);
+            }
+            return Report::new(Level::Warning, name, format!("still blocked; this try ended with: {why}"));
+        }
+        let known = self.state.failed.is_some();
+        let mut failed = self.state.failed.take().unwrap_or_default();
+        if !known {
+            failed.since = now.unix;
+            self.failing = now.elapsed;
+        }
+        if failed.sent != sent && cause == Cause::Line {
+            // After a reconnect the line is often back within a second.
+            failed.waits = Backoff::default();
+        }
+        let by_clock = now.unix.zip(failed.since).and_then(|(unix, since)| unix.checked_sub(since));
+        let age = by_clock.map(Duration::from_secs).unwrap_or_default();
+        let age = age.max(now.elapsed.saturating_sub(self.failing));
+        if self.program && age >= DAY {
+            let _ = self.published(in_flight, false, now, Duration::ZERO);
+            return Report::new(
+                Level::Error,
+                name,
+                format!("{why}; it is not run again for this address, after a day"),
+            );
+        }
+        let wait = match (cause, after) {
+            (Cause::Refusal, None) => failed.waits.refused(age, random),
+            _ => failed.waits.failed(cause != Cause::Line, after, random),
+        };
+        let cause = if after.is_some() { Cause::Wish } else { cause };
+        let until = now.unix.map(|unix| unix.saturating_add(wait.as_secs()));
+        let report = Report::new(Level::Warning, name, format!("{why}; next try in {}", rough(wait)));
+        let (tried, since, waits) = (now.unix, failed.since, failed.waits);
+        self.state.failed = Some(Failed { why, cause, sent, since, tried, until, waits });
+        self.not_before = now.elapsed.saturating_add(wait);
+        report
+    }
+
+    /// Notes by which way a blocked target was refused.
+    pub(in crate::engine) fn note_way(&mut self, way: &str) {
+        if let Some(blocked) = self.state.blocked.as_mut().filter(|blocked| blocked.way.is_none()) {
+            blocked.way = Some(way.to_owned());
+        }
+    }
+
+    /// What is told at every start: that it is blocked, or waits for an earlier run's
+    /// failure to pass.
+    pub(in crate::engine) fn told_at_start(&self, now: Now) -> Option<Report> {
+        let text = match (&self.state.blocked, &self.state.failed) {
+            (Some(blocked), _) => way_out(blocked),
+            (None, Some(failed)) if self.not_before > now.elapsed => {
+                let left = rough(self.not_before.saturating_sub(now.elapsed));
+                format!("{}; next try in {left}", failed.why)
+            }
+            _ => return None,
+        };
+        Some(Report::new(Level::Warning, &self.config.name, text))
+    }
+
+    /// What is told once a day.
+    pub(in crate::engine) fn told_daily(&self, now: Now) -> Vec<Report> {
+        let warning = |text| Report::new(Level::Warning, &self.config.name, text);
+        let mut reports: Vec<_> =
+            self.state.blocked.iter().map(|blocked| warning(way_out(blocked))).collect();
+        for (kind, gone) in AddressKind::ALL.into_iter().zip(self.gone) {
+            if gone.is_some_and(|since| now.elapsed.saturating_sub(since) >= DAY) {
+                reports.push(warning(format!(
+                    "there has been no {} for a day or more, and its record still holds one; delete the record there \
+                     if it is not to come back",
+                    kind.words()
+                )));
+            }
+        }
+        reports
+    }
+
+    /// Notes since when what it holds is definitely gone.
+    pub(in crate::engine) fn note_gone(&mut self, sources: &[SourceStatus], now: Now) {
+        let held = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
+        let held = [held.ipv4.is_some(), held.ipv6.is_some(), held.ipv6_prefix.is_some()];
+        for (place, (kind, held)) in AddressKind::ALL.into_iter().zip(held).enumerate() {
+            let used = self.kinds().any(|used| used == kind);
+            let gone = held && used && matches!(self.choice(sources, kind), Selection::Absent(_));
+            if let Some(since) = self.gone.get_mut(place) {
+                *since = if gone { since.or(Some(now.elapsed)) } else { None };
+            }
+        }
+    }
+
+    /// The line that says that the limit of attempts holds it back, once.
+    pub(in crate::engine) fn limit_report(&mut self, sources: &[SourceStatus], now: Now) -> Option<Report> {
+        let wanted = self.wanted(sources).ok().filter(|wanted| self.is_stale(wanted, now))?;
+        let free = self.bucket.next(now.elapsed);
+        let held = free > now.elapsed && self.earliest(&wanted) < free && self.in_flight.is_none();
+        if !held || std::mem::replace(&mut self.limited, held) {
+            self.limited = held;
+            return None;
+        }
+        let wait = rough(free.saturating_sub(now.elapsed));
+        let limit = TokenBucket::ATTEMPTS_AN_HOUR;
+        let text = format!(
+            "{} is sent in {wait}: the address changes so often that the limit of {limit} updates an hour holds it back",
+            wanted.addresses
+        );
+        Some(Report::new(Level::Warning, &self.config.name, text))
+    }
+}
+
+/// What is told of a blocked target.
+fn way_out(blocked: &Blocked) -> String {
+    let when = if blocked.banned {
+        "once a day and, at once, when its section, the proxy or [tls] changes"
+    } else {
+        "once a day, after a start of the daemon (once an hour at most) and, at once, when its section, the proxy or \
+         [tls] changes"
+    };
+    format!("blocked: {}; tried again {when}", blocked.why)
+}

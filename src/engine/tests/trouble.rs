@@ -1,0 +1,341 @@
+//! Failures: when a target is tried again, and what is told of it.
+
+use super::*;
+use crate::config::{Proxies, Proxy, Url};
+use crate::secret::Secret;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_secs(3600);
+const UNIX: u64 = 1_790_000_000;
+
+fn one() -> Config {
+    config(vec![upnp()], vec![target("t0", 0, IPV4)])
+}
+
+/// A later start, by the state that a kill left, so long after the first.
+fn restart(bench: &Bench, config: &Config, after: Duration) -> Bench {
+    start(Engine::new(config, bench.saved.clone(), 1), bench, after)
+}
+
+fn once(bench: &Bench, config: &Config, after: Duration) -> Bench {
+    start(Engine::new(config, bench.saved.clone(), 1).once(), bench, after)
+}
+
+fn start(engine: Engine, before: &Bench, after: Duration) -> Bench {
+    let now = Now { elapsed: Duration::ZERO, unix: Some(UNIX + after.as_secs()) };
+    let (file, saved) = (before.saved.write(), before.saved.clone());
+    let none = (Vec::new(), Vec::new(), Vec::new());
+    let (polls, jobs, reports) = none;
+    let mut bench = Bench { engine, now, polls, hinted: 0, jobs, reports, saved, file, flushes: 0 };
+    bench.handle(Event::Tick);
+    bench
+}
+
+fn blocked_by(why: &str) -> Bench {
+    let mut bench = Bench::new(&one(), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, Outcome::Blocked { why: why.into() });
+    bench
+}
+
+fn lines(bench: &Bench) -> Vec<&str> {
+    bench.reports.iter().map(|report| report.text.as_str()).collect()
+}
+
+const WAY_OUT: &str = "tried again once a day, after a start of the daemon (once an hour at most) and, at once, when \
+                       its section, the proxy or [tls] changes";
+
+/// Lets time pass, answering every poll, until a job is there.
+fn until_sent(bench: &mut Bench, address: &str) -> Duration {
+    let start = bench.now.elapsed;
+    while bench.jobs.is_empty() {
+        bench.tick();
+        if bench.polls.contains(&0) {
+            bench.observe(0, seen(address));
+        }
+    }
+    bench.now.elapsed - start
+}
+
+#[test]
+fn a_blocked_target_is_tried_once_a_day_and_told_once_a_day() {
+    let mut bench = blocked_by("status 401");
+    assert_eq!(lines(&bench), [format!("blocked: status 401; {WAY_OUT}")]);
+    assert_eq!(until_sent(&mut bench, "2.2.2.2"), DAY, "a new address is no reason");
+    let told = bench.reports.iter().filter(|report| report.level == Level::Warning).count();
+    assert_eq!(told, 1, "{:?}", bench.reports);
+    bench.finish(0, blocked());
+    assert_eq!(until_sent(&mut bench, "2.2.2.2"), DAY);
+    bench.finish(0, published());
+    assert_eq!(bench.engine.behind(bench.now).count(), 0);
+    assert_eq!(bench.saved.targets.get("t0").unwrap().blocked, None);
+}
+
+#[test]
+fn a_start_tells_and_tries_a_blocked_target_but_once_an_hour_at_most() {
+    let first = blocked_by("status 401");
+    let mut bench = restart(&first, &one(), 10 * SECOND);
+    assert_eq!(lines(&bench), [format!("blocked: status 401; {WAY_OUT}")]);
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+    // Killed before the answer: that it was tried is known all the same.
+    let mut again = restart(&bench, &one(), 20 * SECOND);
+    again.observe(0, seen("1.1.1.1"));
+    assert!(again.jobs.is_empty(), "a restart loop hammers nobody");
+    assert_eq!(again.reports.len(), 1, "but it is told");
+    let mut later = restart(&again, &one(), HOUR + 20 * SECOND);
+    later.observe(0, seen("1.1.1.1"));
+    assert_eq!(later.jobs.len(), 1);
+}
+
+#[test]
+fn a_ban_is_not_tried_because_of_a_start() {
+    for word in ["abuse", "badagent"] {
+        let first = blocked_by(&format!("the service refuses (status 200, \"{word}\"); ask it why"));
+        let mut bench = restart(&first, &one(), 2 * HOUR);
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty(), "{word}");
+        assert!(
+            lines(&bench)[0].ends_with(
+                "tried again once a day and, at once, when its section, the proxy or [tls] changes"
+            )
+        );
+        let mut next_day = restart(&first, &one(), DAY);
+        next_day.observe(0, seen("1.1.1.1"));
+        assert_eq!(next_day.jobs.len(), 1);
+    }
+}
+
+#[test]
+fn a_single_run_tries_a_blocked_target_only_a_day_later_and_tells_it() {
+    let first = blocked_by("status 401");
+    for (after, jobs) in [(10 * SECOND, 0), (23 * HOUR, 0), (24 * HOUR, 1)] {
+        let mut bench = once(&first, &one(), after);
+        assert_eq!(lines(&bench), [format!("blocked: status 401; {WAY_OUT}")]);
+        bench.observe(0, seen("1.1.1.1"));
+        assert_eq!(bench.jobs.len(), jobs, "{after:?}");
+        assert!(jobs == 1 || bench.engine.is_settled(bench.now));
+        assert_eq!(bench.engine.behind(bench.now).count(), 1);
+    }
+}
+
+#[test]
+fn a_change_of_its_section_or_of_the_proxy_frees_a_blocked_target() {
+    let first = blocked_by("abuse");
+    let mut section = one();
+    section.targets[0].fingerprint = "other".into();
+    let mut proxy = one();
+    let url = Secret::new("http://proxy.example:3128".into());
+    let (host, port) = ("proxy.example".into(), 3128);
+    let https = Some(Proxy { url, tls: false, host, port, credentials: None });
+    proxy.proxies = Proxies { https, ..Proxies::default() };
+    for changed in [section, proxy] {
+        let mut bench = restart(&first, &changed, 10 * SECOND);
+        assert!(bench.reports.is_empty());
+        bench.observe(0, seen("1.1.1.1"));
+        assert_eq!(bench.jobs.len(), 1);
+    }
+}
+
+#[test]
+fn a_refusal_that_is_not_the_protocols_blocks_nothing() {
+    let refused = || Outcome::Refused { why: "refused (status 403)".into(), after: None };
+    let url = Url {
+        method: "GET",
+        url: Secret::new("http://x/".into()),
+        headers: Vec::new(),
+        body: None,
+        expect: None,
+    };
+    // A program would be given up after a day.
+    let config = Config { groups: vec![UpdaterConfig::Url(url)], ..one() };
+    let mut bench = Bench::new(&config, State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    let (mut tries, mut last) = (0, Duration::ZERO);
+    while bench.now.elapsed < DAY + 2 * HOUR {
+        bench.finish(0, refused());
+        last = until_sent(&mut bench, "1.1.1.1");
+        tries += 1;
+        assert!(tries > 1 || (30 * SECOND..=38 * SECOND).contains(&last), "{last:?}");
+    }
+    assert!((24..=33).contains(&tries), "{tries}");
+    assert!((6 * HOUR..=8 * HOUR).contains(&last), "{last:?}");
+    bench.finish(0, published());
+    assert_eq!(bench.engine.behind(bench.now).count(), 0);
+}
+
+#[test]
+fn a_new_address_is_a_new_try() {
+    let unreached = Outcome::Retry { why: "no route".into(), after: None, reached: false };
+    let wish = Outcome::Retry { why: "busy".into(), after: Some(900 * SECOND), reached: true };
+    // The outcome, how long ago that was, and when the new address is sent.
+    let cases = [
+        (unreached, SECOND, Duration::ZERO),
+        (retry(), 3 * SECOND, 7 * SECOND),
+        (retry(), 11 * SECOND, Duration::ZERO),
+        (wish, 11 * SECOND, 889 * SECOND),
+    ];
+    for (outcome, ago, wait) in cases {
+        let mut bench = Bench::simple(1);
+        bench.observe(0, seen("1.1.1.1"));
+        for _ in 0..5 {
+            bench.finish(0, outcome.clone());
+            until_sent(&mut bench, "1.1.1.1");
+        }
+        bench.finish(0, outcome.clone());
+        bench.handle(HINT);
+        bench.pass(ago);
+        bench.observe(0, seen("2.2.2.2"));
+        let waited = if bench.jobs.is_empty() { until_sent(&mut bench, "2.2.2.2") } else { Duration::ZERO };
+        assert_eq!(waited, wait, "{outcome:?}");
+        assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+    }
+}
+
+#[test]
+fn waits_survive_five_single_runs() {
+    let wish = Outcome::Retry { why: "busy".into(), after: Some(900 * SECOND), reached: true };
+    let mut bench = Bench::new(&one(), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, wish);
+    for run in 1..=5 {
+        bench = once(&bench, &one(), 60 * run * SECOND);
+        let left = 15 - run;
+        assert_eq!(lines(&bench), [format!("busy; next try in {left} min")]);
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty() && bench.engine.is_settled(bench.now), "run {run}");
+        assert_eq!(bench.engine.behind(bench.now).next().map(|(_, why)| why).as_deref(), Some("busy"));
+    }
+    bench = once(&bench, &one(), 900 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.jobs.len(), 1);
+    // What a wrong clock wrote holds nothing up.
+    let mut back = once(&bench, &one(), Duration::ZERO);
+    back.now.unix = Some(UNIX - 10_000_000);
+    assert!(back.jobs.is_empty());
+}
+
+#[test]
+fn the_limit_of_attempts_is_told_and_holds_a_change_back_for_two_minutes_at_most() {
+    let mut bench = Bench::simple(1);
+    let mut address = 0_u8;
+    let mut next = |bench: &mut Bench| {
+        address += 1;
+        bench.handle(HINT);
+        bench.pass(2 * SECOND);
+        bench.polls.retain(|poll| *poll != 0);
+        let observation = seen(&format!("1.1.1.{address}"));
+        bench.handle(Event::Observed { source: 0, observation, gateway: None });
+        format!("1.1.1.{address}")
+    };
+    for _ in 0..30 {
+        next(&mut bench);
+        bench.finish(0, published());
+    }
+    let last = next(&mut bench);
+    assert!(bench.jobs.is_empty());
+    let line = bench.reports.last().unwrap();
+    assert_eq!(line.level, Level::Warning);
+    assert!(line.text.starts_with(&format!("{last} is sent in ")), "{}", line.text);
+    assert!(line.text.ends_with("the limit of 30 updates an hour holds it back"), "{}", line.text);
+    let reports = bench.reports.len();
+    assert!(until_sent(&mut bench, &last) <= 120 * SECOND);
+    assert_eq!(bench.reports.len(), reports, "once");
+    bench.finish(0, published());
+    bench.pass(600 * SECOND);
+    next(&mut bench);
+    assert_eq!(bench.jobs.len(), 1, "after ten quiet minutes nothing is held back");
+}
+
+fn aging(refresh: bool) -> Config {
+    let (refresh, verify) = if refresh { (Some(25 * DAY), None) } else { (None, Some(25 * DAY)) };
+    config(vec![upnp()], vec![Target { refresh, verify, ..target("t0", 0, IPV4) }])
+}
+
+/// Whether the record of an address accepted at `at` is sent again by a start at
+/// `unix` that has run for so long.
+fn is_due(refresh: bool, at: Option<u64>, unix: Option<u64>, run: Duration) -> bool {
+    let config = aging(refresh);
+    let mut bench = Bench::new(&config, State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.now.unix = at;
+    bench.finish(0, published());
+    let engine = Engine::new(&config, bench.saved.clone(), 1);
+    let mut bench = start(engine, &bench, Duration::ZERO);
+    bench.now.unix = unix;
+    bench.pass(run);
+    bench.observe(0, seen("1.1.1.1"));
+    let due = !bench.jobs.is_empty();
+    if due {
+        bench.finish(0, published());
+        bench.pass(300 * SECOND);
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty(), "once");
+    }
+    due
+}
+
+#[test]
+fn age_counts_by_the_clock_or_by_running_time_and_what_is_not_known_is_due_once() {
+    for refresh in [true, false] {
+        for (at, unix, run, due) in [
+            (Some(UNIX), Some(UNIX + 24 * 86_400), HOUR, false),
+            (Some(UNIX), Some(UNIX + 25 * 86_400), HOUR, true),
+            // Neither then nor now was the clock set.
+            (None, None, 24 * DAY, false),
+            (None, None, 25 * DAY, true),
+            (Some(UNIX), None, 24 * DAY, false),
+            (Some(UNIX), None, 25 * DAY, true),
+            // The router started in 1970 and was set right afterwards.
+            (None, Some(UNIX), HOUR, true),
+            // The clock stood in 2037.
+            (Some(2_114_380_800), Some(UNIX), HOUR, true),
+            // Put back by some seconds.
+            (Some(UNIX + 3630), Some(UNIX), HOUR, false),
+        ] {
+            assert_eq!(is_due(refresh, at, unix, run), due, "refresh {refresh} {at:?} {unix:?} {run:?}");
+        }
+    }
+}
+
+#[test]
+fn a_family_that_is_gone_for_a_day_while_a_record_holds_it_is_told_daily() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    let absent = Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") };
+    let told =
+        |bench: &Bench| lines(bench).iter().filter(|line| line.starts_with("there has been no IPv4")).count();
+    while bench.now.elapsed < 4 * DAY {
+        bench.tick();
+        if bench.polls.contains(&0) {
+            bench.observe(0, absent.clone());
+        }
+    }
+    assert_eq!(told(&bench), 3);
+}
+
+#[test]
+fn a_program_is_given_up_after_a_day_or_at_once_where_its_section_says_so() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, Outcome::Dropped { why: "status 3".into() });
+    assert_eq!(bench.reports.last().unwrap().text, "status 3; it is not run again (retry = false)");
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty());
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    while bench.now.elapsed < 2 * DAY {
+        if !bench.jobs.is_empty() {
+            bench.finish(0, retry());
+        }
+        bench.tick();
+        if bench.polls.contains(&0) {
+            bench.observe(0, seen("2.2.2.2"));
+        }
+    }
+    assert!(bench.jobs.is_empty());
+    let last = bench.reports.iter().rev().find(|report| report.level == Level::Error).unwrap();
+    assert_eq!(last.text, "status 500; it is not run again for this address, after a day");
+}
