@@ -155,6 +155,16 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// Each of them, written out.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        let parts = [
+            self.ipv4.map(|address| address.to_string()),
+            self.ipv6.map(|address| address.to_string()),
+            self.ipv6_prefix.map(|prefix| prefix.to_string()),
+        ];
+        parts.into_iter().flatten()
+    }
+
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -164,17 +174,8 @@ impl Addresses {
 
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        let parts = [
-            self.ipv4.map(|a| a.to_string()),
-            self.ipv6.map(|a| a.to_string()),
-            self.ipv6_prefix.map(|p| p.to_string()),
-        ];
-        for part in parts.into_iter().flatten() {
-            write!(f, "{separator}{part}")?;
-            separator = ", ";
-        }
-        if separator.is_empty() { f.write_str("nothing") } else { Ok(()) }
+        let texts: Vec<String> = self.texts().collect();
+        if texts.is_empty() { f.write_str("nothing") } else { f.write_str(&texts.join(", ")) }
     }
 }
 

@@ -70,8 +70,23 @@ fn run(work: &Work, once: bool, log: Log) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mode = Mode { once, dry_run: work.dry_run };
-    let current = daemon::run(&config, store(&config, &work.config), mode, log);
+    let store = store(&config, &work.config);
+    if !store.path().exists() {
+        tell_differences(&config, log);
+    }
+    let current = daemon::run(&config, store, mode, log);
+    // Also when the rest is current: a person has to mend the file.
+    if !config.left_out.is_empty() {
+        return ExitCode::from(WRONG);
+    }
     if current { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+/// What a user of 1.0 should know, at the first start with a file from then.
+fn tell_differences(config: &Config, log: Log) {
+    for difference in &config.differences {
+        log.say(Level::Info, format!("unlike 1.0: {difference}"));
+    }
 }
 
 /// The state file of the configuration at `path`.
@@ -85,7 +100,9 @@ fn check(path: &Path, log: Log) -> ExitCode {
     match load(path, log) {
         Ok(config) => {
             daemon::tell_state(&config, &store(&config, path), log);
-            print(&config.describe())
+            tell_differences(&config, log);
+            let exit = print(&config.describe());
+            if config.left_out.is_empty() { exit } else { ExitCode::from(WRONG) }
         }
         Err(exit) => exit,
     }
@@ -96,6 +113,7 @@ fn load(path: &Path, log: Log) -> Result<Config, ExitCode> {
     for warning in &config.warnings {
         log.say(Level::Warning, warning.as_str());
     }
+    daemon::tell_left_out(&config, log);
     Ok(config)
 }
 
@@ -149,11 +167,12 @@ fn complain(text: &str) -> ExitCode {
 }
 
 /// A panic in any thread ends the process, so that no half-dead daemon lives on;
-/// the supervisor starts it again, and the state makes that harmless.
+/// the supervisor starts it again, and the state makes that harmless. Its message
+/// is not shown: it may quote the text that it is about, and that may be secret.
 fn die_of_panics() {
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        tell(panic);
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        eprintln!("error: a fault of this program{place}; please report it");
         std::process::abort();
     }));
 }

@@ -49,17 +49,27 @@ fn what_is_no_text_file_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn devices_and_pipes_are_refused_at_once() {
-    let folder = Folder::new("pipe");
+fn devices_and_sockets_are_refused_at_once() {
+    let folder = Folder::new("device");
     let expected = " this is a device, pipe or socket; expected a file";
     assert_eq!(refusal(Path::new("/dev/zero")), expected);
-    let pipe = folder.0.join("pipe.toml");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    if made.is_ok_and(|status| status.success()) {
-        assert_eq!(refusal(&pipe), expected);
-    }
     let _listener = std::os::unix::net::UnixListener::bind(folder.0.join("socket")).unwrap();
     assert_eq!(refusal(&folder.0.join("socket")), expected);
+}
+
+/// `<(...)` of a shell without `/dev/fd` is a pipe with a name.
+#[cfg(unix)]
+#[test]
+fn a_configuration_may_come_through_a_pipe() {
+    let folder = Folder::new("pipe");
+    let pipe = folder.0.join("pipe.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::write(pipe, "interval = 7").unwrap()
+    });
+    assert_eq!(load(&pipe).unwrap().interval, std::time::Duration::from_secs(7 * 60));
+    writer.join().unwrap();
 }
 
 #[cfg(unix)]
@@ -105,6 +115,16 @@ fn a_file_with_secrets_that_everybody_can_read_is_warned_of() {
     for (text, mode, warnings) in [(secret, 0o644, 1), (secret, 0o640, 0), (harmless, 0o644, 0)] {
         let path = folder.write("c.toml", text);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let config = load(&path).unwrap();
+        assert_eq!(config.warnings.len(), warnings, "{mode:o} {:?}", config.warnings);
+    }
+    let token = folder.write("token", "t");
+    let path = folder.write(
+        "c.toml",
+        "[cloudflare]\napi_token_file = \"./token\"\nrecords = [{ name = \"a\", type = \"A\" }]",
+    );
+    for (mode, warnings) in [(0o644, 1), (0o600, 0)] {
+        fs::set_permissions(&token, fs::Permissions::from_mode(mode)).unwrap();
         let config = load(&path).unwrap();
         assert_eq!(config.warnings.len(), warnings, "{mode:o} {:?}", config.warnings);
     }

@@ -12,6 +12,7 @@ mod floor;
 mod host;
 mod lan;
 mod providers;
+mod quote;
 mod settings;
 mod soap;
 
@@ -40,6 +41,7 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("natpmp", lan::natpmp),
     ("netlink", lan::netlink),
     ("pcp", lan::pcp),
+    ("quote", quote::said),
     ("reply", soap::reply),
     ("resolv", dns::resolv),
     ("run_plan", providers::run_plan),

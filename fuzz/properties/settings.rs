@@ -175,14 +175,12 @@ fn check_hidden(text: &str, config: &Config) {
     }
 }
 
-/// Sentinels among the credentials and query values of a URL.
+/// Sentinels in a URL, but for its host.
 fn in_url(url: &str) -> usize {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let authority = place.split('/').next().unwrap_or_default();
+    let (authority, place) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    let values = query.split('&').map(|piece| piece.split_once('=').map_or(piece, |(_, value)| value));
-    values.chain([user]).map(|text| text.matches(IN_TEXT).count()).sum()
+    [user, place].into_iter().map(|text| text.matches(IN_TEXT).count()).sum()
 }
 
 fn check_described(config: &Config) {
@@ -220,9 +218,14 @@ pub(super) fn cli(data: &[u8]) {
     };
     let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
     let (options, behind) = words.split_at(end);
+    let letters = options.iter().filter_map(|word| word.strip_prefix('-')).filter(|word| word.len() > 1);
+    let letters = letters.filter(|word| word.chars().all(|letter| "vqhV".contains(letter)));
+    let letters: Vec<String> = letters.flat_map(str::chars).map(|letter| format!("-{letter}")).collect();
     // Help is given wherever it is asked for.
     let plain = |word: &&str| word.strip_prefix("--log-format=").unwrap_or(word).to_owned();
-    let has = |one: &str, other: &str| options.iter().map(plain).any(|word| word == one || word == other);
+    let has = |one: &str, other: &str| {
+        options.iter().map(plain).chain(letters.iter().cloned()).any(|word| word == one || word == other)
+    };
     match call.command {
         Command::Help => return assert!(has("-h", "--help")),
         Command::Version => return assert!(has("-V", "--version")),
@@ -316,7 +319,7 @@ fn key_of(config: &Config) -> Key {
     }
 }
 
-fn write_base64(bytes: &[u8]) -> String {
+pub(super) fn write_base64(bytes: &[u8]) -> String {
     let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digit = |bits: u32| char::from(digits[bits as usize & 63]);
     let group = |group: &[u8]| {

@@ -181,6 +181,9 @@ const OPTIONS: [&str; 9] = [
     "--version",
 ];
 
+/// The options of one letter, which may stand behind one dash together.
+const LETTERS: &str = "vqhV";
+
 /// Every flag that was given.
 #[allow(clippy::struct_excessive_bools, reason = "a set of flags as users give them, not a state")]
 struct Flags {
@@ -196,7 +199,7 @@ struct Flags {
 /// Reads the arguments, without the program's own name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Call, CliError> {
     let (options, behind) = split_at_dashes(arguments);
-    let mut options = Arguments::from_vec(options.into_iter().flat_map(split_at_equals).collect());
+    let mut options = Arguments::from_vec(options.into_iter().flat_map(split_up).collect());
     if options.contains(["-h", "--help"]) {
         return Ok(plain(Command::Help));
     }
@@ -300,11 +303,18 @@ fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString
     (arguments, behind)
 }
 
-/// `--log-format=json` as two arguments. No other option has a value.
-fn split_at_equals(argument: OsString) -> Vec<OsString> {
-    match argument.to_str().and_then(|text| text.strip_prefix("--log-format=")) {
-        Some(value) => vec!["--log-format".into(), value.into()],
-        None => vec![argument],
+/// `--log-format=json` as two arguments, since no other option has a value; and
+/// `-vh` as `-v -h`.
+fn split_up(argument: OsString) -> Vec<OsString> {
+    let text = argument.to_str().unwrap_or_default();
+    if let Some(value) = text.strip_prefix("--log-format=") {
+        return vec!["--log-format".into(), value.into()];
+    }
+    match text.strip_prefix('-') {
+        Some(letters) if letters.len() > 1 && letters.chars().all(|letter| LETTERS.contains(letter)) => {
+            letters.chars().map(|letter| format!("-{letter}").into()).collect()
+        }
+        _ => vec![argument],
     }
 }
 
@@ -397,6 +407,9 @@ mod tests {
             ("--help --nonsense", Command::Help),
             ("-h", Command::Help),
             ("c -V", Command::Version),
+            ("-vh", Command::Help),
+            ("-qV c", Command::Version),
+            ("-vv c", Command::Run(work("c", false))),
         ] {
             assert_eq!(call(line).map(|call| call.command), Ok(command), "{line}");
         }
@@ -419,6 +432,7 @@ mod tests {
             ("--dryrun c", "unknown option \"--dryrun\": did you mean \"--dry-run\"?; see --help"),
             ("--frobnicate c", "unknown option \"--frobnicate\"; see --help"),
             ("-x c", "unknown option \"-x\"; see --help"),
+            ("-vx c", "unknown option \"-vx\"; see --help"),
             ("-v -q c", "--verbose and --quiet exclude each other; see --help"),
             ("--check --once c", "--check and --once exclude each other; see --help"),
             ("--check --dry-run c", "--check and --dry-run exclude each other; see --help"),

@@ -17,6 +17,7 @@ const MAX_TARGETS: usize = 10_000;
 const MAX_NAME: usize = 100;
 
 /// What is special about one target.
+#[derive(Default)]
 pub(super) struct NewTarget {
     pub(super) name: String,
     pub(super) entry: usize,
@@ -24,6 +25,9 @@ pub(super) struct NewTarget {
     pub(super) required: Needs,
     pub(super) optional: Needs,
     pub(super) at_start: bool,
+    pub(super) extra: Needs,
+    pub(super) both_families: bool,
+    pub(super) any_address: bool,
 }
 
 /// A configuration's targets as far as they are read.
@@ -69,7 +73,7 @@ impl<'a> Builder<'a> {
         draft.name = self.unique_name(&draft.name);
         check_families(section, defaults, &mut draft);
         self.check_agree(section, defaults, &draft);
-        let needed = draft.required.or(draft.optional);
+        let needed = draft.required.or(draft.optional).or(draft.extra);
         let ipv4 = self.indexes(section, if needed.ipv4 { &defaults.ipv4 } else { &[] });
         let ipv6 = needed.ipv6 || needed.ipv6_prefix;
         let ipv6 = self.indexes(section, if ipv6 { &defaults.ipv6 } else { &[] });
@@ -90,6 +94,9 @@ impl<'a> Builder<'a> {
             verify: defaults.verify,
             empty_when_absent: defaults.empty_when_absent,
             at_start: draft.at_start,
+            extra: draft.extra,
+            both_families: draft.both_families,
+            any_address: draft.any_address,
         });
     }
 
@@ -159,7 +166,7 @@ impl<'a> Builder<'a> {
 }
 
 fn families(draft: &NewTarget) -> [(Family, bool, bool); 2] {
-    let (required, optional) = (draft.required, draft.optional);
+    let (required, optional) = (draft.required, draft.optional.or(draft.extra));
     [
         (Family::V4, required.ipv4, optional.ipv4),
         (Family::V6, required.ipv6 || required.ipv6_prefix, optional.ipv6 || optional.ipv6_prefix),
@@ -175,12 +182,10 @@ fn check_families(section: &Section<'_>, defaults: &TargetDefaults<'_>, draft: &
             section.refuse(&format!("it needs {family}, which {key} = [] switches off"));
         }
     }
-    if defaults.ipv4.is_empty() {
-        draft.optional.ipv4 = false;
-    }
-    if defaults.ipv6.is_empty() {
-        draft.optional.ipv6 = false;
-        draft.optional.ipv6_prefix = false;
+    for needs in [&mut draft.optional, &mut draft.extra] {
+        needs.ipv4 &= !defaults.ipv4.is_empty();
+        needs.ipv6 &= !defaults.ipv6.is_empty();
+        needs.ipv6_prefix &= !defaults.ipv6.is_empty();
     }
     if draft.required.or(draft.optional) == Needs::default() {
         section.refuse("ipv4 = [] and ipv6 = [] leave nothing to send");

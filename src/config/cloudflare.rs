@@ -106,11 +106,13 @@ fn read_section<'a>(
     let mut defaults = defaults.clone();
     take_common(&mut defaults, &mut section, router);
     let token = read_token(&mut section, files);
-    let zone_id = section.take("zone_id").and_then(|value| read_zone(&value, problems));
+    let zone_id = section.take("zone_id").map(|value| read_zone(&value, problems));
+    // Without these the section is left out; its records are checked all the same.
+    let works = token.is_some() && zone_id.as_ref().is_none_or(Option::is_some);
     let api_url = section.take("api_url").map_or_else(|| Some(API_URL.to_owned()), |url| read_api_url(&url));
     let account = Cloudflare {
         api_token: Secret::new(token.unwrap_or_default()),
-        zone_id,
+        zone_id: zone_id.flatten(),
         api_url: api_url.unwrap_or_default(),
         records: Vec::new(),
     };
@@ -118,9 +120,10 @@ fn read_section<'a>(
     section.finish();
     let mut records: Vec<CloudflareRecord> = Vec::new();
     for section in sections {
-        records.extend(read_record(section, &defaults, router, &account, &records, builder));
+        let others = works.then_some(records.as_slice());
+        records.extend(read_record(section, &defaults, router, &account, others, builder));
     }
-    if account.zone_id.is_none() {
+    if works && account.zone_id.is_none() {
         for record in records.iter().filter(|record| is_relative(&record.name)) {
             let name = &record.name;
             problems.warn(format!(
@@ -128,7 +131,9 @@ fn read_section<'a>(
             ));
         }
     }
-    builder.groups.push(UpdaterConfig::Cloudflare(Cloudflare { records, ..account }));
+    if works {
+        builder.groups.push(UpdaterConfig::Cloudflare(Cloudflare { records, ..account }));
+    }
 }
 
 fn take_common<'a>(defaults: &mut TargetDefaults<'a>, section: &mut Section<'a>, router: &Router) {
@@ -154,10 +159,10 @@ fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<String> {
     let found = files.require(section, "api_token", "api_token_file")?;
     let token = found.text.trim();
     if let Some(problem) = misplaced(token) {
-        return found.value.refuse_hidden(&format!("expected an API token; this is {problem}"));
+        return found.value.stop_hidden(&format!("expected an API token; this is {problem}"));
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return found.value.refuse_hidden("expected an API token without blanks and special characters");
+        return found.value.stop_hidden("expected an API token without blanks and special characters");
     }
     if inline {
         files.saw_inline_secret();
@@ -192,7 +197,7 @@ fn read_zone(value: &Value<'_>, problems: &Problems<'_>) -> Option<String> {
     let expected = "expected a zone id as Cloudflare's overview page of the zone shows it, or none at all";
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if zone.is_empty() || zone.len() > 64 || !zone.bytes().all(allowed) {
-        return value.refuse_hidden(expected);
+        return value.stop_hidden(expected);
     }
     if zone.len() != 32 || !zone.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         // Not shown: it might be the token, put in the wrong place.
@@ -222,13 +227,13 @@ fn read_record<'a>(
     defaults: &TargetDefaults<'a>,
     router: &Router,
     account: &Cloudflare,
-    others: &[CloudflareRecord],
+    others: Option<&[CloudflareRecord]>,
     builder: &mut Builder<'a>,
 ) -> Option<CloudflareRecord> {
-    let (entry, own_suffix) = (others.len(), section.has("ipv6_suffix"));
+    let (entry, own_suffix) = (others.map(<[_]>::len), section.has("ipv6_suffix"));
     let mut defaults = defaults.clone();
     take_common(&mut defaults, &mut section, router);
-    let others = if account.zone_id.is_some() { others } else { &[] };
+    let others = others.filter(|_| account.zone_id.is_some()).unwrap_or_default();
     let name = section.require("name").and_then(|value| read_name(&value, others));
     let aaaa = section.require("type").and_then(|value| read_type(&value));
     let ttl = section.take("ttl").and_then(|value| read_ttl(&value));
@@ -244,7 +249,9 @@ fn read_record<'a>(
                 section.refuse("ipv6_suffix belongs to records of type AAAA");
             }
         }
-        builder.add(&section, &defaults, draft(account, record, &defaults, entry));
+        if let Some(entry) = entry {
+            builder.add(&section, &defaults, draft(account, record, &defaults, entry));
+        }
     }
     section.finish();
     record
@@ -279,7 +286,7 @@ fn draft(
             ipv6_prefix: record.aaaa && suffix.is_some(),
         },
         optional: Needs::default(),
-        at_start: false,
+        ..NewTarget::default()
     }
 }
 
@@ -288,7 +295,7 @@ fn read_name(value: &Value<'_>, others: &[CloudflareRecord]) -> Option<String> {
     let text = value.line()?.trim();
     let name = match ascii_name(text) {
         Ok(name) => name,
-        Err(problem) => return value.refuse(&problem),
+        Err(problem) => return value.stop(&problem),
     };
     if is_relative(&name) {
         // With a dot at its end it is absolute, and then a top-level domain.

@@ -39,7 +39,8 @@ impl<'a> TargetDefaults<'a> {
             ipv6: router.default_sources(Family::V6),
             agree: 1,
             agree_at: None,
-            allow_private: false,
+            // 1.0 could watch a host in a closed network.
+            allow_private: matches!(router, Router::ThisHost),
             ipv6_suffix: None,
             refresh: None,
             verify: None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::path::Path;
 
-use super::provider_url::{hide, hide_in_argument};
+use super::provider_url::{hide, hide_in_arguments};
 use super::units::{DAY, HOUR, MINUTE};
 use super::{Config, Run, Target, UpdaterConfig, Url, units};
 use crate::config::placeholders::Needs;
@@ -13,7 +13,7 @@ use crate::config::placeholders::Needs;
 /// Stands for every hidden value; refused as a value itself where one is needed.
 pub(super) const HIDDEN: &str = "<hidden>";
 
-/// A provider's URL to be shown: without credentials and query values.
+/// A provider's URL to be shown: scheme, host, port and placeholders.
 #[must_use]
 pub fn hidden_url(url: &str) -> String {
     hide(url, HIDDEN)
@@ -21,7 +21,7 @@ pub fn hidden_url(url: &str) -> String {
 
 impl Config {
     /// The effective configuration as TOML. Tokens, header values, bodies, and
-    /// credentials and query values of URLs are hidden; paths of URLs are not.
+    /// credentials, paths and queries of URLs are hidden.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut page = TomlWriter(String::new());
@@ -131,7 +131,7 @@ impl TomlWriter {
     }
 
     fn program(&mut self, run: &Run) {
-        self.entry("cmd", list(run.cmd.iter().map(|argument| hide_in_argument(argument, HIDDEN))));
+        self.entry("cmd", list(hide_in_arguments(&run.cmd, HIDDEN).into_iter()));
         self.entry("timeout", run.timeout.as_secs());
         self.entry("retry", run.retry);
     }

@@ -107,7 +107,7 @@ fn add_names<'a>(
             fingerprint: fingerprint(account).text(&hostname).maybe(defaults.ipv6_suffix).finish(),
             required,
             optional,
-            at_start: false,
+            ..NewTarget::default()
         };
         accounts.builder.add_to(group, section, defaults, draft);
         if let Some(UpdaterConfig::Dyndns(account)) = accounts.builder.groups.get_mut(group) {

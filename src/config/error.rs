@@ -66,17 +66,30 @@ pub(super) struct Problems<'a> {
     file: &'a Path,
     text: &'a str,
     found: RefCell<Vec<(usize, String)>>,
+    stopped: RefCell<Vec<(usize, String)>>,
     warnings: RefCell<Vec<String>>,
 }
 
 impl<'a> Problems<'a> {
     pub(super) fn new(file: &'a Path, text: &'a str) -> Self {
-        Self { file, text, found: RefCell::default(), warnings: RefCell::default() }
+        Self {
+            file,
+            text,
+            found: RefCell::default(),
+            stopped: RefCell::default(),
+            warnings: RefCell::default(),
+        }
     }
 
     /// Notes a problem at a byte of the text.
     pub(super) fn add(&self, offset: usize, problem: String) {
         self.found.borrow_mut().push((offset, problem));
+    }
+
+    /// Notes a problem for which a section, or a record, is left out while the
+    /// others work: what 1.0 accepted and failed on at run time.
+    pub(super) fn stop(&self, offset: usize, problem: String) {
+        self.stopped.borrow_mut().push((offset, problem));
     }
 
     pub(super) fn warn(&self, warning: String) {
@@ -86,12 +99,19 @@ impl<'a> Problems<'a> {
         }
     }
 
-    /// The warnings, unless something was wrong.
-    pub(super) fn finish(self) -> Result<Vec<String>, ConfigError> {
+    /// The warnings and what is left out, unless the file as a whole is no use:
+    /// something else is wrong, or `nothing_left`.
+    pub(super) fn finish(self, nothing_left: bool) -> Result<(Vec<String>, Vec<String>), ConfigError> {
         let mut found = self.found.into_inner();
-        if found.is_empty() {
-            return Ok(self.warnings.into_inner());
+        let stopped = self.stopped.into_inner();
+        if found.is_empty() && (stopped.is_empty() || !nothing_left) {
+            let left_out = stopped.into_iter().map(|(offset, text)| {
+                let (line, column) = place(self.text, offset);
+                format!("{}:{line}:{column}: {text}", self.file.display())
+            });
+            return Ok((self.warnings.into_inner(), left_out.take(MAX_WARNINGS).collect()));
         }
+        found.extend(stopped);
         found.sort();
         found.dedup();
         let more = found.len().saturating_sub(MAX_SHOWN);
@@ -133,7 +153,7 @@ mod tests {
             problems.add(line, "wrong".into());
             problems.add(line, "wrong".into());
         }
-        let shown = problems.finish().unwrap_err().to_string();
+        let shown = problems.finish(true).unwrap_err().to_string();
         assert!(shown.starts_with("c.toml:1:1: wrong\nc.toml:2:1: wrong\n"), "{shown}");
         assert!(shown.ends_with("c.toml:10:1: wrong\nc.toml: and 5 more"), "{shown}");
     }

@@ -1,6 +1,6 @@
 //! Files that a configuration names, and secrets that may stand in one.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::section::{Section, Value};
@@ -12,7 +12,8 @@ pub type ReadFile<'a> = dyn Fn(&Path) -> Result<String, String> + 'a;
 pub(super) struct Files<'a> {
     pub(super) folder: &'a Path,
     read: &'a ReadFile<'a>,
-    inline_secret: Cell<bool>,
+    config: &'a Path,
+    with_secrets: RefCell<Vec<PathBuf>>,
 }
 
 /// A text, with the value it came from for errors.
@@ -22,10 +23,12 @@ pub(super) struct TextFrom<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// Relative paths start at the folder of the `config` file.
+    /// Relative paths start at the folder of the `config` file; where that is a
+    /// pipe (`/dev/fd/63`, `/dev/stdin`), at the working directory.
     pub(super) fn beside(config: &'a Path, read: &'a ReadFile<'a>) -> Self {
-        let folder = config.parent().unwrap_or(Path::new(""));
-        Self { folder, read, inline_secret: Cell::new(false) }
+        let pipe = config.starts_with("/dev") || config.starts_with("/proc");
+        let folder = config.parent().filter(|_| !pipe).unwrap_or(Path::new(""));
+        Self { folder, read, config, with_secrets: RefCell::default() }
     }
 
     pub(super) fn path(&self, value: &Value<'_>) -> Option<PathBuf> {
@@ -45,6 +48,7 @@ impl<'a> Files<'a> {
     /// secret itself, put in the wrong place, and is not shown.
     pub(super) fn read_secret(&self, value: &Value<'_>) -> Option<String> {
         let text = value.hidden_text()?;
+        self.note(&self.folder.join(text));
         if text.contains(['/', '\\', '.']) && !text.contains("://") {
             return self.read(value).map(|(_, text)| text);
         }
@@ -93,11 +97,19 @@ impl<'a> Files<'a> {
 
     /// Remembers that a secret stands in the configuration file itself.
     pub(super) fn saw_inline_secret(&self) {
-        self.inline_secret.set(true);
+        self.note(self.config);
     }
 
-    pub(super) fn holds_inline_secret(&self) -> bool {
-        self.inline_secret.get()
+    fn note(&self, path: &Path) {
+        let mut paths = self.with_secrets.borrow_mut();
+        if !paths.iter().any(|known| known == path) {
+            paths.push(path.to_owned());
+        }
+    }
+
+    /// The files that hold secrets.
+    pub(super) fn with_secrets(&self) -> Vec<PathBuf> {
+        self.with_secrets.borrow().clone()
     }
 }
 

@@ -9,6 +9,7 @@ mod builder;
 mod cloudflare;
 mod defaults;
 mod describe;
+mod differences;
 #[cfg(not(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136")))]
 pub mod disabled;
 #[cfg(feature = "dyndns")]
@@ -24,6 +25,7 @@ pub mod presets;
 mod provider_url;
 mod proxy;
 mod read;
+mod repeated;
 #[cfg(feature = "rfc2136")]
 mod rfc2136;
 mod run;
@@ -85,6 +87,11 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// What the user should know about this configuration, one sentence each.
     pub warnings: Vec<String>,
+    /// Sections and records that cannot work and are left out, with place and
+    /// reason: 1.0 accepted them and failed on them alone.
+    pub left_out: Vec<String>,
+    /// What behaves otherwise for this file than in 1.0, when 1.0 could read it.
+    pub differences: Vec<&'static str>,
 }
 
 /// What is in force where the file says nothing.
@@ -100,6 +107,8 @@ impl Default for Config {
             targets: Vec::new(),
             state_file: None,
             warnings: Vec::new(),
+            left_out: Vec::new(),
+            differences: Vec::new(),
         }
     }
 }
@@ -189,6 +198,7 @@ impl fmt::Display for Gateway {
 
 /// One thing that is kept up to date.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Target {
     /// Its label in logs and state.
     pub name: String,
@@ -223,6 +233,14 @@ pub struct Target {
     pub empty_when_absent: bool,
     /// Whether it is also sent at every start.
     pub at_start: bool,
+    /// What it is given when known, without being a reason to send it.
+    pub extra: Needs,
+    /// Its placeholders name both families: one that is absent from the beginning
+    /// is sent as an empty text, as in 1.0.
+    pub both_families: bool,
+    /// It says no address to anyone, so that it is also sent when the router has
+    /// a private one that it has not been sent for.
+    pub any_address: bool,
 }
 
 /// An updater with what it needs.

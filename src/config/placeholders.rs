@@ -15,6 +15,16 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// What both of them need.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            ipv4: self.ipv4 && other.ipv4,
+            ipv6: self.ipv6 && other.ipv6,
+            ipv6_prefix: self.ipv6_prefix && other.ipv6_prefix,
+        }
+    }
+
     /// What either of the two needs.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -25,6 +35,9 @@ impl Needs {
         }
     }
 }
+
+/// The words that stand in braces.
+pub const PLACEHOLDERS: [&str; 3] = ["ipv4", "ipv6", "ipv6_prefix"];
 
 const IPV4: &str = "{ipv4}";
 const IPV6: &str = "{ipv6}";

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 
 use crate::address::{Addresses, Prefix};
 use crate::config::placeholders;
+use crate::config::placeholders::PLACEHOLDERS;
 use crate::features;
 use crate::transport::url::{HttpUrl, encode};
 
@@ -47,36 +48,41 @@ fn sample() -> Addresses {
     Addresses { ipv4: Some([192, 0, 2, 1].into()), ipv6: Some(ipv6), ipv6_prefix: Prefix::new(ipv6, 56) }
 }
 
-/// A checked URL with credentials and query values replaced by `mark`. Query
-/// keys, and values that are a placeholder, are kept.
+/// A checked URL of which only scheme, host, port and placeholders are kept: user,
+/// path and query are where services take passwords and tokens. `mark` stands for
+/// each piece that is not shown.
 pub(super) fn hide(url: &str, mark: &str) -> String {
     let Ok(parts) = HttpUrl::split(url) else { return mark.to_owned() };
-    let query = parts.query.map(|query| {
-        let pieces: Vec<String> = query.split('&').map(|piece| hide_piece(piece, mark)).collect();
-        pieces.join("&")
-    });
-    parts.write(parts.host, parts.user.map(|_| mark), query.as_deref())
+    let query = parts.query.map(|query| format!("?{query}")).unwrap_or_default();
+    let rest = format!("{}{query}", parts.path.strip_prefix('/').unwrap_or(parts.path));
+    let rest = format!("/{}", hide_text(&rest, mark));
+    parts.with_path(&rest).write(parts.host, parts.user.map(|_| mark), None)
 }
 
-fn hide_piece(piece: &str, mark: &str) -> String {
-    let (key, value) = match piece.split_once('=') {
-        Some((key, value)) => (Some(key), value),
-        None => (None, piece),
-    };
-    let harmless = matches!(
-        value,
-        "" | "{ipv4}"
-            | "{ipv6}"
-            | "{ipv6_prefix}"
-            | "{ip}"
-            | "{ips}"
-            | "{host}"
-            | "{username}"
-            | "{password}"
-            | "{token}"
-    );
-    let value = if harmless { value } else { mark };
-    key.map_or_else(|| value.to_owned(), |key| format!("{key}={value}"))
+/// A text of which only placeholders are kept.
+fn hide_text(text: &str, mark: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let found = rest.match_indices('{').find_map(|(at, _)| Some((at, placeholder(rest.get(at..)?)?)));
+        let (at, kept) = found.unwrap_or((rest.len(), ""));
+        if at > 0 {
+            shown.push_str(mark);
+        }
+        shown.push_str(kept);
+        rest = rest.get(at.saturating_add(kept.len())..).unwrap_or_default();
+    }
+    shown
+}
+
+/// What `[[dyndns]]` takes besides the placeholders of addresses.
+const OTHERS: [&str; 6] = ["ip", "ips", "host", "username", "password", "token"];
+
+/// The placeholder at the beginning of `text`.
+fn placeholder(text: &str) -> Option<&str> {
+    let (name, _) = text.strip_prefix('{')?.split_once('}')?;
+    let known = PLACEHOLDERS.contains(&name) || OTHERS.contains(&name);
+    text.get(..name.len().saturating_add(2)).filter(|_| known)
 }
 
 /// Whether a URL seems to hold a secret: credentials, or a query key that
@@ -93,17 +99,36 @@ pub(super) fn names_secret(name: &str) -> bool {
     ["pass", "token", "key", "secret", "auth", "cookie", "pw"].iter().any(|word| name.contains(word))
 }
 
-/// Hides what is secret in the URL of a program's argument; other arguments are
-/// shown as they are. Where a URL ends cannot be told when more follows.
-pub(super) fn hide_in_argument(argument: &str, mark: &str) -> String {
+/// A program's arguments as they are shown: without the secrets of a URL, and
+/// without what stands behind a word that promises one (`--token=...`, `-p ...`).
+pub(super) fn hide_in_arguments(arguments: &[String], mark: &str) -> Vec<String> {
+    let mut promised = false;
+    let hidden = arguments.iter().enumerate().map(|(index, argument)| {
+        let shown = if promised { hide_text(argument, mark) } else { hide_in_argument(argument, mark) };
+        promised = index > 0 && promises(argument);
+        shown
+    });
+    hidden.collect()
+}
+
+/// Whether the next argument may be a secret: `-u`, `-H` and `-d` are those of
+/// curl, `-p` that of most others.
+fn promises(argument: &str) -> bool {
+    let option = argument.starts_with('-') && !argument.contains(['=', ':']) && names_secret(argument);
+    option || ["-u", "--user", "-p", "-H", "--header", "-d", "--data"].contains(&argument)
+}
+
+/// Where a URL ends cannot be told when more follows.
+fn hide_in_argument(argument: &str, mark: &str) -> String {
     let lower = argument.to_ascii_lowercase();
     let Some(scheme) = ["https://", "http://"].into_iter().filter_map(|scheme| lower.find(scheme)).min()
     else {
-        return argument.to_owned();
+        return hide_named(argument, mark);
     };
     let (before, url) = argument.split_at_checked(scheme).unwrap_or((argument, ""));
-    if url.contains(char::is_whitespace) || url.matches("://").count() > 1 {
-        return format!("{before}{mark}");
+    if url.contains(char::is_whitespace) || url.matches("://").count() > 1 || hide_named(before, "") != before
+    {
+        return format!("{}{mark}", hide_named(before, ""));
     }
     let hidden = match url.split_once('#') {
         Some((url, _)) => format!("{}#{mark}", hide(url, mark)),
@@ -111,6 +136,17 @@ pub(super) fn hide_in_argument(argument: &str, mark: &str) -> String {
     };
     // Also the form of a URL changes on the way; an argument has to stay itself.
     if hidden.contains(mark) { format!("{before}{hidden}") } else { argument.to_owned() }
+}
+
+/// Hides the value in `password=...`, `Authorization: ...` and the like.
+fn hide_named(argument: &str, mark: &str) -> String {
+    match argument.find(['=', ':']) {
+        Some(at) if names_secret(argument.get(..at).unwrap_or_default()) => {
+            let (name, value) = argument.split_at_checked(at.saturating_add(1)).unwrap_or((argument, ""));
+            format!("{name}{}", hide_text(value, mark))
+        }
+        _ => argument.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -162,23 +198,39 @@ mod tests {
     #[test]
     fn secrets_in_urls_are_hidden() {
         for (url, shown) in [
-            ("https://u:p@a.example/n?h=x&ip={ipv4}&e=", "https://#@a.example/n?h=#&ip={ipv4}&e="),
-            ("https://a.example/?token", "https://a.example/?#"),
+            ("https://u:p@a.example:8443/n?h=x&ip={ipv4}&e=", "https://#@a.example:8443/#{ipv4}#"),
+            ("https://a.example/?token", "https://a.example/#"),
+            ("https://a.example/token", "https://a.example/#"),
+            ("https://a.example/{ipv4}{ipv6}{x}{{token}}", "https://a.example/{ipv4}{ipv6}#{token}#"),
+            ("https://{ipv4}/", "https://{ipv4}/"),
             ("https://a.example", "https://a.example/"),
             ("not a url", "#"),
         ] {
             assert_eq!(hide(url, "#"), shown);
         }
-        assert_eq!(
-            hide_in_argument("--url=https://u:p@a.example/?k=v", "#"),
-            "--url=https://#@a.example/?k=#"
-        );
-        assert_eq!(hide_in_argument("curl 'https://u:p@a.example/?k=v' -s", "#"), "curl '#");
-        assert_eq!(hide_in_argument("-o=http://u:p@a.example/,https://b.example/", "?"), "-o=?");
-        assert_eq!(hide_in_argument("HTTPS://u:p@a.example/", "?"), "https://?@a.example/");
-        assert_eq!(hide_in_argument("https://a.example/#token", "?"), "https://a.example/#?");
-        assert_eq!(hide_in_argument("https://a.example", "?"), "https://a.example");
-        assert_eq!(hide_in_argument("{ipv4}", "#"), "{ipv4}");
+    }
+
+    #[test]
+    fn secrets_in_arguments_are_hidden() {
+        for (argument, shown) in [
+            ("--url=https://u:p@a.example/?k=v", "--url=https://#@a.example/#"),
+            ("curl 'https://u:p@a.example/?k=v' -s", "curl '#"),
+            ("-o=http://u:p@a.example/,https://b.example/", "-o=#"),
+            ("HTTPS://u:p@a.example/", "https://#@a.example/"),
+            ("https://a.example/#token", "https://a.example/##"),
+            ("https://a.example", "https://a.example"),
+            ("token=x https://a.example", "token=#"),
+            ("--password=x{ipv4}", "--password=#{ipv4}"),
+            ("Authorization: Bearer x", "Authorization:#"),
+            ("-4={ipv4}", "-4={ipv4}"),
+            ("{ipv4}", "{ipv4}"),
+        ] {
+            assert_eq!(hide_in_argument(argument, "#"), shown, "{argument}");
+        }
+        let line = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let hidden = |text: &str| hide_in_arguments(&line(text), "#").join(" ");
+        assert_eq!(hidden("curl -u me:pw -s {ipv4}"), "curl -u # -s {ipv4}");
+        assert_eq!(hidden("passwd x --api-key pw --token={ipv4} y"), "passwd x --api-key # --token={ipv4} y");
         assert!(holds_secret("https://a.example/?API_KEY=1") && !holds_secret("https://a.example/?key="));
     }
 }

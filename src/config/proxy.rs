@@ -6,9 +6,10 @@
 use super::files::{Files, is_placeholder};
 use super::provider_url::check;
 use super::section::Section;
+use crate::quote::percent_decoded;
 use crate::secret::Secret;
 use crate::transport::proxy::{Proxies, Proxy};
-use crate::transport::url::{HttpUrl, percent_decoded};
+use crate::transport::url::HttpUrl;
 
 /// Turns a proxy of the environment off.
 const NONE: &str = "none";

@@ -1,25 +1,25 @@
 //! From the text of a configuration file to a [`Config`]. No I/O of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeTable;
 
 use super::builder::Builder;
-use super::defaults::{MAX_DAYS, TargetDefaults};
+use super::defaults::TargetDefaults;
 use super::files::{Files, ReadFile};
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::units::MINUTE;
-use super::{Config, Tls, cloudflare, dyndns, proxy, rfc2136, tls, units};
+use super::{Config, Tls, cloudflare, differences, dyndns, proxy, rfc2136, tls, units};
 use crate::config::error::{ConfigError, Problems};
 use crate::config::{run, url};
 
 /// Minutes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// The longest interval.
-const MAX_MINUTES: u32 = MAX_DAYS * 24 * 60;
+/// The longest interval; longer ones, which 1.0 took for "never again", are the same.
+const MAX_MINUTES: f64 = 100.0 * 366.0 * 24.0 * 60.0;
 
 /// Reads the configuration `text`. The name of its `file` stands in errors,
 /// and its folder is where relative paths start; `read_file` gives the texts
@@ -28,12 +28,12 @@ pub fn parse(text: &str, file: &Path, read_file: &ReadFile<'_>) -> Result<Config
     parse_noting_secrets(text, file, read_file).map(|(config, _)| config)
 }
 
-/// The same, and whether a secret stands in the text itself.
+/// The same, and which files hold secrets.
 pub(super) fn parse_noting_secrets(
     text: &str,
     file: &Path,
     read_file: &ReadFile<'_>,
-) -> Result<(Config, bool), ConfigError> {
+) -> Result<(Config, Vec<PathBuf>), ConfigError> {
     let table = DeTable::parse(text).map_err(|error| {
         // Its message names what was expected; it holds nothing of the text.
         let offset = error.span().map_or(text.len(), |span| span.start);
@@ -42,8 +42,9 @@ pub(super) fn parse_noting_secrets(
     let problems = Problems::new(file, text);
     let files = Files::beside(file, read_file);
     let config = read(Section::new("", 0, table.get_ref(), &problems), &files, &problems);
-    let warnings = problems.finish()?;
-    Ok((Config { warnings, ..config }, files.holds_inline_secret()))
+    let (warnings, left_out) = problems.finish(config.targets.is_empty())?;
+    let differences = differences::from_1_0(table.get_ref(), &config);
+    Ok((Config { warnings, left_out, differences, ..config }, files.with_secrets()))
 }
 
 fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>) -> Config {
@@ -73,7 +74,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
         groups: builder.groups,
         targets: builder.targets,
         state_file,
-        warnings: Vec::new(),
+        ..Config::default()
     }
 }
 
@@ -112,10 +113,7 @@ fn sections<'a>(
 
 fn read_interval(value: &Value<'_>) -> Option<Duration> {
     let minutes = value.number()?;
-    if minutes > MAX_MINUTES.into() {
-        return value.refuse(&format!("expected at most {MAX_DAYS} days ({MAX_MINUTES} minutes)"));
-    }
-    let interval = units::time(minutes, MINUTE);
+    let interval = units::time(minutes.min(MAX_MINUTES), MINUTE);
     if interval < Duration::from_secs(1) {
         return value.refuse("expected at least 1 second (0.0167 minutes)");
     }

@@ -354,6 +354,6 @@ fn draft(group: &Rfc2136, record: &Rfc2136Record, defaults: &TargetDefaults<'_>)
             ipv6_prefix: record.aaaa && suffix.is_some(),
         },
         optional: Needs::default(),
-        at_start: false,
+        ..NewTarget::default()
     }
 }

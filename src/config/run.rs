@@ -11,7 +11,7 @@ use super::suggest::warn_of_typos;
 use super::{Run, UpdaterConfig};
 use crate::config::error::Problems;
 use crate::config::placeholders::{Needs, mentioned};
-use crate::config::url::from_prefix;
+use crate::config::url::{from_prefix, names_both};
 
 /// Ten minutes: enough for a certificate by a DNS challenge.
 const DEFAULT_TIMEOUT: u32 = 600;
@@ -55,18 +55,31 @@ pub(super) fn read<'a>(
 
 fn draft(name: String, cmd: &[String], defaults: &TargetDefaults<'_>) -> NewTarget {
     let mut required = cmd.iter().map(|argument| mentioned(argument)).fold(Needs::default(), Needs::or);
-    // They are in its environment.
-    let mut optional = Needs { ipv4: true, ipv6: true, ipv6_prefix: true };
+    // They are in its environment; only what its arguments name makes it run, or
+    // everything where they name nothing.
+    let mut all = Needs { ipv4: true, ipv6: true, ipv6_prefix: true };
     if defaults.ipv6_suffix.is_some() {
         required = from_prefix(required);
-        optional = from_prefix(optional);
+        all = from_prefix(all);
     }
+    let any_address = required == Needs::default();
+    let (optional, extra) = if any_address { (all, Needs::default()) } else { (Needs::default(), all) };
     let fingerprint = Fingerprint::new("run")
         .list(cmd.iter().map(String::as_str))
         .maybe(defaults.ipv6_suffix)
         .flag(defaults.empty_when_absent)
         .finish();
-    NewTarget { name, entry: 0, fingerprint, required, optional, at_start: false }
+    let both_families = names_both(required);
+    NewTarget {
+        name,
+        fingerprint,
+        required,
+        optional,
+        extra,
+        both_families,
+        any_address,
+        ..NewTarget::default()
+    }
 }
 
 fn default_name(cmd: &[String]) -> String {
@@ -80,10 +93,10 @@ fn read_cmd(value: &Value<'_>) -> Option<Vec<String>> {
     let cmd: Vec<&str> = entries.iter().map(read_argument).collect::<Option<_>>()?;
     if let (Some(program), Some(entry)) = (cmd.first(), entries.first()) {
         if program.is_empty() {
-            return entry.refuse("expected a program");
+            return entry.stop("expected a program");
         }
         if mentioned(program) != Needs::default() {
-            return entry.refuse("the program itself cannot hold placeholders; its arguments can");
+            return entry.stop("the program itself cannot hold placeholders; its arguments can");
         }
     }
     Some(cmd.into_iter().map(str::to_owned).collect())
@@ -92,5 +105,5 @@ fn read_cmd(value: &Value<'_>) -> Option<Vec<String>> {
 fn read_argument<'a>(value: &Value<'a>) -> Option<&'a str> {
     let text = value.text()?;
     // No operating system can pass it on.
-    if text.contains('\0') { value.refuse_hidden("expected no NUL character") } else { Some(text) }
+    if text.contains('\0') { value.stop_hidden("expected no NUL character") } else { Some(text) }
 }

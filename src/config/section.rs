@@ -1,7 +1,7 @@
 //! Reading a TOML table key by key: each key is taken with the type it must
 //! have, and whatever is left at the end is refused.
 //!
-//! Only this file and `read.rs` know the toml library.
+//! Only this file, `read.rs` and `differences.rs` know the toml library.
 
 use std::ops::RangeInclusive;
 
@@ -11,8 +11,12 @@ use toml::de::{DeTable, DeValue};
 use crate::config::error::Problems;
 use crate::config::suggest::nearest;
 
-/// Longer values and keys are cut when they are shown.
+/// Longer values and keys are not shown, and numbers are cut.
 const MAX_SHOWN: usize = 60;
+/// The longest word that is shown.
+const MAX_WORD: usize = 20;
+/// The longest with digits among its letters: `fe80`, `ipv6`, `sha256`.
+const MAX_MIXED: usize = 6;
 
 /// A table, and what has been asked of it so far.
 pub(super) struct Section<'a> {
@@ -91,7 +95,7 @@ impl<'a> Section<'a> {
     /// Refuses the keys that nobody took.
     pub(super) fn finish(self) {
         for value in &self.left {
-            let key = cut(value.key);
+            let key = shown_key(value.key);
             let advice = match nearest(value.key, self.known.iter().copied()) {
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None => format!("expected {}", self.known.join(", ")),
@@ -112,19 +116,31 @@ impl<'a> Value<'a> {
 
     /// Notes a problem, showing the value. Not for secrets.
     pub(super) fn refuse<T>(&self, problem: &str) -> Option<T> {
-        self.problems.add(self.at, format!("{} = {}: {problem}", cut(self.key), shown(self.held)));
+        self.problems.add(self.at, format!("{} = {}: {problem}", shown_key(self.key), shown(self.held)));
         None
     }
 
     /// Notes a problem without showing the value.
     pub(super) fn refuse_hidden<T>(&self, problem: &str) -> Option<T> {
-        self.problems.add(self.at, format!("{}: {problem}", cut(self.key)));
+        self.problems.add(self.at, format!("{}: {problem}", shown_key(self.key)));
         None
     }
 
     /// Notes a problem with the key.
     pub(super) fn refuse_key<T>(&self, problem: &str) -> Option<T> {
-        self.problems.add(self.key_at, format!("{:?}: {problem}", cut(self.key)));
+        self.problems.add(self.key_at, format!("{:?}: {problem}", shown_key(self.key)));
+        None
+    }
+
+    /// Like [`Self::refuse`], for what stops this section alone.
+    pub(super) fn stop<T>(&self, problem: &str) -> Option<T> {
+        self.problems.stop(self.at, format!("{} = {}: {problem}", shown_key(self.key), shown(self.held)));
+        None
+    }
+
+    /// Like [`Self::refuse_hidden`], for what stops this section alone.
+    pub(super) fn stop_hidden<T>(&self, problem: &str) -> Option<T> {
+        self.problems.stop(self.at, format!("{}: {problem}", shown_key(self.key)));
         None
     }
 
@@ -228,7 +244,8 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 
 fn shown(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) => format!("{:?}", cut(text)),
+        DeValue::String(text) if looks_secret(text) => "\"…\"".to_owned(),
+        DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => cut(&number.to_string()),
         DeValue::Float(number) => cut(&number.to_string()),
         DeValue::Boolean(flag) => flag.to_string(),
@@ -237,6 +254,25 @@ fn shown(value: &DeValue<'_>) -> String {
         DeValue::Array(_) => "[...]".to_owned(),
         DeValue::Table(_) => "{...}".to_owned(),
     }
+}
+
+/// A key as it is written, unless it may be a value in the wrong place.
+fn shown_key(key: &str) -> String {
+    if looks_secret(key) { "…".to_owned() } else { key.to_owned() }
+}
+
+/// Whether a text could be a secret in the wrong place: long, with letters and
+/// digits in one word, or a URL with credentials.
+fn looks_secret(text: &str) -> bool {
+    let long = |word: &str| match (word.len(), word.bytes().all(|byte| byte.is_ascii_alphabetic())) {
+        (length, true) => length > MAX_WORD,
+        (length, false) => length > MAX_MIXED,
+    };
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    text.chars().count() > MAX_SHOWN
+        || (text.len() > 1 && text.contains('@'))
+        || text.contains("://")
+        || words.any(long)
 }
 
 fn cut(text: &str) -> String {

@@ -2,6 +2,7 @@
 //! mistyped placeholder is sent as it is, as in 1.0, but the user should know.
 
 use super::error::Problems;
+use super::placeholders::PLACEHOLDERS;
 
 /// Longer words are no typing mistakes, and comparing them costs time.
 const MAX_WORD: usize = 40;
@@ -42,8 +43,6 @@ fn distance(left: &str, right: &str) -> usize {
     }
     row.last().copied().unwrap_or(usize::MAX)
 }
-
-const PLACEHOLDERS: [&str; 3] = ["ipv4", "ipv6", "ipv6_prefix"];
 
 /// Warns of words in braces that are almost a placeholder. The texts may be
 /// secret and are not shown.

@@ -79,12 +79,19 @@ fn draft(name: String, request: &Url, defaults: &TargetDefaults<'_>) -> NewTarge
         .maybe(defaults.ipv6_suffix)
         .flag(defaults.empty_when_absent)
         .finish();
-    NewTarget { name, entry: 0, fingerprint, required, optional, at_start: false }
+    let both_families = names_both(required);
+    let any_address = required == Needs::default();
+    NewTarget { name, fingerprint, required, optional, both_families, any_address, ..NewTarget::default() }
 }
 
 /// With a suffix, the IPv6 address is made of the prefix.
 pub(super) fn from_prefix(needs: Needs) -> Needs {
     Needs { ipv6: false, ipv6_prefix: needs.ipv6 || needs.ipv6_prefix, ..needs }
+}
+
+/// Whether placeholders speak of IPv4 and of IPv6.
+pub(super) fn names_both(needs: Needs) -> bool {
+    needs.ipv4 && (needs.ipv6 || needs.ipv6_prefix)
 }
 
 impl Url {
@@ -110,11 +117,11 @@ fn read_method(value: &Value<'_>) -> Option<&'static str> {
 
 fn read_url(found: &TextFrom<'_>) -> Option<String> {
     if is_placeholder(&found.text) {
-        return found.value.refuse_hidden("expected a URL; this is only a placeholder for one");
+        return found.value.stop_hidden("expected a URL; this is only a placeholder for one");
     }
     match check(&found.text, super::idn::ascii_name) {
         Ok(url) => Some(url),
-        Err(problem) => found.value.refuse_hidden(&problem),
+        Err(problem) => found.value.stop_hidden(&problem),
     }
 }
 

@@ -35,6 +35,8 @@ use crate::updaters::{Outcome, Task};
 /// Enough for a TLS exchange, the deepest thing a thread does here.
 const STACK: usize = 256 * 1024;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A clock before this (2024) has not been set yet.
 const CLOCK_IS_SET: u64 = 1_704_067_200;
 
@@ -79,6 +81,13 @@ pub fn run(config: &Config, mut store: Store, mode: Mode, log: Log) -> bool {
         }
     }
     daemon.conclude()
+}
+
+/// Says which sections are left out; the rest goes on without them.
+pub fn tell_left_out(config: &Config, log: Log) {
+    for line in &config.left_out {
+        log.say(Level::Error, format!("{line}; this is left out, the rest works"));
+    }
 }
 
 /// Says what stands in the way of targets by the state file; asks and sends nothing.
@@ -135,6 +144,8 @@ struct Daemon<'a> {
     messages: Receiver<Message>,
     /// The state file holds what is known.
     is_kept: bool,
+    /// When to say again what is left out of the configuration.
+    remind_at: Duration,
 }
 
 impl<'a> Daemon<'a> {
@@ -159,6 +170,7 @@ impl<'a> Daemon<'a> {
             sender,
             messages,
             is_kept: true,
+            remind_at: DAY,
         }
     }
 
@@ -169,6 +181,10 @@ impl<'a> Daemon<'a> {
     /// The next event, at the latest when the engine has something to do.
     fn wait(&mut self) -> Option<Event> {
         let now = self.now();
+        if now.elapsed >= self.remind_at {
+            self.remind_at = now.elapsed.saturating_add(DAY);
+            tell_left_out(self.config, self.log);
+        }
         let wait = self.engine.deadline().saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {
             Ok(Message::Observed { source, poll }) => {

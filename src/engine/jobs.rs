@@ -106,8 +106,7 @@ impl Engine {
         let tries: String = started.iter().filter_map(|target| target.blocked_try()).collect();
         let unmarked = started.iter().any(|target| target.is_unmarked());
         if !tries.is_empty() {
-            // Rare, and a power cut must not turn it into a habit either.
-            self.record(&tries, !unmarked);
+            self.record(&tries, false);
         }
         if unmarked {
             self.mark_all(now);

@@ -287,6 +287,7 @@ impl Engine {
             && !self.sources.iter().any(|source| source.polling)
             && self.in_flight == 0
             && !self.owes(now)
+            && !self.targets.iter().any(|target| target.awaits_absence(&self.sources, now))
     }
 
     /// The targets that do not hold what they should, with the reason.
@@ -326,6 +327,7 @@ impl Engine {
             self.note_trouble(now, index);
         }
         for target in &mut self.targets {
+            target.note_absence(&self.sources, now);
             target.note_gone(&self.sources, now);
             let reports = [target.complaint(&self.sources), target.limit_report(&self.sources, now)];
             self.actions.extend(reports.into_iter().flatten().map(Action::Report));

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::nat;
-use crate::address::{Finding, Observation, Prefix, Scope, scope};
+use crate::address::{Family, Finding, Observation, Prefix, Scope, scope};
 use crate::backoff::TokenBucket;
 use crate::config::Source;
 
@@ -40,6 +40,15 @@ impl AddressKind {
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
             Self::Prefix => "prefix",
+        }
+    }
+
+    /// The family it belongs to.
+    #[must_use]
+    pub fn family(self) -> Family {
+        match self {
+            Self::Ipv4 => Family::V4,
+            Self::Ipv6 | Self::Prefix => Family::V6,
         }
     }
 

@@ -221,7 +221,8 @@ impl State {
             ("gateway", source) => {
                 self.gateways.insert(source, LanUrl::parse(fields.next()?).ok()?);
             }
-            ("has_answered", source) => {
+            // 2.0.0 wrote the other word.
+            ("has_answered" | "spoken", source) => {
                 // Kinds are written as they are, so what is no word is left out.
                 let words = fields.next()?.split(' ').filter(|word| !word.contains(char::is_control));
                 let kinds = words.map(str::to_owned).collect();

@@ -1,8 +1,9 @@
 //! One target: what it should hold, what it holds, and when to try; pure.
 
+mod absence;
 mod trouble;
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use super::report::{Level, Report};
@@ -12,7 +13,9 @@ use crate::backoff::{Random, TokenBucket};
 use crate::config::Target;
 use crate::config::placeholders::Needs;
 use crate::engine::lan::lan_host;
-use crate::engine::selection::{AddressKind, AddressValue, Selection, SourceStatus, needed, select};
+use crate::engine::selection::{
+    AddressKind, AddressValue, Origin, Selection, SourceStatus, needed, refusal, select,
+};
 use crate::engine::state::{Accepted, State, TargetState, id};
 use crate::updaters::{Outcome, Task};
 pub(super) use trouble::DAY;
@@ -58,6 +61,8 @@ pub(super) struct TargetStatus {
     gone: [Option<Duration>; 3],
     /// What the last update changed nothing about.
     unchanged: Option<Addresses>,
+    /// Since when there is definitely no IPv4 and no IPv6 address for it.
+    absent_since: [Option<Duration>; 2],
 }
 
 /// What a target should hold now.
@@ -66,6 +71,10 @@ struct Wanted {
     addresses: Addresses,
     /// Which kinds it speaks of; the others stay as they are.
     covers: Needs,
+    /// Not before, because a family is given time to appear.
+    ready: Duration,
+    /// Its IPv4 address is the router's private one, which is told to nobody.
+    private: bool,
 }
 
 /// Why there is nothing to send.
@@ -102,6 +111,7 @@ impl TargetStatus {
             limited: false,
             gone: [None; 3],
             unchanged: None,
+            absent_since: [None; 2],
         }
     }
 
@@ -162,7 +172,7 @@ impl TargetStatus {
     }
 
     fn kinds(&self) -> impl Iterator<Item = AddressKind> + '_ {
-        let needs = self.config.required.or(self.config.optional);
+        let needs = self.config.required.or(self.config.optional).or(self.config.extra);
         AddressKind::ALL.into_iter().filter(move |kind| has(needs, *kind))
     }
 
@@ -174,7 +184,7 @@ impl TargetStatus {
         let wanted = self.wanted(sources).ok()?;
         self.is_stale(&wanted, now).then(|| {
             let mut bucket = self.bucket;
-            bucket.next(now.elapsed).max(self.earliest(&wanted))
+            bucket.next(now.elapsed).max(self.earliest(&wanted)).max(wanted.ready)
         })
     }
 
@@ -190,8 +200,11 @@ impl TargetStatus {
         self.in_flight = Some(wanted);
         self.tried = Some(now.elapsed);
         self.begin_blocked(now);
-        let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
-        Some(Task { entry: self.config.entry, addresses: wanted.addresses, old })
+        let mut addresses = wanted.addresses;
+        addresses.ipv4 = addresses.ipv4.filter(|_| !wanted.private);
+        let mut old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
+        old.ipv4 = old.ipv4.filter(|old| !self.config.any_address || self.may_be_told((*old).into()));
+        Some(Task { entry: self.config.entry, addresses, old })
     }
 
     /// Takes the outcome of an attempt. `None`: the updater forgot it, which
@@ -257,6 +270,10 @@ impl TargetStatus {
             return self.checked(addresses, changed);
         }
         let text = match (changed, old.is_empty()) {
+            _ if wanted.private => format!(
+                "sent, as the router has {addresses}; that is behind a second NAT, and changes beyond it \
+                 cannot be seen"
+            ),
             (true, true) => format!("set to {addresses}"),
             (true, false) => format!("{old} -> {addresses}"),
             (false, _) => format!("already {addresses}"),
@@ -290,7 +307,10 @@ impl TargetStatus {
     /// Whether what it holds is not what it should, or is not certain.
     fn must_be_sent(&self, wanted: &Wanted, now: Now) -> bool {
         let Some(accepted) = &self.state.accepted else { return true };
-        let differs = merge(accepted.addresses, *wanted) != accepted.addresses;
+        let mut covers = wanted.covers.and(self.config.required.or(self.config.optional));
+        // A private address that joins others is no news.
+        covers.ipv4 &= !wanted.private || accepted.addresses.ipv4.is_some() || accepted.addresses.is_empty();
+        let differs = merge(accepted.addresses, Wanted { covers, ..*wanted }) != accepted.addresses;
         differs || self.uncertain || self.owed || self.refresh_is_due(accepted, now)
     }
 
@@ -353,11 +373,29 @@ impl TargetStatus {
         self.preferred(kind).iter().any(|index| sources.get(*index).is_some_and(speaks))
     }
 
+    fn may_be_told(&self, address: IpAddr) -> bool {
+        refusal(address, self.config.allow_private).is_none()
+    }
+
     fn wanted(&self, sources: &[SourceStatus]) -> Result<Wanted, Waiting> {
-        let mut wanted = Wanted { addresses: Addresses::default(), covers: Needs::default() };
+        let mut wanted = Wanted {
+            addresses: Addresses::default(),
+            covers: Needs::default(),
+            ready: Duration::ZERO,
+            private: false,
+        };
         let mut refused = None;
+        let mut private = None;
         for kind in self.kinds() {
             let required = has(self.config.required, kind);
+            if required
+                && self.is_absent(sources, kind)
+                && let Some(from) = self.empty_from(kind)
+            {
+                wanted.ready = wanted.ready.max(from);
+                wanted.cover(kind);
+                continue;
+            }
             match self.choice(sources, kind) {
                 Selection::Known(value, source) => match self.publishable(sources, value, source) {
                     Ok((value, host)) => wanted.put(value, host),
@@ -367,6 +405,7 @@ impl TargetStatus {
                         if required {
                             return Err(Waiting::Useless(why));
                         }
+                        private = private.or(self.private(sources, value, source));
                         refused.get_or_insert(why);
                     }
                 },
@@ -377,11 +416,22 @@ impl TargetStatus {
                 Selection::Absent(_) | Selection::Unknown(_) => {}
             }
         }
+        if let Some(value) = private {
+            wanted.put(value, None);
+            wanted.private = true;
+        }
         if wanted.addresses.is_empty() {
             let unknown = || Waiting::Unknown("no address is known".to_owned());
             return Err(refused.map_or_else(unknown, Waiting::Useless));
         }
         Ok(wanted)
+    }
+
+    /// The router's private IPv4 address, for a target that tells it to nobody.
+    fn private(&self, sources: &[SourceStatus], value: AddressValue, source: usize) -> Option<AddressValue> {
+        let by_router = sources.get(source).is_some_and(|source| source.speaker == Origin::Gateway);
+        let local = matches!(value, AddressValue::Ipv4(ipv4) if refusal(ipv4.into(), true).is_none());
+        (self.config.any_address && by_router && local).then_some(value)
     }
 
     /// `value`, by the source with this index, and the host that it makes with the
@@ -440,7 +490,7 @@ impl Wanted {
 
 /// What a target holds once it has taken `wanted`.
 fn merge(old: Addresses, wanted: Wanted) -> Addresses {
-    let Wanted { addresses: new, covers } = wanted;
+    let Wanted { addresses: new, covers, .. } = wanted;
     Addresses {
         ipv4: if covers.ipv4 { new.ipv4 } else { old.ipv4 },
         ipv6: if covers.ipv6 { new.ipv6 } else { old.ipv6 },

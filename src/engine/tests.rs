@@ -3,6 +3,7 @@
 #[cfg(all(feature = "tls", feature = "dyndns"))]
 mod pauses;
 mod records;
+mod since_1_0;
 mod sources;
 mod trouble;
 
@@ -50,6 +51,9 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
         verify: None,
         empty_when_absent: false,
         at_start: false,
+        extra: NONE,
+        both_families: false,
+        any_address: false,
     }
 }
 

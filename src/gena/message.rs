@@ -117,7 +117,7 @@ impl fmt::Display for SubscribeError {
         match self {
             Self::Precondition => f.write_str("it refuses to send events here (status 412)"),
             Self::Status(status) => write!(f, "it answered with HTTP status {status}"),
-            Self::NoSid(sid) => write!(f, "it gave the subscription the unusable name {}", quoted(sid, [])),
+            Self::NoSid(sid) => write!(f, "it gave the subscription the unusable name {}", quoted(sid)),
         }
     }
 }

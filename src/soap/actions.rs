@@ -43,7 +43,7 @@ pub fn external_ipv4(answer: &Answer, service: &Service) -> Finding<Ipv4Addr> {
             return Finding::Unknown(no_address(service));
         }
         let Ok(address) = text.parse::<Ipv4Addr>() else {
-            return Finding::Unknown(format!("its answer {} is no IPv4 address", quoted(text, [])));
+            return Finding::Unknown(format!("its answer {} is no IPv4 address", quoted(text)));
         };
         match scope(IpAddr::V4(address)) {
             Scope::Global | Scope::Local(_) => Finding::Known(address),
@@ -141,7 +141,7 @@ fn ipv6<'a>(answer: &'a Answer, name: &str, what: &str) -> Finding<(Ipv6Addr, Op
             };
         }
         let Ok(address) = address.parse::<Ipv6Addr>() else {
-            return Finding::Unknown(format!("its answer {} is no IPv6 {what}", quoted(text, [])));
+            return Finding::Unknown(format!("its answer {} is no IPv6 {what}", quoted(text)));
         };
         match (scope(IpAddr::V6(address)), check_lifetimes(answer)) {
             (Scope::Unusable(why), _) => Finding::Unknown(format!("its answer {address} is {why}")),

@@ -108,7 +108,7 @@ impl fmt::Display for ReplyError {
                     Some(code) => write!(f, " with error {code}")?,
                     None => f.write_str(" without an error code")?,
                 }
-                if description.is_empty() { Ok(()) } else { write!(f, ", {}", quoted(description, [])) }
+                if description.is_empty() { Ok(()) } else { write!(f, ", {}", quoted(description)) }
             }
             Self::Unexpected => f.write_str("its answer is to something else"),
         }

@@ -25,9 +25,10 @@ use super::message::{Failure, Reply, Request, SHORT_REPLY};
 use super::proxy::Proxies;
 pub use super::tls::WebError;
 use super::trust::Tls;
-use super::url::{HttpUrl, percent_decoded};
+use super::url::HttpUrl;
 use super::{connect, error, fields, redirect, resolver, tls, tunnel};
 use crate::address::Family;
+use crate::quote::percent_decoded;
 use crate::system::clock::unix_time;
 use crate::system::race::Failed;
 

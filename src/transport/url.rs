@@ -4,8 +4,6 @@
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv6Addr};
 
-use percent_encoding::percent_decode_str;
-
 use super::proxy::{Proxies, Proxy};
 
 /// A provider's URL. The texts are as they stand in it; `Debug` shows the host alone.
@@ -129,6 +127,12 @@ impl<'a> HttpUrl<'a> {
         proxies.choose(self.https, self.bare_host(), self.port())
     }
 
+    /// The URL with another path, and without a query.
+    #[must_use]
+    pub fn with_path(self, path: &'a str) -> Self {
+        Self { path, query: None, ..self }
+    }
+
     /// The URL with another host, other credentials and another query.
     #[must_use]
     pub fn write(&self, host: &str, user: Option<&str>, query: Option<&str>) -> String {
@@ -162,12 +166,6 @@ pub fn encode(url: &str) -> String {
         }
         encoded
     })
-}
-
-/// `text` with `%40` as `@`; what is no UTF-8 then is replaced.
-#[must_use]
-pub fn percent_decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

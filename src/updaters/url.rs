@@ -13,8 +13,7 @@ use super::body::{first_word, sentence, tells_failure};
 use super::{Ask, Failure, Outcome, Reply, Request, SHORT_REPLY, Task, Updater};
 use crate::config;
 use crate::config::placeholders;
-use crate::quote::quoted;
-use crate::transport::url::percent_decoded;
+use crate::quote;
 
 /// After what only a person can mend, on the other side; also what dyndns2
 /// asks for after `dnserr` and `911`.
@@ -43,15 +42,15 @@ enum Accepted {
 }
 
 impl Url {
-    fn note(&mut self, entry: usize, reply: &Result<Reply, Failure>, outcome: &Outcome) {
+    fn note(&mut self, task: &Task, reply: &Result<Reply, Failure>, outcome: &Outcome) {
         let (Outcome::Published { .. }, Ok(reply), Accepted::NotYet) = (outcome, reply, &self.accepted)
         else {
             return;
         };
         if self.config.expect.is_none() {
-            let answer = said(&self.config, reply, &reply.body);
+            let answer = said(&self.config, task, reply, &reply.body);
             let text = format!("this answer counts as a success: {answer}; expect says which others do");
-            self.accepted = Accepted::Note(entry, text);
+            self.accepted = Accepted::Note(task.entry, text);
         }
     }
 }
@@ -62,7 +61,7 @@ impl Updater for Url {
         for task in tasks {
             let reply = ask(&request(&self.config, &task));
             let outcome = judge(&self.config, &task, reply.clone());
-            self.note(task.entry, &reply, &outcome);
+            self.note(&task, &reply, &outcome);
             outcomes.push((task.entry, outcome));
         }
         outcomes
@@ -119,7 +118,7 @@ pub fn judge(url: &config::Url, task: &Task, reply: Result<Reply, Failure>) -> O
             return Outcome::Retry { why, after: None, reached: maybe_done };
         }
     };
-    let said = || said(url, &reply, &sentence(&reply.body));
+    let said = || said(url, task, &reply, &sentence(&reply.body));
     if reply.status == 429 {
         let after = Some(reply.retry_after.unwrap_or(LIMITED));
         return retry(format!("the service asks for fewer requests ({})", said()), after);
@@ -145,8 +144,12 @@ pub fn judge(url: &config::Url, task: &Task, reply: Result<Reply, Failure>) -> O
 }
 
 /// An answer as it is shown.
-fn said(url: &config::Url, reply: &Reply, text: &str) -> String {
-    format!("status {}, {}", reply.status, quoted(text, secrets(url).iter().map(String::as_str)))
+fn said(url: &config::Url, task: &Task, reply: &Reply, text: &str) -> String {
+    let (secrets, mut names) = (url.secrets(), url.names());
+    names.extend(task.addresses.texts());
+    let secrets = secrets.iter().map(String::as_str);
+    let text = quote::said(text, secrets, names.iter().map(String::as_str));
+    format!("status {}, {text}", reply.status)
 }
 
 fn by_status(reply: &Reply, said: &str) -> Outcome {
@@ -244,25 +247,6 @@ pub(super) fn wait(word: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(MAX_WAIT))
 }
 
-/// What a server might say back to us: whatever stands in the URL behind its
-/// host, in a header or in the body, as written and with `%40` as `@`. The
-/// addresses are no secrets.
-fn secrets(url: &config::Url) -> Vec<String> {
-    let text = url.url.reveal();
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let (authority, path) =
-        rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len())).unwrap_or((rest, ""));
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    let body = url.body.as_ref().map_or("", |body| body.reveal());
-    let headers = url.headers.iter().map(|(_, value)| value.reveal());
-    let texts = [user, path, body].into_iter().chain(headers);
-    let pieces = texts.flat_map(|text| text.split(|c: char| c.is_whitespace() || "/?&=:;#,\"{}".contains(c)));
-    pieces
-        .filter(|piece| !["ipv4", "ipv6", "ipv6_prefix"].contains(piece))
-        .flat_map(|piece| [piece.to_owned(), percent_decoded(piece)])
-        .collect()
-}
-
 fn retry(why: String, after: Option<Duration>) -> Outcome {
     Outcome::Retry { why, after, reached: true }
 }
@@ -336,7 +320,7 @@ mod tests {
     fn any_other_refusal_is_tried_again_and_told_by_its_sentence() {
         for (body, told) in [
             ("abuses", "abuses"),
-            ("badauth2 me", "badauth2 me"),
+            ("badauth2 me", "…"),
             ("ERROR: Invalid update URL", "ERROR: Invalid update URL"),
             ("<html><body>Please <b>sign in</b></body></html>", "Please sign in"),
             ("{\n\"success\": false, \"errors\": [{\"message\": \"no such zone\"}]}", "no such zone"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::describe::{HIDDEN, TomlWriter, hidden_url, toml_string};
 use crate::config::fingerprint::Fingerprint;
 use crate::config::presets::Preset;
+use crate::config::repeated::in_url;
 use crate::config::{Config, UpdaterConfig};
 use crate::secret::Secret;
 
@@ -30,6 +31,17 @@ impl Dyndns {
     /// The shortest time between two updates.
     pub(in crate::config) fn pause(&self) -> Duration {
         self.preset.pause
+    }
+
+    /// What must not be shown of an answer.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let given =
+            [&self.password, &self.token].into_iter().flatten().map(|secret| secret.reveal().to_owned());
+        // A name is shown; it is the user's where each name has a user of its own.
+        let user = self.username.iter().filter(|user| !self.hostnames.contains(user)).cloned();
+        let url = self.url.iter().flat_map(|url| in_url(url.reveal()));
+        given.chain(user).chain(url).collect()
     }
 
     /// Writes all accounts of `config` as TOML, their secrets hidden: a section

@@ -13,7 +13,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 
 use super::api::Api;
 use crate::config::idn::to_ascii;
-use crate::quote::quoted;
+use crate::quote::said;
 use crate::updaters::{Failure, Reply};
 
 /// Real ids have 32 hexadecimal digits.
@@ -290,7 +290,7 @@ fn refused(api: Api<'_>, reply: &Reply, errors: Vec<ApiError>) -> Trouble {
         errors.iter().map(|error| error.code).chain(chained.map(|error| error.code)).flatten().collect();
     let message = errors.into_iter().next().and_then(|error| error.message).unwrap_or_default();
     let said = match codes.first() {
-        Some(code) => format!("code {code}, {}", quoted(&message, [api.token()])),
+        Some(code) => format!("code {code}, {}", said(&message, [api.token()], [])),
         None => "no reason given".to_owned(),
     };
     Trouble::new(kind(reply.status, &codes, &message), reply, &said)

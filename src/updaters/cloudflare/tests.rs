@@ -13,7 +13,7 @@ use super::*;
 use crate::secret::Secret;
 use crate::updaters::{Failure, Reply, Request};
 
-const TOKEN: &str = "t0ken-of-the-user";
+const TOKEN: &str = "Zq7Xv9Kw4Jb2Hf8Gd6Np3Rt5Ym1Uc0Qz7Xv9Kw4J";
 const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 
 /// Zones and records, and a list of what was asked.

@@ -7,15 +7,11 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use super::request::{Values, percent_encoded, query_encoded};
+use super::request::Values;
 use crate::address::Addresses;
 use crate::config::Dyndns;
 use crate::config::presets::Preset;
-use crate::quote::quoted;
-use crate::secret::Secret;
+use crate::quote;
 use crate::updaters::body::{sentence, tells_failure};
 use crate::updaters::url::wait;
 use crate::updaters::{Failure, Outcome, Reply};
@@ -222,15 +218,10 @@ impl Sent<'_> {
 
     /// What a server says, without what it may say back to us.
     fn quote(&self, body: &str) -> String {
-        let config = self.config;
-        let secrets = [&config.password, &config.token].into_iter().flatten().map(Secret::reveal);
-        let user = config.username.as_deref().or(self.hosts.first().copied()).unwrap_or_default();
-        let basic = config.password.as_ref().map(|password| format!("{user}:{}", password.reveal()));
-        let written: Vec<String> = secrets
-            .flat_map(|secret| [secret.to_owned(), percent_encoded(secret), query_encoded(secret)])
-            .chain(basic.map(|basic| STANDARD.encode(basic)))
-            .collect();
-        quoted(body, written.iter().map(String::as_str))
+        let secrets = self.config.secrets();
+        let addresses: Vec<String> = self.addresses.texts().collect();
+        let names = self.hosts.iter().copied().chain(addresses.iter().map(String::as_str));
+        quote::said(body, secrets.iter().map(String::as_str), names)
     }
 }
 

@@ -33,7 +33,10 @@ fn each_code_comes_with_its_cure() {
     ] {
         let outcome = outcome(method, &refusal(status, codes, said));
         assert_eq!(matches!(outcome, Outcome::Blocked { .. }), blocked, "{codes:?} {outcome:?}");
-        assert!(why(&outcome).contains(cure) && why(&outcome).contains(said), "{codes:?} {outcome:?}");
+        // An address is none of our words.
+        let told = said.split(": ").next().unwrap_or_default();
+        assert!(why(&outcome).contains(told), "{codes:?} {outcome:?}");
+        assert!(why(&outcome).contains(cure), "{codes:?} {outcome:?}");
     }
 }
 
@@ -59,9 +62,9 @@ fn without_cloudflares_own_word_nothing_is_blocked() {
         if status < 407 {
             for codes in [&[0][..], &[4711]] {
                 let outcome =
-                    outcome("GET", &refusal(status, codes, "Actor requires permission 'zone.list'"));
+                    outcome("GET", &refusal(status, codes, "Actor requires permission to list zones"));
                 assert!(matches!(outcome, Outcome::Retry { after: None, reached: true, .. }), "{outcome:?}");
-                assert!(why(&outcome).contains("zone.list"), "{outcome:?}");
+                assert!(why(&outcome).contains("permission to list zones"), "{outcome:?}");
             }
         }
     }

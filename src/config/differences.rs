@@ -1,0 +1,61 @@
+//! What behaves otherwise than in 1.0 for a file that 1.0 could read, for the
+//! first start with it. The CHANGELOG has the reasons.
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Config, UpdaterConfig};
+
+/// The keys of 1.0: of the file, and of the sections in it.
+const TOP: [&str; 5] = ["interval", "router_ip", "cloudflare", "urls", "runs"];
+const SECTIONS: [(&str, &[&str]); 4] = [
+    ("cloudflare", &["api_token", "zone_id", "records"]),
+    ("records", &["name", "type"]),
+    ("urls", &["method", "url", "headers", "body"]),
+    ("runs", &["cmd"]),
+];
+
+const ANY: [&str; 2] = [
+    "the log is on standard error (2>&1 brings it to standard output)",
+    "a start with an unchanged address sends and runs nothing (at_start = true for a program)",
+];
+const WEB: &str = "a private or shared address of the router, and one that is not known, is not sent \
+                   (allow_private = true; when_absent = \"empty\")";
+const URLS: &str = "a service that has not answered after 120 s is asked again later";
+const RUNS: &str = "a program that fails is run again later (retry = false: not), and one that takes longer \
+                    than its timeout is ended (timeout, in seconds)";
+const ROUTER: &str = "without router_ip, the default route's gateway is asked before any other; another one \
+                      must be named (router_ip = \"192.168.1.1\")";
+
+/// The sentences that apply; none for a file that uses more than 1.0 knew.
+pub(super) fn from_1_0(table: &DeTable<'_>, config: &Config) -> Vec<&'static str> {
+    if config.targets.is_empty() || !table.contains_key("interval") || !is_of_1_0(table) {
+        return Vec::new();
+    }
+    let any = |is: fn(&UpdaterConfig) -> bool| config.groups.iter().any(is);
+    let web = any(|group| !matches!(group, UpdaterConfig::Run(_)));
+    let urls = any(|group| matches!(group, UpdaterConfig::Url(_)));
+    let runs = any(|group| matches!(group, UpdaterConfig::Run(_)));
+    let router = !table.contains_key("router_ip");
+    let some = [(web, WEB), (urls, URLS), (runs, RUNS), (router, ROUTER)];
+    ANY.into_iter().chain(some.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text)).collect()
+}
+
+fn is_of_1_0(table: &DeTable<'_>) -> bool {
+    table.iter().all(|(key, value)| {
+        let key: &str = key.get_ref();
+        TOP.contains(&key) && (!SECTIONS.iter().any(|(name, _)| *name == key) || knows(key, value.get_ref()))
+    })
+}
+
+/// Whether the section or sections called `name` hold keys of 1.0 only.
+fn knows(name: &str, value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Array(entries) => entries.iter().all(|entry| knows(name, entry.get_ref())),
+        DeValue::Table(table) => table.iter().all(|(key, value)| {
+            let key: &str = key.get_ref();
+            let known = SECTIONS.iter().any(|(section, keys)| *section == name && keys.contains(&key));
+            known && (key != "records" || knows(key, value.get_ref()))
+        }),
+        _ => false,
+    }
+}

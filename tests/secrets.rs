@@ -1,0 +1,262 @@
+//! Secrets are shown nowhere, whatever servers say back: every place of a
+//! configuration that can hold one, times what the program writes, times answers
+//! that repeat them in every spelling.
+#![cfg(test)]
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking, helpers included"
+)]
+
+#[allow(dead_code, reason = "shared with the fault tests; each uses a part")]
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use support::daemon::Folder;
+use support::wire::Server;
+
+/// What is planted. No four characters in a row stand in any word of ours.
+const PLANTED: [(&str, &str); 11] = [
+    ("path", "pZq4xKvJ7w"),
+    ("query", "qXj9zWkV3m"),
+    ("user", "uKz5qXwJ8v"),
+    ("password", "wVx2jQzK6p"),
+    ("header", "hQk7vZjX4w"),
+    ("body", "bXw3kJqZ9v"),
+    ("token", "tJv8xQkZ5w"),
+    ("dyndns", "dZx6wKjQ2v"),
+    ("tsig", "sWq4jXvZ7k"),
+    ("proxy", "xKj3vQwZ8q"),
+    ("argument", "aVz9kXqJ5w"),
+];
+
+fn planted(name: &str) -> &'static str {
+    PLANTED.iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+type Spelling = fn(&str) -> String;
+
+fn each(secret: &str, form: fn(u8) -> String) -> String {
+    secret.bytes().map(form).collect()
+}
+
+/// How a server may repeat a secret.
+const SPELLINGS: [(&str, Spelling); 12] = [
+    ("as it is", str::to_owned),
+    ("in capitals", |secret| secret.to_ascii_uppercase()),
+    ("backwards", |secret| secret.chars().rev().collect()),
+    ("base64", |secret| STANDARD.encode(secret)),
+    ("base64 behind a user", |secret| URL_SAFE_NO_PAD.encode(format!("me:{secret}"))),
+    ("percent", |secret| each(secret, |byte| format!("%{byte:02x}"))),
+    ("HTML, decimal", |secret| each(secret, |byte| format!("&#{byte};"))),
+    ("HTML, hexadecimal", |secret| each(secret, |byte| format!("&#x{byte:X};"))),
+    ("JSON", |secret| each(secret, |byte| format!("\\u{byte:04x}"))),
+    ("hexadecimal", |secret| each(secret, |byte| format!("{byte:02x}"))),
+    ("letter by letter", |secret| each(secret, |byte| format!("{} ", char::from(byte)))),
+    ("in halves with dots", |secret| format!("{}.{}", &secret[..5], &secret[5..])),
+];
+
+/// A folder with a configuration and the servers that it speaks of.
+struct Scene {
+    folder: Folder,
+    server: Server,
+    spelling: Arc<Mutex<(Spelling, &'static str)>>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let spelling: Arc<Mutex<(Spelling, &'static str)>> = Arc::new(Mutex::new((str::to_owned, "")));
+        let said = Arc::clone(&spelling);
+        let server = Server::start(
+            SocketAddr::from(([127, 0, 0, 1], 0)),
+            Arc::new(move |request, wire| {
+                if request.path == "/ip" {
+                    return wire.reply("200 OK", "", b"9.9.9.1");
+                }
+                let (spell, status) = *said.lock().unwrap();
+                let words: Vec<String> = PLANTED.iter().map(|(_, secret)| spell(secret)).collect();
+                let words = words.join(" ");
+                let body = if request.path.starts_with("/client") {
+                    let text = words.replace('\\', "\\\\");
+                    format!("{{\"success\":false,\"errors\":[{{\"code\":1000,\"message\":\"{text}\"}}]}}")
+                } else {
+                    words
+                };
+                wire.reply(status, "", body.as_bytes())
+            }),
+        );
+        let scene = Self { folder: Folder::new(), server, spelling };
+        scene.write("config.toml", &scene.config());
+        scene
+    }
+
+    fn config(&self) -> String {
+        let at = self.server.address();
+        let p = planted;
+        format!(
+            "ipv4 = [\"http://{at}/ip\"]\nipv6 = []\nproxy = \"http://me:{proxy}@{at}\"\n\
+             [cloudflare]\napi_token = \"{token}\"\napi_url = \"http://{at}/client\"\n\
+             zone_id = \"0123456789abcdef0123456789abcdef\"\n\
+             records = [{{ name = \"home.example\", type = \"A\" }}]\n\
+             [[urls]]\nmethod = \"post\"\n\
+             url = \"http://{user}:{password}@{at}/{path}/{{ipv4}}?k={query}&{query}\"\n\
+             headers = {{ X-Key = \"{header}\", Authorization = \"Bearer {header}\" }}\n\
+             body = '{{\"key\": \"{body}\", \"ip\": \"{{ipv4}}\"}}'\n\
+             [[urls]]\nurl = \"http://far.example/{path}?{query}={{ipv4}}\"\n\
+             [[dyndns]]\nurl = \"http://{at}/{path}?k={{token}}&h={{host}}&ip={{ip}}\"\n\
+             hostname = \"home.example\"\ntoken = \"{dyndns}\"\n\
+             [[dyndns]]\nurl = \"http://{at}/nic/update\"\nhostname = \"nas.example\"\n\
+             username = \"me\"\npassword = \"{password}\"\n\
+             [[rfc2136]]\nserver = \"127.0.0.1:1\"\nzone = \"home.example\"\nkey = \"k\"\nsecret = \"{tsig}\"\n\
+             records = [{{ name = \"nas\", type = \"A\" }}]\n\
+             [[runs]]\ncmd = [\"/bin/false\", \"{{ipv4}}\", \"--token={argument}\", \"-u\", \"me:{argument}\", \
+             \"https://{user}:{password}@a.example/{path}?{query}\", \"Authorization: Bearer {header}\"]\n",
+            proxy = p("proxy"),
+            token = p("token"),
+            user = p("user"),
+            password = p("password"),
+            path = p("path"),
+            query = p("query"),
+            header = p("header"),
+            body = p("body"),
+            dyndns = p("dyndns"),
+            tsig = STANDARD.encode(p("tsig")),
+            argument = p("argument"),
+        )
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path(name), text).unwrap();
+        fs::set_permissions(self.folder.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Everything that the program writes when it is called like this.
+    fn call(&self, arguments: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_ddns-update-daemon"))
+            .args(arguments)
+            .env_clear()
+            .env("STATE_DIRECTORY", self.folder.path("state"))
+            .current_dir(self.folder.path("."))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        for file in fs::read_dir(self.folder.path("state")).unwrap() {
+            text.push_str(&fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+        }
+        text
+    }
+}
+
+/// How many pieces of secrets were looked for in `text`. Fails at the first that
+/// is there.
+fn search(text: &str, what: &str) -> usize {
+    let mut searched = 0;
+    // State files hold digests, in which any four digits may stand.
+    let lower = text.to_ascii_lowercase();
+    for (name, secret) in PLANTED {
+        let lines = [
+            secret.to_ascii_lowercase(),
+            secret.to_ascii_lowercase().chars().rev().collect(),
+            STANDARD.encode(secret).trim_end_matches('=').to_ascii_lowercase(),
+            each(secret, |byte| format!("%{byte:02x}")),
+            each(secret, |byte| format!("&#{byte};")),
+            each(secret, |byte| format!("\\u{byte:04x}")),
+        ];
+        for (line, size) in lines.iter().zip([4, 4, 6, 9, 9, 18]) {
+            for at in 0..=line.len() - size {
+                searched += 1;
+                let piece = &line[at..at + size];
+                assert!(!lower.contains(piece), "{what}: {piece:?} of the secret in {name}:\n{text}");
+            }
+        }
+    }
+    searched
+}
+
+#[test]
+fn no_output_holds_a_secret_whatever_servers_say() {
+    let scene = Scene::new();
+    let (mut searched, mut texts) = (0, 0);
+    let mut look = |text: &str, what: &str| {
+        assert!(!text.is_empty(), "{what}");
+        searched += search(text, what);
+        texts += 1;
+    };
+    for arguments in [
+        ["--check", "config.toml"].as_slice(),
+        &["--once", "--dry-run", "-v", "config.toml"],
+        &["--once", "--dry-run", "-v", "--log-format", "json", "config.toml"],
+    ] {
+        look(&scene.call(arguments), &arguments.join(" "));
+    }
+    for (name, spell) in SPELLINGS {
+        for status in ["200 OK", "400 Bad Request", "500 Internal Server Error"] {
+            for format in ["text", "json"] {
+                *scene.spelling.lock().unwrap() = (spell, status);
+                let text = scene.call(&["--once", "-v", "--log-format", format, "config.toml"]);
+                assert!(text.contains('…') || status == "200 OK", "{name} {status}: {text}");
+                look(&text, &format!("{name}, {status}, {format}"));
+                // Accepted or blocked is accepted or blocked: the next one starts anew.
+                for file in fs::read_dir(scene.folder.path("state")).unwrap() {
+                    fs::remove_file(file.unwrap().path()).unwrap();
+                }
+            }
+        }
+    }
+    support::show(&format!(
+        "secrets: {} planted, {texts} outputs, {} spellings, {searched} pieces looked for, 0 found",
+        PLANTED.len(),
+        SPELLINGS.len()
+    ));
+}
+
+#[test]
+fn no_mistake_in_a_file_shows_a_secret() {
+    let scene = Scene::new();
+    let good = scene.config();
+    let (mut searched, mut texts) = (0, 0);
+    for (from, to) in [
+        ("api_token =", "api_tokn ="),
+        ("[cloudflare]", "[cloudfare]"),
+        ("headers =", "header ="),
+        ("body =", "bodi ="),
+        ("secret =", "algorithm ="),
+        ("token = \"", "password = \""),
+        ("username = \"", "hostname = \""),
+        ("username = \"", "provider = \""),
+        ("api_token = \"", "zone_id = \""),
+        ("proxy = \"http", "router_ip = \"http"),
+        ("proxy = \"http", "proxy = \"socks5"),
+        ("cmd = [", "cmd = [5, "),
+        ("headers = {", "headers = \"{"),
+        ("api_token = \"", "api_token = "),
+        ("zone = ", "zone = 5 "),
+        ("password = \"", "\""),
+        ("token = \"", "token = [\""),
+        ("url = \"http", "url = \"htp"),
+        ("method = \"post\"\nurl = ", "method = "),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from}");
+        scene.write("wrong.toml", &text);
+        let told = scene.call(&["--check", "wrong.toml"]);
+        assert!(told.contains("wrong.toml"), "{to}: {told}");
+        searched += search(&told, to);
+        texts += 1;
+    }
+    support::show(&format!("secrets: {texts} mistakes, {searched} pieces looked for, 0 found"));
+}
