@@ -110,7 +110,7 @@ fn files_beside_the_configuration_are_found_and_checked() {
 fn a_file_with_secrets_that_everybody_can_read_is_warned_of() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new("mode");
-    let secret = "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a\", type = \"A\" }]";
+    let secret = "[cloudflare]\napi_token = \"t\"\nrecords = [{ name = \"a.example.org\", type = \"A\" }]";
     let harmless = "[[urls]]\nurl = \"https://a.example/?ip={ipv4}\"";
     for (text, mode, warnings) in [(secret, 0o644, 1), (secret, 0o640, 0), (harmless, 0o644, 0)] {
         let path = folder.write("c.toml", text);
@@ -121,7 +121,7 @@ fn a_file_with_secrets_that_everybody_can_read_is_warned_of() {
     let token = folder.write("token", "t");
     let path = folder.write(
         "c.toml",
-        "[cloudflare]\napi_token_file = \"./token\"\nrecords = [{ name = \"a\", type = \"A\" }]",
+        "[cloudflare]\napi_token_file = \"./token\"\nrecords = [{ name = \"a.example.org\", type = \"A\" }]",
     );
     for (mode, warnings) in [(0o644, 1), (0o600, 0)] {
         fs::set_permissions(&token, fs::Permissions::from_mode(mode)).unwrap();

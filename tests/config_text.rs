@@ -168,7 +168,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "2:11: ca_file = \"text\": expected certificates in PEM form (-----BEGIN CERTIFICATE-----) in this file",
     ),
     (
-        "[tls]\nca_file = \"/none\"\nbuiltin_roots = false\nsystem_roots = true",
+        "[tls]\nca_file = \"ca.pem\"\nbuiltin_roots = false\nsystem_roots = true",
         "4:1: \"system_roots\": never counts with builtin_roots = false",
     ),
     (
