@@ -90,7 +90,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "4:14: token_file = \"missing.txt\": there is no such file",
     ),
     (
-        "provider = \"no-ip\"\nhostname = \"a\"\nusername = \"me\"\npassword = \"pw\"",
+        "provider = \"dynu\"\nhostname = \"a\"\nusername = \"me\"\npassword = \"pw\"",
         "3:12: hostname = \"a\": expected a full host name, as in \"home.example.org\"",
     ),
     (
@@ -106,7 +106,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "3:21: hostnames = \"c.d\": expected only one name: the credentials decide it",
     ),
     (
-        "provider = \"no-ip\"\nhostname = \"a.b\"\nusername = \"m:e\"\npassword = \"pw\"",
+        "provider = \"dynu\"\nhostname = \"a.b\"\nusername = \"m:e\"\npassword = \"pw\"",
         "4:12: username = \"m:e\": a user name with a colon cannot be sent (RFC 7617)",
     ),
     (
@@ -114,11 +114,11 @@ const MISTAKES: &[(&str, &str)] = &[
         "5:12: password: expected no line breaks or control characters",
     ),
     (
-        "provider = \"ovh\"\nhostname = \"a.b\"\nusername = \"me\"\npassword = \"pw\"\nipv4 = []",
+        "provider = \"changeip\"\nhostname = \"a.b\"\nusername = \"me\"\npassword = \"pw\"\nipv4 = []",
         "1:1: [[dyndns]]: it needs IPv4, which ipv4 = [] switches off",
     ),
     (
-        "provider = \"ovh\"\nhostname = \"a.b\"\nusername = \"me\"\npassword = \"pw\"\nipv6_suffix = \"::1\"",
+        "provider = \"changeip\"\nhostname = \"a.b\"\nusername = \"me\"\npassword = \"pw\"\nipv6_suffix = \"::1\"",
         "1:1: [[dyndns]]: ipv6_suffix is of no use here: only IPv4 addresses are sent",
     ),
     (
@@ -172,7 +172,8 @@ fn a_target_needs_the_families_that_its_provider_knows() {
         ("no-ip", "", NONE, BOTH),
         ("no-ip", "ipv6 = []", IPV4, NONE),
         ("no-ip", "ipv4 = []", IPV6, NONE),
-        ("ovh", "", IPV4, NONE),
+        ("changeip", "", IPV4, NONE),
+        ("ovh", "", NONE, BOTH),
         ("no-ip", "ipv6_suffix = \"::5\"", NONE, Needs { ipv4: true, ipv6: false, ipv6_prefix: true }),
     ] {
         let config = good(&section(provider, &format!("{USER}\n{more}")));

@@ -132,7 +132,7 @@ fn other_statuses_and_redirects_are_unknown() {
         ("429 Slow Down", "Retry-After: 900\r\n", "status 429"),
         ("500 Oops", "", "status 500"),
         ("204 Nothing", "", "status 204"),
-        ("302 Found", "Location: http://localhost:1/\r\n", "elsewhere (status 302)"),
+        ("302 Found", "Location: http://localhost:1/\r\n", "another host (status 302)"),
     ] {
         let body = if status.starts_with("204") { "" } else { "8.8.4.4" };
         let told = why(answering("127.0.0.1:0", page(status, fields, body)).poll("/").ipv4);

@@ -21,7 +21,7 @@ const SECRET: &str = "s3ntinel/p4 ss";
 const IN_SECRET: &str = "s3ntinel";
 const IPV4: Ipv4Addr = Ipv4Addr::new(198, 41, 0, 4);
 const IPV6: Ipv6Addr = Ipv6Addr::new(0x2600, 1, 0, 0, 0, 0, 0, 7);
-const NAMES: [&str; 3] = ["alpha.example.org", "beta.example.org", "gamma.example.org"];
+const NAMES: [&str; 3] = ["alpha.example.org", "bravo.example.org", "gamma.example.org"];
 static PRESETS: OnceLock<Vec<Preset>> = OnceLock::new();
 const DAY: Duration = Duration::from_secs(86_400);
 
