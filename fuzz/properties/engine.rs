@@ -32,7 +32,12 @@ struct World {
     blocked: BTreeSet<usize>,
     /// When each target was tried last, and last because of a start.
     last_tries: [[u64; 2]; TARGETS],
+    /// Whose last try reached nobody.
+    unreached: [bool; TARGETS],
     not_before: [Duration; TARGETS],
+    /// What was sent when a failure without a wish came last: another address need not
+    /// wait.
+    failed_with: [Option<Ipv4Addr>; TARGETS],
     attempts: [Vec<Duration>; TARGETS],
     /// When each source was polled because of a hint.
     hinted: [Vec<Duration>; 2],
@@ -86,7 +91,9 @@ pub(super) fn engine(data: &[u8]) {
         durable: TITLE.len() + 1,
         blocked: BTreeSet::new(),
         last_tries: Default::default(),
+        unreached: [false; TARGETS],
         not_before: [Duration::ZERO; TARGETS],
+        failed_with: [None; TARGETS],
         attempts: Default::default(),
         hinted: Default::default(),
         hints: BTreeSet::new(),
@@ -143,6 +150,11 @@ impl World {
         };
         if let Outcome::Retry { after, .. } = &outcome {
             self.not_before[group] = self.now.elapsed + after.unwrap_or(Duration::from_millis(1));
+            self.failed_with[group] = tasks[0].addresses.ipv4.filter(|_| after.is_none());
+        }
+        self.unreached[group] = matches!(outcome, Outcome::Retry { reached: false, .. });
+        if matches!(outcome, Outcome::Published { .. }) {
+            self.blocked.remove(&group);
         }
         if matches!(outcome, Outcome::Blocked { .. }) {
             self.blocked.insert(group);
@@ -232,9 +244,10 @@ impl World {
     fn publish(&mut self, group: usize, tasks: Vec<Task>) {
         assert!(self.jobs.iter().all(|(other, _)| *other != group), "two jobs for one target");
         self.check_blocked(group);
-        assert!(self.now.elapsed >= self.not_before[group], "a failure postpones");
         assert_eq!(tasks.len(), 1);
         let address = tasks[0].addresses.ipv4.expect("never empty");
+        let new = self.failed_with[group].is_some_and(|failed| failed != address);
+        assert!(new || self.now.elapsed >= self.not_before[group], "a failure postpones");
         assert_eq!(address.octets()[0], 11, "never what must not be published");
         let voices = self.vouched.iter().filter(|vouched| **vouched == Some(address)).count();
         assert!(voices >= if group == 2 { 2 } else { 1 }, "nobody vouches for it");
@@ -251,7 +264,9 @@ impl World {
     fn check_blocked(&mut self, group: usize) {
         let unix = self.now.unix.expect("always set here");
         let [tried, started] = &mut self.last_tries[group];
-        if self.blocked.contains(&group) && unix + 60 < *tried + 86_400 {
+        // A try that reached nobody is none.
+        let wait = if self.unreached[group] { 3600 } else { 86_400 };
+        if self.blocked.contains(&group) && unix + 60 < *tried + wait {
             assert!(unix >= *started + 3600, "a blocked target is tried too often");
             *started = unix;
         }

@@ -106,7 +106,8 @@ impl Engine {
         let tries: String = started.iter().filter_map(|target| target.blocked_try()).collect();
         let unmarked = started.iter().any(|target| target.is_unmarked());
         if !tries.is_empty() {
-            self.record(&tries, false);
+            // Rare, and a power cut must not turn it into a habit either.
+            self.record(&tries, !unmarked);
         }
         if unmarked {
             self.mark_all(now);
