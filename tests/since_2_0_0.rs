@@ -13,7 +13,7 @@ use ddns_update_daemon::engine::{Action, Engine, Event, Level, Now};
 const CLOCK: u64 = 1_795_804_366;
 
 fn fixture(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/state");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/state");
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
