@@ -26,7 +26,7 @@ AVM_PORT = 49000
 DESCRIPTION = """<?xml version="1.0"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0"><specVersion><major>1</major><minor>0</minor></specVersion>
 <device><deviceType>urn:schemas-upnp-org:device:InternetGatewayDevice:1</deviceType>
-<friendlyName>fake gateway</friendlyName><manufacturer>lab</manufacturer><modelName>fake</modelName>
+<friendlyName>fake gateway</friendlyName><manufacturer>AVM Berlin</manufacturer><modelName>FRITZ!Box 7590</modelName>
 <UDN>uuid:00000000-0000-0000-0000-000000000001</UDN><deviceList>
 <device><deviceType>urn:schemas-upnp-org:device:WANDevice:1</deviceType><friendlyName>WAN</friendlyName>
 <UDN>uuid:00000000-0000-0000-0000-000000000002</UDN><deviceList>

@@ -200,7 +200,7 @@ def check_state_file(lab):
     state = lab.dir / "state"
     if state.exists():
         text = state.read_text()
-        assert text.startswith("ddns-update-daemon state 1\n") and text.endswith("\n"), text
+        assert text.startswith("ddns-update-daemon state 2 ") and text.endswith("\n"), text
     leftovers = [path.name for path in lab.dir.glob("*state*")]
     assert len(leftovers) <= 2, leftovers
 
