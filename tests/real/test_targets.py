@@ -95,11 +95,11 @@ def a_blocked_url_stays_silent_until_its_section_changes(lab):
     wait_for(lambda: good.values() == WAN[:3], "the other target goes on after a restart")
     wait_for_answers(daemon, WAN[2])
     lab.wait_for_polls(3)
-    assert url.values() == [WAN[0]], url.values()
+    assert url.values()[0] == WAN[0] and len(url.values()) == 2, ("a start is one try", url.values())
     url.answer = (200, {}, "good")
     config = write_config(lab, url_section(url.url, 'headers = { Authorization = "Bearer right" }') + url_section(good.url))
     restart(lab, daemon, config)
-    wait_for(lambda: url.values() == [WAN[0], WAN[2]], "the corrected section is sent")
+    wait_for(lambda: url.values()[2:] == [WAN[2]], "the corrected section is sent")
 
 
 @scenario(prism=True)
@@ -115,9 +115,9 @@ def a_refused_token_blocks_cloudflare_until_its_section_changes(lab):
     lab.wait_for_polls(2)
     front.api.fault, asked = None, len(front.requests)
     daemon = restart(lab, daemon, config)
+    wait_for(lambda: len(front.requests) > asked, "a start is one try")
     lab.set_wan(WAN[1])
     lab.wait_for_polls()
-    assert len(front.requests) == asked, "not one request more"
     config = write_config(lab, cloudflare_section(front, [{"name": "example.org", "type": "A"}], zone_id=None))
     restart(lab, daemon, config)
     wait_for(lambda: front.api.contents("example.org") == [WAN[1]], "the changed section is sent")
