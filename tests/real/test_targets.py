@@ -36,7 +36,7 @@ def a_failing_target_delays_no_other_and_is_retried_with_the_newest_address(lab)
         bad[name].fault = None
     assert len(bad["reset"].requests) <= 2, "what may be done is not sent again in a rush"
     bad["reset"].fault = None
-    wait_for(lambda: all(WAN[1] in server.values() for server in bad.values()), "the new address everywhere", 100)
+    wait_for(lambda: all(WAN[1] in server.values() for server in bad.values()), "the new address everywhere", 170)
     for name, least in (("html", BACK_OFF), ("busy", BACK_OFF), ("limit", 41)):
         assert len(bad[name].requests) == 2 and times(bad[name])[1] >= least, (name, times(bad[name]))
         assert bad[name].values() == WAN[:2], name
