@@ -19,9 +19,8 @@ const MARGIN: Duration = Duration::from_millis(1800);
 /// The daemon gives a poll five seconds; the rest is for the scheduler.
 const LONGEST_LOOK: Duration = Duration::from_millis(5250);
 
-/// Until the fault has been met often enough: per play, and in any case. A gateway
-/// that is slow is waited for 15 s.
-const PATIENCE: Duration = Duration::from_secs(16);
+/// Until the fault has been met often enough: per play, and in any case.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the daemon has to make of a fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
