@@ -4,8 +4,9 @@
 //! Descriptions at one address and port are asked one after the other, since many
 //! gateways serve one client at a time; those at different ones side by side, so
 //! that a mute one holds up nobody. An answer to the unicast search does not wait
-//! behind those to the multicast search, which anyone can forge. What a slow
-//! gateway has not answered when a poll ends is waited for by the next one.
+//! behind those to the multicast search, which anyone can forge. What has not been
+//! answered when a poll ends is waited for by the next one, so that a slow gateway
+//! is not asked twice at once.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -43,71 +44,72 @@ const NEWS_SLICE: Duration = Duration::from_millis(50);
 /// that takes 3 s for each.
 pub(super) const CANDIDATE_TIME: Duration = Duration::from_secs(15);
 
-/// The time for one answer.
-pub(super) const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// The time for one answer: a third more than a slow gateway takes. Less than a poll
+/// has, so that the poll tells it, and one that has come to again is asked anew soon.
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(4);
 
-/// The time for an answer of a gateway that gave its description in less than half
-/// of it.
-const FAST_ANSWER_TIME: Duration = Duration::from_millis(2500);
+/// How long candidates may wait for their answers before the search begins anew: two
+/// slow ones at one place.
+const PENDING_TIME: Duration = Duration::from_secs(30);
 
 /// The most places remembered that failed.
 const MAX_FAILED: usize = 64;
 
-/// A usable gateway: its description, what it told, and how long that took.
-pub(super) type Found = (LanUrl, GatewayReport, Duration);
+/// An answer that takes longer is slow; a tenth of this is usual.
+const SLOW: Duration = Duration::from_secs(1);
 
-enum Message {
-    /// Somebody is there and takes his time.
-    Alive,
-    Verdict(LanUrl, Box<Result<GatewayReport, String>>, Duration),
-}
+/// A usable gateway: its description, what it told, and whether it was slow.
+pub(super) type Found = (LanUrl, GatewayReport, bool);
+
+type Verdict = (LanUrl, Result<GatewayReport, String>, bool);
 
 /// The candidates of one search, or of some that follow each other.
 pub(super) struct Candidates {
+    started: Instant,
     wanted: Wanted,
     line: Option<String>,
     answers: Option<Answers>,
     /// A few: the search passes on no more.
     queues: Vec<((SocketAddr, Delivery), Sender<LanUrl>)>,
-    sender: Sender<Message>,
-    messages: Receiver<Message>,
+    sender: Sender<Verdict>,
+    verdicts: Receiver<Verdict>,
     /// Those that have not been judged.
     asked: Vec<LanUrl>,
-    alive: bool,
     failed: Vec<LanUrl>,
     best: Option<Found>,
     failure: Option<String>,
 }
 
 impl Candidates {
-    /// None yet.
-    pub(super) fn new(wanted: Wanted, line: Option<String>) -> Self {
-        let (sender, messages) = channel();
+    /// None yet. What `failed` in the search before comes last.
+    pub(super) fn new(wanted: Wanted, line: Option<String>, failed: Vec<LanUrl>) -> Self {
+        let (sender, verdicts) = channel();
         Self {
+            started: Instant::now(),
             wanted,
             line,
             answers: None,
             queues: Vec::new(),
             sender,
-            messages,
+            verdicts,
             asked: Vec::new(),
-            alive: false,
-            failed: Vec::new(),
+            failed,
             best: None,
             failure: None,
         }
     }
 
-    /// Whether a slow gateway is about to answer, so that the next poll goes on.
+    /// Whether somebody has been asked and has time left to answer, so that the next
+    /// poll goes on.
     pub(super) fn is_worth_waiting(&self) -> bool {
-        self.alive && self.is_waiting()
+        self.is_waiting() && self.started.elapsed() < PENDING_TIME
     }
 
     fn is_waiting(&self) -> bool {
         !self.asked.is_empty()
     }
 
-    /// The places of no use, for [`Self::search`].
+    /// The places of no use, for [`Self::new`].
     pub(super) fn into_failed(mut self) -> Vec<LanUrl> {
         self.failed.append(&mut self.asked);
         self.failed
@@ -119,13 +121,8 @@ impl Candidates {
     }
 
     /// Searches as well, until the deadline. Only answers of these `gateways` count,
-    /// where any is known. What failed in the search before comes last.
-    pub(super) fn search(
-        &mut self,
-        gateways: &[IpAddr],
-        failed: &[LanUrl],
-        deadline: Instant,
-    ) -> Result<(), &'static str> {
+    /// where any is known.
+    pub(super) fn search(&mut self, gateways: &[IpAddr], deadline: Instant) -> Result<(), &'static str> {
         if !gateways.is_empty() && gateways.iter().all(IpAddr::is_ipv6) {
             return Err("a router cannot be searched for by its IPv6 address: \
                  set router_ip to its IPv4 address or to the URL of its description");
@@ -133,7 +130,7 @@ impl Candidates {
         let addresses = system::addresses().unwrap_or_default();
         let search = Search::new(gateways, !gateways.is_empty(), &addresses, system::default_source());
         let mut answers = search::start(search, deadline);
-        answers.avoid(failed);
+        answers.avoid(&std::mem::take(&mut self.failed));
         self.answers = Some(answers);
         Ok(())
     }
@@ -185,10 +182,8 @@ impl Candidates {
     }
 
     fn await_verdict(&mut self) {
-        match self.messages.recv_timeout(SLICE) {
-            Ok(Message::Alive) => self.alive = true,
-            Ok(Message::Verdict(location, result, took)) => self.judge(location, *result, took),
-            Err(_) => {}
+        if let Ok((location, result, slow)) = self.verdicts.recv_timeout(SLICE) {
+            self.judge(location, result, slow);
         }
         self.await_answer(Instant::now());
     }
@@ -218,12 +213,14 @@ impl Candidates {
         let _ = queue.send(location);
     }
 
-    fn judge(&mut self, location: LanUrl, result: Result<GatewayReport, String>, took: Duration) {
+    fn judge(&mut self, location: LanUrl, result: Result<GatewayReport, String>, slow: bool) {
         self.asked.retain(|asked| *asked != location);
+        let asked = &self.asked;
+        self.queues.retain(|((place, _), _)| asked.iter().any(|location| location.socket() == *place));
         let why = match result {
             Ok(found) if found.chosen.is_some() => {
                 if self.best.as_ref().is_none_or(|(_, best, _)| rank(&found) > rank(best)) {
-                    self.best = Some((location, found, took));
+                    self.best = Some((location, found, slow));
                 }
                 return;
             }
@@ -245,26 +242,22 @@ impl Candidates {
 }
 
 /// Asks the descriptions at one address and port, in the order they come.
-fn worker(wanted: Wanted, line: Option<String>, messages: Sender<Message>) -> Sender<LanUrl> {
+fn worker(wanted: Wanted, line: Option<String>, verdicts: Sender<Verdict>) -> Sender<LanUrl> {
     let (queue, locations) = channel::<LanUrl>();
     let work = move || {
         while let Ok(location) = locations.recv() {
             let started = Instant::now();
             let deadline = started.checked_add(CANDIDATE_TIME).unwrap_or(started);
-            let mut limit = ANSWER_TIME;
+            let (mut ask, mut slow) = (lan::asker(deadline, ANSWER_TIME), false);
             let mut ask = |request: &Request| {
                 let begun = Instant::now();
-                let answer =
-                    lan::exchange(request, begun.checked_add(limit).map_or(deadline, |at| at.min(deadline)));
-                if answer.is_ok() && limit == ANSWER_TIME {
-                    limit = begun.elapsed().saturating_mul(2).clamp(FAST_ANSWER_TIME, ANSWER_TIME);
-                    let _ = messages.send(Message::Alive);
-                }
+                let answer = ask(request);
+                slow |= answer.is_ok() && begun.elapsed() > SLOW;
                 answer
             };
             let found = gateway::survey(&location, line.as_deref(), wanted, StopAt::UntilGlobal, &mut ask);
             let result = found.map_err(|error| error.to_string());
-            if messages.send(Message::Verdict(location, Box::new(result), started.elapsed())).is_err() {
+            if verdicts.send((location, result, slow)).is_err() {
                 return;
             }
         }

@@ -6,6 +6,7 @@
 //! and every [`SOAP_EVERY`]th poll asks by SOAP in any case, since the NAT-PMP of
 //! some gateways lags behind, and anybody in the LAN can forge its answers.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use super::candidates::{ANSWER_TIME, CANDIDATE_TIME, Candidates};
 use crate::address::{Family, Finding, Observation, Prefix, Scope, scope};
 use crate::config::Gateway;
 use crate::http::lan_url::LanUrl;
+use crate::http::request::{ExchangeError, Request};
 use crate::natpmp;
 use crate::soap::description::{Device, Service};
 use crate::soap::gateway::{self, GatewayReport, StopAt, Wanted};
@@ -39,8 +41,7 @@ const IPV6_AGAIN: u32 = 12;
 const CONFIRM_TIME: Duration = Duration::from_millis(300);
 
 /// How long a known gateway may take before it is searched for anew, so that
-/// both fit into one poll. One that needed longer for its survey gets twice that,
-/// up to [`CANDIDATE_TIME`].
+/// both fit into one poll. One whose answers were slow gets [`CANDIDATE_TIME`].
 const KNOWN_TIME: Duration = Duration::from_secs(2);
 
 /// How long the resolver may take for a router's name.
@@ -81,8 +82,8 @@ struct Known {
     several: bool,
     up: Option<bool>,
     found: Observation,
-    /// How long it may take.
-    patience: Duration,
+    /// Some answer took long when it was found.
+    slow: bool,
     ipv6: Ipv6Actions,
     natpmp: Confirmation,
     /// A FRITZ!Box gives its LAN the first subnet of what is delegated to it.
@@ -244,8 +245,14 @@ impl Upnp {
             return Some(known.poll());
         }
         let wanted = Wanted { ipv6: known.ipv6.is_due(), ..self.wanted };
-        let started = Instant::now();
-        let mut ask = lan::asker(started.checked_add(known.patience)?, known.patience.min(ANSWER_TIME));
+        let (slow, silent) = (known.slow, Cell::new(false));
+        let time = if slow { CANDIDATE_TIME } else { KNOWN_TIME };
+        let mut ask = lan::asker(Instant::now().checked_add(time)?, ANSWER_TIME);
+        let mut ask = |request: &Request| {
+            let answer = ask(request);
+            silent.set(silent.get() || answer == Err(ExchangeError::Timeout));
+            answer
+        };
         let answer = gateway::ask_service(known.service.clone(), known.several, wanted, &mut ask);
         if known.settles(&answer) {
             if wanted.ipv6 {
@@ -254,43 +261,48 @@ impl Upnp {
             known.take(answer.observation);
             return Some(known.poll());
         }
+        if silent.get() {
+            return None;
+        }
         // The connection in use may have changed, for example to the second line.
         let location = known.location.clone();
         let line = self.line.as_deref();
         let found = gateway::survey(&location, line, self.wanted, StopAt::UntilGlobal, &mut ask).ok()?;
-        found.chosen.is_some().then(|| self.adopt(location, found, started.elapsed()))
+        found.chosen.is_some().then(|| self.adopt(location, found, slow))
     }
 
     fn search(&mut self, hosts: &[IpAddr], deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
         let last = self.known.take().map(|known| known.location).or_else(|| self.remembered.clone());
         let pending = self.pending.take().map(|(_, candidates)| candidates);
-        let mut candidates = pending.unwrap_or_else(|| Candidates::new(self.wanted, self.line.clone()));
+        let mut candidates = pending.unwrap_or_else(|| {
+            Candidates::new(self.wanted, self.line.clone(), std::mem::take(&mut self.failed))
+        });
         let named = match (&self.gateway, hosts.first()) {
             (Gateway::Description(url), _) => Some(url.clone()),
             (Gateway::Named(_, Some(url)), Some(host)) => Some(url.at(*host)),
             _ => None,
         };
         let is_named = named.is_some();
-        if let Some(location) = named.or(last).filter(|_| !candidates.is_worth_waiting()) {
+        if let Some(location) = named.or(last) {
             candidates.try_first(location);
         }
-        if !is_named && let Err(why) = candidates.search(hosts, &self.failed, deadline) {
+        if !is_named && let Err(why) = candidates.search(hosts, deadline) {
             return Poll::failed(why);
         }
         match candidates.best(deadline, news) {
-            Ok((location, found, took)) => self.adopt(location, found, took),
+            Ok((location, found, slow)) => self.adopt(location, found, slow),
             Err(why) => {
                 if candidates.is_worth_waiting() {
                     self.pending = Some((hosts.to_vec(), candidates));
-                } else {
-                    self.failed = candidates.into_failed();
+                    return Poll::failed(&why);
                 }
+                self.failed = candidates.into_failed();
                 Poll::failed(&format!("{why}{}", natpmp_advice(hosts)))
             }
         }
     }
 
-    fn adopt(&mut self, location: LanUrl, found: GatewayReport, took: Duration) -> Poll {
+    fn adopt(&mut self, location: LanUrl, found: GatewayReport, slow: bool) -> Poll {
         self.remembered = Some(location.clone());
         let is_fritz = found.device.as_ref().is_some_and(is_fritz);
         let chosen = found.chosen().cloned();
@@ -302,7 +314,7 @@ impl Upnp {
             up: chosen.up,
             found: observation.clone(),
             is_fritz,
-            patience: took.saturating_mul(2).clamp(KNOWN_TIME, CANDIDATE_TIME),
+            slow,
             ipv6: Ipv6Actions::after(self.wanted.ipv6, found.ipv6_offered),
             natpmp: Confirmation::new(found.services.len() > 1 || self.line.is_some()),
         });

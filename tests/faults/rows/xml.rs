@@ -138,6 +138,10 @@ fn texts() -> Vec<Row> {
         behind("<?xml version=\"1.0\"?>"),
         behind("<!-- x --><html>"),
         behind("\0\0"),
+    ];
+    // An answer with an address must be whole.
+    let unclosed = vec![
+        body(|ask| ask.body.replace("</root>", "</rot>").into_bytes()),
         body(|ask| ask.body[..ask.body.rfind("</").unwrap()].into()),
         body(|ask| ask.body[..ask.body.rfind('>').unwrap()].into()),
     ];
@@ -156,5 +160,6 @@ fn texts() -> Vec<Row> {
         both("odd namespace prefixes", Works, vec![prefixed("SOAP-ENV:", "SOAP-ENV"), prefixed("s_:", "s_")]),
         both("missing namespace", Works, vec![undeclared, bare]),
         both("faults where nobody looks", Works, unseen),
+        Row { description: unclosed, ..Row::new("last tag of the description wrong or cut", Works) },
     ]
 }
