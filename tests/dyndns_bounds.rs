@@ -35,6 +35,15 @@ struct Update {
     reached: bool,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Accepts {
+    Nothing,
+    /// As the dice say.
+    Something,
+    /// Everything, at once.
+    All,
+}
+
 /// A provider and a network that do what the dice say.
 struct World {
     random: Random,
@@ -42,7 +51,7 @@ struct World {
     flaps: bool,
     /// What the provider may answer; the last ones only if `blocks`.
     blocks: bool,
-    succeeds: bool,
+    accepts: Accepts,
     /// Out while it is at work.
     updater: Option<Dyndns>,
     updates: Vec<Update>,
@@ -66,9 +75,12 @@ impl World {
     }
 
     fn answer(&mut self) -> Result<Reply, Failure> {
+        if self.accepts == Accepts::All {
+            return Ok(Reply { status: 200, retry_after: None, redirect: None, body: "good".into() });
+        }
         let (status, body) = match self.dice(10) {
             0..=2 => return Err(Failure { why: "no route".into(), maybe_done: self.dice(2) == 0 }),
-            3..=4 if self.succeeds => (200, ["good", "nochg"][self.dice(2)]),
+            3..=4 if self.accepts == Accepts::Something => (200, ["good", "nochg"][self.dice(2)]),
             5 if self.blocks => REFUSALS[self.dice(4)],
             _ => FAULTS[self.dice(8)],
         };
@@ -93,7 +105,7 @@ impl World {
 
     fn observe(&mut self) -> Observation {
         let last = if self.flaps { u8::try_from(self.dice(250)).unwrap() + 1 } else { 1 };
-        if self.flaps && self.dice(8) == 0 {
+        if self.flaps && self.accepts != Accepts::All && self.dice(8) == 0 {
             return Observation::unknown("asleep");
         }
         let ipv6 = format!("2001:4860::{last:x}").parse().unwrap();
@@ -117,12 +129,18 @@ fn config(provider: &str, interval: f64) -> Config {
 
 /// Runs a daemon for half a day.
 fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Config, Vec<Update>) {
+    let random = Random::new(seed);
+    let accepts = if succeeds { Accepts::Something } else { Accepts::Nothing };
+    let world = World { random, flaps, blocks, accepts, updater: None, updates: Vec::new() };
     let config = config(provider, if flaps { 0.5 } else { 5.0 });
+    let updates = play(&config, world, seed);
+    (config, updates)
+}
+
+fn play(config: &Config, mut world: World, seed: u64) -> Vec<Update> {
     let UpdaterConfig::Dyndns(account) = &config.groups[0] else { panic!() };
-    let updater = Some(Dyndns::new((**account).clone()));
-    let mut world =
-        World { random: Random::new(seed), flaps, blocks, succeeds, updater, updates: Vec::new() };
-    let mut engine = Engine::new(&config, State::default(), seed);
+    world.updater = Some(Dyndns::new((**account).clone()));
+    let mut engine = Engine::new(config, State::default(), seed);
     let mut elapsed = Duration::ZERO;
     let mut waiting: Vec<(Duration, Event)> = vec![(elapsed, Event::Tick)];
     while elapsed < RUN {
@@ -139,16 +157,17 @@ fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Conf
                     let observation = world.observe();
                     waiting.push((elapsed, Event::Observed { source, observation, gateway: None }));
                 }
-                Action::Publish { group, tasks } => {
+                Action::Publish { job, tasks, .. } => {
                     let outcomes = world.publish(elapsed, &tasks);
-                    let took = Duration::from_millis(u64::try_from(world.dice(5000)).unwrap());
-                    waiting.push((elapsed + took, Event::Finished { group, outcomes, took }));
+                    let most = if world.accepts == Accepts::All { 100 } else { 5000 };
+                    let took = Duration::from_millis(u64::try_from(world.dice(most)).unwrap());
+                    waiting.push((elapsed + took, Event::Finished { job, outcomes, took }));
                 }
-                Action::Record { .. } | Action::Report(_) => {}
+                Action::Record { .. } | Action::Close { .. } | Action::Report(_) => {}
             }
         }
     }
-    (config, world.updates)
+    world.updates
 }
 
 /// The most that `count` says of the updates in any hour.
@@ -198,6 +217,28 @@ fn a_flapping_address_costs_at_most_sixty_updates_an_hour_for_each_name() {
                 }
             }
         }
+    }
+}
+
+/// Without the limit, these are 3000 updates an hour.
+#[test]
+fn an_address_that_changes_all_the_time_costs_thirty_updates_an_hour_after_the_first_thirty() {
+    let world = World {
+        random: Random::new(1),
+        flaps: true,
+        blocks: false,
+        accepts: Accepts::All,
+        updater: None,
+        updates: Vec::new(),
+    };
+    let updates = play(&config("no-ip", 0.02), world, 1);
+    assert!((58..=60).contains(&busiest_hour(&updates, |_| 1)), "the first hour");
+    let burst = updates.iter().take_while(|update| update.at < Duration::from_secs(60)).count();
+    assert_eq!(burst, 30);
+    assert!((29..=30).contains(&busiest_hour(&updates[burst..], |_| 1)), "every other");
+    for pair in updates.windows(2) {
+        let held = pair[1].at.saturating_sub(pair[0].at);
+        assert!(held <= Duration::from_secs(122), "a change is held back for {held:?}");
     }
 }
 

@@ -10,13 +10,22 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Observation};
 use ddns_update_daemon::config::placeholders::Needs;
-use ddns_update_daemon::config::{Config, Gateway, Run, Source, Target, UpdaterConfig};
+use ddns_update_daemon::config::{Config, Gateway, Run, Source, Target, UpdaterConfig, Url};
 use ddns_update_daemon::engine::state::{State, TITLE};
 use ddns_update_daemon::engine::{Action, Engine, Event, MAX_JOBS, Now};
+use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::{Outcome, Task};
 
 const TARGETS: usize = 3;
 const INTERVAL: Duration = Duration::from_secs(60);
+
+/// A job in flight.
+struct InFlight {
+    job: u64,
+    group: usize,
+    tasks: Vec<Task>,
+    began: Duration,
+}
 
 struct World {
     config: Config,
@@ -25,7 +34,9 @@ struct World {
     /// What each source said last, while it stands.
     vouched: [Option<Ipv4Addr>; 2],
     polling: BTreeSet<usize>,
-    jobs: Vec<(usize, Vec<Task>)>,
+    jobs: Vec<InFlight>,
+    /// An older job of the target may have come after the newer one.
+    doubt: [bool; TARGETS],
     /// The state file, and how much of it would survive a power cut.
     saved: String,
     durable: usize,
@@ -68,10 +79,12 @@ fn config() -> Config {
     };
     let run =
         UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: Duration::from_secs(1), retry: true });
+    let url = Secret::new("http://x/".into());
+    let url = UpdaterConfig::Url(Url { method: "GET", url, headers: Vec::new(), body: None, expect: None });
     Config {
         interval: INTERVAL,
         sources: vec![Source::Upnp(Gateway::Any), Source::Interface(None)],
-        groups: vec![run; TARGETS],
+        groups: vec![url.clone(), url, run],
         targets: (0..TARGETS).map(target).collect(),
         ..Config::default()
     }
@@ -87,6 +100,7 @@ pub(super) fn engine(data: &[u8]) {
         vouched: [None; 2],
         polling: BTreeSet::new(),
         jobs: Vec::new(),
+        doubt: [false; TARGETS],
         saved: format!("{TITLE}\n"),
         durable: TITLE.len() + 1,
         blocked: BTreeSet::new(),
@@ -137,7 +151,7 @@ impl World {
         if self.jobs.is_empty() {
             return;
         }
-        let (group, tasks) = self.jobs.remove(0);
+        let InFlight { job, group, tasks, .. } = self.jobs.remove(0);
         let outcome = match argument % 6 {
             0..3 => Outcome::Published { changed: true },
             3 => Outcome::Retry { why: "later".into(), after: None, reached: argument > 100 },
@@ -148,6 +162,13 @@ impl World {
             },
             _ => Outcome::Blocked { why: "no".into() },
         };
+        let outcomes = if argument == 255 { Vec::new() } else { vec![(tasks[0].entry, outcome.clone())] };
+        if self.jobs.iter().any(|other| other.group == group) {
+            // A newer one is under way, which says more.
+            self.doubt[group] |= !matches!(outcomes[..], [(_, Outcome::Retry { reached: false, .. })]);
+            self.handle(Event::Finished { job, outcomes, took: Duration::ZERO });
+            return;
+        }
         if let Outcome::Retry { after, .. } = &outcome {
             self.not_before[group] = self.now.elapsed + after.unwrap_or(Duration::from_millis(1));
             self.failed_with[group] = tasks[0].addresses.ipv4.filter(|_| after.is_none());
@@ -159,8 +180,7 @@ impl World {
         if matches!(outcome, Outcome::Blocked { .. }) {
             self.blocked.insert(group);
         }
-        let outcomes = if argument == 255 { Vec::new() } else { vec![(tasks[0].entry, outcome)] };
-        self.handle(Event::Finished { group, outcomes, took: Duration::ZERO });
+        self.handle(Event::Finished { job, outcomes, took: Duration::ZERO });
     }
 
     /// Anybody may say anything about a source, at any time and any number of times.
@@ -208,6 +228,7 @@ impl World {
         self.vouched = [None; 2];
         self.polling.clear();
         self.jobs.clear();
+        self.doubt = [false; TARGETS];
         self.not_before = [Duration::ZERO; TARGETS];
         self.attempts = Default::default();
         self.hinted = Default::default();
@@ -229,10 +250,12 @@ impl World {
                     self.durable = if flush { self.saved.len() } else { self.durable };
                 }
                 Action::Report(_) => {}
-                Action::Publish { group, tasks } => self.publish(group, tasks),
+                Action::Close { .. } => panic!("no account here takes one request at a time"),
+                Action::Publish { job, group, tasks } => self.publish(job, group, tasks),
             }
         }
         assert!(self.jobs.len() <= MAX_JOBS);
+        self.check_certain();
         let deadline = self.engine.deadline();
         assert!(deadline > self.now.elapsed, "a deadline in the past is a busy loop");
         assert!(deadline <= self.now.elapsed + INTERVAL, "a poll is never forgotten");
@@ -241,8 +264,14 @@ impl World {
         assert!(!waits || deadline <= self.now.elapsed + Duration::from_secs(2), "a hint is never lost");
     }
 
-    fn publish(&mut self, group: usize, tasks: Vec<Task>) {
-        assert!(self.jobs.iter().all(|(other, _)| *other != group), "two jobs for one target");
+    fn publish(&mut self, job: u64, group: usize, tasks: Vec<Task>) {
+        let older: Vec<_> = self.jobs.iter().filter(|other| other.group == group).collect();
+        assert!(older.len() <= 1, "more than two jobs for one target");
+        for older in older {
+            assert!(group < 2, "a program beside itself");
+            assert!(self.now.elapsed >= older.began + Duration::from_secs(5), "the older one does not hang");
+        }
+        self.doubt[group] = false;
         self.check_blocked(group);
         assert_eq!(tasks.len(), 1);
         let address = tasks[0].addresses.ipv4.expect("never empty");
@@ -256,7 +285,19 @@ impl World {
         let certain = known.is_some_and(|known| known.accepted.is_some() && known.trying.is_none());
         assert!(!certain, "after a power cut the old address would be believed");
         self.attempts[group].push(self.now.elapsed);
-        self.jobs.push((group, tasks));
+        self.jobs.push(InFlight { job, group, tasks, began: self.now.elapsed });
+    }
+
+    /// While something is under way, or an older request may have come after a newer
+    /// one, no start would believe what was accepted.
+    fn check_certain(&self) {
+        let (state, _) = State::parse(&self.saved);
+        for group in 0..TARGETS {
+            let known = state.targets.get(&format!("f{group}"));
+            let certain = known.is_some_and(|known| known.accepted.is_some() && known.trying.is_none());
+            let open = self.jobs.iter().any(|job| job.group == group) || self.doubt[group];
+            assert!(!(certain && open), "a start would believe what is not certain");
+        }
     }
 
     /// A blocked target is tried once a day, or once after a start, but not twice in an

@@ -11,11 +11,12 @@ use self::dns::NameServer;
 use crate::address::Family;
 use crate::config::{Config, Proxies, Run, Tls, UpdaterConfig};
 use crate::daemon::process;
+use crate::transport::closer::Closer;
 use crate::transport::provider;
 use crate::transport::provider::{Session, Web};
 use crate::updaters::{Failure, Outcome, Reply, Request, Task, Updater, run};
 
-/// All requests of a job to web servers.
+/// All requests of a job.
 const JOB_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The updater of a group, with what it remembers between jobs.
@@ -45,17 +46,17 @@ impl Job {
     /// Does the job: a request ends by [`provider::TIMEOUT`], all of a job by
     /// [`JOB_TIMEOUT`], a program by its own timeout.
     pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
+        let began = Instant::now();
         match self {
             Self::Web(updater) => {
                 // Connections are kept for the length of a job only: the next one is
                 // days away.
                 let mut kept = None;
-                let began = Instant::now();
                 updater.update(tasks, &mut |request| {
                     connection.send(&mut kept, request, JOB_TIMEOUT.saturating_sub(began.elapsed()))
                 })
             }
-            Self::NameServer(updater) => updater.perform(&tasks),
+            Self::NameServer(updater) => updater.perform(&tasks, began),
             Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
         }
     }
@@ -76,12 +77,19 @@ fn run_program(config: &Run, task: &Task) -> Outcome {
     }
 }
 
+/// Nothing is sent after [`JOB_TIMEOUT`].
+fn over() -> Failure {
+    let why = format!("the servers took more than {} s in all", JOB_TIMEOUT.as_secs());
+    Failure { why, maybe_done: false }
+}
+
 /// The way to web servers, shared by all jobs; TLS is set up at its first use.
 #[derive(Clone)]
 pub struct Connection {
     tls: Tls,
     proxies: Proxies,
     web: Arc<OnceLock<Result<Web, String>>>,
+    closer: Closer,
 }
 
 /// Connections of a job that may serve its next request.
@@ -94,20 +102,30 @@ impl Connection {
     /// For the servers that `config` trusts.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { tls: config.tls.clone(), proxies: config.proxies.clone(), web: Arc::default() }
+        let (tls, proxies) = (config.tls.clone(), config.proxies.clone());
+        Self { tls, proxies, web: Arc::default(), closer: Closer::default() }
+    }
+
+    /// The same for one job, which `closer` can end.
+    #[must_use]
+    pub fn ended_by(&self, closer: &Closer) -> Self {
+        Self { closer: closer.clone(), ..self.clone() }
     }
 
     /// Sends it, unless of the job's time nothing is `left`.
     fn send(&self, kept: &mut Option<Kept>, request: &Request, left: Duration) -> Result<Reply, Failure> {
         if left.is_zero() {
-            let why = format!("the servers took more than {} s in all", JOB_TIMEOUT.as_secs());
-            return Err(Failure { why, maybe_done: false });
+            return Err(over());
+        }
+        if self.closer.is_closed() {
+            return Err(Failure { why: "the job was closed".to_owned(), maybe_done: false });
         }
         let set_up = || Web::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
         let web = self.web.get_or_init(set_up);
         let web = web.as_ref().map_err(|why| Failure { why: why.clone(), maybe_done: false })?;
         kept.take_if(|kept| kept.family != request.family);
-        let new = || Kept { family: request.family, session: web.session(request.family) };
+        let session = || web.ended_by(self.closer.clone()).session(request.family);
+        let new = || Kept { family: request.family, session: session() };
         kept.get_or_insert_with(new).session.send(request, provider::TIMEOUT.min(left))
     }
 }
@@ -131,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_job_without_time_sends_nothing_more() {
-        let connection = Connection { tls: Tls::default(), proxies: Proxies::default(), web: Arc::default() };
+        let connection = Connection::new(&Config::default());
         let request = Request {
             method: "GET",
             url: "http://127.0.0.1:9/".to_owned(),

@@ -13,6 +13,7 @@ pub mod log;
 pub mod process;
 pub mod state_file;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::engine::state::State;
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::sources;
 use crate::system::clock;
+use crate::transport::closer::Closer;
 use crate::updaters::{Outcome, Task};
 
 /// Enough for a TLS exchange, the deepest thing a thread does here.
@@ -53,7 +55,7 @@ pub struct Mode {
 enum Message {
     Observed { source: usize, poll: sources::Poll },
     Hint { source: usize, channel: &'static str },
-    Finished { group: usize, updater: Job, outcomes: Vec<(usize, Outcome)>, took: Duration },
+    Finished { job: u64, group: usize, updater: Job, outcomes: Vec<(usize, Outcome)>, took: Duration },
 }
 
 /// Runs until killed, or with `once` until everything has been dealt with; then
@@ -137,9 +139,11 @@ struct Daemon<'a> {
     log: Log,
     polls: Vec<Sender<bool>>,
     channels: Arc<Channels>,
-    /// `None` while a job has it.
+    /// `None` while a job has it; a second one beside it takes a new one.
     updaters: Vec<Option<Job>>,
     connection: Connection,
+    /// The jobs in flight.
+    running: HashMap<u64, Closer>,
     sender: Sender<Message>,
     messages: Receiver<Message>,
     /// The state file holds what is known.
@@ -167,6 +171,7 @@ impl<'a> Daemon<'a> {
             channels,
             updaters: config.groups.iter().map(|group| Some(Job::new(group))).collect(),
             connection: Connection::new(config),
+            running: HashMap::new(),
             sender,
             messages,
             is_kept: true,
@@ -190,11 +195,12 @@ impl<'a> Daemon<'a> {
             Ok(Message::Observed { source, poll }) => {
                 Some(Event::Observed { source, observation: poll.observation, gateway: poll.gateway })
             }
-            Ok(Message::Finished { group, updater, outcomes, took }) => {
+            Ok(Message::Finished { job, group, updater, outcomes, took }) => {
+                self.running.remove(&job);
                 if let Some(place) = self.updaters.get_mut(group) {
                     *place = Some(updater);
                 }
-                Some(Event::Finished { group, outcomes, took })
+                Some(Event::Finished { job, outcomes, took })
             }
             Ok(Message::Hint { source, channel }) => {
                 if let Some(source) = self.config.sources.get(source) {
@@ -218,7 +224,10 @@ impl<'a> Daemon<'a> {
                     let _ = self.polls.get(source).map(|poll| poll.send(hinted));
                 }
                 Action::Record { lines, flush } => self.record(&lines, flush),
-                Action::Publish { group, tasks } => self.publish(group, tasks),
+                Action::Publish { job, group, tasks } => self.publish(job, group, tasks),
+                Action::Close { job } => {
+                    let _ = self.running.get(&job).map(Closer::close);
+                }
                 // Nothing has changed in a dry run; what would have is said.
                 Action::Report(report) if self.mode.dry_run && report.change.is_some() => {}
                 Action::Report(report) => self.log.write(&report),
@@ -249,16 +258,21 @@ impl<'a> Daemon<'a> {
         self.is_kept = result.is_ok();
     }
 
-    fn publish(&mut self, group: usize, tasks: Vec<Task>) {
-        let Some(mut updater) = self.updaters.get_mut(group).and_then(Option::take) else { return };
+    fn publish(&mut self, job: u64, group: usize, tasks: Vec<Task>) {
+        let new = || self.config.groups.get(group).map(Job::new);
+        let kept = self.updaters.get_mut(group).and_then(Option::take);
+        let Some(mut updater) = kept.or_else(new) else { return };
         if self.mode.dry_run {
             let outcomes = self.pretend(group, &tasks);
-            let message = Message::Finished { group, updater, outcomes, took: Duration::ZERO };
+            let message = Message::Finished { job, group, updater, outcomes, took: Duration::ZERO };
             let _ = self.sender.send(message);
             return;
         }
         let entries: Vec<usize> = tasks.iter().map(|task| task.entry).collect();
-        let (sender, connection, log) = (self.sender.clone(), self.connection.clone(), self.log);
+        let closer = Closer::default();
+        let connection = self.connection.ended_by(&closer);
+        self.running.insert(job, closer);
+        let (sender, log) = (self.sender.clone(), self.log);
         let targets = self.config.targets.iter().filter(|target| target.group == group);
         let names: Vec<(usize, String)> = targets.map(|target| (target.entry, target.name.clone())).collect();
         let work = move || {
@@ -269,7 +283,7 @@ impl<'a> Daemon<'a> {
                 let name = names.iter().find(|(known, _)| *known == entry).map_or("", |(_, name)| name);
                 log.write(&Report::new(Level::Info, name, text));
             }
-            let _ = sender.send(Message::Finished { group, updater, outcomes, took });
+            let _ = sender.send(Message::Finished { job, group, updater, outcomes, took });
         };
         if let Err(error) = start("job", work) {
             // A limit on threads, or no memory: the others go on.
@@ -277,7 +291,7 @@ impl<'a> Daemon<'a> {
             let failed = Outcome::Retry { why, after: None, reached: false };
             let outcomes = entries.into_iter().map(|entry| (entry, failed.clone())).collect();
             if let Some(updater) = self.config.groups.get(group).map(Job::new) {
-                let message = Message::Finished { group, updater, outcomes, took: Duration::ZERO };
+                let message = Message::Finished { job, group, updater, outcomes, took: Duration::ZERO };
                 let _ = self.sender.send(message);
             }
         }

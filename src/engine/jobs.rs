@@ -1,18 +1,28 @@
 //! Which group gets a job, and what is recorded before and after it.
+//!
+//! A job that takes longer than [`HANGS`] holds up nobody: it counts no more among
+//! the [`MAX_JOBS`], and whatever else its group has to send goes in a second job
+//! beside it. Where an account takes one request at a time, the first is closed for a
+//! newer address. A program is left alone.
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::account_pause::AccountPause;
-use super::{Action, Engine, MAX_JOBS, Now};
+use super::target::{Ended, HANGS};
+use super::{Action, Engine, MAX_JOBS, MOST_JOBS, Now};
 use crate::address::Addresses;
 use crate::config::UpdaterConfig;
 use crate::engine::state::trying;
-use crate::updaters::{Outcome, Task};
+use crate::updaters::Outcome;
 
 /// How many lines of marks are looked through for the address of the next one:
 /// most targets hold one of a few combinations.
 const FEW: usize = 8;
+
+/// How long a closed job may take to end before the next begins: it can send nothing
+/// more.
+const CLOSED: Duration = Duration::from_secs(1);
 
 /// Targets that are brought up to date in one job.
 pub(super) struct Group {
@@ -20,26 +30,90 @@ pub(super) struct Group {
     pub(super) members: Vec<usize>,
     /// How its account wants to be left in peace.
     pub(super) pause: AccountPause,
-    /// A job is in flight.
-    busy: bool,
+    manner: Manner,
+    /// Its jobs in flight, at most two, the older first.
+    jobs: Vec<InFlight>,
     /// When one of its targets is to be sent.
     ready: Option<Duration>,
-    /// The same, after the pause of its account.
+    /// The same, after the pause of its account and what is in flight.
     due: Option<Duration>,
+}
+
+/// What a group does while its job hangs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Manner {
+    /// Sends beside it.
+    Beside,
+    /// Closes it for a newer address.
+    OneAtATime,
+    /// Waits for its end.
+    Program,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    job: u64,
+    began: Duration,
+    closed: Option<Duration>,
+}
+
+/// A job in flight, and whose it is.
+pub(super) struct Running {
+    job: u64,
+    group: usize,
+    began: Duration,
 }
 
 impl Group {
     pub(super) fn new(config: &UpdaterConfig) -> Self {
-        Self { members: Vec::new(), pause: AccountPause::new(config), busy: false, ready: None, due: None }
+        let manner = match config {
+            UpdaterConfig::Dyndns(_) => Manner::OneAtATime,
+            UpdaterConfig::Run(_) => Manner::Program,
+            UpdaterConfig::Cloudflare(_) | UpdaterConfig::Url(_) | UpdaterConfig::Rfc2136(_) => {
+                Manner::Beside
+            }
+        };
+        let pause = AccountPause::new(config);
+        Self { members: Vec::new(), pause, manner, jobs: Vec::new(), ready: None, due: None }
+    }
+
+    /// From when on something may be done for it, beside what is in flight.
+    fn free_at(&self) -> Option<Duration> {
+        match (self.manner, self.jobs.as_slice()) {
+            (_, []) => Some(self.pause.not_before),
+            (Manner::OneAtATime, [InFlight { closed: Some(closed), .. }]) => {
+                Some(closed.saturating_add(CLOSED).max(self.pause.not_before))
+            }
+            (Manner::OneAtATime | Manner::Beside, [first]) => Some(first.began.saturating_add(HANGS)),
+            _ => None,
+        }
+    }
+
+    /// The job that is to be closed before the next begins.
+    fn unclosed(&mut self) -> Option<&mut InFlight> {
+        self.jobs.first_mut().filter(|job| self.manner == Manner::OneAtATime && job.closed.is_none())
     }
 }
 
 impl Engine {
-    /// When the next job is due. While all places are taken, the end of a job is
-    /// the next thing to happen.
+    /// When the next job is due. While all places are taken, one that hangs gives up
+    /// its own, or the end of a job is the next thing to happen.
     pub(super) fn next_job(&self) -> Option<Duration> {
         let Reverse((at, _)) = self.queue.peek()?;
-        (self.in_flight < MAX_JOBS).then_some(*at)
+        Some(self.place_at?.max(*at))
+    }
+
+    /// When there is a place for one more job; `None`: not before one ends.
+    fn find_place(&self, now: Now) -> Option<Duration> {
+        let fresh = |job: &&Running| job.began.saturating_add(HANGS) > now.elapsed;
+        if self.running.len() >= MOST_JOBS {
+            return None;
+        }
+        if self.running.iter().filter(fresh).count() < MAX_JOBS {
+            return Some(Duration::ZERO);
+        }
+        // The first of them.
+        self.running.iter().find(fresh).map(|job| job.began.saturating_add(HANGS))
     }
 
     /// Whether something is to be sent now, or after the pause of an account.
@@ -58,9 +132,13 @@ impl Engine {
     fn schedule(&mut self, index: usize, now: Now) -> Option<Reverse<(Duration, usize)>> {
         let group = self.groups.get_mut(index)?;
         let targets = group.members.iter().filter_map(|member| self.targets.get(*member));
+        // Nothing is closed for those that wait their turn.
+        let closes =
+            group.jobs.first().is_some_and(|job| job.closed.is_none()) && group.manner == Manner::OneAtATime;
+        let targets = targets.filter(|target| !closes || target.is_in_flight());
         let ready = targets.filter_map(|target| target.due_at(&self.sources, now)).min();
-        group.ready = ready.filter(|_| !group.busy);
-        group.due = group.ready.map(|at| at.max(group.pause.not_before));
+        group.ready = ready;
+        group.due = group.ready.zip(group.free_at()).map(|(ready, free)| ready.max(free));
         Some(Reverse((group.due?, index)))
     }
 
@@ -86,15 +164,17 @@ impl Engine {
 
     pub(super) fn start_jobs(&mut self, now: Now) {
         let mut jobs = Vec::new();
-        while self.in_flight < MAX_JOBS {
+        while self.find_place(now).is_some_and(|at| at <= now.elapsed) {
             let Some(group) = self.take_due(now) else { break };
-            let tasks = self.start_job(now, group);
-            self.reschedule(group, now);
-            if !tasks.is_empty() {
-                self.in_flight = self.in_flight.saturating_add(1);
-                jobs.push(Action::Publish { group, tasks });
+            if let Some(first) = self.groups.get_mut(group).and_then(Group::unclosed) {
+                first.closed = Some(now.elapsed);
+                self.actions.push_back(Action::Close { job: first.job });
+            } else {
+                jobs.extend(self.start_job(now, group));
             }
+            self.reschedule(group, now);
         }
+        self.place_at = self.find_place(now);
         // Old entries would wake us for nothing.
         self.drop_old_entries();
         let started = jobs.iter().filter_map(|job| match job {
@@ -124,20 +204,26 @@ impl Engine {
         }
     }
 
-    fn start_job(&mut self, now: Now, group: usize) -> Vec<Task> {
+    fn start_job(&mut self, now: Now, index: usize) -> Option<Action> {
         let mut tasks = Vec::new();
-        let Some(Group { members, pause, busy, .. }) = self.groups.get_mut(group) else { return tasks };
-        for place in pause.order(members.len()) {
-            let Some(index) = members.get(place) else { continue };
-            if let Some(task) = self.targets.get_mut(*index).and_then(|t| t.start(&self.sources, now)) {
+        let group = self.groups.get_mut(index)?;
+        let job = self.next_id;
+        for place in group.pause.order(group.members.len()) {
+            let Some(member) = group.members.get(place) else { continue };
+            if let Some(task) = self.targets.get_mut(*member).and_then(|t| t.start(job, &self.sources, now)) {
                 tasks.push(task);
-                if pause.takes_turns(place) {
+                if group.pause.takes_turns(place) {
                     break;
                 }
             }
         }
-        *busy = !tasks.is_empty();
-        tasks
+        if tasks.is_empty() {
+            return None;
+        }
+        self.next_id = self.next_id.wrapping_add(1);
+        group.jobs.push(InFlight { job, began: now.elapsed, closed: None });
+        self.running.push(Running { job, group: index, began: now.elapsed });
+        Some(Action::Publish { job, group: index, tasks })
     }
 
     /// Marks every target that is to be sent, also those that wait for a job, a
@@ -154,10 +240,13 @@ impl Engine {
         self.record(&trying(&marks), true);
     }
 
-    pub(super) fn finished(&mut self, now: Now, index: usize, outcomes: &[(usize, Outcome)], took: Duration) {
-        let Some(group) = self.groups.get_mut(index).filter(|group| group.busy) else { return };
-        group.busy = false;
-        self.in_flight = self.in_flight.saturating_sub(1);
+    pub(super) fn finished(&mut self, now: Now, job: u64, outcomes: &[(usize, Outcome)], took: Duration) {
+        let Some(place) = self.running.iter().position(|running| running.job == job) else { return };
+        let index = self.running.remove(place).group;
+        let Some(group) = self.groups.get_mut(index) else { return };
+        let closed = group.jobs.iter().any(|known| known.job == job && known.closed.is_some());
+        group.jobs.retain(|known| known.job != job);
+        let ended = Ended { job, closed, took, way: &self.way };
         group.pause.finished(outcomes, now.elapsed, &mut self.random);
         let mut outcomes: Vec<_> = outcomes.iter().collect();
         outcomes.sort_by_key(|(entry, _)| *entry);
@@ -166,7 +255,7 @@ impl Engine {
             let Some(target) = self.targets.get_mut(*member) else { continue };
             let place = outcomes.binary_search_by_key(&target.entry(), |(entry, _)| *entry);
             let outcome = place.ok().and_then(|place| outcomes.get(place)).map(|(_, outcome)| outcome);
-            if let Some((line, report)) = target.finish(outcome, now, took, &self.way, &mut self.random) {
+            if let Some((line, report)) = target.finish(outcome, &ended, now, &mut self.random) {
                 lines.push_str(&line);
                 reports.push(Action::Report(report));
             }
@@ -187,7 +276,7 @@ impl Engine {
 
     /// One flush when everything that was to be sent has been.
     pub(super) fn end_change(&mut self, now: Now) {
-        if self.unflushed && self.in_flight == 0 && !self.owes(now) {
+        if self.unflushed && self.running.is_empty() && !self.owes(now) {
             self.record("", true);
         }
     }

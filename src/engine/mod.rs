@@ -11,8 +11,9 @@
 //! After every event the engine is drained: `action` until `None`; then nothing
 //! is to be done before `deadline`. The invariants:
 //!
-//! - at most one job in flight for a group, and so for a target; the newest
-//!   wanted address follows it
+//! - at most one job in flight for a group, and so for a target; the newest wanted
+//!   address follows it, or is sent beside one that hangs, and then once more unless
+//!   that surely reached nobody
 //! - never publish an address that no source currently vouches for
 //! - "unknown" changes nothing; absence preserves records
 //! - a failure schedules that target strictly later and touches no other
@@ -47,18 +48,22 @@ use std::time::Duration;
 
 use crate::address::Observation;
 use crate::backoff::{Random, early_poll, retry_poll};
-use crate::config::{Config, UpdaterConfig};
+use crate::config::Config;
 use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
 use crate::updaters::{Outcome, Task};
 use account_pause::AccountPause;
-use jobs::Group;
+use jobs::{Group, Running};
 pub use report::{Level, Report};
 use selection::{AddressKind, Selection, SourceStatus};
 use target::{DAY, TargetStatus};
 
-/// Most jobs in flight, so that ten thousand targets cost no threads.
+/// Most jobs in flight, so that ten thousand targets cost no threads. One that hangs
+/// counts no more.
 pub const MAX_JOBS: usize = 16;
+
+/// Most jobs in flight, those that hang among them.
+pub const MOST_JOBS: usize = 64;
 
 /// How long to let a change settle after the first hint: gateways tell the loss
 /// of the old address and the new one as two events some 40 ms apart.
@@ -100,8 +105,8 @@ pub enum Event {
     },
     /// A job has ended.
     Finished {
-        /// Index into [`Config::groups`].
-        group: usize,
+        /// Its number, by [`Action::Publish`].
+        job: u64,
         /// What became of each entry.
         outcomes: Vec<(usize, Outcome)>,
         /// How long it took.
@@ -126,12 +131,20 @@ pub enum Action {
         /// They, and all before them, are to survive a power cut.
         flush: bool,
     },
-    /// Bring entries of a group up to date.
+    /// Bring entries of a group up to date. Each job ends with [`Event::Finished`].
     Publish {
+        /// The number of the job.
+        job: u64,
         /// Index into [`Config::groups`].
         group: usize,
         /// The entries and their addresses.
         tasks: Vec<Task>,
+    },
+    /// Let the job with this number send nothing more: its connection is closed, and it
+    /// ends soon.
+    Close {
+        /// Its number.
+        job: u64,
     },
     /// Tell the user.
     Report(Report),
@@ -146,8 +159,12 @@ pub struct Engine {
     groups: Vec<Group>,
     /// When which group is due; entries that no longer agree with the group are old.
     queue: BinaryHeap<Reverse<(Duration, usize)>>,
-    /// Jobs in flight.
-    in_flight: usize,
+    /// Jobs in flight, in the order of their beginning.
+    running: Vec<Running>,
+    /// When there is a place for one more.
+    place_at: Option<Duration>,
+    /// The number of the next job.
+    next_id: u64,
     /// What sources answered has changed since it was last decided which to poll.
     reconsider: bool,
     /// What is known of the sources is not recorded.
@@ -180,10 +197,10 @@ impl Engine {
                 }
             }
         }
-        let targets = config.targets.iter().map(|target| {
-            let program = matches!(config.groups.get(target.group), Some(UpdaterConfig::Run(_)));
-            TargetStatus::new(target, program, &state)
-        });
+        let targets = config
+            .targets
+            .iter()
+            .map(|target| TargetStatus::new(target, config.groups.get(target.group), &state));
         let targets: Vec<_> = targets.collect();
         let mut groups: Vec<_> = config.groups.iter().map(Group::new).collect();
         for (index, target) in config.targets.iter().enumerate() {
@@ -197,7 +214,9 @@ impl Engine {
             targets,
             groups,
             queue: BinaryHeap::new(),
-            in_flight: 0,
+            running: Vec::new(),
+            place_at: None,
+            next_id: 0,
             reconsider: true,
             new_facts: false,
             unflushed: false,
@@ -252,7 +271,7 @@ impl Engine {
             Event::Observed { source, observation, gateway } => {
                 self.observed(now, source, &observation, gateway);
             }
-            Event::Finished { group, outcomes, took } => self.finished(now, group, &outcomes, took),
+            Event::Finished { job, outcomes, took } => self.finished(now, job, &outcomes, took),
         }
         if now.elapsed >= self.next_round {
             self.round = self.round.saturating_add(1);
@@ -285,7 +304,7 @@ impl Engine {
     pub fn is_settled(&self, now: Now) -> bool {
         self.round > 0
             && !self.sources.iter().any(|source| source.polling)
-            && self.in_flight == 0
+            && self.running.is_empty()
             && !self.owes(now)
             && !self.targets.iter().any(|target| target.awaits_absence(&self.sources, now))
     }

@@ -1,23 +1,22 @@
 //! One target: what it should hold, what it holds, and when to try; pure.
 
 mod absence;
+mod attempt;
 mod trouble;
+mod wanted;
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use self::attempt::Attempt;
+use self::wanted::{Waiting, Wanted, has, merge};
+use super::Now;
 use super::report::{Level, Report};
-use super::{Now, nat};
 use crate::address::Addresses;
-use crate::backoff::{Random, TokenBucket};
-use crate::config::Target;
-use crate::config::placeholders::Needs;
-use crate::engine::lan::lan_host;
-use crate::engine::selection::{
-    AddressKind, AddressValue, Origin, Selection, SourceStatus, needed, refusal, select,
-};
+use crate::backoff::TokenBucket;
+use crate::config::{Target, UpdaterConfig};
+use crate::engine::selection::{AddressKind, Selection, SourceStatus, needed, select};
 use crate::engine::state::{Accepted, State, TargetState, id};
-use crate::updaters::{Outcome, Task};
+pub(super) use attempt::{Ended, HANGS};
 pub(super) use trouble::DAY;
 
 /// How far the clock may have been put back, in seconds, before a stored time counts
@@ -32,15 +31,15 @@ pub(super) struct TargetStatus {
     id: String,
     /// What is recorded of it.
     state: TargetState,
-    /// It is a program, which is not tried for ever.
-    program: bool,
+    kind: Kind,
     /// It may hold something that it was not known to accept.
     uncertain: bool,
     bucket: TokenBucket,
     not_before: Duration,
-    in_flight: Option<Wanted>,
-    /// The attempt in flight only checks what is there.
-    checking: bool,
+    /// The newest attempt.
+    in_flight: Option<Attempt>,
+    /// An older one that has not ended either.
+    overtaken: Option<Attempt>,
     /// When it was last known to hold what it should, or the program started.
     confirmed: Duration,
     /// It is to be sent at this start whatever it holds.
@@ -65,30 +64,19 @@ pub(super) struct TargetStatus {
     absent_since: [Option<Duration>; 2],
 }
 
-/// What a target should hold now.
+/// What its updater is like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Wanted {
-    addresses: Addresses,
-    /// Which kinds it speaks of; the others stay as they are.
-    covers: Needs,
-    /// Not before, because a family is given time to appear.
-    ready: Duration,
-    /// Its IPv4 address is the router's private one, which is told to nobody.
-    private: bool,
-}
-
-/// Why there is nothing to send.
-enum Waiting {
-    /// A first answer is on its way.
-    Pending,
-    /// The sources cannot say; what they said of it is reported elsewhere.
-    Unknown(String),
-    /// The answer is no use to this target, and somebody should know.
-    Useless(String),
+enum Kind {
+    /// A program, which is not tried for ever.
+    Program,
+    /// Makes a record where there is none: two at once would make two.
+    Creates,
+    /// What is sent twice is there once.
+    Repeatable,
 }
 
 impl TargetStatus {
-    pub(super) fn new(config: &Target, program: bool, state: &State) -> Self {
+    pub(super) fn new(config: &Target, group: Option<&UpdaterConfig>, state: &State) -> Self {
         let id = id(&config.fingerprint);
         let remembered = state.targets.get(&id).cloned().unwrap_or_default();
         Self {
@@ -96,12 +84,16 @@ impl TargetStatus {
             uncertain: remembered.trying.is_some(),
             state: TargetState { name: config.name.clone(), ..remembered },
             owed: config.at_start,
-            program,
+            kind: match group {
+                Some(UpdaterConfig::Run(_)) => Kind::Program,
+                Some(UpdaterConfig::Cloudflare(_)) => Kind::Creates,
+                _ => Kind::Repeatable,
+            },
             config: config.clone(),
             bucket: TokenBucket::ATTEMPTS,
             not_before: Duration::ZERO,
             in_flight: None,
-            checking: false,
+            overtaken: None,
             confirmed: Duration::ZERO,
             complained: false,
             tried: None,
@@ -144,8 +136,7 @@ impl TargetStatus {
 
     /// Whether the attempt in flight needs a [`Self::mark`].
     pub(super) fn is_unmarked(&self) -> bool {
-        self.in_flight.is_some()
-            && !self.checking
+        self.in_flight.as_ref().is_some_and(|attempt| !attempt.checking)
             && self.state.accepted.is_some()
             && self.state.trying.is_none()
     }
@@ -178,125 +169,12 @@ impl TargetStatus {
 
     /// When it is to be sent; `None` when it holds what it should, or must not be.
     pub(super) fn due_at(&self, sources: &[SourceStatus], now: Now) -> Option<Duration> {
-        if self.in_flight.is_some() {
-            return None;
-        }
         let wanted = self.wanted(sources).ok()?;
+        let free = self.free_at(&wanted)?;
         self.is_stale(&wanted, now).then(|| {
             let mut bucket = self.bucket;
-            bucket.next(now.elapsed).max(self.earliest(&wanted)).max(wanted.ready)
+            bucket.next(now.elapsed).max(self.earliest(&wanted)).max(wanted.ready).max(free)
         })
-    }
-
-    /// Starts an attempt when one is due.
-    pub(super) fn start(&mut self, sources: &[SourceStatus], now: Now) -> Option<Task> {
-        if self.due_at(sources, now)? > now.elapsed {
-            return None;
-        }
-        let wanted = self.wanted(sources).ok()?;
-        self.bucket.next(now.elapsed);
-        self.bucket.take();
-        self.checking = !self.must_be_sent(&wanted, now);
-        self.in_flight = Some(wanted);
-        self.tried = Some(now.elapsed);
-        self.begin_blocked(now);
-        let mut addresses = wanted.addresses;
-        addresses.ipv4 = addresses.ipv4.filter(|_| !wanted.private);
-        let mut old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
-        old.ipv4 = old.ipv4.filter(|old| !self.config.any_address || self.may_be_told((*old).into()));
-        Some(Task { entry: self.config.entry, addresses, old })
-    }
-
-    /// Takes the outcome of an attempt. `None`: the updater forgot it, which
-    /// counts as a failure.
-    pub(super) fn finish(
-        &mut self,
-        outcome: Option<&Outcome>,
-        now: Now,
-        took: Duration,
-        way: &str,
-        random: &mut Random,
-    ) -> Option<(String, Report)> {
-        let wanted = self.in_flight.take()?;
-        // A check sends what is there anyway, or nothing.
-        self.uncertain |= !self.checking;
-        let before = self.state.clone();
-        let report = match outcome {
-            Some(Outcome::Published { changed }) => self.published(wanted, *changed, now, took),
-            Some(Outcome::Dropped { why }) => {
-                let _ = self.published(wanted, false, now, took);
-                Report::new(
-                    Level::Error,
-                    &self.config.name,
-                    format!("{why}; it is not run again (retry = false)"),
-                )
-            }
-            Some(outcome) => self.failed(outcome, wanted, now, random),
-            None => {
-                let forgotten = "the updater gave no outcome".to_owned();
-                let outcome = Outcome::Retry { why: forgotten, after: None, reached: true };
-                self.failed(&outcome, wanted, now, random)
-            }
-        };
-        self.note_way(way);
-        Some((self.news(&before), report))
-    }
-
-    /// The line of the state file for what has changed since `before`.
-    fn news(&self, before: &TargetState) -> String {
-        if *before == self.state {
-            return String::new();
-        }
-        let tried = before.trying.or(before.accepted.map(|accepted| accepted.addresses));
-        let mut short = before.clone();
-        let accepted = self.state.accepted.filter(|accepted| Some(accepted.addresses) == tried);
-        match accepted.filter(|accepted| short.accept(accepted.at).is_some() && short == self.state) {
-            Some(accepted) if before.accepted.is_some() => TargetState::accepted_line(&self.id, accepted.at),
-            _ => self.state.line(&self.id),
-        }
-    }
-
-    fn published(&mut self, wanted: Wanted, changed: bool, now: Now, took: Duration) -> Report {
-        let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
-        let addresses = merge(old, wanted);
-        self.state.accepted = Some(Accepted { addresses, at: now.unix });
-        self.state.trying = None;
-        self.uncertain = false;
-        (self.state.blocked, self.state.failed) = (None, None);
-        self.not_before = now.elapsed;
-        self.confirmed = now.elapsed;
-        self.owed = false;
-        if self.checking {
-            return self.checked(addresses, changed);
-        }
-        let text = match (changed, old.is_empty()) {
-            _ if wanted.private => format!(
-                "sent, as the router has {addresses}; that is behind a second NAT, and changes beyond it \
-                 cannot be seen"
-            ),
-            (true, true) => format!("set to {addresses}"),
-            (true, false) => format!("{old} -> {addresses}"),
-            (false, _) => format!("already {addresses}"),
-        };
-        let change = Some((old, addresses));
-        let needless = !changed && self.config.refresh.is_none() && self.unchanged == Some(addresses);
-        self.unchanged = (!changed).then_some(addresses);
-        // Providers call that abuse, so nobody should do it without being told.
-        let (level, text) = if needless {
-            (Level::Warning, format!("{text}, as the time before: this update was needless"))
-        } else {
-            (Level::Info, text)
-        };
-        Report { change, took: Some(took), ..Report::new(level, &self.config.name, text) }
-    }
-
-    fn checked(&self, addresses: Addresses, changed: bool) -> Report {
-        let (level, text) = if changed {
-            (Level::Warning, format!("was changed by someone else; set to {addresses} again"))
-        } else {
-            (Level::Debug, format!("still {addresses}"))
-        };
-        Report::new(level, &self.config.name, text)
     }
 
     /// Whether something is to be done for it.
@@ -372,146 +250,6 @@ impl TargetStatus {
         let speaks = |source: &SourceStatus| source.in_trouble || source.early.is_some();
         self.preferred(kind).iter().any(|index| sources.get(*index).is_some_and(speaks))
     }
-
-    fn may_be_told(&self, address: IpAddr) -> bool {
-        refusal(address, self.config.allow_private).is_none()
-    }
-
-    fn wanted(&self, sources: &[SourceStatus]) -> Result<Wanted, Waiting> {
-        let mut wanted = Wanted {
-            addresses: Addresses::default(),
-            covers: Needs::default(),
-            ready: Duration::ZERO,
-            private: false,
-        };
-        let mut refused = None;
-        let mut private = None;
-        for kind in self.kinds() {
-            let required = has(self.config.required, kind);
-            if required
-                && self.is_absent(sources, kind)
-                && let Some(from) = self.empty_from(kind)
-            {
-                wanted.ready = wanted.ready.max(from);
-                wanted.cover(kind);
-                continue;
-            }
-            match self.choice(sources, kind) {
-                Selection::Known(value, source) => match self.publishable(sources, value, source) {
-                    Ok((value, host)) => wanted.put(value, host),
-                    Err(why) => {
-                        let label = sources.get(source).map_or("", |source| source.label.as_str());
-                        let why = format!("{label}: {why}");
-                        if required {
-                            return Err(Waiting::Useless(why));
-                        }
-                        private = private.or(self.private(sources, value, source));
-                        refused.get_or_insert(why);
-                    }
-                },
-                Selection::Pending => return Err(Waiting::Pending),
-                Selection::Absent(_) if required && self.config.empty_when_absent => wanted.cover(kind),
-                Selection::Absent(why) if required => return Err(Waiting::Useless(absent(kind, &why))),
-                Selection::Unknown(why) if required => return Err(Waiting::Unknown(unknown(kind, &why))),
-                Selection::Absent(_) | Selection::Unknown(_) => {}
-            }
-        }
-        if let Some(value) = private {
-            wanted.put(value, None);
-            wanted.private = true;
-        }
-        if wanted.addresses.is_empty() {
-            let unknown = || Waiting::Unknown("no address is known".to_owned());
-            return Err(refused.map_or_else(unknown, Waiting::Useless));
-        }
-        Ok(wanted)
-    }
-
-    /// The router's private IPv4 address, for a target that tells it to nobody.
-    fn private(&self, sources: &[SourceStatus], value: AddressValue, source: usize) -> Option<AddressValue> {
-        let by_router = sources.get(source).is_some_and(|source| source.speaker == Origin::Gateway);
-        let local = matches!(value, AddressValue::Ipv4(ipv4) if refusal(ipv4.into(), true).is_none());
-        (self.config.any_address && by_router && local).then_some(value)
-    }
-
-    /// `value`, by the source with this index, and the host that it makes with the
-    /// suffix; or why it is not published.
-    fn publishable(
-        &self,
-        sources: &[SourceStatus],
-        value: AddressValue,
-        source: usize,
-    ) -> Result<(AddressValue, Option<Ipv6Addr>), String> {
-        let lan = sources.get(source).and_then(|source| source.lan);
-        let host = match (value, self.config.ipv6_suffix) {
-            (AddressValue::Prefix(prefix), Some(suffix)) => Some(lan_host(prefix, suffix, lan)?),
-            _ => None,
-        };
-        let address = host.map_or_else(|| value.address(), Into::into);
-        let speaker = sources.get(source).map(|source| source.speaker);
-        let mut objection = nat::objection(address, speaker, self.config.allow_private);
-        if objection.is_none() && !self.config.allow_private {
-            objection = nat::contradiction(sources, &self.config.ipv4, value, source);
-        }
-        objection.map_or(Ok((value, host)), Err)
-    }
-}
-
-impl Wanted {
-    /// `host`: what the target's suffix makes of a prefix.
-    fn put(&mut self, value: AddressValue, host: Option<Ipv6Addr>) {
-        match value {
-            AddressValue::Ipv4(address) => {
-                self.addresses.ipv4 = Some(address);
-                self.cover(AddressKind::Ipv4);
-            }
-            AddressValue::Ipv6(address) => {
-                self.addresses.ipv6 = Some(address);
-                self.cover(AddressKind::Ipv6);
-            }
-            AddressValue::Prefix(prefix) => {
-                self.addresses.ipv6_prefix = Some(prefix);
-                self.cover(AddressKind::Prefix);
-                if let Some(host) = host {
-                    self.put(AddressValue::Ipv6(host), None);
-                }
-            }
-        }
-    }
-
-    fn cover(&mut self, kind: AddressKind) {
-        match kind {
-            AddressKind::Ipv4 => self.covers.ipv4 = true,
-            AddressKind::Ipv6 => self.covers.ipv6 = true,
-            AddressKind::Prefix => self.covers.ipv6_prefix = true,
-        }
-    }
-}
-
-/// What a target holds once it has taken `wanted`.
-fn merge(old: Addresses, wanted: Wanted) -> Addresses {
-    let Wanted { addresses: new, covers, .. } = wanted;
-    Addresses {
-        ipv4: if covers.ipv4 { new.ipv4 } else { old.ipv4 },
-        ipv6: if covers.ipv6 { new.ipv6 } else { old.ipv6 },
-        ipv6_prefix: if covers.ipv6_prefix { new.ipv6_prefix } else { old.ipv6_prefix },
-    }
-}
-
-fn has(needs: Needs, kind: AddressKind) -> bool {
-    match kind {
-        AddressKind::Ipv4 => needs.ipv4,
-        AddressKind::Ipv6 => needs.ipv6,
-        AddressKind::Prefix => needs.ipv6_prefix,
-    }
-}
-
-fn absent(kind: AddressKind, why: &str) -> String {
-    format!("it needs an {}, and there is none: {why}", kind.words())
-}
-
-fn unknown(kind: AddressKind, why: &str) -> String {
-    format!("it needs an {}, which is not known: {why}", kind.words())
 }
 
 /// A wait as people say it.

@@ -1,5 +1,6 @@
 //! The engine's invariants, with time as a value.
 
+mod hanging;
 #[cfg(all(feature = "tls", feature = "dyndns"))]
 mod pauses;
 mod records;
@@ -10,8 +11,9 @@ mod trouble;
 use super::*;
 use crate::address::{Addresses, Finding, Prefix};
 use crate::config::placeholders::Needs;
-use crate::config::{Config, Gateway, Run, Source, Target, UpdaterConfig};
+use crate::config::{Config, Gateway, Run, Source, Target, UpdaterConfig, Url};
 use crate::engine::state::TITLE;
+use crate::secret::Secret;
 
 const SECOND: Duration = Duration::from_secs(1);
 const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
@@ -24,7 +26,9 @@ struct Bench {
     now: Now,
     polls: Vec<usize>,
     hinted: usize,
-    jobs: Vec<(usize, Vec<Task>)>,
+    /// In flight: number, group, tasks.
+    jobs: Vec<(u64, usize, Vec<Task>)>,
+    closed: Vec<u64>,
     reports: Vec<Report>,
     /// What a kill would leave.
     saved: State,
@@ -59,8 +63,16 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
 
 fn config(sources: Vec<Source>, targets: Vec<Target>) -> Config {
     let groups = targets.iter().map(|target| target.group).max().map_or(0, |last| last + 1);
-    let run = UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: SECOND, retry: true });
-    Config { interval: 300 * SECOND, sources, groups: vec![run; groups], targets, ..Config::default() }
+    Config { interval: 300 * SECOND, sources, groups: vec![url(); groups], targets, ..Config::default() }
+}
+
+fn url() -> UpdaterConfig {
+    let url = Secret::new("http://x/".into());
+    UpdaterConfig::Url(Url { method: "GET", url, headers: Vec::new(), body: None, expect: None })
+}
+
+fn program() -> UpdaterConfig {
+    UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: SECOND, retry: true })
 }
 
 fn upnp() -> Source {
@@ -102,6 +114,7 @@ impl Bench {
             polls: Vec::new(),
             hinted: 0,
             jobs: Vec::new(),
+            closed: Vec::new(),
             reports: Vec::new(),
             saved: State::default(),
             file,
@@ -124,7 +137,8 @@ impl Bench {
                     self.polls.push(source);
                     self.hinted += usize::from(hinted);
                 }
-                Action::Publish { group, tasks } => self.jobs.push((group, tasks)),
+                Action::Publish { job, group, tasks } => self.jobs.push((job, group, tasks)),
+                Action::Close { job } => self.closed.push(job),
                 Action::Record { lines, flush } => {
                     self.file.push_str(&lines);
                     self.flushes += usize::from(flush);
@@ -143,12 +157,12 @@ impl Bench {
         self.handle(Event::Observed { source, observation, gateway: None });
     }
 
+    /// Ends the oldest job of the group.
     fn finish(&mut self, group: usize, outcome: Outcome) {
-        let entries: Vec<_> = {
-            let at = self.jobs.iter().position(|(g, _)| *g == group).expect("a job in flight");
-            self.jobs.remove(at).1.iter().map(|task| (task.entry, outcome.clone())).collect()
-        };
-        self.handle(Event::Finished { group, outcomes: entries, took: SECOND });
+        let at = self.jobs.iter().position(|(_, g, _)| *g == group).expect("a job in flight");
+        let (job, _, tasks) = self.jobs.remove(at);
+        let outcomes = tasks.iter().map(|task| (task.entry, outcome.clone())).collect();
+        self.handle(Event::Finished { job, outcomes, took: SECOND });
     }
 
     /// Moves to the next deadline.
@@ -166,7 +180,7 @@ impl Bench {
     }
 
     fn sent(&self, group: usize) -> Option<Addresses> {
-        self.jobs.iter().find(|(g, _)| *g == group).map(|(_, tasks)| tasks[0].addresses)
+        self.jobs.iter().rev().find(|(_, g, _)| *g == group).map(|(_, _, tasks)| tasks[0].addresses)
     }
 
     fn sent_ipv4(&self, group: usize) -> Option<String> {
@@ -241,7 +255,7 @@ fn one_failing_target_does_not_hold_the_other() {
     bench.finish(1, published());
     let at = bench.tick();
     assert!((30 * SECOND..=38 * SECOND).contains(&at), "{at:?}");
-    assert_eq!(bench.jobs.iter().map(|(group, _)| *group).collect::<Vec<_>>(), [0]);
+    assert_eq!(bench.jobs.iter().map(|(_, group, _)| *group).collect::<Vec<_>>(), [0]);
 }
 
 #[test]
@@ -249,7 +263,8 @@ fn the_newest_address_follows_the_job_in_flight() {
     let mut bench = Bench::simple(1);
     bench.observe(0, seen("1.1.1.1"));
     for address in ["2.2.2.2", "3.3.3.3"] {
-        bench.pass(300 * SECOND);
+        bench.handle(Event::Hint { source: 0 });
+        bench.pass(2 * SECOND);
         bench.observe(0, seen(address));
     }
     assert_eq!(bench.jobs.len(), 1, "at most one job in flight");
@@ -451,13 +466,13 @@ fn records_of_a_group_go_in_one_job() {
     let mut bench = Bench::new(&config(vec![upnp()], targets), State::default());
     bench.observe(0, seen("1.1.1.1"));
     assert_eq!(bench.jobs.len(), 1);
-    assert_eq!(bench.jobs[0].1.len(), 3);
+    assert_eq!(bench.jobs[0].2.len(), 3);
     bench.jobs.clear();
     let outcomes = vec![(0, published()), (1, retry())];
-    bench.handle(Event::Finished { group: 0, outcomes, took: SECOND });
+    bench.handle(Event::Finished { job: 0, outcomes, took: SECOND });
     assert_eq!(bench.engine.behind(bench.now).count(), 2, "an entry without outcome has failed");
     bench.pass(60 * SECOND);
-    assert_eq!(bench.jobs[0].1.iter().map(|task| task.entry).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(bench.jobs[0].2.iter().map(|task| task.entry).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
@@ -467,7 +482,7 @@ fn at_most_sixteen_jobs_run_at_once() {
     assert_eq!(bench.jobs.len(), MAX_JOBS);
     assert!(bench.engine.deadline() > bench.now.elapsed, "no busy loop while jobs run");
     for done in 0..40 {
-        let group = bench.jobs[0].0;
+        let group = bench.jobs[0].1;
         bench.finish(group, published());
         assert!(bench.jobs.len() <= MAX_JOBS, "{done}");
     }
@@ -724,7 +739,7 @@ fn a_change_in_a_flood_is_seen_within_two_seconds() {
         if !bench.polls.is_empty() {
             bench.observe(0, seen(address));
         }
-        if bench.jobs.first().is_some_and(|(_, tasks)| tasks[0].addresses.ipv4 == address.parse().ok()) {
+        if bench.jobs.first().is_some_and(|(_, _, tasks)| tasks[0].addresses.ipv4 == address.parse().ok()) {
             worst = worst.max(bench.now.elapsed - changed_at);
             bench.finish(0, published());
         }

@@ -13,6 +13,7 @@ use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use super::adapter::Adapter;
+use super::closer::Closer;
 use super::error::not_connected;
 use super::proxy::Proxies;
 use super::stream::{Stream, Tcp};
@@ -28,6 +29,7 @@ pub(super) struct Connect {
     pub(super) failed: Arc<Failed>,
     /// How many connections were made.
     pub(super) made: Arc<AtomicUsize>,
+    pub(super) closer: Closer,
 }
 
 impl fmt::Debug for Connect {
@@ -51,7 +53,8 @@ impl Connect {
         let server = HttpUrl::parse(&url).ok_or_else(|| Error::BadUri(String::new()))?;
         let proxy = server.proxy(&self.proxies);
         let until = deadline(details.timeout);
-        let mut stream: Box<dyn Stream> = Box::new(Tcp::connect(&details.addrs, until, &self.failed)?);
+        let tcp = Tcp::connect(&details.addrs, until, &self.failed, &self.closer)?;
+        let mut stream: Box<dyn Stream> = Box::new(tcp);
         if let Some(proxy) = proxy {
             if proxy.tls {
                 stream = self.trust.secure(stream, &proxy.host)?;

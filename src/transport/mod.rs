@@ -2,6 +2,7 @@
 //! towards gateways ([`lan`]).
 
 mod adapter;
+pub mod closer;
 mod connect;
 #[cfg(feature = "tls")]
 mod crypto_provider;

@@ -20,6 +20,7 @@ use ureq::config::{AutoHeaderValue, IpFamily};
 use ureq::http::{self, HeaderMap};
 use ureq::{Agent, AsSendBody, Body, Error, RequestExt as _};
 
+use super::closer::Closer;
 use super::long_replies::{LongReplies, LongReply};
 use super::message::{Failure, Reply, Request, SHORT_REPLY};
 use super::proxy::Proxies;
@@ -58,6 +59,7 @@ pub struct Web {
     proxies: Arc<Proxies>,
     failed: Arc<Failed>,
     long_replies: LongReplies,
+    closer: Closer,
 }
 
 impl fmt::Debug for Web {
@@ -80,7 +82,14 @@ impl Web {
             proxies: Arc::new(proxies),
             failed: Arc::default(),
             long_replies: LongReplies::default(),
+            closer: Closer::default(),
         })
+    }
+
+    /// The same, with connections that `closer` can end.
+    #[must_use]
+    pub fn ended_by(&self, closer: Closer) -> Self {
+        Self { closer, ..self.clone() }
     }
 
     /// Reads the page at `url` over a connection of this family, within
@@ -108,6 +117,7 @@ impl Web {
             proxies: Arc::clone(proxies),
             failed: Arc::clone(&self.failed),
             made: Arc::clone(&made),
+            closer: self.closer.clone(),
         };
         let agent = Agent::with_parts(settings(family), connect, resolver::Names(Arc::clone(proxies)));
         Session {

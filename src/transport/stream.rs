@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::closer::Closer;
 use crate::system::race::{self, Failed};
 
 /// A connection, plain or secured.
@@ -24,14 +26,20 @@ impl fmt::Debug for dyn Stream {
 
 /// A plain connection.
 pub(super) struct Tcp {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     until: Instant,
 }
 
 impl Tcp {
     /// Connects to the first of `addresses` that answers.
-    pub(super) fn connect(addresses: &[SocketAddr], until: Instant, failed: &Failed) -> io::Result<Self> {
-        let stream = race::connect(addresses, until, failed)?;
+    pub(super) fn connect(
+        addresses: &[SocketAddr],
+        until: Instant,
+        failed: &Failed,
+        closer: &Closer,
+    ) -> io::Result<Self> {
+        let stream = Arc::new(race::connect(addresses, until, failed)?);
+        closer.admit(&stream)?;
         // The last message of a handshake and the request are two.
         stream.set_nodelay(true)?;
         Ok(Self { stream, until })
@@ -53,7 +61,7 @@ impl Read for Tcp {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             self.stream.set_read_timeout(Some(left(self.until)?))?;
-            match self.stream.read(bytes).map_err(late) {
+            match (&*self.stream).read(bytes).map_err(late) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
             }
@@ -64,7 +72,7 @@ impl Read for Tcp {
 impl Write for Tcp {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(left(self.until)?))?;
-        self.stream.write(bytes).map_err(late)
+        (&*self.stream).write(bytes).map_err(late)
     }
 
     fn flush(&mut self) -> io::Result<()> {

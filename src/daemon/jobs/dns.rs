@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::{JOB_TIMEOUT, over};
 use crate::config;
 use crate::dns::client;
 use crate::dns::client::DnsError;
@@ -19,17 +20,22 @@ impl NameServer {
         Box::new(Self(config.clone()))
     }
 
-    pub(super) fn perform(&mut self, tasks: &[Task]) -> Vec<(usize, Outcome)> {
+    /// `began`: when the job did.
+    pub(super) fn perform(&mut self, tasks: &[Task], began: Instant) -> Vec<(usize, Outcome)> {
         let resolvers = client::system_resolvers();
         let random = SystemRandom::new();
         rfc2136::update(&self.0, tasks, &mut |request: &Request<'_>| {
+            let left = JOB_TIMEOUT.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Err(over());
+            }
             let mut id = [0; 2];
             // A system without randomness still has TCP and signatures.
             let _ = random.fill(&mut id);
             let unix = unix_time();
             let exchange = request.exchange(u16::from_ne_bytes(id), unix);
             let start = Instant::now();
-            let deadline = start.checked_add(client::TIMEOUT).unwrap_or(start);
+            let deadline = start.checked_add(left.min(client::TIMEOUT)).unwrap_or(start);
             match client::exchange(&exchange, &resolvers, deadline) {
                 Ok(verified) => Ok(Answer { verified, unix }),
                 Err(error) => Err(failure(&error)),
@@ -40,4 +46,24 @@ impl NameServer {
 
 fn failure(error: &DnsError) -> Failure {
     Failure { maybe_done: error.maybe_done(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Addresses;
+
+    #[test]
+    fn a_job_without_time_sends_nothing_more() {
+        let text = "[[rfc2136]]\nserver = \"192.0.2.1\"\nzone = \"example.org\"\n[[rfc2136.records]]\n\
+                    name = \"a.example.org\"\ntype = \"A\"";
+        let config = config::parse(text, std::path::Path::new("c.toml"), &|_| Err(String::new())).unwrap();
+        let Some(config::UpdaterConfig::Rfc2136(section)) = config.groups.first() else { panic!() };
+        let addresses = Addresses { ipv4: Some([192, 0, 2, 9].into()), ..Addresses::default() };
+        let task = Task { entry: 0, addresses, old: Addresses::default() };
+        let long_ago = Instant::now().checked_sub(JOB_TIMEOUT).expect("a machine that runs for ten minutes");
+        let outcomes = NameServer::boxed(section).perform(&[task], long_ago);
+        let [(0, Outcome::Retry { why, reached: false, .. })] = &outcomes[..] else { panic!("{outcomes:?}") };
+        assert!(why.contains("the servers took more than 600 s in all"), "{why}");
+    }
 }

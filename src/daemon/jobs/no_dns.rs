@@ -1,5 +1,7 @@
 //! What stands in for `dns.rs` in a build that leaves DNS UPDATE out.
 
+use std::time::Instant;
+
 use crate::config;
 use crate::updaters::{Outcome, Task};
 
@@ -11,7 +13,7 @@ impl NameServer {
         match *config {}
     }
 
-    pub(super) fn perform(&mut self, _: &[Task]) -> Vec<(usize, Outcome)> {
+    pub(super) fn perform(&mut self, _: &[Task], _: Instant) -> Vec<(usize, Outcome)> {
         match *self {}
     }
 }

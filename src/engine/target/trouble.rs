@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{TargetStatus, Wanted, rough};
+use super::attempt::Attempt;
+use super::{Kind, TargetStatus, Wanted, rough};
+use crate::address::Addresses;
 use crate::backoff::{Backoff, LONGEST_WISH, Random, TokenBucket};
 use crate::engine::Now;
 use crate::engine::report::{Level, Report};
@@ -94,65 +96,68 @@ impl TargetStatus {
     pub(super) fn failed(
         &mut self,
         outcome: &Outcome,
-        in_flight: Wanted,
+        attempt: Attempt,
         now: Now,
         random: &mut Random,
     ) -> Report {
-        let (name, sent) = (&self.config.name.clone(), in_flight.addresses);
         let (why, after, cause) = match outcome {
-            Outcome::Blocked { why } => {
-                let started = self.state.blocked.take().and_then(|blocked| blocked.started);
-                let (why, banned) = (why.clone(), outcome.is_ban());
-                let blocked = Blocked { why, banned, tried: now.unix, started, way: None };
-                let text = way_out(&blocked);
-                self.state.blocked = Some(blocked);
-                self.state.failed = None;
-                self.blocked_until = now.elapsed.saturating_add(DAY);
-                return Report::new(Level::Error, name, text);
-            }
-            Outcome::Retry { why, after, reached: false } => (why.clone(), *after, Cause::Line),
-            Outcome::Retry { why, after, reached: true } => (why.clone(), *after, Cause::Provider),
-            Outcome::Refused { why, after } => (why.clone(), *after, Cause::Refusal),
-            Outcome::Published { .. } | Outcome::Dropped { .. } => (String::new(), None, Cause::Line),
+            Outcome::Blocked { why } => return self.block(why, outcome.is_ban(), now),
+            Outcome::Retry { why, after, reached: false } => (why, *after, Cause::Line),
+            Outcome::Retry { why, after, reached: true } => (why, *after, Cause::Provider),
+            Outcome::Refused { why, after } => (why, *after, Cause::Refusal),
+            Outcome::Published { .. } | Outcome::Dropped { .. } => (&String::new(), None, Cause::Line),
         };
+        let name = self.config.name.clone();
         if self.state.blocked.is_some() {
             if cause == Cause::Line {
                 self.blocked_until = now.elapsed.saturating_add(UNREACHED);
             }
-            return Report::new(Level::Warning, name, format!("still blocked; this try ended with: {why}"));
+            return Report::new(Level::Warning, &name, format!("still blocked; this try ended with: {why}"));
         }
-        let known = self.state.failed.is_some();
-        let mut failed = self.state.failed.take().unwrap_or_default();
-        if !known {
-            failed.since = now.unix;
-            self.failing = now.elapsed;
+        let age = self.note_failure(attempt.sent(), cause, now);
+        if self.kind == Kind::Program && age >= DAY {
+            let text = format!("{why}; it is not run again for this address, after a day");
+            let report = Report::new(Level::Error, &name, text);
+            let _ = self.published(attempt, false, now, Duration::ZERO);
+            return report;
         }
-        if failed.sent != sent && cause == Cause::Line {
-            // After a reconnect the line is often back within a second.
-            failed.waits = Backoff::default();
-        }
-        let by_clock = now.unix.zip(failed.since).and_then(|(unix, since)| unix.checked_sub(since));
-        let age = by_clock.map(Duration::from_secs).unwrap_or_default();
-        let age = age.max(now.elapsed.saturating_sub(self.failing));
-        if self.program && age >= DAY {
-            let _ = self.published(in_flight, false, now, Duration::ZERO);
-            return Report::new(
-                Level::Error,
-                name,
-                format!("{why}; it is not run again for this address, after a day"),
-            );
-        }
+        let failed = self.state.failed.get_or_insert_default();
         let wait = match (cause, after) {
             (Cause::Refusal, None) => failed.waits.refused(age, random),
             _ => failed.waits.failed(cause != Cause::Line, after, random),
         };
-        let cause = if after.is_some() { Cause::Wish } else { cause };
-        let until = now.unix.map(|unix| unix.saturating_add(wait.as_secs()));
-        let report = Report::new(Level::Warning, name, format!("{why}; next try in {}", rough(wait)));
-        let (tried, since, waits) = (now.unix, failed.since, failed.waits);
-        self.state.failed = Some(Failed { why, cause, sent, since, tried, until, waits });
+        failed.why.clone_from(why);
+        failed.cause = if after.is_some() { Cause::Wish } else { cause };
+        failed.until = now.unix.map(|unix| unix.saturating_add(wait.as_secs()));
         self.not_before = now.elapsed.saturating_add(wait);
-        report
+        Report::new(Level::Warning, &name, format!("{why}; next try in {}", rough(wait)))
+    }
+
+    fn block(&mut self, why: &str, banned: bool, now: Now) -> Report {
+        let started = self.state.blocked.take().and_then(|blocked| blocked.started);
+        let blocked = Blocked { why: why.to_owned(), banned, tried: now.unix, started, way: None };
+        let text = way_out(&blocked);
+        self.state.blocked = Some(blocked);
+        self.state.failed = None;
+        self.blocked_until = now.elapsed.saturating_add(DAY);
+        Report::new(Level::Error, &self.config.name, text)
+    }
+
+    /// Counts one more failure in a row, and says for how long they have lasted.
+    fn note_failure(&mut self, sent: Addresses, cause: Cause, now: Now) -> Duration {
+        if self.state.failed.is_none() {
+            self.failing = now.elapsed;
+        }
+        let new = Failed { since: now.unix, ..Failed::default() };
+        let failed = self.state.failed.get_or_insert(new);
+        if failed.sent != sent && cause == Cause::Line {
+            // After a reconnect the line is often back within a second.
+            failed.waits = Backoff::default();
+        }
+        (failed.sent, failed.tried) = (sent, now.unix);
+        let by_clock = now.unix.zip(failed.since).and_then(|(unix, since)| unix.checked_sub(since));
+        let age = by_clock.map(Duration::from_secs).unwrap_or_default();
+        age.max(now.elapsed.saturating_sub(self.failing))
     }
 
     /// Notes by which way a blocked target was refused.

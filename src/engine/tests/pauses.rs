@@ -16,7 +16,7 @@ fn an_account_that_wants_pauses_gets_one_update_at_a_time() {
     let mut entries = Vec::new();
     let mut times = Vec::new();
     while entries.len() < 3 {
-        if let Some((_, tasks)) = bench.jobs.first() {
+        if let Some((_, _, tasks)) = bench.jobs.first() {
             assert_eq!(tasks.len(), 1);
             entries.push(tasks[0].entry);
             times.push(bench.now.elapsed);

@@ -13,7 +13,7 @@ fn many(count: usize) -> Bench {
 }
 
 fn finish_all(bench: &mut Bench) {
-    while let Some((group, _)) = bench.jobs.first() {
+    while let Some((_, group, _)) = bench.jobs.first() {
         bench.finish(*group, published());
     }
 }
@@ -85,6 +85,7 @@ fn the_order_of_records_and_actions() {
             Action::Poll { .. } => "poll".to_owned(),
             Action::Record { lines, flush } => format!("record {flush} {lines}"),
             Action::Publish { .. } => "publish".to_owned(),
+            Action::Close { .. } => "close".to_owned(),
             Action::Report(report) => report.text,
         };
         std::iter::from_fn(|| engine.action()).map(told).collect::<Vec<_>>()
@@ -96,7 +97,7 @@ fn the_order_of_records_and_actions() {
         said(observed, SECOND),
         [format!("record true {facts}trying\t2.2.2.2,-,-\tt0\n"), "publish".into()]
     );
-    let finished = Event::Finished { group: 0, outcomes: vec![(0, published())], took: SECOND };
+    let finished = Event::Finished { job: 0, outcomes: vec![(0, published())], took: SECOND };
     assert_eq!(
         said(finished, 2 * SECOND),
         ["record false accepted\tt0\t1790000000\n", "1.1.1.1 -> 2.2.2.2", "record true "]

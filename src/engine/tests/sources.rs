@@ -132,7 +132,7 @@ fn a_new_prefix_moves_all_its_records_in_one_go() {
         let ipv6_prefix = Finding::Known(prefix);
         bench.observe(0, Observation { ipv6_prefix, lan, ..Observation::unknown("no") });
         assert_eq!(bench.jobs.len(), 1, "one job for all");
-        let (_, tasks) = &bench.jobs[0];
+        let (_, _, tasks) = &bench.jobs[0];
         let sent: Vec<_> = tasks.iter().map(|task| task.addresses.ipv6.unwrap()).collect();
         let hosts: Vec<_> = (1..5).map(|host| prefix.host(Ipv6Addr::from_bits(host))).collect();
         assert_eq!(sent, hosts);

@@ -1,8 +1,7 @@
 //! Failures: when a target is tried again, and what is told of it.
 
 use super::*;
-use crate::config::{Proxies, Proxy, Url};
-use crate::secret::Secret;
+use crate::config::{Proxies, Proxy};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -26,7 +25,8 @@ fn start(engine: Engine, before: &Bench, after: Duration) -> Bench {
     let (file, saved) = (before.saved.write(), before.saved.clone());
     let none = (Vec::new(), Vec::new(), Vec::new());
     let (polls, jobs, reports) = none;
-    let mut bench = Bench { engine, now, polls, hinted: 0, jobs, reports, saved, file, flushes: 0 };
+    let closed = Vec::new();
+    let mut bench = Bench { engine, now, polls, hinted: 0, jobs, closed, reports, saved, file, flushes: 0 };
     bench.handle(Event::Tick);
     bench
 }
@@ -140,16 +140,7 @@ fn a_change_of_its_section_or_of_the_proxy_frees_a_blocked_target() {
 #[test]
 fn a_refusal_that_is_not_the_protocols_blocks_nothing() {
     let refused = || Outcome::Refused { why: "refused (status 403)".into(), after: None };
-    let url = Url {
-        method: "GET",
-        url: Secret::new("http://x/".into()),
-        headers: Vec::new(),
-        body: None,
-        expect: None,
-    };
-    // A program would be given up after a day.
-    let config = Config { groups: vec![UpdaterConfig::Url(url)], ..one() };
-    let mut bench = Bench::new(&config, State::default());
+    let mut bench = Bench::simple(1);
     bench.observe(0, seen("1.1.1.1"));
     let (mut tries, mut last) = (0, Duration::ZERO);
     while bench.now.elapsed < DAY + 2 * HOUR {
@@ -317,7 +308,7 @@ fn a_family_that_is_gone_for_a_day_while_a_record_holds_it_is_told_daily() {
 
 #[test]
 fn a_program_is_given_up_after_a_day_or_at_once_where_its_section_says_so() {
-    let mut bench = Bench::simple(1);
+    let mut bench = Bench::new(&Config { groups: vec![program()], ..one() }, State::default());
     bench.observe(0, seen("1.1.1.1"));
     bench.finish(0, Outcome::Dropped { why: "status 3".into() });
     assert_eq!(bench.reports.last().unwrap().text, "status 3; it is not run again (retry = false)");

@@ -1,0 +1,175 @@
+//! What a target should hold by what the sources say.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use super::TargetStatus;
+use crate::address::Addresses;
+use crate::config::placeholders::Needs;
+use crate::engine::lan::lan_host;
+use crate::engine::nat;
+use crate::engine::selection::{AddressKind, AddressValue, Origin, Selection, SourceStatus, refusal};
+
+/// What a target should hold now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Wanted {
+    pub(super) addresses: Addresses,
+    /// Which kinds it speaks of; the others stay as they are.
+    pub(super) covers: Needs,
+    /// Not before, because a family is given time to appear.
+    pub(super) ready: Duration,
+    /// Its IPv4 address is the router's private one, which is told to nobody.
+    pub(super) private: bool,
+}
+
+/// Why there is nothing to send.
+pub(super) enum Waiting {
+    /// A first answer is on its way.
+    Pending,
+    /// The sources cannot say; what they said of it is reported elsewhere.
+    Unknown(String),
+    /// The answer is no use to this target, and somebody should know.
+    Useless(String),
+}
+
+impl TargetStatus {
+    pub(super) fn may_be_told(&self, address: IpAddr) -> bool {
+        refusal(address, self.config.allow_private).is_none()
+    }
+
+    pub(super) fn wanted(&self, sources: &[SourceStatus]) -> Result<Wanted, Waiting> {
+        let mut wanted = Wanted {
+            addresses: Addresses::default(),
+            covers: Needs::default(),
+            ready: Duration::ZERO,
+            private: false,
+        };
+        let mut refused = None;
+        let mut private = None;
+        for kind in self.kinds() {
+            let required = has(self.config.required, kind);
+            if required
+                && self.is_absent(sources, kind)
+                && let Some(from) = self.empty_from(kind)
+            {
+                wanted.ready = wanted.ready.max(from);
+                wanted.cover(kind);
+                continue;
+            }
+            match self.choice(sources, kind) {
+                Selection::Known(value, source) => match self.publishable(sources, value, source) {
+                    Ok((value, host)) => wanted.put(value, host),
+                    Err(why) => {
+                        let label = sources.get(source).map_or("", |source| source.label.as_str());
+                        let why = format!("{label}: {why}");
+                        if required {
+                            return Err(Waiting::Useless(why));
+                        }
+                        private = private.or(self.private(sources, value, source));
+                        refused.get_or_insert(why);
+                    }
+                },
+                Selection::Pending => return Err(Waiting::Pending),
+                Selection::Absent(_) if required && self.config.empty_when_absent => wanted.cover(kind),
+                Selection::Absent(why) if required => return Err(Waiting::Useless(absent(kind, &why))),
+                Selection::Unknown(why) if required => return Err(Waiting::Unknown(unknown(kind, &why))),
+                Selection::Absent(_) | Selection::Unknown(_) => {}
+            }
+        }
+        if let Some(value) = private {
+            wanted.put(value, None);
+            wanted.private = true;
+        }
+        if wanted.addresses.is_empty() {
+            let unknown = || Waiting::Unknown("no address is known".to_owned());
+            return Err(refused.map_or_else(unknown, Waiting::Useless));
+        }
+        Ok(wanted)
+    }
+
+    /// The router's private IPv4 address, for a target that tells it to nobody.
+    fn private(&self, sources: &[SourceStatus], value: AddressValue, source: usize) -> Option<AddressValue> {
+        let by_router = sources.get(source).is_some_and(|source| source.speaker == Origin::Gateway);
+        let local = matches!(value, AddressValue::Ipv4(ipv4) if refusal(ipv4.into(), true).is_none());
+        (self.config.any_address && by_router && local).then_some(value)
+    }
+
+    /// `value`, by the source with this index, and the host that it makes with the
+    /// suffix; or why it is not published.
+    fn publishable(
+        &self,
+        sources: &[SourceStatus],
+        value: AddressValue,
+        source: usize,
+    ) -> Result<(AddressValue, Option<Ipv6Addr>), String> {
+        let lan = sources.get(source).and_then(|source| source.lan);
+        let host = match (value, self.config.ipv6_suffix) {
+            (AddressValue::Prefix(prefix), Some(suffix)) => Some(lan_host(prefix, suffix, lan)?),
+            _ => None,
+        };
+        let address = host.map_or_else(|| value.address(), Into::into);
+        let speaker = sources.get(source).map(|source| source.speaker);
+        let mut objection = nat::objection(address, speaker, self.config.allow_private);
+        if objection.is_none() && !self.config.allow_private {
+            objection = nat::contradiction(sources, &self.config.ipv4, value, source);
+        }
+        objection.map_or(Ok((value, host)), Err)
+    }
+}
+
+impl Wanted {
+    /// `host`: what the target's suffix makes of a prefix.
+    fn put(&mut self, value: AddressValue, host: Option<Ipv6Addr>) {
+        match value {
+            AddressValue::Ipv4(address) => {
+                self.addresses.ipv4 = Some(address);
+                self.cover(AddressKind::Ipv4);
+            }
+            AddressValue::Ipv6(address) => {
+                self.addresses.ipv6 = Some(address);
+                self.cover(AddressKind::Ipv6);
+            }
+            AddressValue::Prefix(prefix) => {
+                self.addresses.ipv6_prefix = Some(prefix);
+                self.cover(AddressKind::Prefix);
+                if let Some(host) = host {
+                    self.put(AddressValue::Ipv6(host), None);
+                }
+            }
+        }
+    }
+
+    pub(super) fn cover(&mut self, kind: AddressKind) {
+        match kind {
+            AddressKind::Ipv4 => self.covers.ipv4 = true,
+            AddressKind::Ipv6 => self.covers.ipv6 = true,
+            AddressKind::Prefix => self.covers.ipv6_prefix = true,
+        }
+    }
+}
+
+/// What a target holds once it has taken `wanted`.
+pub(super) fn merge(old: Addresses, wanted: Wanted) -> Addresses {
+    let Wanted { addresses: new, covers, .. } = wanted;
+    Addresses {
+        ipv4: if covers.ipv4 { new.ipv4 } else { old.ipv4 },
+        ipv6: if covers.ipv6 { new.ipv6 } else { old.ipv6 },
+        ipv6_prefix: if covers.ipv6_prefix { new.ipv6_prefix } else { old.ipv6_prefix },
+    }
+}
+
+pub(super) fn has(needs: Needs, kind: AddressKind) -> bool {
+    match kind {
+        AddressKind::Ipv4 => needs.ipv4,
+        AddressKind::Ipv6 => needs.ipv6,
+        AddressKind::Prefix => needs.ipv6_prefix,
+    }
+}
+
+fn absent(kind: AddressKind, why: &str) -> String {
+    format!("it needs an {}, and there is none: {why}", kind.words())
+}
+
+fn unknown(kind: AddressKind, why: &str) -> String {
+    format!("it needs an {}, which is not known: {why}", kind.words())
+}
