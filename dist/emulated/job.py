@@ -180,7 +180,7 @@ def follows(house, address, channel):
     before, told = house.arrived(), len(house.running.log())
     house.lab.set_wan(address)
     soon(lambda: house.settled(address), f"{address} is everywhere")
-    find(f"looking, because of {channel}", house.running.log()[told:])
+    find(f"polling, because of {channel}", house.running.log()[told:])
     holding = {"Cloudflare", *(f"BIND, {transport}" for transport in DNS)}
     expected = {name: [address] if name in holding else [*values, address] for name, values in before.items()}
     assert house.arrived() == expected, (house.arrived(), expected)
@@ -211,7 +211,7 @@ def restart(house):
     status = house.close_process()
     assert status in house.system.ended, status
     running = house.start(house.config(), "-v")
-    # What the first look leads to is decided before the second.
+    # What the first poll leads to is decided before the second.
     soon(lambda: len(re.findall("^upnp: IPv4 ", running.log(), re.M)) >= 3, "three looks")
     assert house.arrived() == before and house.settled(last), (house.arrived(), before)
     house.close_process()
@@ -231,7 +231,7 @@ def own_addresses(house):
     soon(lambda: hook.args() == [f"{WAN[3]} {IPV6}"], "this host's addresses")
     house.system.own_address(lab, WAN[4], WAN[3])
     soon(lambda: hook.args()[1:] == [f"{WAN[4]} {IPV6}"], "this host's new address")
-    notices = house.running.log().count("looking, because of the kernel")
+    notices = house.running.log().count("polling, because of the kernel")
     assert bool(notices) == house.system.notices, house.running.log()
     house.close_process()
     return "by the kernel's notice" if notices else "by the next look"
