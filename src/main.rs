@@ -139,15 +139,20 @@ fn discover_gateways(json: bool, gateway: Option<&Gateway>) -> ExitCode {
         Ok(found) => found,
         Err(why) => return complain(&why),
     };
-    let text = if json { discover::to_json(&found) } else { discover::to_text(&found) };
-    let exit = print(&text);
-    if !found.is_empty() {
+    let gateways = &found.gateways;
+    let exit = print(&if json { discover::to_json(gateways) } else { discover::to_text(gateways) });
+    found.failures.iter().chain(&found.advice).for_each(|line| eprintln!("{line}"));
+    if !gateways.is_empty() {
         return exit;
     }
-    eprintln!(
-        "error: no gateway answered; is UPnP switched on in the router? A host firewall may drop the answers: \
-         try its address, discover 192.168.1.1"
-    );
+    if found.failures.is_empty() {
+        eprintln!(
+            "error: no gateway answered; is UPnP switched on in the router? A host firewall may drop the \
+             answers: try its address, discover 192.168.1.1"
+        );
+    } else {
+        eprintln!("error: no gateway could be asked");
+    }
     ExitCode::from(FAILED)
 }
 

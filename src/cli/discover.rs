@@ -29,10 +29,10 @@ use crate::transport::lan;
 const SEARCH_TIME: Duration = Duration::from_millis(2500);
 
 /// The time for one gateway with all its services.
-const ASK_TIME: Duration = Duration::from_secs(5);
+const ASK_TIME: Duration = Duration::from_secs(15);
 
 /// The time for one exchange.
-const EXCHANGE_TIME: Duration = Duration::from_secs(2);
+const EXCHANGE_TIME: Duration = Duration::from_secs(4);
 
 /// Waits for NAT-PMP: an answer comes at once or never.
 const NATPMP_TIME: Duration = Duration::from_millis(800);
@@ -46,9 +46,19 @@ pub struct Discovered {
     natpmp: Result<ExternalAddress, NatPmpError>,
 }
 
+/// What was found.
+pub struct Discovery {
+    /// The gateways that could be asked.
+    pub gateways: Vec<Discovered>,
+    /// A line for each place that answered a search, or was named, and is of no use.
+    pub failures: Vec<String>,
+    /// What else the user may write, where no address was told by UPnP.
+    pub advice: Option<String>,
+}
+
 /// Asks the named gateway, or all that can be found. An error names what could
 /// not be asked at all.
-pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
+pub fn discover(gateway: Option<&Gateway>) -> Result<Discovery, String> {
     let (sender, receiver) = channel();
     let ask = |location: LanUrl| {
         let sender = sender.clone();
@@ -65,13 +75,19 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
         Some(Gateway::Line(gateway, _)) => Some(&**gateway),
         gateway => gateway,
     };
-    match gateway {
-        Some(Gateway::Description(url)) => ask(url.clone())?,
-        Some(Gateway::Named(name, url)) => match (upnp::resolve(name)?, url) {
-            (host, Some(url)) => ask(url.at(host))?,
-            (IpAddr::V4(host), None) => find(&[host.into()], true, ask)?,
-            (IpAddr::V6(_), None) => return Err(format!("{name} has no IPv4 address")),
-        },
+    let hosts = match gateway {
+        Some(Gateway::Description(url)) => {
+            ask(url.clone())?;
+            vec![url.host()]
+        }
+        Some(Gateway::Named(name, url)) => {
+            let host = upnp::resolve(name)?;
+            match url {
+                Some(url) => ask(url.at(host))?,
+                None => find(&[host], true, ask)?,
+            }
+            vec![host]
+        }
         Some(Gateway::At(addresses)) => {
             if addresses.iter().any(IpAddr::is_ipv6) {
                 return Err(
@@ -80,16 +96,26 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Vec<Discovered>, String> {
                 );
             }
             find(addresses, true, ask)?;
+            addresses.clone()
         }
         Some(Gateway::Any | Gateway::Line(..)) | None => {
             let default: Vec<IpAddr> = system::default_route(Family::V4).gateway().into_iter().collect();
             find(&default, false, ask)?;
+            default
+        }
+    };
+    drop(sender);
+    let (mut gateways, mut failures) = (Vec::new(), Vec::new());
+    for result in receiver {
+        match result {
+            Ok(discovered) => gateways.push(discovered),
+            Err(why) => failures.push(why),
         }
     }
-    drop(sender);
-    let mut found: Vec<Discovered> = std::iter::from_fn(|| receiver.recv().ok()).flatten().collect();
-    found.sort_by_key(|discovered| discovered.location.to_string());
-    Ok(found)
+    gateways.sort_by_key(|discovered| discovered.location.to_string());
+    let told = gateways.iter().any(|discovered| discovered.report.observation.ipv4.known().is_some());
+    let advice = if told { None } else { upnp::natpmp_advice(&hosts) };
+    Ok(Discovery { gateways, failures, advice })
 }
 
 fn find(
@@ -111,14 +137,14 @@ fn find(
     Ok(())
 }
 
-/// `None`: it answers searches, but is no gateway.
-fn examine(location: LanUrl) -> Option<Discovered> {
-    let deadline = Instant::now().checked_add(ASK_TIME)?;
+fn examine(location: LanUrl) -> Result<Discovered, String> {
+    let after = |time| Instant::now().checked_add(time).unwrap_or_else(Instant::now);
     let wanted = Wanted { ipv4: true, ipv6: true };
-    let mut ask = lan::asker(deadline, EXCHANGE_TIME);
-    let report = gateway::survey(&location, None, wanted, StopAt::EveryService, &mut ask).ok()?;
-    let natpmp = external_address(location.host(), Instant::now().checked_add(NATPMP_TIME)?);
-    Some(Discovered { location, report, natpmp })
+    let mut ask = lan::asker(after(ASK_TIME), EXCHANGE_TIME);
+    let report = gateway::survey(&location, None, wanted, StopAt::EveryService, &mut ask)
+        .map_err(|error| format!("{location}: {error}"))?;
+    let natpmp = external_address(location.host(), after(NATPMP_TIME));
+    Ok(Discovered { location, report, natpmp })
 }
 
 /// A JSON array, an object for each gateway.

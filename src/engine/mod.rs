@@ -83,6 +83,10 @@ pub struct Now {
     pub unix: Option<u64>,
 }
 
+/// How long a single run waits for a source that is silent. Then the next one speaks for
+/// it, as it does for the daemon after some polls.
+const ONCE_PATIENCE: Duration = Duration::from_secs(13);
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -180,6 +184,8 @@ pub struct Engine {
     way: String,
     /// A single run: starts are no reason to try what is blocked.
     once: bool,
+    /// Until when a single run waits for silent sources.
+    waits_until: Option<Duration>,
     /// When blocked targets are told again.
     remind_at: Duration,
 }
@@ -227,6 +233,7 @@ impl Engine {
             next_round: Duration::ZERO,
             way: config.way(),
             once: false,
+            waits_until: None,
             remind_at: DAY,
         }
     }
@@ -244,6 +251,7 @@ impl Engine {
     #[must_use]
     pub fn once(mut self) -> Self {
         self.once = true;
+        self.waits_until = Some(ONCE_PATIENCE);
         self
     }
 
@@ -257,7 +265,10 @@ impl Engine {
     pub fn deadline(&self) -> Duration {
         let polls = self.sources.iter().filter(|s| s.wanted && !s.polling);
         let polls = polls.flat_map(|source| [source.poll_at, source.hint_at]).flatten();
-        polls.chain(self.next_job()).fold(self.next_round.min(self.remind_at), Duration::min)
+        polls
+            .chain(self.waits_until)
+            .chain(self.next_job())
+            .fold(self.next_round.min(self.remind_at), Duration::min)
     }
 
     /// Takes an event; the actions that follow are to be drained.
@@ -282,6 +293,10 @@ impl Engine {
             let reports = self.targets.iter().flat_map(|target| target.told_daily(now));
             self.actions.extend(reports.map(Action::Report));
         }
+        if self.waits_until.take_if(|until| *until <= now.elapsed).is_some() {
+            self.sources.iter_mut().for_each(SourceStatus::give_way);
+            self.reconsider = true;
+        }
         if std::mem::take(&mut self.reconsider) {
             self.choose_sources();
             self.schedule_all(now);
@@ -302,8 +317,11 @@ impl Engine {
     /// Whether nothing is under way and nothing is due: the end of `--once`.
     #[must_use]
     pub fn is_settled(&self, now: Now) -> bool {
+        let waits = |source: &SourceStatus| {
+            source.polling || (self.waits_until.is_some() && source.wanted && source.poll_at.is_some())
+        };
         self.round > 0
-            && !self.sources.iter().any(|source| source.polling)
+            && !self.sources.iter().any(waits)
             && self.running.is_empty()
             && !self.owes(now)
             && !self.targets.iter().any(|target| target.awaits_absence(&self.sources, now))

@@ -255,6 +255,11 @@ impl SourceStatus {
         silent || lost
     }
 
+    /// Lets the next source speak while this one is silent, whatever it has told before.
+    pub fn give_way(&mut self) {
+        self.voices.iter_mut().for_each(|answers| answers.missed = PATIENCE);
+    }
+
     fn voice_mut(&mut self, kind: AddressKind) -> &mut SourceAnswers {
         let [ipv4, ipv6, prefix] = &mut self.voices;
         match kind {

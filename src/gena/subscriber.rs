@@ -18,8 +18,8 @@ use crate::http::lan_url::LanUrl;
 use crate::system;
 use crate::transport::lan;
 
-/// The time for one exchange.
-const TIME: Duration = Duration::from_secs(2);
+/// The time for one exchange: no poll waits for it.
+const TIME: Duration = Duration::from_secs(5);
 
 const STACK: usize = 128 * 1024;
 

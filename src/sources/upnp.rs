@@ -28,9 +28,9 @@ use crate::transport::lan;
 /// At least every so many polls the address is asked for by SOAP.
 const SOAP_EVERY: u32 = 4;
 
-/// No longer than this is NAT-PMP alone believed, however rare polls are; a minute
-/// more than [`SOAP_EVERY`] polls of the default interval take.
-const SOAP_WITHIN: Duration = Duration::from_secs(21 * 60);
+/// No longer than this is NAT-PMP alone believed, however rare polls are: 20 minutes,
+/// and what [`SOAP_EVERY`] polls of the default interval take themselves.
+const SOAP_WITHIN: Duration = Duration::from_secs(20 * 60 + 5);
 
 /// A gateway that has no IPv6 actions is asked for them again after so many polls:
 /// somebody may switch IPv6 on, or a new firmware bring them.
@@ -297,7 +297,7 @@ impl Upnp {
                     return Poll::failed(&why);
                 }
                 self.failed = candidates.into_failed();
-                Poll::failed(&format!("{why}{}", natpmp_advice(hosts)))
+                Poll::failed(&natpmp_advice(hosts).map_or(why.clone(), |advice| format!("{why}; {advice}")))
             }
         }
     }
@@ -435,15 +435,14 @@ fn trust(route: &DefaultRoute, remembered: Option<IpAddr>) -> Trusted {
     }
 }
 
-/// The line to write where a gateway without UPnP speaks NAT-PMP.
-fn natpmp_advice(hosts: &[IpAddr]) -> String {
-    let speaks = |host: &&IpAddr| matches!(ask_natpmp(**host), Some(Finding::Known(_)));
-    hosts.iter().find(speaks).map_or_else(String::new, |host| {
-        format!(
-            "; {host} answers NAT-PMP, which any host in the network can forge: if all of them are trusted, \
-             write ipv4 = [\"upnp\", \"natpmp\"]"
-        )
-    })
+/// The line to write where none of these gateways speaks UPnP, and one NAT-PMP.
+#[must_use]
+pub fn natpmp_advice(hosts: &[IpAddr]) -> Option<String> {
+    let host = hosts.iter().find(|host| matches!(ask_natpmp(**host), Some(Finding::Known(_))))?;
+    Some(format!(
+        "{host} answers NAT-PMP, which any host in the network can forge: if all of them are trusted, write \
+         ipv4 = [\"upnp\", \"natpmp:{host}\"]"
+    ))
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ impl Daemon {
     /// Starts it behind `launcher` (such as `ip netns exec NAME`), which must
     /// replace itself by the program. Standard error goes to `log` in `folder`.
     pub(crate) fn start(launcher: &[String], folder: &Folder, config: &str) -> Self {
+        Self::start_with(&["-v"], launcher, folder, config)
+    }
+
+    /// The same with these options.
+    pub(crate) fn start_with(options: &[&str], launcher: &[String], folder: &Folder, config: &str) -> Self {
         // Only ours to read, as a file with secrets should be.
         let _none_yet = fs::remove_file(folder.path("config.toml"));
         let mut file = File::options()
@@ -82,7 +87,7 @@ impl Daemon {
         let mut words = launcher.iter().map(OsStr::new).chain([OsStr::new(&program), config.as_os_str()]);
         let child = Command::new(words.next().unwrap())
             .args(words)
-            .arg("-v")
+            .args(options)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .current_dir(folder.path("state"))

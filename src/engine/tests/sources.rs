@@ -119,6 +119,32 @@ fn three_kinds_of_sources_do_not_flap_when_the_first_fails_for_a_moment() {
 }
 
 #[test]
+fn a_single_run_waits_for_a_silent_source_and_falls_back_within_15_s() {
+    let sources = || vec![upnp(), echo()];
+    let target = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
+    let mut before = Bench::new(&config(sources(), vec![target.clone()]), State::default());
+    before.observe(0, seen("1.1.1.1"));
+    before.finish(0, published());
+    let mut bench = trouble::once(&before, &config(sources(), vec![target]), 300 * SECOND);
+    let mut asked = 0;
+    while bench.polls != [1] {
+        assert!(!bench.engine.is_settled(bench.now), "at {:?}", bench.now.elapsed);
+        if bench.polls == [0] {
+            asked += 1;
+            bench.observe(0, Observation::unknown("it has not answered yet"));
+        } else {
+            bench.tick();
+        }
+    }
+    assert!(asked >= 4, "a slow one is waited for: {asked}");
+    assert!(bench.now.elapsed <= 13 * SECOND, "{:?}", bench.now.elapsed);
+    bench.observe(1, seen("2.2.2.2"));
+    assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+    bench.finish(0, published());
+    assert!(bench.engine.is_settled(bench.now));
+}
+
+#[test]
 fn a_new_prefix_moves_all_its_records_in_one_go() {
     let needs = Needs { ipv6_prefix: true, ..NONE };
     let record = |entry: usize| {

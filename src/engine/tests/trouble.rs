@@ -16,7 +16,7 @@ fn restart(bench: &Bench, config: &Config, after: Duration) -> Bench {
     start(Engine::new(config, bench.saved.clone(), 1), bench, after)
 }
 
-fn once(bench: &Bench, config: &Config, after: Duration) -> Bench {
+pub(super) fn once(bench: &Bench, config: &Config, after: Duration) -> Bench {
     start(Engine::new(config, bench.saved.clone(), 1).once(), bench, after)
 }
 
