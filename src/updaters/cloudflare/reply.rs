@@ -214,6 +214,10 @@ pub(super) fn check(api: Api<'_>, reply: &Reply) -> Result<(), Trouble> {
         Ok(Verdict { errors, .. }) => {
             Err(refused(api, reply, errors.map_or_else(Vec::new, |errors| errors.0)))
         }
+        Err(_) if reply.redirect.is_some() => {
+            let said = format!("it {}; this is not followed", reply.redirects());
+            Err(Trouble::new(Kind::Fault, reply, &said))
+        }
         Err(_) if reply.status == 429 => Err(Trouble::new(Kind::Limited, reply, "")),
         Err(_) if reply.status < 500 => Err(Trouble::new(
             Kind::Fault,
