@@ -357,6 +357,7 @@ fn the_check_against_the_description_sees_what_is_wrong() {
         headers: Vec::new(),
         body: Some(body.to_string()),
         max_reply: 1,
+        cut_will_do: false,
         family: None,
     };
     let fine = Reply { status: 200, retry_after: None, redirect: None, body: String::new() };

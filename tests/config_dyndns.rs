@@ -107,7 +107,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "provider = \"dynu\"\nhostname = \"a.b\"\nusername = \"m:e\"\npassword = \"pw\"",
-        "4:12: username = \"m:e\": a user name with a colon cannot be sent (RFC 7617)",
+        "4:12: username: a user name with a colon cannot be sent (RFC 7617)",
     ),
     (
         "provider = \"no-ip\"\nhostname = \"a.b\"\nusername = \"me\"\npassword = \"p\\nw\"",
@@ -261,7 +261,7 @@ const SECRETS: &str = r#"
 [[dyndns]]
 provider = "no-ip"
 hostnames = ["b.example.org", "a.example.org"]
-username = "me"
+username = "SENTINELu"
 password = "SENTINELa"
 name = "mine"
 [[dyndns]]
@@ -272,13 +272,13 @@ ipv6_suffix = "::7"
 [[dyndns]]
 provider = "no-ip"
 hostname = "c.example.org"
-username = "me"
+username = "SENTINELu"
 password = "SENTINELa"
 ipv6 = []
 [[dyndns]]
 url = "https://a.example/?k=SENTINELc&h={host}&p={password}&ip={ips}"
 hostname = "d.example.org"
-username = "you"
+username = "example.org"
 password = "SENTINELd"
 "#;
 
@@ -301,12 +301,28 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
+fn a_user_is_shown_only_where_it_is_the_domain() {
+    for (user, shown) in [("b", "b"), ("a.b", "a.b"), ("me", "<hidden>"), (".b", "<hidden>")] {
+        let text = format!("[[dyndns]]\nprovider = \"no-ip\"\nhostname = \"a.b\"\nusername = \"{user}\"");
+        let config = good(&format!("{text}\npassword = \"pw\""));
+        assert!(config.describe().contains(&format!("username = \"{shown}\"")), "{}", config.describe());
+    }
+}
+
+#[test]
+fn a_password_in_a_url_of_ones_own_needs_no_user() {
+    let config = good("[[dyndns]]\nurl = \"https://dyn.example/?p={password}&ip={ip}\"\npassword = \"pw\"");
+    assert_eq!(accounts(&config)[0].preset.basic, None);
+}
+
+#[test]
 fn a_description_reads_as_the_same_configuration() {
     let config = good(SECRETS);
     let mut text = config.describe();
     let query = ["?k=SENTINELc&h=", "&p=", "&ip="];
-    let before = ["SENTINELa", "SENTINELa", "SENTINELb", "SENTINELa"];
-    for hidden in before.into_iter().chain(query).chain(["SENTINELd"]) {
+    let account = ["SENTINELu", "SENTINELa"];
+    let before = [account, account].concat().into_iter().chain(["SENTINELb"]).chain(account);
+    for hidden in before.chain(query).chain(["SENTINELd"]) {
         text = text.replacen("<hidden>", hidden, 1);
     }
     assert_eq!(good(&text), config, "{text}");

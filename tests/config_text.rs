@@ -103,8 +103,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("router_ip = \"0.0.0.0\"", "1:13: router_ip = \"0.0.0.0\": no router can have this address"),
     (
-        "router_ip = \"http://me@fritz.box/igd2desc.xml\"",
-        "1:13: router_ip: this is no gateway's URL: the host must be an IP address, as in http://192.168.1.1:5000/",
+        "router_ip = \"http://192.168.1.1:0/\"",
+        "1:13: router_ip: this is no gateway's URL: the port is not one that gateways use",
     ),
     ("router_ip = \"https://192.168.1.1/\"", "1:13: router_ip: this is no gateway's URL: expected http://"),
     (
@@ -521,9 +521,17 @@ fn a_router_may_have_a_name_and_a_connection_of_its_own() {
         ("fritz.box", "upnp:fritz.box"),
         ("http://fritz.box:49000/igddesc.xml", "upnp:http://fritz.box:49000/igddesc.xml"),
         ("http://192.168.1.1:80/x", "upnp:http://192.168.1.1:80/x"),
+        ("http://192.168.1.1:135/x", "upnp:http://192.168.1.1:135/x"),
     ] {
         assert_eq!(sources(&format!("router_ip = \"{router}\"")), source);
         assert_eq!(sources(&format!("ipv4 = [\"upnp:{router}\"]")), source);
+    }
+    // 1.0 took these, and sent no credentials.
+    for (router, source) in [
+        ("http://me:p@w@192.168.1.1:5000/x?y#z", "upnp:http://192.168.1.1:5000/x?y"),
+        ("http://me@fritz.box/x", "upnp:http://fritz.box/x"),
+    ] {
+        assert_eq!(sources(&format!("router_ip = \"{router}\"")), source);
     }
     for source in ["upnp:#2", "upnp:192.168.1.1#WANIPConn2", "upnp:http://192.168.1.1:80/x#2"] {
         assert_eq!(sources(&format!("ipv4 = [\"{source}\"]")), source);

@@ -91,7 +91,15 @@ fn web() -> Web {
 const MAX_REPLY: usize = 256 * 1024;
 
 fn get(url: String) -> Request {
-    Request { method: "GET", url, headers: Vec::new(), body: None, max_reply: MAX_REPLY, family: None }
+    Request {
+        method: "GET",
+        url,
+        headers: Vec::new(),
+        body: None,
+        max_reply: MAX_REPLY,
+        cut_will_do: false,
+        family: None,
+    }
 }
 
 fn fetch(port: u16, timeout: Duration) -> Result<Reply, Failure> {
@@ -323,6 +331,34 @@ fn a_connection_that_breaks_is_no_answer() {
         assert!(failed.maybe_done, "{}", failed.why);
     }
     assert!(failure(answering("220 mail.example ESMTP\r\n\r\n"), PATIENT).why.ends_with("not proper HTTP"));
+}
+
+#[test]
+fn a_success_that_is_cut_counts_where_that_will_do() {
+    let ask = |answer: &'static str| {
+        let url = format!("http://127.0.0.1:{}/", answering(answer));
+        web().send(&Request { cut_will_do: true, ..get(url) }, PATIENT)
+    };
+    for (answer, body) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ngood", "good"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ngood", "good"),
+    ] {
+        assert_eq!(ask(answer).unwrap().body, body, "{answer}");
+    }
+    for answer in ["HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\ngood", "HTTP/1.1 200 OK\r\nContent"] {
+        assert!(ask(answer).unwrap_err().maybe_done, "{answer}");
+    }
+}
+
+#[test]
+fn a_head_as_long_as_browsers_take_it_is_read() {
+    let fields = format!("X: {}\r\n", "y".repeat(2000)).repeat(100);
+    let port = serve(None, move |_, stream| {
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 4\r\n\r\ngood");
+        let _ = stream.write_all(head.as_bytes());
+    });
+    assert_eq!(fetch(port, PATIENT).unwrap().body, "good");
 }
 
 #[test]

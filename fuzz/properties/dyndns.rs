@@ -45,7 +45,7 @@ const FAILURES: [&str; 13] = [
 fn account(preset: Preset) -> config::Dyndns {
     let secret = |key| preset.needs(key).then(|| Secret::new(SECRET.to_owned()));
     config::Dyndns {
-        username: preset.needs("username").then(|| "me".to_owned()),
+        username: preset.needs("username").then(|| Secret::new("me".to_owned())),
         password: secret("password"),
         token: secret("token"),
         hostnames: NAMES.iter().map(|&name| name.to_owned()).collect(),

@@ -129,7 +129,8 @@ fn read_account(section: &mut Section<'_>, files: &Files<'_>, accounts: &Account
         (Some(provider), None) => (read_provider(&provider, accounts.presets.get_or_init(all)), None),
         (None, Some(url)) => {
             let url = read_url(&url);
-            let user = username.is_some() || with_password;
+            let in_url = url.as_deref().is_some_and(|url| url.contains("{password"));
+            let user = username.is_some() || with_password && !in_url;
             (url.as_deref().map(|url| Preset::own(url, user)), url)
         }
         (None, None) => {
@@ -189,7 +190,7 @@ fn read_url(value: &Value<'_>) -> Option<String> {
     Some(url)
 }
 
-fn read_username(section: &Section<'_>, value: Option<Value<'_>>, preset: Option<&Preset>) -> Option<String> {
+fn read_username(section: &Section<'_>, value: Option<Value<'_>>, preset: Option<&Preset>) -> Option<Secret> {
     let preset = preset?;
     let Some(value) = value else {
         if preset.needs("username") {
@@ -206,9 +207,9 @@ fn read_username(section: &Section<'_>, value: Option<Value<'_>>, preset: Option
     }
     let basic = preset.basic.as_deref().is_some_and(|basic| basic.contains("{username}"));
     if basic && text.contains(':') && !preset.group {
-        return value.refuse("a user name with a colon cannot be sent (RFC 7617)");
+        return value.refuse_hidden("a user name with a colon cannot be sent (RFC 7617)");
     }
-    Some(text.to_owned())
+    Some(Secret::new(text.to_owned()))
 }
 
 fn read_secret(
@@ -314,7 +315,7 @@ fn read_hostname(value: &Value<'_>, account: &Dyndns) -> Option<String> {
         Ok(name) => name,
         Err(problem) => return value.refuse(&problem),
     };
-    let zone = preset.zone_of(account.username.as_deref());
+    let zone = preset.zone_of(account.username.as_ref().map(Secret::reveal));
     match zone {
         // As the provider's own pages say it: "home" or "home.duckdns.org".
         Some(_) if preset.zone.as_deref() != Some("{username}") => Some(name),

@@ -7,7 +7,7 @@ use super::section::Value;
 use super::{Gateway, Source, provider_url};
 use crate::address::Family;
 use crate::config::suggest::nearest;
-use crate::http::lan_url::LanUrl;
+use crate::http::lan_url::{LanUrl, UrlError};
 use crate::transport::url::HttpUrl;
 
 /// More in one configuration would be asked for ever.
@@ -76,7 +76,9 @@ impl Router {
                 Err(problem) => value.refuse(problem),
             };
         }
-        match read_place(text) {
+        // Credentials are dropped, as 1.0 did: no gateway asks for any.
+        let plain = HttpUrl::split(text).map_or_else(|_| text.to_owned(), |parts| parts.to_send());
+        match read_place(&plain) {
             Ok(Some(Gateway::Description(url))) => Some(Self::Description(url)),
             Ok(Some(Gateway::Named(name, url))) => Some(Self::Named(name, url)),
             Err(problem) => value.refuse_hidden(&problem),
@@ -276,14 +278,24 @@ fn read_place(text: &str) -> Result<Option<Gateway>, String> {
             name.is_ok_and(|url| url.authority() == text && url.host() == nowhere && text.contains('.'));
         return Ok(good.then(|| Gateway::Named(text.to_owned(), None)));
     }
-    let url =
-        LanUrl::parse_from(nowhere, text).map_err(|error| format!("this is no gateway's URL: {error}"))?;
+    let url = read_url(nowhere, text).map_err(|error| format!("this is no gateway's URL: {error}"))?;
     let authority = url.authority();
     match authority.split(':').next() {
         Some(name) if url.host() == nowhere && name != "0.0.0.0" => {
             Ok(Some(Gateway::Named(name.to_owned(), Some(url))))
         }
         _ => Ok(Some(Gateway::Description(url))),
+    }
+}
+
+/// Any port may be meant.
+fn read_url(nowhere: IpAddr, text: &str) -> Result<LanUrl, UrlError> {
+    match HttpUrl::split(text) {
+        Ok(parts) if parts.user.is_none() && parts.check().is_ok() => {
+            let url = LanUrl::parse_from(nowhere, &parts.on_default_port().to_send())?;
+            Ok(url.at_port(parts.port()))
+        }
+        _ => LanUrl::parse_from(nowhere, text),
     }
 }
 

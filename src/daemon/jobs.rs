@@ -156,6 +156,7 @@ mod tests {
             headers: Vec::new(),
             body: None,
             max_reply: 0,
+            cut_will_do: false,
             family: None,
         };
         let failure = connection.send(&mut None, &request, Duration::ZERO).unwrap_err();

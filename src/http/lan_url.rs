@@ -148,6 +148,12 @@ impl LanUrl {
         Self { host, ..self.clone() }
     }
 
+    /// The same place at another port: what the user writes may lead to any.
+    #[must_use]
+    pub fn at_port(&self, port: u16) -> Self {
+        Self { port, ..self.clone() }
+    }
+
     /// The host.
     #[must_use]
     pub fn host(&self) -> IpAddr {
@@ -224,17 +230,12 @@ fn remove_dot_segments(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        match segment {
-            "." if last => kept.push(""),
-            "." => {}
-            ".." => {
-                kept.pop();
-                if last {
-                    kept.push("");
-                }
-            }
-            other => kept.push(other),
+        let dots = matches!(segment, "." | "..");
+        if segment == ".." {
+            kept.pop();
+        }
+        if !dots || segments.peek().is_none() {
+            kept.push(if dots { "" } else { segment });
         }
     }
     format!("/{}{query}", kept.join("/"))

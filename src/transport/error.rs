@@ -42,8 +42,13 @@ pub(super) fn maybe_done(error: &Error) -> bool {
 
 /// Whether the server ended the connection before its answer.
 pub(super) fn is_cut_off(error: &Error) -> bool {
-    let closed = [io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
-    matches!(error, Error::Io(error) if closed.contains(&error.kind()))
+    matches!(error, Error::Io(error) if is_closed(error))
+}
+
+/// Whether the server ended the connection.
+pub(super) fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | BrokenPipe | ConnectionReset)
 }
 
 /// A half sentence that follows the host's name.

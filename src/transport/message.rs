@@ -19,6 +19,8 @@ pub struct Request {
     /// The longest reply of use, in bytes; it is cut there. Replies that are no
     /// success are cut at [`SHORT_REPLY`] in any case.
     pub max_reply: usize,
+    /// Whether a success counts whose body ends too early: the reply is what came of it.
+    pub cut_will_do: bool,
     /// The only family that the connection may use, for servers that take the
     /// address it comes from.
     pub family: Option<Family>,

@@ -38,8 +38,8 @@ use crate::system::race::Failed;
 pub const TIMEOUT: Duration = Duration::from_secs(120);
 /// Of it, for looking the name up and for connecting, each.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest head of an answer; policies and cookies fill some kilobytes.
-const MAX_HEAD: usize = 16 * 1024;
+/// The longest head of an answer, as browsers take it.
+const MAX_HEAD: usize = 256 * 1024;
 /// Must hold a head with room for more, or reading would seem to stall.
 const INPUT: usize = MAX_HEAD + 4 * 1024;
 /// Must hold the head of a request; servers take 8 KiB.
@@ -101,6 +101,7 @@ impl Web {
             headers: Vec::new(),
             body: None,
             max_reply: limit,
+            cut_will_do: false,
             family: Some(family),
         };
         self.session(Some(family)).send(&request, timeout)
@@ -210,7 +211,7 @@ impl Session {
                 Some(Err(why)) => Some(why),
                 None => None,
             };
-            let body = self.body(response, request.max_reply, until);
+            let body = self.body(response, &request, until);
             return match body {
                 Ok(reply) => Ok(Reply { redirect: refused, ..reply }),
                 Err(error) => Err(failure(&error)),
@@ -270,14 +271,14 @@ impl Session {
     }
 
     /// Reads the body, as much as is wanted of it.
-    fn body(&self, mut response: Response, max_reply: usize, until: Instant) -> Result<Reply, Error> {
+    fn body(&self, mut response: Response, request: &Request, until: Instant) -> Result<Reply, Error> {
         let headers = response.headers();
         let retry_after = field(headers, "retry-after");
         let retry_after = retry_after.and_then(|text| fields::retry_after(&text, now(headers)));
         let tells_length =
             headers.contains_key("content-length") || headers.contains_key("transfer-encoding");
-        let status = response.status().as_u16();
-        let limit = if response.status().is_success() { max_reply } else { max_reply.min(SHORT_REPLY) };
+        let status = response.status();
+        let limit = if status.is_success() { request.max_reply } else { request.max_reply.min(SHORT_REPLY) };
         let mut body = Vec::new();
         let mut reader = response.body_mut().as_reader();
         let mut read = read_on(&mut reader, &mut body, limit.min(SHORT_REPLY));
@@ -291,11 +292,12 @@ impl Session {
             // first line is whole.
             Err(error)
                 if error.kind() == io::ErrorKind::BrokenPipe && !tells_length && body.contains(&b'\n') => {}
+            Err(error) if request.cut_will_do && status.is_success() && error::is_closed(&error) => {}
             read => read?,
         }
         let body = String::from_utf8(body)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        Ok(Reply { status, retry_after, redirect: None, body })
+        Ok(Reply { status: status.as_u16(), retry_after, redirect: None, body })
     }
 }
 

@@ -94,7 +94,7 @@ mod tests {
         let headers = [("X-Token", "hunter2"), ("Content-Type", "text/plain")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let body = body.map(str::to_owned);
-        Request { method, url: url.to_owned(), headers, body, max_reply: 9, family: None }
+        Request { method, url: url.to_owned(), headers, body, max_reply: 9, cut_will_do: false, family: None }
     }
 
     fn led(method: &'static str, status: u16, url: &str, location: &str) -> Result<String, String> {

@@ -127,6 +127,12 @@ impl<'a> HttpUrl<'a> {
         proxies.choose(self.https, self.bare_host(), self.port())
     }
 
+    /// The URL without its port.
+    #[must_use]
+    pub fn on_default_port(self) -> Self {
+        Self { port: None, ..self }
+    }
+
     /// The URL with another path, and without a query.
     #[must_use]
     pub fn with_path(self, path: &'a str) -> Self {

@@ -32,8 +32,8 @@ pub struct Url {
     accepted: Accepted,
 }
 
-/// The first answer that counted as a success without `expect`: a person should
-/// see what did.
+/// The first answer ever that counted as a success without `expect`: a person
+/// should see what did.
 #[derive(Debug)]
 enum Accepted {
     NotYet,
@@ -47,7 +47,7 @@ impl Url {
         else {
             return;
         };
-        if self.config.expect.is_none() {
+        if self.config.expect.is_none() && task.old.is_empty() {
             let answer = said(&self.config, task, reply, &reply.body);
             let text = format!("this answer counts as a success: {answer}; expect says which others do");
             self.accepted = Accepted::Note(task.entry, text);
@@ -104,6 +104,7 @@ pub fn request(url: &config::Url, task: &Task) -> Request {
         headers: url.headers.iter().map(|(name, value)| (name.clone(), fill(value.reveal()))).collect(),
         body: url.body.as_ref().map(|body| fill(body.reveal())),
         max_reply: SHORT_REPLY,
+        cut_will_do: true,
         family: None,
     }
 }
@@ -123,7 +124,9 @@ pub fn judge(url: &config::Url, task: &Task, reply: Result<Reply, Failure>) -> O
         let after = Some(reply.retry_after.unwrap_or(LIMITED));
         return retry(format!("the service asks for fewer requests ({})", said()), after);
     }
-    let success = (200..=299).contains(&reply.status);
+    // As in 1.0, a status that leads nowhere (304, 302 without a place) is no refusal.
+    let leads_nowhere = (300..=399).contains(&reply.status) && reply.redirect.is_none();
+    let success = (200..=299).contains(&reply.status) || leads_nowhere;
     let word = reply.body.split_ascii_whitespace().next().unwrap_or_default();
     let expected = url.expect.as_ref().map(|words| words.iter().any(|expected| expected == word));
     if success && expected == Some(true) {
@@ -334,11 +337,13 @@ mod tests {
 
     #[test]
     fn the_first_accepted_answer_is_told_once() {
-        for (expect, notes) in [(None, 1), (Some(&["OK"][..]), 0)] {
+        let first = task();
+        let later = Task { old: first.addresses, ..first };
+        for (expect, task, notes) in [(None, first, 1), (Some(&["OK"][..]), first, 0), (None, later, 0)] {
             let mut url = Url { config: url(expect), accepted: Accepted::NotYet };
             let mut told = Vec::new();
             for body in ["911", "OK bodysecret", "OK again"] {
-                url.update(vec![task()], &mut |_| Ok(answer(200, body)));
+                url.update(vec![task], &mut |_| Ok(answer(200, body)));
                 told.extend(url.notes());
             }
             assert_eq!(told.len(), notes, "{told:?}");
@@ -394,11 +399,27 @@ mod tests {
     }
 
     #[test]
+    fn a_redirect_that_is_not_followed_is_told_with_its_place() {
+        let redirect = Some("https://evil.example, another host".to_owned());
+        let outcome = judge(&url(None), &task(), Ok(Reply { redirect, ..answer(302, "moved good") }));
+        let why = "the URL redirects to https://evil.example, another host; this is not followed \
+                   (status 302, \"moved good\"); use its new address";
+        assert_eq!(outcome, retry(why.to_owned(), Some(PERSON)));
+    }
+
+    #[test]
+    fn a_status_that_leads_nowhere_counts_as_in_1_0() {
+        for status in [300, 302, 304] {
+            assert_eq!(judged(status, ""), Outcome::Published { changed: true }, "{status}");
+            assert!(matches!(judged(status, "nohost"), Outcome::Blocked { .. }), "{status}");
+        }
+    }
+
+    #[test]
     fn a_status_outside_2xx_is_a_failure() {
         for (status, wait) in [
             (401, None),
             (403, None),
-            (302, Some(PERSON)),
             (400, Some(PERSON)),
             (404, Some(PERSON)),
             (410, Some(PERSON)),
@@ -450,7 +471,7 @@ mod tests {
     #[test]
     fn no_secret_comes_back_in_an_outcome() {
         let echo = "bad t0ken, hunter@22, hunter%4022, bearer-1, bodysecret, pathsecret, passw0rd";
-        for status in [302, 401, 404, 429, 500] {
+        for status in [401, 404, 429, 500] {
             let told = format!("{:?}", judged(status, echo));
             for secret in ["t0ken", "hunter", "bearer", "bodysecret", "pathsecret", "passw0rd"] {
                 assert!(!told.contains(secret), "{told}");

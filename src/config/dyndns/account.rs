@@ -17,7 +17,7 @@ pub struct Dyndns {
     /// The URL as it stands in the configuration, for a server of the user's own.
     pub url: Option<Secret>,
     /// The user.
-    pub username: Option<String>,
+    pub username: Option<Secret>,
     /// The password.
     pub password: Option<Secret>,
     /// The token.
@@ -36,12 +36,12 @@ impl Dyndns {
     /// What must not be shown of an answer.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
-        let given =
-            [&self.password, &self.token].into_iter().flatten().map(|secret| secret.reveal().to_owned());
         // A name is shown; it is the user's where each name has a user of its own.
-        let user = self.username.iter().filter(|user| !self.hostnames.contains(user)).cloned();
+        let user =
+            self.username.iter().filter(|user| !self.hostnames.iter().any(|name| name == user.reveal()));
+        let given = [&self.password, &self.token].into_iter().flatten().chain(user);
         let url = self.url.iter().flat_map(|url| in_url(url.reveal()));
-        given.chain(user).chain(url).collect()
+        given.map(|secret| secret.reveal().to_owned()).chain(url).collect()
     }
 
     /// Writes all accounts of `config` as TOML, their secrets hidden: a section
@@ -64,10 +64,17 @@ impl Dyndns {
             None => page.entry("provider", toml_string(&self.preset.name)),
         }
         page.maybe("hostname", (!hostname.is_empty()).then(|| toml_string(hostname)));
-        page.maybe("username", self.username.as_deref().map(toml_string));
+        let shown = |user: &str| if is_domain_of(user, hostname) { user } else { HIDDEN }.to_owned();
+        page.maybe("username", self.username.as_ref().map(|user| toml_string(&shown(user.reveal()))));
         page.maybe("password", self.password.as_ref().map(|_| toml_string(HIDDEN)));
         page.maybe("token", self.token.as_ref().map(|_| toml_string(HIDDEN)));
     }
+}
+
+/// Whether a user is the domain that a host name is in, or is the name itself, as
+/// some providers want it.
+fn is_domain_of(user: &str, hostname: &str) -> bool {
+    hostname.strip_suffix(user).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Of the account; its presets may get better without being another one.
@@ -75,7 +82,7 @@ pub(super) fn fingerprint(account: &Dyndns) -> Fingerprint {
     Fingerprint::new("dyndns")
         .text(&account.preset.name)
         .maybe(account.url.as_ref().map(Secret::reveal))
-        .maybe(account.username.as_deref())
+        .maybe(account.username.as_ref().map(Secret::reveal))
         .maybe(account.password.as_ref().map(Secret::reveal))
         .maybe(account.token.as_ref().map(Secret::reveal))
 }

@@ -138,6 +138,7 @@ impl<'a> Api<'a> {
             headers: vec![("Authorization".to_owned(), format!("Bearer {}", self.token.reveal()))],
             body: None,
             max_reply: LIST_REPLY,
+            cut_will_do: false,
             family: None,
         }
     }

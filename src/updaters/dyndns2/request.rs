@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::address::{Addresses, Family};
 use crate::config::Dyndns;
 use crate::config::presets::Preset;
+use crate::secret::Secret;
 use crate::updaters::{Request, SHORT_REPLY};
 
 /// The request that gives `addresses` to `hosts`. A template that splits
@@ -37,6 +38,7 @@ pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ip
         headers,
         body: preset.form.as_deref().map(|form| values.parameters(form)).or(json),
         max_reply: SHORT_REPLY,
+        cut_will_do: false,
         family: asking_family(preset, url, addresses, ipv6),
     }
 }
@@ -105,7 +107,7 @@ impl Values<'_> {
 
     fn value(&self, name: &str, encode: fn(&str) -> String) -> Option<String> {
         let host = || self.hosts.first().copied().filter(|host| !host.is_empty());
-        let secret = |secret: &Option<crate::secret::Secret>| Some(secret.as_ref()?.reveal().to_owned());
+        let secret = |secret: &Option<Secret>| Some(secret.as_ref()?.reveal().to_owned());
         Some(match name {
             "host" => {
                 host()?;
@@ -120,7 +122,7 @@ impl Values<'_> {
             "apex" => (label(host()?, self.zone().as_deref()) == "@").to_string(),
             "type" => if self.addresses.ipv4.is_some() { "A" } else { "AAAA" }.to_owned(),
             "zone" => encode(&self.zone()?),
-            "username" => encode(self.config.username.as_deref()?),
+            "username" => encode(self.config.username.as_ref()?.reveal()),
             "password" => encode(&secret(&self.config.password)?),
             "token" => encode(&secret(&self.config.token)?),
             "raw_token" => query_encoded(&secret(&self.config.token)?),
@@ -141,7 +143,7 @@ impl Values<'_> {
     }
 
     fn zone(&self) -> Option<String> {
-        self.config.preset.zone_of(self.config.username.as_deref())
+        self.config.preset.zone_of(self.config.username.as_ref().map(Secret::reveal))
     }
 }
 

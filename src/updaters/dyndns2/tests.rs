@@ -14,7 +14,7 @@ fn account(preset: Preset) -> config::Dyndns {
     config::Dyndns {
         preset,
         url: None,
-        username: Some("me".into()),
+        username: Some(Secret::new("me".into())),
         password: Some(Secret::new("hunter22".into())),
         token: Some(Secret::new("t0ken".into())),
         hostnames: NAMES.iter().map(|&name| name.to_owned()).collect(),
@@ -108,6 +108,18 @@ fn every_return_code_does_what_the_table_says() {
         assert!(matches!(outcome(200, body), Outcome::Retry { after: None, reached: true, .. }), "{body}");
     }
     assert!(matches!(outcome(500, "good"), Outcome::Retry { .. }), "a fault with a friendly word");
+}
+
+#[test]
+fn a_redirect_that_is_not_followed_is_told_with_its_place() {
+    let outcomes = updater("no-ip").update(vec![task(0, both())], &mut |_| {
+        let redirect = Some("http://a.example, which gives up TLS".to_owned());
+        Ok(Reply { status: 301, retry_after: None, redirect, body: "good".to_owned() })
+    });
+    let why = "the service redirects to http://a.example, which gives up TLS; this is not followed \
+               (status 301, \"good\")";
+    let after = Some(Duration::from_secs(1800));
+    assert_eq!(outcomes, [(0, Outcome::Retry { why: why.to_owned(), after, reached: true })]);
 }
 
 #[test]
