@@ -19,6 +19,7 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -248,6 +249,32 @@ fn files_of_1_0_do_what_1_0_1_did() {
     let wrong: Vec<String> = players.into_iter().filter_map(|player| player.join().unwrap()).collect();
     support::show(&format!("1.0: {count} rows played"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn programs_come_behind_requests() {
+    let local = || SocketAddr::from(([127, 0, 0, 1], 0));
+    let gateway = Gateway::start(local(), "9.9.9.1");
+    let answered = Arc::new(AtomicBool::new(false));
+    let provider = Server::start(local(), {
+        let answered = Arc::clone(&answered);
+        Arc::new(move |_, wire| {
+            thread::sleep(Duration::from_millis(400));
+            answered.store(true, Ordering::SeqCst);
+            wire.reply("200 OK", "", b"good")
+        })
+    });
+    let folder = Folder::new();
+    let config = format!(
+        "interval = 1\nrouter_ip = \"{}\"\n{}[[urls]]\nurl = \"http://{}/u?{{ipv4}}\"\n",
+        gateway.url(),
+        PROGRAM.replace("OUT", &folder.path("out").display().to_string()),
+        provider.address()
+    );
+    let daemon = Daemon::start(&[], &folder, &config);
+    let ran = support::wait_for(Duration::from_secs(20), || (!folder.read("out").is_empty()).then_some(()));
+    assert!(ran.is_some() && answered.load(Ordering::SeqCst), "{}", folder.read("log"));
+    drop(daemon);
 }
 
 #[test]

@@ -43,6 +43,12 @@ impl Job {
         }
     }
 
+    /// Whether it runs a program.
+    #[must_use]
+    pub fn is_program(&self) -> bool {
+        matches!(self, Self::Run(_))
+    }
+
     /// Does the job: a request ends by [`provider::TIMEOUT`], all of a job by
     /// [`JOB_TIMEOUT`], a program by its own timeout.
     pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {

@@ -10,6 +10,7 @@
 pub mod hints;
 pub mod jobs;
 pub mod log;
+mod order;
 pub mod process;
 pub mod state_file;
 
@@ -26,6 +27,7 @@ use crate::config::{Config, Target};
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Connection, Job};
 use crate::daemon::log::Log;
+use crate::daemon::order::Requests;
 use crate::daemon::state_file::{NotKept, Store};
 use crate::engine::state::State;
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
@@ -142,6 +144,7 @@ struct Daemon<'a> {
     /// `None` while a job has it; a second one beside it takes a new one.
     updaters: Vec<Option<Job>>,
     connection: Connection,
+    requests: Requests,
     /// The jobs in flight.
     running: HashMap<u64, Closer>,
     sender: Sender<Message>,
@@ -171,6 +174,7 @@ impl<'a> Daemon<'a> {
             channels,
             updaters: config.groups.iter().map(|group| Some(Job::new(group))).collect(),
             connection: Connection::new(config),
+            requests: Requests::default(),
             running: HashMap::new(),
             sender,
             messages,
@@ -275,9 +279,15 @@ impl<'a> Daemon<'a> {
         let (sender, log) = (self.sender.clone(), self.log);
         let targets = self.config.targets.iter().filter(|target| target.group == group);
         let names: Vec<(usize, String)> = targets.map(|target| (target.entry, target.name.clone())).collect();
+        let requests = self.requests.clone();
+        let under_way = (!updater.is_program()).then(|| requests.begin());
         let work = move || {
+            if under_way.is_none() {
+                requests.wait();
+            }
             let start = Instant::now();
             let outcomes = updater.perform(tasks, &connection);
+            drop(under_way);
             let took = start.elapsed();
             for (entry, text) in updater.notes() {
                 let name = names.iter().find(|(known, _)| *known == entry).map_or("", |(_, name)| name);
