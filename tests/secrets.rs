@@ -239,7 +239,7 @@ fn no_mistake_in_a_file_shows_a_secret() {
         ("username = \"", "hostname = \""),
         ("username = \"", "provider = \""),
         ("api_token = \"", "zone_id = \""),
-        ("proxy = \"http", "router_ip = \"http"),
+        ("proxy = \"http", "router_ip = \"https"),
         ("proxy = \"http", "proxy = \"socks5"),
         ("cmd = [", "cmd = [5, "),
         ("headers = {", "headers = \"{"),
@@ -258,5 +258,8 @@ fn no_mistake_in_a_file_shows_a_secret() {
         searched += search(&told, to);
         texts += 1;
     }
+    // No mistake, but what stands in it is shown by nothing either.
+    scene.write("good.toml", &good.replacen("proxy = \"http", "router_ip = \"http", 1));
+    searched += search(&scene.call(&["--check", "good.toml"]), "credentials in router_ip");
     support::show(&format!("secrets: {texts} mistakes, {searched} pieces looked for, 0 found"));
 }
