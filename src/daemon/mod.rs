@@ -41,9 +41,6 @@ const STACK: usize = 256 * 1024;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A clock before this (2024) has not been set yet.
-const CLOCK_IS_SET: u64 = 1_704_067_200;
-
 /// How the daemon is to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Mode {
@@ -97,17 +94,12 @@ pub fn tell_left_out(config: &Config, log: Log) {
 /// Says what stands in the way of targets by the state file; asks and sends nothing.
 pub fn tell_state(config: &Config, store: &Store, log: Log) {
     let mut engine = Engine::new(config, store.look().state, 0);
-    engine.handle(Now { elapsed: Duration::ZERO, unix: set_clock() }, Event::Tick);
+    engine.handle(Now::new(Duration::ZERO, clock::unix_time()), Event::Tick);
     while let Some(action) = engine.action() {
         if let Action::Report(report) = action {
             log.write(&report);
         }
     }
-}
-
-/// The clock, once it has been set.
-fn set_clock() -> Option<u64> {
-    Some(clock::unix_time()).filter(|unix| *unix >= CLOCK_IS_SET)
 }
 
 /// The one line of a healthy start.
@@ -184,7 +176,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn now(&self) -> Now {
-        Now { elapsed: self.start.elapsed(), unix: set_clock() }
+        Now::new(self.start.elapsed(), clock::unix_time())
     }
 
     /// The next event, at the latest when the engine has something to do.

@@ -87,6 +87,17 @@ pub struct Now {
 /// it, as it does for the daemon after some polls.
 const ONCE_PATIENCE: Duration = Duration::from_secs(13);
 
+/// A clock before this (2024) has not been set yet.
+const CLOCK_IS_SET: u64 = 1_704_067_200;
+
+impl Now {
+    /// `unix`: what the clock says, set or not.
+    #[must_use]
+    pub fn new(elapsed: Duration, unix: u64) -> Self {
+        Self { elapsed, unix: Some(unix).filter(|unix| *unix >= CLOCK_IS_SET) }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {

@@ -1,0 +1,165 @@
+//! Web services that take addresses: dyndns2 and requests of the user's own making.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use ddns_update_daemon::address::Addresses;
+use ddns_update_daemon::transport::provider::TIMEOUT;
+use ddns_update_daemon::updaters::{Failure, Reply, Request};
+
+use crate::chance::Chance;
+
+/// How a provider behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mood {
+    Well,
+    Slow,
+    /// A status without a wish.
+    Status(u16),
+    /// A status with a wish, in seconds.
+    Wishing(u16, u64),
+    /// A word of dyndns2 that passes.
+    Word(&'static str),
+    /// A word of dyndns2 that needs a person.
+    Refusing(&'static str),
+    /// A page that tells of a failure, in whatever form.
+    Nonsense(&'static str),
+    /// Does what is asked, and its answer says nothing.
+    Mumbling(&'static str),
+    /// Does what is asked, and nobody learns of it.
+    TakesSilently,
+    /// Does nothing and says nothing.
+    Silent,
+    /// Nobody listens.
+    Closed,
+}
+
+const NONSENSE: [&str; 5] = [
+    "<html><body>Welcome</body></html>",
+    "{\"error\":\"maintenance\"}",
+    "ERROR: try again",
+    "<?xml version=\"1.0\"?><interface-response><ErrCount>1</ErrCount></interface-response>",
+    "KO",
+];
+
+impl Mood {
+    pub(crate) fn bad(chance: &mut Chance) -> (&'static str, Self) {
+        match chance.below(10) {
+            0 => ("provider slow", Self::Slow),
+            1 => ("provider failing", Self::Status(chance.pick(&[500, 502, 503, 504, 404, 400]))),
+            2 => (
+                "provider wishing",
+                Self::Wishing(chance.pick(&[429, 503]), chance.pick(&[0, 1, 2, 60, 3600, 90_000])),
+            ),
+            3 => ("provider's passing word", Self::Word(chance.pick(&["911", "dnserr", "w30m"]))),
+            4 => {
+                ("provider banning", Self::Refusing(chance.pick(&["abuse", "badauth", "nohost", "badagent"])))
+            }
+            5 if chance.one_in(3) => {
+                ("provider mumbles", Self::Mumbling(chance.pick(&["", "\u{0}\u{1}\u{2}", "1"])))
+            }
+            5 => ("provider's nonsense", Self::Nonsense(chance.pick(&NONSENSE))),
+            6 => ("provider takes and is silent", Self::TakesSilently),
+            7 => ("provider silent", Self::Silent),
+            8 => ("web filter", Self::Status(chance.pick(&[401, 403]))),
+            _ => ("provider closed", Self::Closed),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
+}
+
+pub(crate) struct Provider {
+    pub(crate) mood: Mood,
+    pub(crate) records: BTreeMap<String, Held>,
+    /// One of these has to stand in a request.
+    pub(crate) secrets: BTreeSet<String>,
+    /// When its mood passes.
+    pub(crate) until: Duration,
+}
+
+/// What became of a request.
+pub(crate) struct Served {
+    /// Which name was asked for, and what for.
+    pub(crate) asked: Option<(String, Addresses)>,
+    pub(crate) took: Duration,
+    pub(crate) reply: Result<Reply, Failure>,
+}
+
+impl Provider {
+    pub(crate) fn new() -> Self {
+        Self { mood: Mood::Well, records: BTreeMap::new(), secrets: BTreeSet::new(), until: Duration::ZERO }
+    }
+
+    pub(crate) fn serve(&mut self, request: &Request, chance: &mut Chance) -> Served {
+        let asked = read(request);
+        let took = match self.mood {
+            Mood::Slow => chance.time(Duration::from_secs(1), Duration::from_secs(28)),
+            Mood::TakesSilently | Mood::Silent => TIMEOUT,
+            _ => chance.millis(20, 400),
+        };
+        let reply = |status: u16, body: String| Reply { status, retry_after: None, redirect: None, body };
+        let does = matches!(self.mood, Mood::Well | Mood::Slow | Mood::TakesSilently | Mood::Mumbling(_));
+        let word = match &asked {
+            Some((name, addresses)) if does && self.may(request) => self.take(name, addresses),
+            Some(_) if !self.may(request) => "badauth".to_owned(),
+            Some(_) => String::new(),
+            None => "notfqdn".to_owned(),
+        };
+        let reply = match self.mood {
+            Mood::Well | Mood::Slow => Ok(reply(200, word)),
+            Mood::Status(status) => Ok(reply(status, "<html><body>no</body></html>".to_owned())),
+            Mood::Wishing(status, wish) => Ok(Reply {
+                retry_after: Some(Duration::from_secs(wish)),
+                ..reply(status, "later".to_owned())
+            }),
+            Mood::Word(word) | Mood::Refusing(word) => Ok(reply(200, word.to_owned())),
+            Mood::Nonsense(body) | Mood::Mumbling(body) => Ok(reply(200, body.to_owned())),
+            Mood::TakesSilently | Mood::Silent => {
+                Err(Failure { why: "it did not answer in time".to_owned(), maybe_done: true })
+            }
+            Mood::Closed => Err(Failure { why: "connection refused".to_owned(), maybe_done: false }),
+        };
+        Served { asked, took, reply }
+    }
+
+    fn may(&self, request: &Request) -> bool {
+        let fields = request.headers.iter().map(|(_, value)| value.as_str());
+        fields
+            .chain([request.url.as_str()])
+            .any(|text| self.secrets.iter().any(|secret| text.contains(secret)))
+    }
+
+    fn take(&mut self, name: &str, addresses: &Addresses) -> String {
+        let held = self.records.entry(name.to_owned()).or_default();
+        let before = *held;
+        held.ipv4 = addresses.ipv4.or(held.ipv4);
+        held.ipv6 = addresses.ipv6.or(held.ipv6);
+        let word = if *held == before { "nochg" } else { "good" };
+        addresses.texts().next().map_or_else(|| word.to_owned(), |address| format!("{word} {address}"))
+    }
+}
+
+/// The name and the addresses of a request.
+fn read(request: &Request) -> Option<(String, Addresses)> {
+    let (_, query) = request.url.split_once('?')?;
+    let (mut name, mut addresses) = (None, Addresses::default());
+    for (key, value) in query.split('&').filter_map(|parameter| parameter.split_once('=')) {
+        match key {
+            "host" | "hostname" => name = Some(value.to_owned()),
+            "ip" | "myip" | "ip6" | "myipv6" => {
+                for value in value.replace("%3A", ":").split(',') {
+                    addresses.ipv4 = value.parse().ok().or(addresses.ipv4);
+                    addresses.ipv6 = value.parse().ok().or(addresses.ipv6);
+                }
+            }
+            _ => {}
+        }
+    }
+    Some((name?, addresses))
+}

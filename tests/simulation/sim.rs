@@ -1,0 +1,451 @@
+//! One seed: the world, the daemon in it, and what befalls both.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use ddns_update_daemon::engine::{Action, Engine, Event, Now};
+use ddns_update_daemon::transport::provider::TIMEOUT;
+use ddns_update_daemon::updaters::{Failure, Task};
+
+use crate::chance::Chance;
+use crate::disk::Disk;
+use crate::network::{Gateway, Line, Manner, Polled, UpnpPoller, vouched};
+use crate::plan::{Plan, Sketch};
+use crate::providers::Provider;
+use crate::turns::{Answer, Job, Question, Step, Work};
+use crate::watch::{DAY, Watch};
+
+mod faults;
+
+/// When the simulated world begins, in seconds of the Unix epoch.
+const EPOCH: u64 = 1_790_000_000;
+/// Lines of the trace that a failing seed shows.
+const SHOWN: usize = 60;
+
+/// What is going to happen.
+enum Coming {
+    Polled {
+        run: u64,
+        source: usize,
+        polled: Box<Polled>,
+    },
+    Hint {
+        run: u64,
+        source: usize,
+    },
+    /// A request arrives where it goes.
+    Arrives {
+        run: u64,
+        job: u64,
+        question: Box<Question>,
+        session: u64,
+    },
+    Answered {
+        run: u64,
+        job: u64,
+        answer: Answer,
+        session: u64,
+    },
+    Start,
+    LineUp,
+    GatewayWell,
+    ProviderWell(String),
+    ClockRight,
+    Fault,
+    Storm,
+    Calm,
+    /// The address changes while all is well.
+    Change,
+    /// This target, or all, must be right from now on.
+    Check(Option<String>),
+}
+
+/// The daemon as a process.
+struct Process {
+    run: u64,
+    began: Duration,
+    engine: Engine,
+    works: Vec<Option<Work>>,
+    jobs: BTreeMap<u64, Running>,
+    pollers: Vec<UpnpPoller>,
+}
+
+struct Running {
+    group: usize,
+    tasks: Vec<Task>,
+    job: Job,
+}
+
+pub(crate) struct Sim {
+    pub(crate) chance: Chance,
+    now: Duration,
+    end: Duration,
+    coming: BinaryHeap<Reverse<(Duration, u64)>>,
+    what: BTreeMap<u64, Coming>,
+    sequence: u64,
+    sketch: Sketch,
+    plan: Plan,
+    line: Line,
+    gateway: Gateway,
+    providers: BTreeMap<String, Provider>,
+    disk: Disk,
+    /// How far the clock is off, in seconds.
+    clock: i64,
+    process: Option<Process>,
+    runs: u64,
+    watch: Watch,
+    /// No faults at present.
+    calm: bool,
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    trace: Vec<String>,
+    verbose: bool,
+    pub(crate) digest: u64,
+}
+
+/// What a seed came to.
+pub(crate) struct Verdict {
+    pub(crate) broken: Option<String>,
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    pub(crate) digest: u64,
+    pub(crate) trace: Vec<String>,
+}
+
+/// Plays `days` from `seed`.
+pub(crate) fn play(seed: u64, days: u32, verbose: bool) -> Verdict {
+    let mut sim = Sim::new(seed, DAY * days, verbose);
+    while sim.watch.broken.is_none() && sim.step() {}
+    if let Some(broken) = &sim.watch.broken {
+        let broken = format!("{broken} (after {})", shown(sim.now));
+        sim.note(|| broken.clone());
+        return Verdict { broken: Some(broken), faults: sim.faults, digest: sim.digest, trace: sim.trace };
+    }
+    Verdict { broken: None, faults: sim.faults, digest: sim.digest, trace: sim.trace }
+}
+
+fn shown(now: Duration) -> String {
+    let seconds = now.as_secs();
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    format!("{days}d{hours:02}:{:02}:{:02}.{:03}", seconds / 60 % 60, seconds % 60, now.subsec_millis())
+}
+
+impl Sim {
+    fn new(seed: u64, end: Duration, verbose: bool) -> Self {
+        let mut chance = Chance::new(seed);
+        let sketch = Sketch::new(&mut chance);
+        let plan = sketch.plan();
+        let line = Line::new(&mut chance);
+        let mut sim = Self {
+            chance,
+            now: Duration::ZERO,
+            end,
+            coming: BinaryHeap::new(),
+            what: BTreeMap::new(),
+            sequence: 0,
+            sketch,
+            plan,
+            line,
+            gateway: Gateway::new("192.168.1.1"),
+            providers: BTreeMap::new(),
+            disk: Disk::new(),
+            clock: 0,
+            process: None,
+            runs: 0,
+            watch: Watch::default(),
+            calm: false,
+            faults: BTreeMap::new(),
+            trace: Vec::new(),
+            verbose,
+            digest: 0xcbf2_9ce4_8422_2325,
+        };
+        sim.take_plan();
+        sim.at(Duration::ZERO, Coming::Start);
+        sim.at(Duration::from_secs(10), Coming::Storm);
+        sim
+    }
+
+    /// Providers and secrets as the configuration says.
+    fn take_plan(&mut self) {
+        for (host, secret) in &self.plan.providers {
+            self.providers.entry(host.clone()).or_insert_with(Provider::new).secrets.insert(secret.clone());
+            self.watch.secrets.push(secret.clone());
+        }
+        for entry in &self.plan.entries {
+            let target = self.plan.config.targets.get(entry.target);
+            self.watch.lives.entry(entry.name.clone()).or_default().refresh =
+                target.and_then(|target| target.refresh);
+        }
+    }
+
+    fn at(&mut self, time: Duration, what: Coming) {
+        self.sequence += 1;
+        self.coming.push(Reverse((time, self.sequence)));
+        self.what.insert(self.sequence, what);
+    }
+
+    fn after(&mut self, time: Duration, what: Coming) {
+        self.at(self.now + time, what);
+    }
+
+    /// Writes a line of the trace.
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        let line = format!("{} {}", shown(self.now), text());
+        for byte in line.bytes() {
+            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        if !self.verbose && self.trace.len() >= SHOWN * 2 {
+            self.trace.drain(..SHOWN);
+        }
+        self.trace.push(line);
+    }
+
+    fn unix(&self) -> u64 {
+        let right = i64::try_from(EPOCH + self.now.as_secs()).unwrap();
+        u64::try_from(right + self.clock).unwrap_or(0)
+    }
+
+    fn engine_now(&self) -> Now {
+        let began = self.process.as_ref().map_or(self.now, |process| process.began);
+        Now::new(self.now - began, self.unix())
+    }
+
+    /// The next thing that happens; `false` at the end.
+    fn step(&mut self) -> bool {
+        let next = self.coming.peek().map(|Reverse((time, _))| *time);
+        let tick = self.process.as_ref().map(|process| process.began + process.engine.deadline());
+        let time = next.into_iter().chain(tick).min().unwrap_or(self.end);
+        if time >= self.end {
+            return false;
+        }
+        self.now = self.now.max(time);
+        if next.is_some_and(|next| tick.is_none_or(|tick| next <= tick)) {
+            let Reverse((_, sequence)) = self.coming.pop().expect("it was there");
+            if let Some(what) = self.what.remove(&sequence) {
+                self.happens(what);
+            }
+        } else {
+            self.handle(Event::Tick);
+            let deadline = self.process.as_ref().map(|process| process.began + process.engine.deadline());
+            if deadline.is_some_and(|deadline| deadline <= self.now) {
+                self.watch.broken.get_or_insert("a deadline in the past is a busy loop".to_owned());
+            }
+        }
+        self.watch.step(self.now);
+        true
+    }
+
+    fn happens(&mut self, what: Coming) {
+        match what {
+            Coming::Polled { run, source, polled } if self.is_run(run) => self.polled(source, *polled),
+            Coming::Hint { run, source } if self.is_run(run) => self.handle(Event::Hint { source }),
+            Coming::Arrives { run, job, question, session } => self.arrives(run, job, &question, session),
+            Coming::Answered { run, job, answer, session } if self.is_run(run) => {
+                self.answered(job, answer, session);
+            }
+            Coming::Polled { .. } | Coming::Hint { .. } | Coming::Answered { .. } => {}
+            Coming::Start => self.start(),
+            Coming::LineUp if self.line.ipv4.is_none() => self.line_up(),
+            Coming::GatewayWell if self.now >= self.gateway.until => self.gateway.manner = Manner::Well,
+            Coming::ProviderWell(host) => self.provider_well(&host),
+            Coming::ClockRight => self.set_clock(0),
+            Coming::LineUp | Coming::GatewayWell => {}
+            Coming::Fault => self.fault(),
+            Coming::Storm => self.storm(),
+            Coming::Calm => self.calm(),
+            Coming::Change => self.change(),
+            Coming::Check(name) => self.check(name.as_deref()),
+        }
+    }
+}
+
+/// The daemon's side.
+impl Sim {
+    fn is_run(&self, run: u64) -> bool {
+        self.process.as_ref().is_some_and(|process| process.run == run)
+    }
+
+    fn start(&mut self) {
+        if self.process.is_some() {
+            return;
+        }
+        self.runs += 1;
+        let config = &self.plan.config;
+        let engine = Engine::new(config, self.disk.load(), self.chance.number());
+        self.process = Some(Process {
+            run: self.runs,
+            began: self.now,
+            engine,
+            works: config.groups.iter().map(|group| Some(Work::new(group))).collect(),
+            jobs: BTreeMap::new(),
+            pollers: config.sources.iter().map(|_| UpnpPoller::default()).collect(),
+        });
+        self.note(|| "the daemon starts".to_owned());
+        self.watch.starts(self.now);
+        self.handle(Event::Tick);
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.engine_now();
+        let Some(process) = &mut self.process else { return };
+        process.engine.handle(now, event);
+        while let Some(action) = self.process.as_mut().and_then(|process| process.engine.action()) {
+            match action {
+                Action::Poll { source, .. } => self.poll(source),
+                Action::Record { lines, flush } => self.record(&lines, flush),
+                Action::Publish { group, tasks } => self.publish(group, tasks),
+                Action::Report(report) => {
+                    self.note(|| format!("{:?} {}: {}", report.level, report.subject, report.text));
+                    self.watch.reports(self.now, &report);
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self, source: usize) {
+        let Some(process) = &mut self.process else { return };
+        let polled = process.pollers[source].poll(&self.gateway, &self.line, &mut self.chance);
+        let run = process.run;
+        self.after(polled.took, Coming::Polled { run, source, polled: Box::new(polled) });
+    }
+
+    fn polled(&mut self, source: usize, polled: Polled) {
+        let Polled { observation, gateway, .. } = polled;
+        let told = vouched(&observation);
+        if let Some(address) = told
+            && self.watch.told.insert(source, address) != told
+        {
+            self.note(|| format!("source {source} says {address}"));
+        }
+        self.handle(Event::Observed { source, observation, gateway });
+    }
+
+    fn record(&mut self, lines: &str, flush: bool) {
+        let Some(process) = &self.process else { return };
+        self.disk.append(lines, flush, &|| process.engine.snapshot());
+    }
+
+    fn name_of(&self, group: usize, entry: usize) -> String {
+        let targets = &self.plan.config.targets;
+        let found = targets.iter().find(|target| target.group == group && target.entry == entry);
+        found.map(|target| target.name.clone()).expect("a task is some target's")
+    }
+
+    fn publish(&mut self, group: usize, tasks: Vec<Task>) {
+        for task in &tasks {
+            let name = self.name_of(group, task.entry);
+            let target =
+                self.plan.config.targets.iter().find(|target| target.name == name).expect("it is there");
+            let sources = target.ipv4.clone();
+            self.note(|| format!("{name}: {} is to be sent", task.addresses));
+            self.watch.publishes(self.now, &name, task, &sources);
+        }
+        let Some(process) = &mut self.process else { return };
+        let Some(work) = process.works[group].take() else {
+            self.watch.broken.get_or_insert("two jobs for one group".to_owned());
+            return;
+        };
+        let (job, step) = Job::begin(work, tasks.clone());
+        self.sequence += 1;
+        let number = self.sequence;
+        process.jobs.insert(number, Running { group, tasks, job });
+        self.goes_on(number, step);
+    }
+
+    /// What a job does next.
+    fn goes_on(&mut self, number: u64, step: Step) {
+        let Some(process) = &mut self.process else { return };
+        let (run, session) = (process.run, self.line.session);
+        match step {
+            Step::Asks(question) => {
+                if self.line.ipv4.is_none() && matches!(*question, Question::Web(_) | Question::Dns(_)) {
+                    let why = "no route to the internet".to_owned();
+                    let answer = failed(&question, Failure { why, maybe_done: false });
+                    let time = if self.chance.one_in(3) {
+                        Duration::from_secs(10)
+                    } else {
+                        Duration::from_millis(3)
+                    };
+                    self.after(time, Coming::Answered { run, job: number, answer, session: u64::MAX });
+                } else {
+                    let time = self.chance.millis(2, 40);
+                    self.after(time, Coming::Arrives { run, job: number, question, session });
+                }
+            }
+            Step::Ends(work, outcomes, notes) => {
+                let Some(Running { group, tasks, .. }) = process.jobs.remove(&number) else { return };
+                process.works[group] = Some(work);
+                for (_, note) in notes {
+                    self.watch.says(&note);
+                }
+                for task in &tasks {
+                    let name = self.name_of(group, task.entry);
+                    match outcomes.iter().find(|(entry, _)| *entry == task.entry) {
+                        Some((_, outcome)) => {
+                            self.note(|| format!("{name}: {outcome:?}"));
+                            self.watch.ends(self.now, &name, task.addresses, outcome);
+                        }
+                        None => {
+                            let text = format!("{name}: its job gave no outcome");
+                            self.watch.broken.get_or_insert(text);
+                        }
+                    }
+                }
+                self.handle(Event::Finished { group, outcomes: outcomes.clone(), took: Duration::ZERO });
+                for (entry, outcome) in outcomes {
+                    let name = self.name_of(group, entry);
+                    self.watch.ended(&name, &outcome);
+                }
+            }
+        }
+    }
+
+    /// A request arrives where it goes, also when who sent it is no more.
+    fn arrives(&mut self, run: u64, job: u64, question: &Question, session: u64) {
+        let lost = || Failure { why: "it did not answer in time".to_owned(), maybe_done: true };
+        if self.line.session != session || self.line.ipv4.is_none() {
+            let answer = failed(question, lost());
+            return self.after(TIMEOUT, Coming::Answered { run, job, answer, session: u64::MAX });
+        }
+        let Question::Web(request) = question else { return };
+        let host = request.url.split('/').nth(2).unwrap_or_default().to_owned();
+        let Some(provider) = self.providers.get_mut(&host) else {
+            self.watch.broken.get_or_insert(format!("{host} is asked, which is nobody's provider"));
+            return;
+        };
+        let served = provider.serve(request, &mut self.chance);
+        let mood = provider.mood;
+        if let Some((name, addresses)) = &served.asked {
+            self.note(|| format!("{name}: {addresses} arrives at {host} ({mood:?})"));
+            self.watch.asked(name, addresses);
+        }
+        self.after(served.took, Coming::Answered { run, job, answer: Answer::Web(served.reply), session });
+    }
+
+    fn answered(&mut self, number: u64, answer: Answer, session: u64) {
+        let lost = session != u64::MAX && (self.line.session != session || self.line.ipv4.is_none());
+        let Some(process) = &mut self.process else { return };
+        let Some(running) = process.jobs.get(&number) else { return };
+        if lost {
+            // The flow is forgotten: nothing answers any more.
+            *self.faults.entry("answer lost").or_default() += 1;
+            let failure = Failure { why: "it did not answer in time".to_owned(), maybe_done: true };
+            let (run, answer) = (process.run, Answer::Web(Err(failure)));
+            return self.after(TIMEOUT, Coming::Answered { run, job: number, answer, session: u64::MAX });
+        }
+        let step = running.job.go_on(answer);
+        self.goes_on(number, step);
+    }
+}
+
+/// The answer to `question` that is none.
+fn failed(question: &Question, failure: Failure) -> Answer {
+    match question {
+        Question::Web(_) => Answer::Web(Err(failure)),
+        Question::Dns(_) => Answer::Dns(Err(failure)),
+        Question::Run(..) => unreachable!("programs need no line"),
+    }
+}

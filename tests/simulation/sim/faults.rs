@@ -1,0 +1,211 @@
+//! What befalls the world: storms of faults by chance, and calms in which every target
+//! must come right.
+
+use std::time::Duration;
+
+use super::{Coming, Sim};
+use crate::network::Manner;
+use crate::providers::Mood;
+use crate::watch::{DAY, HOUR};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long a calm lasts: the longest patience, and some changes.
+const CALM: Duration = Duration::from_secs(34 * 3600);
+/// Changes of the address in a calm, and the time between two.
+const CHANGES: u32 = 3;
+
+impl Sim {
+    pub(super) fn set_clock(&mut self, clock: i64) {
+        self.clock = clock;
+        self.watch.clock(clock != 0);
+    }
+
+    fn count(&mut self, fault: &'static str) {
+        *self.faults.entry(fault).or_default() += 1;
+        self.note(|| format!("FAULT: {fault}"));
+    }
+
+    pub(super) fn storm(&mut self) {
+        self.calm = false;
+        self.note(|| "a storm begins".to_owned());
+        let length = self.chance.time(6 * HOUR, 4 * DAY).min(self.end.saturating_sub(self.now + CALM + HOUR));
+        if length < HOUR {
+            return;
+        }
+        self.after(length, Coming::Calm);
+        self.after(MINUTE, Coming::Fault);
+    }
+
+    pub(super) fn calm(&mut self) {
+        self.calm = true;
+        self.note(|| "it is calm".to_owned());
+        self.line.behind = None;
+        if self.line.ipv4.is_none() {
+            self.line_up();
+        }
+        self.gateway.manner = Manner::Well;
+        self.providers.values_mut().for_each(|provider| provider.mood = Mood::Well);
+        self.set_clock(0);
+        self.start();
+        let names: Vec<String> = self.plan.entries.iter().map(|entry| entry.name.clone()).collect();
+        for name in names {
+            let patience = self.watch.patience(self.now, &name);
+            self.after(patience, Coming::Check(Some(name)));
+        }
+        for change in 0..CHANGES {
+            self.after(CALM - HOUR * 2 * (change + 1), Coming::Change);
+        }
+        self.after(CALM, Coming::Storm);
+    }
+
+    /// The address changes while all is well: a notice brings it within seconds, a poll
+    /// within the interval.
+    pub(super) fn change(&mut self) {
+        self.line.ipv4 = None;
+        self.after(SECOND, Coming::LineUp);
+        let hinted = self.chance.one_in(2);
+        let wait = if hinted { 10 * SECOND } else { self.plan.config.interval + 15 * SECOND };
+        if hinted {
+            self.hint(SECOND + SECOND / 20);
+        }
+        self.after(SECOND + wait, Coming::Check(None));
+    }
+
+    fn hint(&mut self, time: Duration) {
+        let Some(run) = self.process.as_ref().map(|process| process.run) else { return };
+        self.after(time, Coming::Hint { run, source: 0 });
+    }
+
+    /// Whether targets hold what they should.
+    pub(super) fn check(&mut self, name: Option<&str>) {
+        if !self.calm {
+            return;
+        }
+        let truth = self.line.reachable();
+        let entries = self.plan.entries.iter().filter(|entry| name.is_none_or(|name| entry.name == name));
+        let held = |host: &String, name: &String| self.providers.get(host)?.records.get(name)?.ipv4;
+        let wrong = entries.map(|entry| (&entry.name, held(&entry.host, &entry.name)));
+        if let Some((name, held)) = wrong.into_iter().find(|(_, held)| *held != truth) {
+            let text = format!("{name}: holds {held:?} and not {truth:?} long after all was well");
+            self.watch.broken.get_or_insert(text);
+        }
+    }
+
+    pub(super) fn line_up(&mut self) {
+        let chance = &mut self.chance;
+        self.line.come_up(chance);
+        let line = &self.line;
+        let text = format!("the line is up with {:?}, behind {:?}", line.ipv4, line.behind);
+        self.note(|| text);
+    }
+
+    pub(super) fn provider_well(&mut self, host: &str) {
+        let now = self.now;
+        if let Some(provider) = self.providers.get_mut(host).filter(|provider| now >= provider.until) {
+            provider.mood = Mood::Well;
+        }
+    }
+
+    /// One fault, and the time to the next.
+    pub(super) fn fault(&mut self) {
+        if self.calm {
+            return;
+        }
+        match self.chance.below(12) {
+            0..=2 => self.renumbers(),
+            3 | 4 => self.gateway_fails(),
+            5..=7 => self.provider_fails(),
+            8 => self.is_killed(),
+            9 => self.power_cut(),
+            10 => self.hints_flood(),
+            _ => self.person(),
+        }
+        let next = self.chance.time(MINUTE / 2, 3 * HOUR);
+        self.after(next, Coming::Fault);
+    }
+
+    fn renumbers(&mut self) {
+        if self.line.ipv4.is_none() {
+            return;
+        }
+        self.count("line renumbered");
+        self.line.ipv4 = None;
+        let down = self.chance.time(SECOND / 3, 2 * HOUR);
+        if self.chance.one_in(6) {
+            self.count("line behind the provider's NAT");
+            self.line.behind = Some([100, 64, 7, 9].into());
+        } else {
+            self.line.behind = None;
+        }
+        self.after(down, Coming::LineUp);
+        if self.chance.one_in(2) {
+            self.hint(down + SECOND / 50);
+        }
+    }
+
+    fn gateway_fails(&mut self) {
+        let (name, manner) = Manner::bad(&mut self.chance, &self.line);
+        self.count(name);
+        let time = self.chance.time(10 * SECOND, DAY / 2);
+        (self.gateway.manner, self.gateway.until) = (manner, self.now + time);
+        self.after(time, Coming::GatewayWell);
+    }
+
+    fn provider_fails(&mut self) {
+        let hosts: Vec<String> = self.providers.keys().cloned().collect();
+        let host = hosts[self.chance.below(hosts.len())].clone();
+        let (name, mood) = Mood::bad(&mut self.chance);
+        self.count(name);
+        let time = self.chance.time(10 * SECOND, 2 * DAY);
+        if let Some(provider) = self.providers.get_mut(&host) {
+            (provider.mood, provider.until) = (mood, self.now + time);
+        }
+        self.after(time, Coming::ProviderWell(host));
+    }
+
+    fn is_killed(&mut self) {
+        let kills = if self.chance.one_in(5) { 20 } else { 1 };
+        self.count(if kills > 1 { "crash loop" } else { "killed" });
+        for _ in 0..kills {
+            self.kill();
+            self.start();
+        }
+    }
+
+    fn power_cut(&mut self) {
+        self.count("power cut");
+        self.kill();
+        let left = self.chance.below(1001);
+        self.disk.cut(left);
+        self.watch.forgets();
+        if self.chance.one_in(2) {
+            self.count("clock of 1970");
+            let unix = i64::try_from(self.unix()).unwrap();
+            self.set_clock(self.clock - unix);
+            let time = self.chance.time(SECOND, DAY);
+            self.after(time, Coming::ClockRight);
+        }
+        let time = self.chance.time(SECOND, HOUR);
+        self.after(time, Coming::Start);
+    }
+
+    fn hints_flood(&mut self) {
+        self.count("flood of forged hints");
+        for number in 0..60 {
+            self.hint(SECOND / 3 * number);
+        }
+    }
+
+    /// A person edits the file and starts the daemon anew.
+    fn person(&mut self) {
+        self.count("file edited");
+        self.kill();
+        let name = self.sketch.edit(&mut self.chance);
+        self.plan = self.sketch.plan();
+        self.take_plan();
+        self.watch.mended(&name);
+        self.start();
+    }
+}

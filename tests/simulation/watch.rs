@@ -1,0 +1,300 @@
+//! The promises, each checked after every step. What is known here comes from outside
+//! the engine: what gateways said, what providers were sent and answered.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ddns_update_daemon::address::Addresses;
+use ddns_update_daemon::engine::{Level, Report};
+use ddns_update_daemon::updaters::{Outcome, Task};
+
+use crate::network::POOL;
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Attempts at one target in an hour: 30 at once after a quiet time, then one every two
+/// minutes.
+const AN_HOUR: usize = 61;
+/// How much earlier than asked for an attempt may come: waits are written in whole
+/// seconds.
+const ROUNDING: Duration = Duration::from_secs(2);
+
+/// What a target has been through.
+#[derive(Default)]
+pub(crate) struct Life {
+    /// What its provider took last and the daemon learnt of.
+    accepted: Option<Addresses>,
+    /// Something was sent since, or the daemon cannot know.
+    uncertain: bool,
+    /// When, and whether the clock was wrong then or since.
+    accepted_at: Duration,
+    odd_clock: bool,
+    /// How often an unchanged address is sent.
+    pub(crate) refresh: Option<Duration>,
+    /// Why it may be sent what it has accepted: a power cut, a disk, a person.
+    pub(crate) excuses: u32,
+    attempts: Vec<Duration>,
+    /// Attempts with nothing but failures, and when the next may come.
+    wish: Option<Duration>,
+    /// The daemon may not know of it.
+    forgotten: bool,
+    /// The clock was wrong when it failed last.
+    odd_wait: bool,
+    not_before: Option<(Addresses, Duration)>,
+    /// When it was refused for good, and whether that was a ban.
+    blocked: Option<Blocked>,
+    last_outcome: Option<Outcome>,
+}
+
+#[derive(Clone, Copy)]
+struct Blocked {
+    banned: bool,
+    tried: Duration,
+    started: Option<Duration>,
+    told: Duration,
+    reached: bool,
+    /// The daemon may not know when it was tried.
+    forgotten: bool,
+}
+
+/// The judge.
+#[derive(Default)]
+pub(crate) struct Watch {
+    pub(crate) lives: BTreeMap<String, Life>,
+    /// What each source told last in this run.
+    pub(crate) told: BTreeMap<usize, Ipv4Addr>,
+    pub(crate) secrets: Vec<String>,
+    /// When this run of the daemon began.
+    began: Duration,
+    pub(crate) broken: Option<String>,
+    odd_clock: bool,
+    /// Reports of this step, by subject.
+    reported: Vec<String>,
+}
+
+impl Watch {
+    fn fail(&mut self, text: String) {
+        self.broken.get_or_insert(text);
+    }
+
+    /// The daemon starts.
+    pub(crate) fn starts(&mut self, now: Duration) {
+        self.began = now;
+        self.told.clear();
+        for life in self.lives.values_mut() {
+            life.attempts.clear();
+            // Times that no clock told, or that none tells now, mean nothing.
+            if self.odd_clock || life.odd_wait {
+                life.forgets();
+            }
+        }
+    }
+
+    /// The power was cut or the clock is wrong: waits may be forgotten, and what was
+    /// accepted may be sent once more.
+    pub(crate) fn forgets(&mut self) {
+        for life in self.lives.values_mut() {
+            life.forgets();
+            life.excuses = 1;
+        }
+    }
+
+    /// The clock is wrong, or right again.
+    pub(crate) fn clock(&mut self, odd: bool) {
+        self.odd_clock = odd;
+        self.lives.values_mut().for_each(|life| life.odd_clock |= odd);
+    }
+
+    /// A sentence for the log.
+    pub(crate) fn says(&mut self, text: &str) {
+        if let Some(secret) = self.secrets.iter().find(|secret| text.contains(*secret)) {
+            let text = format!("the secret {secret} stands in the log: {text}");
+            self.fail(text);
+        }
+    }
+
+    /// A job is about to begin.
+    pub(crate) fn publishes(&mut self, now: Duration, name: &str, task: &Task, sources: &[usize]) {
+        let told = sources.iter().any(|source| self.told.get(source).copied() == task.addresses.ipv4);
+        if task.addresses.ipv4.is_some() && !told {
+            self.fail(format!("{name}: {} is sent, which no source says", task.addresses));
+        }
+        if let Some(why) = never(&task.addresses) {
+            self.fail(format!("{name}: {} is sent, {why}", task.addresses));
+        }
+        let (began, mut wrong) = (self.began, None);
+        let life = self.lives.entry(name.to_owned()).or_default();
+        life.attempts.push(now);
+        let within = life.attempts.iter().rev().take_while(|at| **at + HOUR > now).count();
+        if within > AN_HOUR {
+            wrong = Some(format!("{name}: {within} attempts in an hour"));
+        }
+        let aged =
+            life.refresh.is_some_and(|every| life.odd_clock || now + ROUNDING >= life.accepted_at + every);
+        if life.accepted == Some(task.addresses) && !life.uncertain && !aged {
+            match life.excuses.checked_sub(1) {
+                Some(left) => life.excuses = left,
+                None => wrong = Some(format!("{name}: {} is repeated without a reason", task.addresses)),
+            }
+        }
+        if let Some(until) = life.wish.take().filter(|until| !life.forgotten && now + ROUNDING < *until) {
+            wrong =
+                Some(format!("{name}: tried {:?} before the time that its provider asked for", until - now));
+        }
+        if let Some((sent, until)) = life.not_before.take()
+            && sent == task.addresses
+            && now + ROUNDING < until
+        {
+            wrong = Some(format!("{name}: tried {:?} before its back-off ended", until - now));
+        }
+        if let Some(blocked) = &mut life.blocked {
+            let wait = if blocked.reached { DAY } else { HOUR };
+            if now + ROUNDING < blocked.tried + wait && !std::mem::take(&mut blocked.forgotten) {
+                let by_start = blocked.tried < began;
+                let rested = blocked.started.is_none_or(|at| now + ROUNDING >= at + HOUR);
+                if !by_start || !rested || blocked.banned {
+                    wrong = Some(format!("{name}: a blocked target is tried too often"));
+                }
+                blocked.started = Some(now);
+            }
+            (blocked.tried, blocked.reached) = (now, true);
+        }
+        life.uncertain = true;
+        wrong.map(|wrong| self.fail(wrong));
+    }
+
+    /// A request has reached a provider.
+    pub(crate) fn asked(&mut self, name: &str, addresses: &Addresses) {
+        if !self.lives.contains_key(name) {
+            self.fail(format!("{name}: asked for, and is nobody's name"));
+        }
+        if addresses.is_empty() {
+            self.fail(format!("{name}: an update without an address"));
+        }
+        if let Some(why) = never(addresses) {
+            self.fail(format!("{name}: {addresses} has reached the provider, {why}"));
+        }
+    }
+
+    /// The engine is about to learn how an attempt ended.
+    pub(crate) fn ends(&mut self, now: Duration, name: &str, sent: Addresses, outcome: &Outcome) {
+        let life = self.lives.entry(name.to_owned()).or_default();
+        match outcome {
+            Outcome::Published { .. } | Outcome::Dropped { .. } => {
+                *life = Life {
+                    accepted: Some(sent),
+                    accepted_at: now,
+                    odd_clock: self.odd_clock,
+                    refresh: life.refresh,
+                    excuses: life.excuses,
+                    attempts: std::mem::take(&mut life.attempts),
+                    ..Life::default()
+                };
+            }
+            Outcome::Blocked { .. } => {
+                let (banned, started) = (outcome.is_ban(), life.blocked.and_then(|blocked| blocked.started));
+                life.blocked =
+                    Some(Blocked { banned, tried: now, started, told: now, reached: true, forgotten: false });
+            }
+            Outcome::Retry { after, reached, .. } => {
+                if let (Some(blocked), false) = (&mut life.blocked, *reached) {
+                    (blocked.reached, blocked.tried) = (false, now);
+                }
+                let least = if *reached { Duration::from_secs(30) } else { Duration::from_millis(500) };
+                life.waits(now, sent, *after, least);
+            }
+            Outcome::Refused { after, .. } => life.waits(now, sent, *after, Duration::from_secs(30)),
+        }
+        life.odd_wait = self.odd_clock;
+        life.last_outcome = Some(outcome.clone());
+    }
+
+    /// The engine has learnt it: a failure must have been told.
+    pub(crate) fn ended(&mut self, name: &str, outcome: &Outcome) {
+        if !matches!(outcome, Outcome::Published { .. })
+            && !self.reported.iter().any(|subject| subject == name)
+        {
+            self.fail(format!("{name}: failed and nothing was said"));
+        }
+    }
+
+    /// A line of the log.
+    pub(crate) fn reports(&mut self, now: Duration, report: &Report) {
+        self.says(&report.text);
+        self.says(&report.subject);
+        if report.level <= Level::Warning {
+            if let Some(blocked) = self.lives.get_mut(&report.subject).and_then(|life| life.blocked.as_mut())
+            {
+                blocked.told = now;
+            }
+        }
+        self.reported.push(report.subject.clone());
+    }
+
+    /// After every step.
+    pub(crate) fn step(&mut self, now: Duration) {
+        self.reported.clear();
+        let began = self.began;
+        let silent = self.lives.iter().find(|(_, life)| {
+            life.blocked.is_some_and(|blocked| {
+                !blocked.forgotten && now > blocked.told.max(began) + DAY + Duration::from_secs(60)
+            })
+        });
+        if let Some((name, _)) = silent {
+            let text = format!("{name}: blocked, and nothing was said for a day");
+            self.fail(text);
+        }
+        let untold = self.lives.iter().find(|(_, life)| {
+            life.blocked.is_some_and(|blocked| {
+                !blocked.forgotten && blocked.told < began && now > began + Duration::from_secs(1)
+            })
+        });
+        if let Some((name, _)) = untold {
+            let text = format!("{name}: blocked, and nothing was said at the start");
+            self.fail(text);
+        }
+    }
+
+    /// A person has done something about a target: what was waited for counts no more.
+    pub(crate) fn mended(&mut self, name: &str) {
+        if let Some(life) = self.lives.get_mut(name) {
+            (life.wish, life.not_before, life.blocked) = (None, None, None);
+            life.excuses += 1;
+        }
+    }
+
+    /// Within what time a target must be right, once nothing fails any more.
+    pub(crate) fn patience(&self, now: Duration, name: &str) -> Duration {
+        let Some(life) = self.lives.get(name) else { return Duration::from_secs(600) };
+        let retry = match &life.last_outcome {
+            Some(Outcome::Blocked { .. }) => DAY,
+            Some(Outcome::Refused { .. }) => Duration::from_secs(7 * 3600 + 1800),
+            Some(Outcome::Retry { .. }) => HOUR + HOUR / 4,
+            _ => Duration::ZERO,
+        };
+        let blocked = if life.blocked.is_some() { DAY } else { Duration::ZERO };
+        let wish = life.wish.unwrap_or_default().saturating_sub(now);
+        retry.max(blocked).max(wish) + Duration::from_secs(900)
+    }
+}
+
+impl Life {
+    fn forgets(&mut self) {
+        (self.forgotten, self.not_before) = (true, None);
+        self.blocked.iter_mut().for_each(|blocked| blocked.forgotten = true);
+    }
+
+    fn waits(&mut self, now: Duration, sent: Addresses, after: Option<Duration>, least: Duration) {
+        self.forgotten = false;
+        self.wish = after.map(|after| now + after.clamp(Duration::from_secs(1), DAY));
+        self.not_before = Some((sent, now + least)).filter(|_| after.is_none());
+    }
+}
+
+/// Why nobody may ever be sent these: addresses that no line ever had.
+fn never(addresses: &Addresses) -> Option<&'static str> {
+    let known = addresses.ipv4.is_none_or(|address| POOL.contains(&address));
+    (!known).then_some("which no line ever had")
+}
