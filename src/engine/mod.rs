@@ -199,6 +199,8 @@ pub struct Engine {
     waits_until: Option<Duration>,
     /// When blocked targets are told again.
     remind_at: Duration,
+    /// The clock was not set at the start, and is not yet.
+    blind: bool,
 }
 
 impl Engine {
@@ -246,6 +248,7 @@ impl Engine {
             once: false,
             waits_until: None,
             remind_at: DAY,
+            blind: false,
         }
     }
 
@@ -286,6 +289,11 @@ impl Engine {
     pub fn handle(&mut self, now: Now, event: Event) {
         if self.round == 0 {
             self.resume(now);
+            self.blind = now.unix.is_none();
+        } else if self.blind && now.unix.is_some() {
+            self.blind = false;
+            self.targets.iter_mut().for_each(|target| target.resume_blocked(now, self.once));
+            self.reconsider = true;
         }
         match event {
             Event::Tick => {}

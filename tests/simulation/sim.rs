@@ -20,6 +20,10 @@ mod faults;
 
 /// When the simulated world begins, in seconds of the Unix epoch.
 const EPOCH: u64 = 1_790_000_000;
+/// Of an answer that needs no line.
+const TOLD: u64 = u64::MAX;
+/// Of the answer to a job that was closed.
+const CLOSED: u64 = u64::MAX - 1;
 /// Lines of the trace that a failing seed shows.
 const SHOWN: usize = 60;
 
@@ -75,6 +79,8 @@ struct Running {
     group: usize,
     tasks: Vec<Task>,
     job: Job,
+    /// It sends nothing more.
+    closed: bool,
 }
 
 pub(crate) struct Sim {
@@ -242,18 +248,22 @@ impl Sim {
             Coming::Answered { run, job, answer, session } if self.is_run(run) => {
                 self.answered(job, answer, session);
             }
-            Coming::Polled { .. } | Coming::Hint { .. } | Coming::Answered { .. } => {}
             Coming::Start => self.start(),
             Coming::LineUp if self.line.ipv4.is_none() => self.line_up(),
             Coming::GatewayWell if self.now >= self.gateway.until => self.gateway.manner = Manner::Well,
             Coming::ProviderWell(host) => self.provider_well(&host),
             Coming::ClockRight => self.set_clock(0),
-            Coming::LineUp | Coming::GatewayWell => {}
             Coming::Fault => self.fault(),
             Coming::Storm => self.storm(),
             Coming::Calm => self.calm(),
             Coming::Change => self.change(),
             Coming::Check(name) => self.check(name.as_deref()),
+            // Of a run that has ended, or mended before.
+            Coming::Polled { .. }
+            | Coming::Hint { .. }
+            | Coming::Answered { .. }
+            | Coming::LineUp
+            | Coming::GatewayWell => {}
         }
     }
 }
@@ -296,7 +306,8 @@ impl Sim {
             match action {
                 Action::Poll { source, .. } => self.poll(source),
                 Action::Record { lines, flush } => self.record(&lines, flush),
-                Action::Publish { group, tasks } => self.publish(group, tasks),
+                Action::Publish { job, group, tasks } => self.publish(job, group, tasks),
+                Action::Close { job } => self.close(job),
                 Action::Report(report) => {
                     self.note(|| format!("{:?} {}: {}", report.level, report.subject, report.text));
                     self.watch.reports(self.now, &report);
@@ -334,34 +345,52 @@ impl Sim {
         found.map(|target| target.name.clone()).expect("a task is some target's")
     }
 
-    fn publish(&mut self, group: usize, tasks: Vec<Task>) {
+    fn publish(&mut self, number: u64, group: usize, tasks: Vec<Task>) {
         for task in &tasks {
             let name = self.name_of(group, task.entry);
             let target =
                 self.plan.config.targets.iter().find(|target| target.name == name).expect("it is there");
             let sources = target.ipv4.clone();
             self.note(|| format!("{name}: {} is to be sent", task.addresses));
-            self.watch.publishes(self.now, &name, task, &sources);
+            self.watch.publishes(self.now, number, &name, task, &sources);
         }
         let Some(process) = &mut self.process else { return };
-        let Some(work) = process.works[group].take() else {
-            self.watch.broken.get_or_insert("two jobs for one group".to_owned());
-            return;
-        };
+        // A second job beside one that hangs takes a new updater.
+        let work = process.works[group].take().unwrap_or_else(|| Work::new(&self.plan.config.groups[group]));
         let (job, step) = Job::begin(work, tasks.clone());
-        self.sequence += 1;
-        let number = self.sequence;
-        process.jobs.insert(number, Running { group, tasks, job });
+        process.jobs.insert(number, Running { group, tasks, job, closed: false });
         self.goes_on(number, step);
+    }
+
+    /// The connection of a job is closed: whoever waits learns nothing, and nothing more
+    /// is sent.
+    fn close(&mut self, number: u64) {
+        let Some(process) = &mut self.process else { return };
+        let Some(running) = process.jobs.get_mut(&number) else { return };
+        running.closed = true;
+        let failure = Failure { why: "the connection was closed".to_owned(), maybe_done: true };
+        let (run, answer) = (process.run, Answer::Web(Err(failure)));
+        self.after(Duration::from_millis(1), Coming::Answered { run, job: number, answer, session: CLOSED });
     }
 
     /// What a job does next.
     fn goes_on(&mut self, number: u64, step: Step) {
         let Some(process) = &mut self.process else { return };
         let (run, session) = (process.run, self.line.session);
+        let closed = process.jobs.get(&number).is_some_and(|running| running.closed);
         match step {
             Step::Asks(question) => {
-                if self.line.ipv4.is_none() && matches!(*question, Question::Web(_) | Question::Dns(_)) {
+                if closed {
+                    let answer = failed(
+                        &question,
+                        Failure { why: "the job was closed".to_owned(), maybe_done: false },
+                    );
+                    self.after(
+                        Duration::ZERO,
+                        Coming::Answered { run, job: number, answer, session: CLOSED },
+                    );
+                } else if self.line.ipv4.is_none() && matches!(*question, Question::Web(_) | Question::Dns(_))
+                {
                     let why = "no route to the internet".to_owned();
                     let answer = failed(&question, Failure { why, maybe_done: false });
                     let time = if self.chance.one_in(3) {
@@ -369,7 +398,7 @@ impl Sim {
                     } else {
                         Duration::from_millis(3)
                     };
-                    self.after(time, Coming::Answered { run, job: number, answer, session: u64::MAX });
+                    self.after(time, Coming::Answered { run, job: number, answer, session: TOLD });
                 } else {
                     let time = self.chance.millis(2, 40);
                     self.after(time, Coming::Arrives { run, job: number, question, session });
@@ -386,7 +415,7 @@ impl Sim {
                     match outcomes.iter().find(|(entry, _)| *entry == task.entry) {
                         Some((_, outcome)) => {
                             self.note(|| format!("{name}: {outcome:?}"));
-                            self.watch.ends(self.now, &name, task.addresses, outcome);
+                            self.watch.ends(self.now, number, &name, task.addresses, outcome, closed);
                         }
                         None => {
                             let text = format!("{name}: its job gave no outcome");
@@ -394,7 +423,11 @@ impl Sim {
                         }
                     }
                 }
-                self.handle(Event::Finished { group, outcomes: outcomes.clone(), took: Duration::ZERO });
+                self.handle(Event::Finished {
+                    job: number,
+                    outcomes: outcomes.clone(),
+                    took: Duration::ZERO,
+                });
                 for (entry, outcome) in outcomes {
                     let name = self.name_of(group, entry);
                     self.watch.ended(&name, &outcome);
@@ -408,7 +441,7 @@ impl Sim {
         let lost = || Failure { why: "it did not answer in time".to_owned(), maybe_done: true };
         if self.line.session != session || self.line.ipv4.is_none() {
             let answer = failed(question, lost());
-            return self.after(TIMEOUT, Coming::Answered { run, job, answer, session: u64::MAX });
+            return self.after(TIMEOUT, Coming::Answered { run, job, answer, session: TOLD });
         }
         let Question::Web(request) = question else { return };
         let host = request.url.split('/').nth(2).unwrap_or_default().to_owned();
@@ -426,15 +459,19 @@ impl Sim {
     }
 
     fn answered(&mut self, number: u64, answer: Answer, session: u64) {
-        let lost = session != u64::MAX && (self.line.session != session || self.line.ipv4.is_none());
+        let lost =
+            !matches!(session, TOLD | CLOSED) && (self.line.session != session || self.line.ipv4.is_none());
         let Some(process) = &mut self.process else { return };
-        let Some(running) = process.jobs.get(&number) else { return };
+        let Some(running) = process.jobs.get(&number).filter(|running| !running.closed || session == CLOSED)
+        else {
+            return;
+        };
         if lost {
             // The flow is forgotten: nothing answers any more.
             *self.faults.entry("answer lost").or_default() += 1;
             let failure = Failure { why: "it did not answer in time".to_owned(), maybe_done: true };
             let (run, answer) = (process.run, Answer::Web(Err(failure)));
-            return self.after(TIMEOUT, Coming::Answered { run, job: number, answer, session: u64::MAX });
+            return self.after(TIMEOUT, Coming::Answered { run, job: number, answer, session: TOLD });
         }
         let step = running.job.go_on(answer);
         self.goes_on(number, step);

@@ -23,9 +23,14 @@ const ROUNDING: Duration = Duration::from_secs(2);
 
 /// What a target has been through.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(crate) struct Life {
     /// What its provider took last and the daemon learnt of.
     accepted: Option<Addresses>,
+    /// Jobs under way, and whether an older one may have come after the newest.
+    in_flight: Vec<u64>,
+    doubt: bool,
+    newest: u64,
     /// Something was sent since, or the daemon cannot know.
     uncertain: bool,
     /// When, and whether the clock was wrong then or since.
@@ -85,6 +90,8 @@ impl Watch {
         self.told.clear();
         for life in self.lives.values_mut() {
             life.attempts.clear();
+            life.in_flight.clear();
+            life.newest = 0;
             // Times that no clock told, or that none tells now, mean nothing.
             if self.odd_clock || life.odd_wait {
                 life.forgets();
@@ -116,7 +123,7 @@ impl Watch {
     }
 
     /// A job is about to begin.
-    pub(crate) fn publishes(&mut self, now: Duration, name: &str, task: &Task, sources: &[usize]) {
+    pub(crate) fn publishes(&mut self, now: Duration, job: u64, name: &str, task: &Task, sources: &[usize]) {
         let told = sources.iter().any(|source| self.told.get(source).copied() == task.addresses.ipv4);
         if task.addresses.ipv4.is_some() && !told {
             self.fail(format!("{name}: {} is sent, which no source says", task.addresses));
@@ -161,8 +168,14 @@ impl Watch {
             }
             (blocked.tried, blocked.reached) = (now, true);
         }
-        life.uncertain = true;
-        wrong.map(|wrong| self.fail(wrong));
+        life.in_flight.push(job);
+        if life.in_flight.len() > 2 {
+            wrong = Some(format!("{name}: three attempts at once"));
+        }
+        (life.uncertain, life.doubt) = (true, false);
+        if let Some(wrong) = wrong {
+            self.fail(wrong);
+        }
     }
 
     /// A request has reached a provider.
@@ -179,17 +192,39 @@ impl Watch {
     }
 
     /// The engine is about to learn how an attempt ended.
-    pub(crate) fn ends(&mut self, now: Duration, name: &str, sent: Addresses, outcome: &Outcome) {
+    pub(crate) fn ends(
+        &mut self,
+        now: Duration,
+        job: u64,
+        name: &str,
+        sent: Addresses,
+        outcome: &Outcome,
+        closed: bool,
+    ) {
         let life = self.lives.entry(name.to_owned()).or_default();
+        let newest = life.in_flight.iter().all(|other| *other <= job) && job >= life.newest;
+        life.in_flight.retain(|other| *other != job);
+        life.newest = life.newest.max(job);
+        let unreached = matches!(outcome, Outcome::Retry { reached: false, .. });
+        if !newest {
+            (life.doubt, life.uncertain) = (life.doubt || !unreached, life.uncertain || !unreached);
+            return;
+        }
+        if closed && matches!(outcome, Outcome::Retry { .. }) {
+            return;
+        }
         match outcome {
             Outcome::Published { .. } | Outcome::Dropped { .. } => {
                 *life = Life {
                     accepted: Some(sent),
                     accepted_at: now,
+                    uncertain: life.doubt || !life.in_flight.is_empty(),
                     odd_clock: self.odd_clock,
                     refresh: life.refresh,
                     excuses: life.excuses,
                     attempts: std::mem::take(&mut life.attempts),
+                    in_flight: std::mem::take(&mut life.in_flight),
+                    newest: job,
                     ..Life::default()
                 };
             }
@@ -224,11 +259,10 @@ impl Watch {
     pub(crate) fn reports(&mut self, now: Duration, report: &Report) {
         self.says(&report.text);
         self.says(&report.subject);
-        if report.level <= Level::Warning {
-            if let Some(blocked) = self.lives.get_mut(&report.subject).and_then(|life| life.blocked.as_mut())
-            {
-                blocked.told = now;
-            }
+        if report.level <= Level::Warning
+            && let Some(blocked) = self.lives.get_mut(&report.subject).and_then(|life| life.blocked.as_mut())
+        {
+            blocked.told = now;
         }
         self.reported.push(report.subject.clone());
     }

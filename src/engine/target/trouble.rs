@@ -31,22 +31,8 @@ impl TargetStatus {
     /// Takes up what an earlier run left. `way`: how providers are reached now.
     pub(in crate::engine) fn resume(&mut self, now: Now, way: &str, once: bool) {
         self.state.blocked.take_if(|blocked| blocked.way.as_deref().is_some_and(|old| old != way));
+        self.resume_blocked(now, once);
         let ago = |then: Option<u64>| now.unix?.checked_sub(then?).map(Duration::from_secs);
-        if let Some(blocked) = &self.state.blocked {
-            let wait = match (now.unix, ago(blocked.tried)) {
-                (Some(_), Some(ago)) => DAY.saturating_sub(ago),
-                // A time that is missing or in the future tells nothing.
-                (Some(_), None) => Duration::ZERO,
-                (None, _) => DAY,
-            };
-            self.blocked_until = now.elapsed.saturating_add(wait);
-            let rested = match (now.unix, blocked.started) {
-                (Some(unix), Some(started)) => unix.checked_sub(started).is_none_or(|ago| ago >= START_TRIES),
-                (unix, None) => unix.is_some(),
-                (None, Some(_)) => false,
-            };
-            self.start_try = rested && !blocked.banned && !once;
-        }
         if let Some(failed) = &self.state.failed {
             let left = now.unix.zip(failed.until).and_then(|(unix, until)| until.checked_sub(unix));
             // Nobody waits longer than this: the clock was wrong.
@@ -58,11 +44,33 @@ impl TargetStatus {
         }
     }
 
+    /// When a blocked one is tried; worked out again when a clock that was not set at the
+    /// start has been set, unless it was tried meanwhile.
+    pub(in crate::engine) fn resume_blocked(&mut self, now: Now, once: bool) {
+        let Some(blocked) = self.state.blocked.as_ref().filter(|_| self.tried.is_none()) else { return };
+        let ago = |then: Option<u64>| now.unix?.checked_sub(then?).map(Duration::from_secs);
+        let wait = match (now.unix, ago(blocked.tried)) {
+            (Some(_), Some(ago)) => DAY.saturating_sub(ago),
+            // A time that is missing or in the future tells nothing.
+            (Some(_), None) => Duration::ZERO,
+            (None, _) => DAY,
+        };
+        self.blocked_until = now.elapsed.saturating_add(wait);
+        let rested = match (now.unix, blocked.started) {
+            (Some(unix), Some(started)) => unix.checked_sub(started).is_none_or(|ago| ago >= START_TRIES),
+            (unix, None) => unix.is_some(),
+            (None, Some(_)) => false,
+        };
+        self.start_try = rested && !blocked.banned && !once;
+    }
+
     /// When it may be tried, by what became of the last tries. A new address is a
     /// new try, as far as its provider did not say how long to wait.
     pub(super) fn earliest(&self, wanted: &Wanted) -> Duration {
         if self.state.blocked.is_some() {
-            return if self.start_try { Duration::ZERO } else { self.blocked_until };
+            // A try that its provider answered with a wish is followed by none before.
+            let wished = if self.state.failed.is_some() { self.not_before } else { Duration::ZERO };
+            return if self.start_try { wished } else { self.blocked_until.max(wished) };
         }
         let Some(failed) = self.state.failed.as_ref().filter(|failed| failed.sent != wanted.addresses) else {
             return self.not_before;
@@ -112,6 +120,12 @@ impl TargetStatus {
             if cause == Cause::Line {
                 self.blocked_until = now.elapsed.saturating_add(UNREACHED);
             }
+            self.state.failed = None;
+            if after.is_some() {
+                let wait = Backoff::default().failed(true, after, random);
+                let _ = self.note_failure(attempt.sent(), cause, now);
+                self.wait_for(wait, why, Cause::Wish, now);
+            }
             return Report::new(Level::Warning, &name, format!("still blocked; this try ended with: {why}"));
         }
         let age = self.note_failure(attempt.sent(), cause, now);
@@ -126,11 +140,16 @@ impl TargetStatus {
             (Cause::Refusal, None) => failed.waits.refused(age, random),
             _ => failed.waits.failed(cause != Cause::Line, after, random),
         };
-        failed.why.clone_from(why);
-        failed.cause = if after.is_some() { Cause::Wish } else { cause };
+        self.wait_for(wait, why, if after.is_some() { Cause::Wish } else { cause }, now);
+        Report::new(Level::Warning, &name, format!("{why}; next try in {}", rough(wait)))
+    }
+
+    fn wait_for(&mut self, wait: Duration, why: &str, cause: Cause, now: Now) {
+        let failed = self.state.failed.get_or_insert_default();
+        why.clone_into(&mut failed.why);
+        failed.cause = cause;
         failed.until = now.unix.map(|unix| unix.saturating_add(wait.as_secs()));
         self.not_before = now.elapsed.saturating_add(wait);
-        Report::new(Level::Warning, &name, format!("{why}; next try in {}", rough(wait)))
     }
 
     fn block(&mut self, why: &str, banned: bool, now: Now) -> Report {

@@ -21,7 +21,11 @@ pub(super) fn once(bench: &Bench, config: &Config, after: Duration) -> Bench {
 }
 
 fn start(engine: Engine, before: &Bench, after: Duration) -> Bench {
-    let now = Now { elapsed: Duration::ZERO, unix: Some(UNIX + after.as_secs()) };
+    start_at(engine, before, Some(UNIX + after.as_secs()))
+}
+
+fn start_at(engine: Engine, before: &Bench, unix: Option<u64>) -> Bench {
+    let now = Now { elapsed: Duration::ZERO, unix };
     let (file, saved) = (before.saved.write(), before.saved.clone());
     let none = (Vec::new(), Vec::new(), Vec::new());
     let (polls, jobs, reports) = none;
@@ -103,6 +107,35 @@ fn a_ban_is_not_tried_because_of_a_start() {
         let mut next_day = restart(&first, &one(), DAY);
         next_day.observe(0, seen("1.1.1.1"));
         assert_eq!(next_day.jobs.len(), 1);
+    }
+}
+
+#[test]
+fn a_wish_that_ends_the_try_of_a_blocked_target_outlives_starts() {
+    let first = blocked_by("status 401");
+    let mut bench = restart(&first, &one(), 10 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    let wish = Some(5 * HOUR);
+    bench.finish(0, Outcome::Retry { why: "status 503".into(), after: wish, reached: true });
+    for (after, jobs) in [(2 * HOUR, 0), (5 * HOUR - 10 * SECOND, 0), (5 * HOUR + 20 * SECOND, 1)] {
+        let mut later = restart(&bench, &one(), after);
+        later.observe(0, seen("2.2.2.2"));
+        assert_eq!(later.jobs.len(), jobs, "{after:?}");
+    }
+}
+
+#[test]
+fn a_blocked_target_is_taken_up_when_the_clock_is_set_after_the_start() {
+    let first = blocked_by("status 401");
+    for (banned, after, tried) in [(false, 2 * HOUR, true), (true, 2 * HOUR, false), (true, DAY, true)] {
+        let mut saved = first.saved.clone();
+        saved.targets.get_mut("t0").unwrap().blocked.as_mut().unwrap().banned = banned;
+        let mut bench = start_at(Engine::new(&one(), saved, 1), &first, None);
+        bench.observe(0, seen("1.1.1.1"));
+        assert!(bench.jobs.is_empty(), "no clock tells when it was tried last");
+        bench.now.unix = Some(UNIX + after.as_secs());
+        bench.pass(60 * SECOND);
+        assert_eq!(bench.jobs.len(), usize::from(tried), "{banned} {after:?}");
     }
 }
 
