@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ddns_update_daemon::cli;
+use ddns_update_daemon::cli::asking::{Asking, Found};
 use ddns_update_daemon::cli::{Call, Command, LogFormat, Verbosity, Work, discover};
 use ddns_update_daemon::config;
 #[cfg(feature = "dyndns")]
@@ -13,8 +14,10 @@ use ddns_update_daemon::config::presets::list;
 use ddns_update_daemon::config::{Config, Gateway};
 use ddns_update_daemon::daemon;
 use ddns_update_daemon::daemon::log::{Format, Log};
-use ddns_update_daemon::daemon::state_file::Store;
-use ddns_update_daemon::daemon::{Mode, state_file};
+use ddns_update_daemon::daemon::request::Kind;
+use ddns_update_daemon::daemon::runtime::Runtime;
+use ddns_update_daemon::daemon::state_file::{self, Store};
+use ddns_update_daemon::daemon::{Ended, Mode, Places, process};
 use ddns_update_daemon::engine::Level;
 use ddns_update_daemon::features;
 
@@ -22,6 +25,8 @@ use ddns_update_daemon::features;
 const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
 const WRONG: u8 = 2;
+/// Where packages put the configuration.
+const USUAL_CONFIG: &str = "/etc/ddns-update-daemon.toml";
 
 fn main() -> ExitCode {
     die_of_panics();
@@ -39,8 +44,9 @@ fn perform(call: Call) -> ExitCode {
         Command::Version => print(&features::version()),
         Command::Check { config } => check(&config, log),
         Command::Discover { json, gateway } => discover_gateways(json, gateway.as_ref()),
-        Command::Run(work) => run(&work, false, log),
-        Command::Once(work) => run(&work, true, log),
+        Command::Ask(asking) => ask(&asking, log),
+        Command::Run(work) => run(&work, false, None, log),
+        Command::Once(work) => run(&work, true, None, log),
     }
 }
 
@@ -57,7 +63,8 @@ fn open_log(call: &Call) -> Log {
     Log::new(level, format)
 }
 
-fn run(work: &Work, once: bool, log: Log) -> ExitCode {
+/// `asked`: who is to be sent although nothing has changed.
+fn run(work: &Work, once: bool, asked: Option<&Asking>, log: Log) -> ExitCode {
     let mut config = match load(&work.config, log) {
         Ok(config) => config,
         Err(exit) => return exit,
@@ -69,17 +76,27 @@ fn run(work: &Work, once: bool, log: Log) -> ExitCode {
     if config.targets.is_empty() {
         return ExitCode::SUCCESS;
     }
+    let targets = match asked.map(|asking| called(&config, asking)).transpose() {
+        Ok(targets) => targets.unwrap_or_default(),
+        Err(exit) => return exit,
+    };
     let mode = Mode { once, dry_run: work.dry_run };
-    let store = store(&config, &work.config);
+    let store = store(&config, &work.config, asked.is_some());
     if !store.path().exists() {
         tell_differences(&config, log);
     }
-    let current = daemon::run(&config, store, mode, log);
+    let runtime = Runtime::new(&runtime_folder(), store.path());
+    let places = Places { config: &work.config, store, runtime };
+    let ended = daemon::run(&config, places, mode, targets, log);
+    if ended == Ended::Reload {
+        let error = process::start_anew();
+        return fail(log, &format!("the program could not be started again: {error}"));
+    }
     // Also when the rest is current: a person has to mend the file.
     if !config.left_out.is_empty() {
         return ExitCode::from(WRONG);
     }
-    if current { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+    if ended == Ended::Current { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }
 
 /// What a user of 1.0 should know, at the first start with a file from then.
@@ -89,17 +106,78 @@ fn tell_differences(config: &Config, log: Log) {
     }
 }
 
-/// The state file of the configuration at `path`.
-fn store(config: &Config, path: &Path) -> Store {
-    let variable = |name: &str| std::env::var_os(name);
-    let file = config.state_file.clone().unwrap_or_else(|| state_file::default_path(path, variable));
-    Store::new(file, path, Some(&state_file::runtime_folder(variable)))
+/// The state file of the configuration at `path`; `asked`: by a person, who may not
+/// call it by the path that a service does.
+fn store(config: &Config, path: &Path, asked: bool) -> Store {
+    let usual = || {
+        let path = state_file::default_path(path, |name| std::env::var_os(name));
+        if asked { state_file::same_or_alike(path) } else { path }
+    };
+    let file = config.state_file.clone().unwrap_or_else(usual);
+    Store::new(file, path, Some(&runtime_folder()))
+}
+
+fn runtime_folder() -> PathBuf {
+    state_file::runtime_folder(|name| std::env::var_os(name))
+}
+
+/// Asks the running daemon; where none runs, does it in its place.
+fn ask(asking: &Asking, log: Log) -> ExitCode {
+    match asking.find(&runtime_folder()) {
+        Found::One(daemon) => match daemon.ask(&asking.request()) {
+            Ok(answer) if answer.done => print(&format!("{}\n", answer.text)),
+            Ok(answer) => complain(&answer.text),
+            Err(why) => fail(log, &why),
+        },
+        Found::Several(configs) => {
+            let configs: Vec<String> = configs.iter().map(|path| path.display().to_string()).collect();
+            complain(&format!("several daemons run: name the configuration of one, {}", configs.join(" or ")))
+        }
+        Found::None => ask_nobody(asking, log),
+    }
+}
+
+fn ask_nobody(asking: &Asking, log: Log) -> ExitCode {
+    let usual = || Some(PathBuf::from(USUAL_CONFIG)).filter(|path| path.exists());
+    let Some(path) = asking.config.clone().or_else(usual) else {
+        return complain("no daemon was found that runs, so name the configuration");
+    };
+    if asking.kind == Kind::Update {
+        return run(&Work { config: path, dry_run: false }, true, Some(asking), log);
+    }
+    let config = match load(&path, log) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let targets = match called(&config, asking) {
+        Ok(targets) => targets,
+        Err(exit) => return exit,
+    };
+    match daemon::free(&config, store(&config, &path, true), &targets) {
+        Ok(freed) if freed.is_empty() => print("nothing stands in the way\n"),
+        Ok(freed) => print(&format!("no daemon runs; the next start tries again: {}\n", freed.join(", "))),
+        Err(why) => fail(log, &why),
+    }
+}
+
+/// The targets that are meant.
+fn called(config: &Config, asking: &Asking) -> Result<Vec<usize>, ExitCode> {
+    let targets = config.called(asking.name.as_deref());
+    match &asking.name {
+        Some(name) if targets.is_empty() => Err(complain(&config.no_such_target(name))),
+        _ => Ok(targets),
+    }
+}
+
+fn fail(log: Log, text: &str) -> ExitCode {
+    log.say(Level::Error, text);
+    ExitCode::from(FAILED)
 }
 
 fn check(path: &Path, log: Log) -> ExitCode {
     match load(path, log) {
         Ok(config) => {
-            daemon::tell_state(&config, &store(&config, path), log);
+            daemon::tell_state(&config, &store(&config, path, false), log);
             tell_differences(&config, log);
             let exit = print(&config.describe());
             if config.left_out.is_empty() { exit } else { ExitCode::from(WRONG) }

@@ -36,11 +36,13 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("ureq", &["transport"]),
     ("pico_args", &["cli"]),
     ("rustix", &["system", "daemon::process"]),
+    ("signal_hook", &["daemon::signals"]),
 ];
 
 /// Files that may read the clock, open sockets and files, start threads. All
 /// others are pure.
 const SHELLS: &[&str] = &[
+    "cli::asking",
     "cli::discover",
     "config::files",
     "config::load",

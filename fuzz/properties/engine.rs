@@ -59,6 +59,7 @@ struct World {
 fn config() -> Config {
     let target = |index: usize| Target {
         name: format!("t{index}"),
+        host: String::new(),
         group: index,
         entry: 0,
         fingerprint: format!("f{index}"),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ddns_update_daemon::cli::{Command, LogFormat, Verbosity, Work, parse};
 use ddns_update_daemon::config;
-use ddns_update_daemon::config::{Config, UpdaterConfig};
+use ddns_update_daemon::config::{Config, UpdaterConfig, is_path};
+use ddns_update_daemon::daemon::request::Request;
 use ddns_update_daemon::dns::tsig::Key;
 
 const FILE: &str = "/folder/c.toml";
@@ -208,6 +209,9 @@ fn check_described(config: &Config) {
 /// refusal is one line that points to the help.
 pub(super) fn cli(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
+    if let Some(request) = Request::parse(&text) {
+        assert_eq!(Request::parse(&request.write()), Some(request));
+    }
     let words: Vec<&str> = text.split('\n').collect();
     let call = match parse(words.iter().map(OsString::from).collect()) {
         Ok(call) => call,
@@ -240,6 +244,16 @@ pub(super) fn cli(data: &[u8]) {
         Command::Check { config } => {
             assert!(has("--check", "--check") && !has("--once", "--dry-run"));
             check_path(&config, &words);
+        }
+        Command::Ask(asking) => {
+            assert!(options.contains(&asking.kind.word()) && !has("--once", "--dry-run"));
+            let said = |word: &str| words.contains(&word);
+            assert!(asking.name.as_deref().is_none_or(|name| said(name) && !is_path(name)));
+            asking.config.iter().for_each(|path| check_path(path, &words));
+            let request = asking.request();
+            // What a terminal or a log would take for more than a name is refused.
+            let plain = asking.name.iter().all(|name| !name.contains(char::is_control));
+            assert_eq!(Request::parse(&request.write()), plain.then_some(request));
         }
         Command::Providers(_) => assert!(words.contains(&"providers")),
         Command::Discover { json, gateway } => {

@@ -1,7 +1,9 @@
 //! The command line: from arguments to what is to be done. No I/O; `main.rs`
 //! prints and exits.
 
+pub mod asking;
 pub mod discover;
+mod help;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,8 +11,12 @@ use std::path::PathBuf;
 
 use pico_args::Arguments;
 
+use self::asking::Asking;
+pub use self::help::HELP;
+use self::help::OPTIONS;
 use crate::config::suggest::nearest;
 use crate::config::{Gateway, read_gateway};
+use crate::daemon::request::Kind;
 
 /// What is to be done.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,6 +39,8 @@ pub enum Command {
     },
     /// List the presets for `[[dyndns]]`, or show the one with this name.
     Providers(Option<String>),
+    /// Ask the running daemon, or do it in its place.
+    Ask(Asking),
     /// Print [`HELP`].
     Help,
     /// Print [`features::version`](crate::features::version).
@@ -121,66 +129,6 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
-/// The text for `--help`.
-pub const HELP: &str = "\
-Keeps DNS records at your router's public address, the moment it changes.
-
-Usage:
-  ddns-update-daemon [OPTIONS] CONFIG.toml
-      Run until killed.
-  ddns-update-daemon --once [OPTIONS] CONFIG.toml
-      Poll, bring every target up to date, exit.
-  ddns-update-daemon --check CONFIG.toml
-      Validate the configuration; print it with all defaults, secrets hidden.
-  ddns-update-daemon discover [--json] [GATEWAY]
-      Show which gateways are there and what they say. GATEWAY is an address
-      or the URL of a device description.
-  ddns-update-daemon providers [NAME]
-      List the presets for [[dyndns]]: name, families, basis, what each needs.
-      With NAME: where to get that, a section to copy, what answers mean.
-  ddns-update-daemon --help | --version
-
-Options:
-  -v, --verbose             log every poll and answer
-  -q, --quiet               log problems only
-      --dry-run             poll and decide as usual, print what would be sent
-                            with secrets hidden, but send and store nothing
-      --log-format FORMAT   text (default) or json
-      --json                discover: JSON instead of a table
-  -h, --help                print this help
-  -V, --version             print the version
-      --                    what follows is no option
-
-Exit status:
-  0   done; with --once: every target is current
-  1   a target could not be brought up to date, no address was found,
-      or (discover) no gateway
-  2   the command line or the configuration is wrong
-
-A configuration:
-  [cloudflare]
-  api_token_file = \"/etc/ddns/cloudflare-token\"
-
-  [[cloudflare.records]]
-  name = \"home.example.org\"
-  type = \"A\"
-
-  [[runs]]
-  cmd = [\"logger\", \"our address is now {ipv4}\"]
-";
-
-const OPTIONS: [&str; 9] = [
-    "--once",
-    "--check",
-    "--dry-run",
-    "--verbose",
-    "--quiet",
-    "--log-format",
-    "--json",
-    "--help",
-    "--version",
-];
-
 /// The options of one letter, which may stand behind one dash together.
 const LETTERS: &str = "vqhV";
 
@@ -219,6 +167,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Call, CliError> {
     let command = match word.as_str() {
         "discover" => flags.discover(words.into_iter().skip(1))?,
         "providers" => flags.providers(words.into_iter().skip(1))?,
+        "retry" => flags.asking(Kind::Retry, words.into_iter().skip(1))?,
+        "update" => flags.asking(Kind::Update, words.into_iter().skip(1))?,
         _ => flags.work(words.into_iter())?,
     };
     let verbosity = match (flags.verbose, flags.quiet) {
@@ -244,28 +194,35 @@ impl Flags {
         })
     }
 
-    fn providers(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+    /// Refuses the options of a run beside a command that is none.
+    fn only_json(&self, command: &'static str, json: bool) -> Result<(), CliError> {
         let wrong = [
             (self.once, "--once"),
             (self.check, "--check"),
             (self.dry_run, "--dry-run"),
-            (self.json, "--json"),
+            (self.json && !json, "--json"),
         ];
-        if let Some((_, name)) = wrong.into_iter().find(|(given, _)| *given) {
-            return Err(CliError::Conflict("providers", name));
+        match wrong.into_iter().find(|(given, _)| *given) {
+            Some((_, name)) => Err(CliError::Conflict(command, name)),
+            None => Ok(()),
         }
+    }
+
+    fn asking(&self, kind: Kind, words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+        self.only_json(kind.word(), false)?;
+        let asking = Asking::read(kind, words);
+        asking.map(Command::Ask).map_err(|word| CliError::TooMany(word.to_string_lossy().into_owned()))
+    }
+
+    fn providers(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+        self.only_json("providers", false)?;
         let name = words.next().map(|word| word.to_string_lossy().into_owned());
         only(words)?;
         Ok(Command::Providers(name))
     }
 
     fn discover(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
-        let wrong = [(self.once, "--once"), (self.check, "--check"), (self.dry_run, "--dry-run")];
-        for (given, name) in wrong {
-            if given {
-                return Err(CliError::Conflict("discover", name));
-            }
-        }
+        self.only_json("discover", true)?;
         let gateway = words.next().map(|word| {
             let text = word.to_string_lossy();
             read_gateway(&text).map_err(|why| CliError::Gateway(text.into_owned(), why))
@@ -396,6 +353,16 @@ mod tests {
             ("--dry-run c", Command::Run(work("c", true))),
             ("--check c", Command::Check { config: "c".into() }),
             ("-- --check", Command::Run(work("--check", false))),
+            ("retry", Command::Ask(Asking { kind: Kind::Retry, name: None, config: None })),
+            (
+                "update a.example c.toml -q",
+                Command::Ask(Asking {
+                    kind: Kind::Update,
+                    name: Some("a.example".into()),
+                    config: Some("c.toml".into()),
+                }),
+            ),
+            ("--once -- retry", Command::Once(work("retry", false))),
             ("--once -- discover", Command::Once(work("discover", false))),
             ("status", Command::Run(work("status", false))),
             ("-", Command::Run(work("-", false))),
@@ -442,6 +409,8 @@ mod tests {
                 "discover router",
                 "discover \"router\": expected a gateway's IP address, its name or the URL of its description; see --help",
             ),
+            ("retry --once", "retry and --once exclude each other; see --help"),
+            ("update a b", "one argument too many: \"b\"; see --help"),
             ("providers --json", "providers and --json exclude each other; see --help"),
             ("providers x y", "one argument too many: \"y\"; see --help"),
             ("discover 192.0.2.1 x", "one argument too many: \"x\"; see --help"),

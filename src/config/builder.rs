@@ -20,6 +20,7 @@ const MAX_NAME: usize = 100;
 #[derive(Default)]
 pub(super) struct NewTarget {
     pub(super) name: String,
+    pub(super) host: String,
     pub(super) entry: usize,
     pub(super) fingerprint: String,
     pub(super) required: Needs,
@@ -80,6 +81,7 @@ impl<'a> Builder<'a> {
         let fingerprint = self.unique_fingerprint(&draft);
         self.targets.push(Target {
             name: draft.name,
+            host: draft.host,
             group,
             entry: draft.entry,
             fingerprint,

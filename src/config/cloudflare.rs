@@ -267,6 +267,7 @@ fn draft(
     let suffix = defaults.ipv6_suffix;
     NewTarget {
         name: format!("{kind} {}", record.name),
+        host: record.name.clone(),
         entry,
         fingerprint: Fingerprint::new("cloudflare")
             .text(account.api_token.reveal())

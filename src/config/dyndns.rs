@@ -103,6 +103,7 @@ fn add_names<'a>(
     for (hostname, entry) in hostnames.into_iter().zip(first..) {
         let draft = NewTarget {
             name: target_name(label, &hostname, single, &account.preset),
+            host: hostname.clone(),
             entry,
             fingerprint: fingerprint(account).text(&hostname).maybe(defaults.ipv6_suffix).finish(),
             required,

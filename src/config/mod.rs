@@ -59,12 +59,15 @@ pub use crate::transport::trust::{ClientCertificate, Tls};
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::placeholders::Needs;
 use crate::http::lan_url::LanUrl;
 use crate::secret::Secret;
+
+/// Names that are listed for who has misspelt one.
+const SHOWN: usize = 20;
 
 /// A whole configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -114,6 +117,23 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The indexes of the targets that a person means by `name`; all without one.
+    #[must_use]
+    pub fn called(&self, name: Option<&str>) -> Vec<usize> {
+        let is_meant = |target: &Target| name.is_none_or(|name| target.is_called(name));
+        let targets = self.targets.iter().enumerate();
+        targets.filter(|(_, target)| is_meant(target)).map(|(index, _)| index).collect()
+    }
+
+    /// Says that nothing is called so, and what there is.
+    #[must_use]
+    pub fn no_such_target(&self, name: &str) -> String {
+        let names: Vec<&str> = self.targets.iter().take(SHOWN).map(|target| target.name.as_str()).collect();
+        let more = self.targets.len().saturating_sub(names.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("no target is called {name:?}; there are: {}{more}", names.join(", "))
+    }
+
     /// Changes when the proxy or the TLS settings do: what was refused by the old
     /// way may not be by the new one.
     #[must_use]
@@ -202,6 +222,8 @@ impl fmt::Display for Gateway {
 pub struct Target {
     /// Its label in logs and state.
     pub name: String,
+    /// The host name that it keeps; empty where there is none.
+    pub host: String,
     /// Which of [`Config::groups`] updates it.
     pub group: usize,
     /// Which entry of the group it is.
@@ -241,6 +263,36 @@ pub struct Target {
     /// It says no address to anyone, so that it is also sent when the router has
     /// a private one that it has not been sent for.
     pub any_address: bool,
+}
+
+/// Whether a word on the command line is the path of a configuration, and no name.
+#[must_use]
+pub fn is_path(word: &str) -> bool {
+    word.contains(['/', std::path::MAIN_SEPARATOR])
+        || Path::new(word).extension().is_some_and(|e| e == "toml")
+}
+
+impl Target {
+    /// Whether a person who says `name` means it: its label, or its host name.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        let host = |text: &str| text.trim_end_matches('.').to_lowercase();
+        self.name == name || (!self.host.is_empty() && host(&self.host) == host(name))
+    }
+
+    /// The call that has it tried again now.
+    #[must_use]
+    pub fn retry_call(&self) -> String {
+        // What a shell and our own command line take for a name.
+        let name = if self.host.is_empty() { &self.name } else { &self.host };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let call = "ddns-update-daemon retry";
+        match name {
+            name if is_path(name) || name.contains(['\'', '\\']) || name.starts_with('-') => call.to_owned(),
+            name if name.chars().all(plain) => format!("{call} {name}"),
+            name => format!("{call} '{name}'"),
+        }
+    }
 }
 
 /// An updater with what it needs.

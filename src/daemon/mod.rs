@@ -7,16 +7,21 @@
 //! with the job. The channels of [`hints`](crate::daemon::hints) wait for announcements.
 //! All of them answer over one channel.
 
+mod asked;
 pub mod hints;
 pub mod jobs;
 pub mod log;
 mod order;
 pub mod process;
+pub mod request;
+pub mod runtime;
+mod signals;
 pub mod state_file;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -28,8 +33,10 @@ use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Connection, Job};
 use crate::daemon::log::Log;
 use crate::daemon::order::Requests;
+use crate::daemon::runtime::Runtime;
+use crate::daemon::signals::Signal;
 use crate::daemon::state_file::{NotKept, Store};
-use crate::engine::state::State;
+use crate::engine::state::{State, id};
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::sources;
 use crate::system::clock;
@@ -50,38 +57,69 @@ pub struct Mode {
     pub dry_run: bool,
 }
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// Everything has been dealt with, and every target is current.
+    Current,
+    /// Something is not.
+    Behind,
+    /// The configuration is to be read again, and is whole.
+    Reload,
+}
+
+/// What is kept beside the configuration, and where.
+pub struct Places<'a> {
+    /// The configuration file, as it was called.
+    pub config: &'a Path,
+    /// The state file.
+    pub store: Store,
+    /// The files of the runtime folder.
+    pub runtime: Runtime,
+}
+
 /// What a thread has to say.
 enum Message {
+    Signal(Signal),
     Observed { source: usize, poll: sources::Poll },
     Hint { source: usize, channel: &'static str },
     Finished { job: u64, group: usize, updater: Job, outcomes: Vec<(usize, Outcome)>, took: Duration },
 }
 
-/// Runs until killed, or with `once` until everything has been dealt with; then
-/// returns whether every target is current.
+/// Runs until killed, with `once` until everything has been dealt with, or until the
+/// configuration is to be read again. `asked`: targets to be sent although they hold
+/// what they should, by their indexes.
 #[must_use]
-pub fn run(config: &Config, mut store: Store, mode: Mode, log: Log) -> bool {
+pub fn run(config: &Config, mut places: Places<'_>, mode: Mode, asked: Vec<usize>, log: Log) -> Ended {
+    let store = &mut places.store;
     let loaded = if mode.dry_run { Ok(store.look()) } else { store.hold() };
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(why) => {
             log.say(Level::Error, why);
-            return false;
+            return Ended::Behind;
         }
     };
     if let Some(problem) = loaded.problem {
         log.say(Level::Warning, format!("the state file {}: {problem}", store.path().display()));
     }
-    announce(config, &store, log);
-    let mut daemon = Daemon::new(config, loaded.state, store, mode, log);
+    announce(config, store, log);
+    let mut daemon = Daemon::new(config, loaded.state, places, mode, log);
+    daemon.listen();
     daemon.handle(Event::Tick);
+    if !asked.is_empty() {
+        daemon.handle(Event::Update { targets: asked });
+    }
     while !(mode.once && daemon.engine.is_settled(daemon.now())) {
+        if daemon.may_reload() {
+            return Ended::Reload;
+        }
         match daemon.wait() {
             Some(event) => daemon.handle(event),
             None => break,
         }
     }
-    daemon.conclude()
+    if daemon.conclude() { Ended::Current } else { Ended::Behind }
 }
 
 /// Says which sections are left out; the rest goes on without them.
@@ -100,6 +138,28 @@ pub fn tell_state(config: &Config, store: &Store, log: Log) {
             log.write(&report);
         }
     }
+}
+
+/// Does for a daemon that does not run what [`Event::Retry`] does: the names of those
+/// in whose way something stood.
+pub fn free(config: &Config, mut store: Store, targets: &[usize]) -> Result<Vec<String>, String> {
+    let mut state = store.hold()?.state;
+    let (mut freed, mut lines) = (Vec::new(), String::new());
+    for target in targets.iter().filter_map(|index| config.targets.get(*index)) {
+        let id = id(&target.fingerprint);
+        if let Some(known) = state.targets.get_mut(&id)
+            && known.free()
+        {
+            lines.push_str(&known.line(&id));
+            freed.push(target.name.clone());
+        }
+    }
+    if !freed.is_empty() {
+        let kept = store.append(&lines, true, &|| state.write());
+        let path = store.path().display();
+        kept.map_err(|NotKept { why, .. }| format!("the state file {path} cannot be changed: {why}"))?;
+    }
+    Ok(freed)
 }
 
 /// The one line of a healthy start.
@@ -128,7 +188,7 @@ struct Daemon<'a> {
     config: &'a Config,
     engine: Engine,
     start: Instant,
-    store: Store,
+    places: Places<'a>,
     mode: Mode,
     log: Log,
     polls: Vec<Sender<bool>>,
@@ -145,10 +205,12 @@ struct Daemon<'a> {
     is_kept: bool,
     /// When to say again what is left out of the configuration.
     remind_at: Duration,
+    /// When to read the configuration again, whatever is under way.
+    reload_by: Option<Duration>,
 }
 
 impl<'a> Daemon<'a> {
-    fn new(config: &'a Config, state: State, store: Store, mode: Mode, log: Log) -> Self {
+    fn new(config: &'a Config, state: State, places: Places<'a>, mode: Mode, log: Log) -> Self {
         let (sender, messages) = channel();
         let channels = Arc::new(open_channels(config, mode, &sender, log));
         let begin = |source| start_source(config, source, &state, &sender, &channels, log);
@@ -159,7 +221,7 @@ impl<'a> Daemon<'a> {
             config,
             engine: if mode.dry_run { engine.without_pauses() } else { engine },
             start: Instant::now(),
-            store,
+            places,
             mode,
             log,
             polls,
@@ -172,6 +234,7 @@ impl<'a> Daemon<'a> {
             messages,
             is_kept: true,
             remind_at: DAY,
+            reload_by: None,
         }
     }
 
@@ -186,7 +249,8 @@ impl<'a> Daemon<'a> {
             self.remind_at = now.elapsed.saturating_add(DAY);
             tell_left_out(self.config, self.log);
         }
-        let wait = self.engine.deadline().saturating_sub(now.elapsed);
+        let deadline = self.engine.deadline().min(self.reload_by.unwrap_or(Duration::MAX));
+        let wait = deadline.saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {
             Ok(Message::Observed { source, poll }) => {
                 Some(Event::Observed { source, observation: poll.observation, gateway: poll.gateway })
@@ -205,6 +269,7 @@ impl<'a> Daemon<'a> {
                 }
                 Some(Event::Hint { source })
             }
+            Ok(Message::Signal(signal)) => Some(self.follow(signal)),
             Err(RecvTimeoutError::Timeout) => Some(Event::Tick),
             Err(RecvTimeoutError::Disconnected) => None,
         }
@@ -238,9 +303,9 @@ impl<'a> Daemon<'a> {
             return;
         }
         let engine = &self.engine;
-        let result = self.store.append(lines, flush, &|| engine.snapshot());
+        let result = self.places.store.append(lines, flush, &|| engine.snapshot());
         if let (Err(NotKept { why, stands }), true) = (&result, self.is_kept) {
-            let path = self.store.path().display();
+            let path = self.places.store.path().display();
             let (level, effect) = if *stands {
                 (Level::Error, "what it says is out of date, and a restart may believe it")
             } else {

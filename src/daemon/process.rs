@@ -20,6 +20,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long we wait for the system to report the end of what we killed. What
 /// hangs in a driver for longer is not worth a job's thread.
 const REAP: Duration = Duration::from_secs(2);
+/// Processes that are looked through for one in another namespace.
+const MAX_PROCESSES: usize = 50_000;
 /// The waiting thread only starts and waits.
 const STACK: usize = 128 * 1024;
 
@@ -66,6 +68,90 @@ pub fn run(plan: &Plan, timeout: Duration) -> Ended {
 #[must_use]
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+#[must_use]
+pub fn user() -> u32 {
+    0
+}
+
+/// Within which processes have their numbers, where there is more than one such (Linux:
+/// containers and jails); empty elsewhere.
+#[must_use]
+pub fn namespace() -> String {
+    namespace_of("self").unwrap_or_default()
+}
+
+fn namespace_of(process: &str) -> Option<String> {
+    let link = std::fs::read_link(format!("/proc/{process}/ns/pid")).ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// The number here of the process with this number in `namespace`.
+#[must_use]
+pub fn number_here(process: u32, there: &str) -> Option<u32> {
+    if there == namespace() {
+        return Some(process);
+    }
+    // Numbers from the outermost to the innermost (proc_pid_status(5)).
+    let inner = |status: &str| {
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        numbers.split_whitespace().last()?.parse::<u32>().ok()
+    };
+    let processes = std::fs::read_dir("/proc").ok()?.take(MAX_PROCESSES);
+    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    numbers.into_iter().find(|number| {
+        namespace_of(&number.to_string()).as_deref() == Some(there)
+            && std::fs::read_to_string(format!("/proc/{number}/status"))
+                .is_ok_and(|status| inner(&status) == Some(process))
+    })
+}
+
+/// Whose process this is, where the system tells.
+#[must_use]
+pub fn owner_of(process: u32) -> Option<u32> {
+    #[cfg(unix)]
+    let told = std::fs::metadata(format!("/proc/{process}")).ok();
+    #[cfg(unix)]
+    return told.map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata));
+    #[cfg(not(unix))]
+    {
+        let _ = process;
+        None
+    }
+}
+
+/// Sends SIGUSR2 to a running daemon.
+#[cfg(unix)]
+pub fn ring(process: u32) -> io::Result<()> {
+    let pid = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::kill_process(pid, rustix::process::Signal::USR2)?)
+}
+
+#[cfg(not(unix))]
+pub fn ring(_: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Replaces this process by a new start of the same program with the same arguments;
+/// returns only with an error.
+#[cfg(unix)]
+#[must_use]
+pub fn start_anew() -> io::Error {
+    let mut arguments = std::env::args_os();
+    let called = arguments.next().unwrap_or_default();
+    // An update of the package may have replaced it.
+    let program = std::env::current_exe().ok().filter(|path| path.exists());
+    let program = program.unwrap_or_else(|| called.into());
+    std::os::unix::process::CommandExt::exec(Command::new(program).args(arguments))
+}
+
+#[cfg(not(unix))]
+#[must_use]
+pub fn start_anew() -> io::Error {
+    io::ErrorKind::Unsupported.into()
 }
 
 fn command(plan: &Plan) -> Command {

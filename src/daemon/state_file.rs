@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::disk::Seen;
-pub use self::place::{default_path, runtime_folder};
+pub use self::place::{default_path, runtime_folder, same_or_alike};
 use crate::engine::state::{DOUBTED, Format, MAX_STATE, State, TITLE};
 
 /// The file is written anew once it is longer than so many times what was last
@@ -114,6 +114,12 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The configuration that it is kept for.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     /// What it says, for those who only look.

@@ -268,7 +268,7 @@ impl Engine {
         self.reschedule(index, now);
     }
 
-    fn record(&mut self, lines: &str, flush: bool) {
+    pub(super) fn record(&mut self, lines: &str, flush: bool) {
         let facts = if std::mem::take(&mut self.new_facts) { self.state.facts() } else { String::new() };
         self.unflushed = !flush;
         self.actions.push_back(Action::Record { lines: facts + lines, flush });

@@ -34,6 +34,7 @@
 //! - an account that wants pauses gets one update at a time, and then a pause
 
 mod account_pause;
+mod asked;
 mod jobs;
 mod lan;
 mod nat;
@@ -108,6 +109,17 @@ pub enum Event {
     Hint {
         /// Index into [`Config::sources`].
         source: usize,
+    },
+    /// A person has mended what stood in the way of these targets: they are tried now.
+    Retry {
+        /// Indexes into [`Config::targets`].
+        targets: Vec<usize>,
+    },
+    /// A person wants these targets sent now, although they hold what they should:
+    /// after a poll, and within the pauses of their accounts.
+    Update {
+        /// Indexes into [`Config::targets`].
+        targets: Vec<usize>,
     },
     /// A poll of a source has ended.
     Observed {
@@ -201,6 +213,8 @@ pub struct Engine {
     remind_at: Duration,
     /// The clock was not set at the start, and is not yet.
     blind: bool,
+    /// Targets to be sent after a poll, and when at the latest.
+    asked: Option<(Vec<usize>, Duration)>,
 }
 
 impl Engine {
@@ -249,6 +263,7 @@ impl Engine {
             waits_until: None,
             remind_at: DAY,
             blind: false,
+            asked: None,
         }
     }
 
@@ -279,9 +294,11 @@ impl Engine {
     pub fn deadline(&self) -> Duration {
         let polls = self.sources.iter().filter(|s| s.wanted && !s.polling);
         let polls = polls.flat_map(|source| [source.poll_at, source.hint_at]).flatten();
+        let asked = self.asked.as_ref().map(|(_, until)| *until);
         polls
             .chain(self.waits_until)
             .chain(self.next_job())
+            .chain(asked)
             .fold(self.next_round.min(self.remind_at), Duration::min)
     }
 
@@ -298,6 +315,8 @@ impl Engine {
         match event {
             Event::Tick => {}
             Event::Hint { source } => self.hinted(now, source),
+            Event::Retry { targets } => self.retry(now, &targets),
+            Event::Update { targets } => self.update(now, targets),
             Event::Observed { source, observation, gateway } => {
                 self.observed(now, source, &observation, gateway);
             }
@@ -316,6 +335,7 @@ impl Engine {
             self.sources.iter_mut().for_each(SourceStatus::give_way);
             self.reconsider = true;
         }
+        self.owe_asked(now);
         if std::mem::take(&mut self.reconsider) {
             self.choose_sources();
             self.schedule_all(now);
@@ -342,6 +362,7 @@ impl Engine {
         self.round > 0
             && !self.sources.iter().any(waits)
             && self.running.is_empty()
+            && self.asked.is_none()
             && !self.owes(now)
             && !self.targets.iter().any(|target| target.awaits_absence(&self.sources, now))
     }

@@ -336,6 +336,11 @@ impl TargetState {
         Some(())
     }
 
+    /// Forgets what stands in the way; whether there was something.
+    pub fn free(&mut self) -> bool {
+        self.blocked.take().is_some() | self.failed.take().is_some()
+    }
+
     /// Its whole line.
     #[must_use]
     pub fn line(&self, id: &str) -> String {

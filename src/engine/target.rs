@@ -42,7 +42,7 @@ pub(super) struct TargetStatus {
     overtaken: Option<Attempt>,
     /// When it was last known to hold what it should, or the program started.
     confirmed: Duration,
-    /// It is to be sent at this start whatever it holds.
+    /// It is to be sent whatever it holds: at this start, or because a person says so.
     owed: bool,
     /// Why it waits has been reported.
     complained: bool,

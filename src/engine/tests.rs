@@ -1,5 +1,6 @@
 //! The engine's invariants, with time as a value.
 
+mod asked;
 mod hanging;
 #[cfg(all(feature = "tls", feature = "dyndns"))]
 mod pauses;
@@ -41,6 +42,7 @@ struct Bench {
 fn target(name: &str, group: usize, required: Needs) -> Target {
     Target {
         name: name.into(),
+        host: String::new(),
         group,
         entry: 0,
         fingerprint: name.into(),

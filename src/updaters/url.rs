@@ -208,18 +208,16 @@ fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Optio
                 Some(PERSON),
             ));
         }
-        "badauth" => ("the service refused the credentials", "correct them and restart"),
+        "badauth" => ("the service refused the credentials", "correct them"),
         "!donator" => ("the service wants this feature to be paid for", "drop it from the URL or pay"),
-        "!active" => ("the service says that the name is not active", "activate it there and restart"),
-        "!yours" => ("the name belongs to another user", "correct it and restart"),
-        "notfqdn" => ("the service wants a full host name", "correct it and restart"),
-        "nohost" => ("the service does not know the name", "correct it and restart"),
-        "numhost" => ("too many names in one request", "write a section for each and restart"),
-        "abuse" => ("the service has blocked the name", "unblock it there and restart"),
-        "badagent" => {
-            ("the service refuses this program or the method", "check method and headers and restart")
-        }
-        "badsys" => ("the service refuses a parameter", "check the URL and restart"),
+        "!active" => ("the service says that the name is not active", "activate it there"),
+        "!yours" => ("the name belongs to another user", "correct it"),
+        "notfqdn" => ("the service wants a full host name", "correct it"),
+        "nohost" => ("the service does not know the name", "correct it"),
+        "numhost" => ("too many names in one request", "write a section for each"),
+        "abuse" => ("the service has blocked the name", "unblock it there"),
+        "badagent" => ("the service refuses this program or the method", "check method and headers"),
+        "badsys" => ("the service refuses a parameter", "check the URL"),
         // DuckDNS says no more than this.
         "ko" => {
             let why = format!("the service refused the token or the name ({}); correct them", said());

@@ -34,6 +34,7 @@ impl Folder {
         let memory = Path::new("/dev/shm");
         let path = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) }.join(name);
         fs::create_dir_all(path.join("state")).unwrap();
+        fs::create_dir_all(path.join("run")).unwrap();
         Self(path)
     }
 
@@ -90,6 +91,7 @@ impl Daemon {
             .args(options)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("RUNTIME_DIRECTORY", folder.path("run"))
             .current_dir(folder.path("state"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -102,6 +104,11 @@ impl Daemon {
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<String> {
         self.child.try_wait().unwrap().map(|status| status.to_string())
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it and waits for its end.

@@ -16,6 +16,28 @@ pub fn default_path(config: &Path, variable: impl Fn(&str) -> Option<OsString>) 
     folder(variable).join(format!("{stem}-{mark:08x}.state"))
 }
 
+/// The state file at `path`, or else the only one there for a configuration of that
+/// name: a service may have it under another path.
+#[must_use]
+pub fn same_or_alike(path: PathBuf) -> PathBuf {
+    /// What stands before the mark, `-1234abcd.state`.
+    fn beginning(path: &Path) -> Option<&str> {
+        let (start, mark) = path.file_name()?.to_str()?.strip_suffix(".state")?.rsplit_once('-')?;
+        (mark.len() == 8).then_some(start)
+    }
+    if path.exists() {
+        return path;
+    }
+    let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut alike =
+        paths.filter(|found| beginning(found).is_some_and(|start| beginning(&path) == Some(start)));
+    match (alike.next(), alike.next()) {
+        (Some(only), None) => only,
+        _ => path,
+    }
+}
+
 const NAME: &str = "ddns-update-daemon";
 
 fn folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
@@ -51,9 +73,12 @@ fn folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
 pub fn runtime_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     let set = |name| variable(name).filter(|value| !value.is_empty());
     let listed = set("RUNTIME_DIRECTORY").and_then(|folders| std::env::split_paths(&folders).next());
-    let ours = Path::new("/run").join(NAME);
+    let [ours, other] = ["/run", "/var/run"].map(|folder| Path::new(folder).join(NAME));
+    let is_there = |folder: &PathBuf| cfg!(unix) && folder.is_dir();
     listed
-        .or_else(|| (cfg!(unix) && (ours.is_dir() || fs::create_dir(&ours).is_ok())).then_some(ours))
+        .or_else(|| Some(ours.clone()).filter(is_there))
+        .or_else(|| Some(other).filter(is_there))
+        .or_else(|| Some(ours).filter(|ours| cfg!(unix) && fs::create_dir(ours).is_ok()))
         .or_else(|| set("XDG_RUNTIME_DIR").map(PathBuf::from))
         .unwrap_or_else(std::env::temp_dir)
 }
@@ -82,6 +107,26 @@ pub(super) fn resolved(path: PathBuf) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_only_state_of_a_configuration_of_that_name_is_taken_where_there_is_none() {
+        let folder = std::env::temp_dir().join(format!("ddns-place-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = |name: &str| folder.join(name);
+        let wanted = path("home-00000000.state");
+        assert_eq!(same_or_alike(wanted.clone()), wanted);
+        for other in
+            ["home-1234abcd.state", "home-1234abcd.state.damaged", "home-2-1234abcd.state", "x.state"]
+        {
+            fs::write(path(other), "").unwrap();
+        }
+        assert_eq!(same_or_alike(wanted.clone()), path("home-1234abcd.state"));
+        fs::write(path("home-2234abcd.state"), "").unwrap();
+        assert_eq!(same_or_alike(wanted.clone()), wanted, "not guessed");
+        fs::write(&wanted, "").unwrap();
+        assert_eq!(same_or_alike(wanted.clone()), wanted);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[cfg(target_os = "linux")]
     #[test]

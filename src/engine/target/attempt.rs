@@ -171,7 +171,6 @@ impl TargetStatus {
         (self.state.blocked, self.state.failed) = (None, None);
         self.not_before = now.elapsed;
         self.confirmed = now.elapsed;
-        self.owed = false;
         if attempt.checking {
             return self.checked(addresses, changed);
         }
@@ -185,18 +184,13 @@ impl TargetStatus {
             (true, false) => format!("{old} -> {addresses}"),
             (false, _) => format!("already {addresses}"),
         };
-        self.told(text, changed, old, addresses, took)
+        let report = self.told(text, changed, addresses);
+        Report { change: Some((old, addresses)), took: Some(took), ..report }
     }
 
-    fn told(
-        &mut self,
-        text: String,
-        changed: bool,
-        old: Addresses,
-        new: Addresses,
-        took: Duration,
-    ) -> Report {
-        let needless = !changed && self.config.refresh.is_none() && self.unchanged == Some(new);
+    fn told(&mut self, text: String, changed: bool, new: Addresses) -> Report {
+        let asked = std::mem::take(&mut self.owed);
+        let needless = !changed && !asked && self.config.refresh.is_none() && self.unchanged == Some(new);
         self.unchanged = (!changed).then_some(new);
         // Providers call that abuse, so nobody should do it without being told.
         let (level, text) = if needless {
@@ -204,7 +198,7 @@ impl TargetStatus {
         } else {
             (Level::Info, text)
         };
-        Report { change: Some((old, new)), took: Some(took), ..Report::new(level, &self.config.name, text) }
+        Report::new(level, &self.config.name, text)
     }
 
     fn checked(&self, addresses: Addresses, changed: bool) -> Report {

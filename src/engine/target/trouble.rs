@@ -85,6 +85,22 @@ impl TargetStatus {
         }
     }
 
+    /// A person has mended what stood in its way. Its line of the state file, when there
+    /// was something.
+    pub(in crate::engine) fn free(&mut self, now: Now) -> Option<String> {
+        self.not_before = now.elapsed;
+        let freed = self.state.free();
+        freed.then(|| self.state.line(&self.id))
+    }
+
+    /// A person wants it sent. What its provider asked for holds, and so does a refusal.
+    pub(in crate::engine) fn owe(&mut self, now: Now) {
+        self.owed = true;
+        if self.state.failed.as_ref().is_some_and(|failed| failed.cause != Cause::Wish) {
+            self.not_before = now.elapsed;
+        }
+    }
+
     /// A try of a blocked target begins.
     pub(super) fn begin_blocked(&mut self, now: Now) {
         let by_start = std::mem::take(&mut self.start_try);
@@ -155,7 +171,7 @@ impl TargetStatus {
     fn block(&mut self, why: &str, banned: bool, now: Now) -> Report {
         let started = self.state.blocked.take().and_then(|blocked| blocked.started);
         let blocked = Blocked { why: why.to_owned(), banned, tried: now.unix, started, way: None };
-        let text = way_out(&blocked);
+        let text = self.way_out(&blocked);
         self.state.blocked = Some(blocked);
         self.state.failed = None;
         self.blocked_until = now.elapsed.saturating_add(DAY);
@@ -190,7 +206,7 @@ impl TargetStatus {
     /// failure to pass.
     pub(in crate::engine) fn told_at_start(&self, now: Now) -> Option<Report> {
         let text = match (&self.state.blocked, &self.state.failed) {
-            (Some(blocked), _) => way_out(blocked),
+            (Some(blocked), _) => self.way_out(blocked),
             (None, Some(failed)) if self.not_before > now.elapsed => {
                 let left = rough(self.not_before.saturating_sub(now.elapsed));
                 format!("{}; next try in {left}", failed.why)
@@ -204,7 +220,7 @@ impl TargetStatus {
     pub(in crate::engine) fn told_daily(&self, now: Now) -> Vec<Report> {
         let warning = |text| Report::new(Level::Warning, &self.config.name, text);
         let mut reports: Vec<_> =
-            self.state.blocked.iter().map(|blocked| warning(way_out(blocked))).collect();
+            self.state.blocked.iter().map(|blocked| warning(self.way_out(blocked))).collect();
         for (kind, gone) in AddressKind::ALL.into_iter().zip(self.gone) {
             if gone.is_some_and(|since| now.elapsed.saturating_sub(since) >= DAY) {
                 reports.push(warning(format!(
@@ -247,15 +263,15 @@ impl TargetStatus {
         );
         Some(Report::new(Level::Warning, &self.config.name, text))
     }
-}
 
-/// What is told of a blocked target.
-fn way_out(blocked: &Blocked) -> String {
-    let when = if blocked.banned {
-        "once a day and, at once, when its section, the proxy or [tls] changes"
-    } else {
-        "once a day, after a start of the daemon (once an hour at most) and, at once, when its section, the proxy or \
-         [tls] changes"
-    };
-    format!("blocked: {}; tried again {when}", blocked.why)
+    /// What is told of a blocked target.
+    fn way_out(&self, blocked: &Blocked) -> String {
+        let start = if blocked.banned { "" } else { ", after a start of the daemon (once an hour at most)" };
+        format!(
+            "blocked: {}; tried again once a day{start}, when its section, the proxy or [tls] changes, and at once \
+             by: {}",
+            blocked.why,
+            self.config.retry_call()
+        )
+    }
 }

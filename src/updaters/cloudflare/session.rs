@@ -85,10 +85,10 @@ impl<'s, 'a> Session<'s, 'a> {
             Kind::Enough => job(retry(said, Some(LIMITED))),
             Kind::Malformed => job(blocked(format!(
                 "what is configured does not have the form of an API token ({said}): copy the token again, whole and \
-                 with nothing around it (the global API key is none); correct it and restart"
+                 with nothing around it (the global API key is none); correct it"
             ))),
             Kind::Token => job(blocked(format!(
-                "Cloudflare refused the API token ({said}): it is wrong, expired or disabled; correct it and restart"
+                "Cloudflare refused the API token ({said}): it is wrong, expired or disabled; correct it"
             ))),
             Kind::Location => job(retry(
                 format!(
@@ -109,9 +109,9 @@ impl<'s, 'a> Session<'s, 'a> {
                 format!("another record, perhaps a CNAME, owns the name ({said}); delete it at Cloudflare"),
                 Some(PERSON),
             )),
-            Kind::Setting => record(blocked(format!(
-                "Cloudflare refused ttl, proxied or comment ({said}); correct it and restart"
-            ))),
+            Kind::Setting => {
+                record(blocked(format!("Cloudflare refused ttl, proxied or comment ({said}); correct it")))
+            }
             Kind::Other => record(retry(format!("Cloudflare refused the request ({said})"), Some(PERSON))),
         }
     }
@@ -130,8 +130,7 @@ impl<'s, 'a> Session<'s, 'a> {
                 Stop { scope: Scope::Job, outcome: retry(why, Some(PERSON)) }
             }
             About::Records if self.zone_given => {
-                let why =
-                    format!("Cloudflare knows no zone with this zone_id ({said}); correct it and restart");
+                let why = format!("Cloudflare knows no zone with this zone_id ({said}); correct it");
                 Stop { scope: Scope::Job, outcome: blocked(why) }
             }
             // A zone that moved to another account has a new id.
@@ -147,15 +146,13 @@ impl<'s, 'a> Session<'s, 'a> {
 /// address filter refuses as well.
 fn denied(kind: Kind, said: &str, wait: Option<Duration>, about: About) -> Stop {
     let (scope, what, lacks) = match about {
-        About::Zones => (
-            Scope::Job,
-            "to show the zones",
-            "lacks the permission Zone:Read; correct it or set zone_id, and restart",
-        ),
+        About::Zones => {
+            (Scope::Job, "to show the zones", "lacks the permission Zone:Read; correct it or set zone_id")
+        }
         About::Records => (
             Scope::Zone,
             "access to the zone's records",
-            "lacks the permission DNS:Edit for this zone; correct it and restart",
+            "lacks the permission DNS:Edit for this zone; correct it",
         ),
     };
     let outcome = match kind {

@@ -1,0 +1,113 @@
+//! What a person asks of the running daemon, by signals.
+
+use std::time::Duration;
+
+use super::request::{Answer, Kind, Request};
+use super::signals::{self, Signal};
+use super::{Daemon, Message};
+use crate::config;
+use crate::engine::{Event, Level};
+
+/// How long jobs under way may take before the configuration is read again: what is cut
+/// off is sent once more.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Daemon<'_> {
+    /// Lets itself be found and rung, from now on. A single run is neither.
+    pub(super) fn listen(&mut self) {
+        if self.mode.once || self.mode.dry_run {
+            return;
+        }
+        let sender = self.sender.clone();
+        let tell = move |signal| {
+            // Fails only at the end of the program.
+            let _ = sender.send(Message::Signal(signal));
+        };
+        let places = &mut self.places;
+        let result = signals::listen(tell).and_then(|()| places.runtime.announce(places.store.config()));
+        if let Err(error) = result {
+            // In a container it may be all that can be had.
+            self.log.say(Level::Debug, format!("`retry` and `update` cannot find this process: {error}"));
+        }
+    }
+
+    /// The event that a signal leads to.
+    pub(super) fn follow(&mut self, signal: Signal) -> Event {
+        match signal {
+            Signal::Reload => {
+                self.check_reload();
+                Event::Tick
+            }
+            Signal::Update => {
+                self.log.say(Level::Info, "polling and sending, because of SIGUSR1");
+                Event::Update { targets: (0..self.config.targets.len()).collect() }
+            }
+            Signal::Request => self.take_request(),
+        }
+    }
+
+    fn take_request(&mut self) -> Event {
+        let request = match self.places.runtime.take() {
+            None => return Event::Tick,
+            Some(Err(why)) => {
+                self.log.say(Level::Warning, why);
+                return Event::Tick;
+            }
+            Some(Ok(request)) => request,
+        };
+        let (answer, event) = self.judge(&request);
+        let level = if answer.done { Level::Info } else { Level::Warning };
+        self.log.say(level, format!("asked to {}: {}", request.kind.word(), answer.text));
+        if let Err(error) = self.places.runtime.answer(&answer) {
+            self.log
+                .say(Level::Debug, format!("the answer could not be left in the runtime folder: {error}"));
+        }
+        event
+    }
+
+    fn judge(&self, request: &Request) -> (Answer, Event) {
+        let id = request.id;
+        let targets = self.config.called(request.name.as_deref());
+        if targets.is_empty() {
+            let name = request.name.as_deref().unwrap_or_default();
+            return (Answer { id, done: false, text: self.config.no_such_target(name) }, Event::Tick);
+        }
+        let names: Vec<&str> =
+            targets.iter().filter_map(|index| Some(self.config.targets.get(*index)?.name.as_str())).collect();
+        let names = match request.name {
+            Some(_) => names.join(", "),
+            None => "every target".to_owned(),
+        };
+        let (text, event) = match request.kind {
+            Kind::Retry => (format!("{names}: nothing stands in the way any more"), Event::Retry { targets }),
+            Kind::Update => {
+                (format!("{names}: sent now, or after the pause of the account"), Event::Update { targets })
+            }
+        };
+        (Answer { id, done: true, text }, event)
+    }
+
+    /// Reads the configuration; when it is whole, it takes the place of this one soon.
+    fn check_reload(&mut self) {
+        let problems = match config::load(self.places.config) {
+            Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+            Ok(new) if new.targets.is_empty() => vec!["there is nothing to update".to_owned()],
+            Ok(new) => new.left_out,
+        };
+        if problems.is_empty() {
+            self.log.say(Level::Info, "reading the configuration again");
+            self.reload_by = Some(self.now().elapsed.saturating_add(PATIENCE));
+            return;
+        }
+        for problem in &problems {
+            self.log.say(Level::Error, problem.as_str());
+        }
+        self.log.say(Level::Error, "the configuration is wrong: the one from before goes on");
+        self.reload_by = None;
+    }
+
+    /// Whether a new start would cut nothing off, or waits for too long.
+    pub(super) fn may_reload(&self) -> bool {
+        self.reload_by.is_some_and(|by| self.running.is_empty() || self.now().elapsed >= by)
+    }
+}

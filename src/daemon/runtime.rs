@@ -1,0 +1,272 @@
+//! The files by which a person's commands find the running daemon: in the folder that
+//! the next boot empties, named after the state file.
+//!
+//! ```text
+//! home-1234abcd.pid       number, its namespace, configuration; locked while it runs
+//! home-1234abcd.request   what is asked, put there before the signal
+//! home-1234abcd.answer    what became of it
+//! ```
+//!
+//! Others may write to the last of the folders. So a file counts only when it belongs
+//! to this user or to root, links are not followed, and no more is read than it may hold.
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process;
+use super::request::{Answer, Request};
+
+/// The longest of these files.
+const MAX_FILE: u64 = 4096;
+/// Files of the folder that are looked at.
+const MAX_FILES: usize = 10_000;
+/// How long a running daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the answer is looked for.
+const TICK: Duration = Duration::from_millis(20);
+/// How often the daemon tries to lock its file: who looks whether it runs has it for a
+/// moment.
+const LOCK_TRIES: u32 = 50;
+
+/// The files of one daemon.
+pub struct Runtime {
+    folder: PathBuf,
+    stem: String,
+    /// Locked as long as this process runs.
+    held: Option<File>,
+}
+
+/// A daemon that runs.
+pub struct Running {
+    /// Its process.
+    pub process: u32,
+    /// Its configuration.
+    pub config: PathBuf,
+    runtime: Runtime,
+}
+
+impl Runtime {
+    /// The files in `folder` of the daemon with this state file.
+    #[must_use]
+    pub fn new(folder: &Path, state: &Path) -> Self {
+        let stem = state.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Self { folder: folder.to_owned(), stem, held: None }
+    }
+
+    fn path(&self, kind: &str) -> PathBuf {
+        self.folder.join(format!("{}.{kind}", self.stem))
+    }
+
+    /// Says that this process runs with this configuration.
+    pub fn announce(&mut self, config: &Path) -> io::Result<()> {
+        let path = self.path("pid");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let mut file = match ours(&path, process::user()) {
+            Ok(_) => options.open(&path)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                private(options.create_new(true)).open(&path)?
+            }
+            Err(error) => return Err(error),
+        };
+        lock(&file)?;
+        file.set_len(0)?;
+        let config = config.to_string_lossy().replace(char::is_control, "?");
+        let text = format!("{}\n{}\n{config}\n", std::process::id(), process::namespace());
+        file.write_all(text.as_bytes())?;
+        // What an earlier one left unanswered is old.
+        let _ = fs::remove_file(self.path("request"));
+        self.held = Some(file);
+        Ok(())
+    }
+
+    /// The request that somebody has put there, if there is one.
+    #[must_use]
+    pub fn take(&self) -> Option<Result<Request, String>> {
+        let path = self.path("request");
+        let text = match read(&path, process::user()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            text => text,
+        };
+        let _ = fs::remove_file(&path);
+        let wrong = |why: &str| format!("the request {} is left aside: {why}", path.display());
+        Some(match text {
+            Ok(text) => Request::parse(&text).ok_or_else(|| wrong("it is none")),
+            Err(error) => Err(wrong(&error.to_string())),
+        })
+    }
+
+    /// Leaves the answer for who asked.
+    pub fn answer(&self, answer: &Answer) -> io::Result<()> {
+        let path = self.path("answer");
+        let _ = fs::remove_file(&path);
+        self.put(&path, &answer.write(), None)
+    }
+
+    /// Puts a whole file there under a name that is free.
+    fn put(&self, path: &Path, text: &str, owner: Option<u32>) -> io::Result<()> {
+        let new = self.folder.join(format!("{}.{}.new", self.stem, std::process::id()));
+        let _ = fs::remove_file(&new);
+        let written =
+            private(OpenOptions::new().write(true).create_new(true)).open(&new).and_then(|mut file| {
+                give(&file, owner);
+                file.write_all(text.as_bytes())?;
+                fs::hard_link(&new, path)
+            });
+        let _ = fs::remove_file(&new);
+        written
+    }
+}
+
+/// The daemons that run, as far as this user may know.
+#[must_use]
+pub fn running(folder: &Path) -> Vec<Running> {
+    let entries = fs::read_dir(folder).into_iter().flatten().take(MAX_FILES);
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "pid"));
+    paths.filter_map(|path| look(folder, &path)).collect()
+}
+
+fn look(folder: &Path, path: &Path) -> Option<Running> {
+    let metadata = ours(path, process::user()).ok()?;
+    let file = File::open(path).ok()?;
+    // Who runs holds it.
+    if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
+    let text = read(path, process::user()).ok()?;
+    let mut lines = text.strip_suffix('\n')?.splitn(3, '\n');
+    let number = lines.next()?.parse().ok()?;
+    // The first process of a jail is another than ours.
+    let process = process::number_here(number, lines.next()?)?;
+    let config = lines.next()?;
+    // A file must not lead to somebody else's process.
+    if process::owner_of(process).is_some_and(|user| user != owner(&metadata)) {
+        return None;
+    }
+    Some(Running { process, config: PathBuf::from(config), runtime: Runtime::new(folder, path) })
+}
+
+impl Running {
+    /// Puts the request there, rings, and waits for the answer.
+    pub fn ask(&self, request: &Request) -> Result<Answer, String> {
+        let (path, user) = (self.runtime.path("request"), owner_at(&self.runtime.path("pid")));
+        let failed = |error: io::Error| format!("process {} cannot be asked: {error}", self.process);
+        let until = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
+        while let Err(error) = self.runtime.put(&path, &request.write(), user) {
+            if error.kind() != ErrorKind::AlreadyExists {
+                return Err(failed(error));
+            }
+            // Somebody else is asking.
+            if Instant::now() > until {
+                let _ = fs::remove_file(&path);
+                return Err(failed(error));
+            }
+            thread::sleep(TICK);
+        }
+        process::ring(self.process).map_err(failed)?;
+        loop {
+            let answer = read(&self.runtime.path("answer"), user.unwrap_or_else(process::user)).ok();
+            if let Some(answer) = answer.and_then(|text| Answer::parse(&text)).filter(|a| a.id == request.id)
+            {
+                return Ok(answer);
+            }
+            if Instant::now() > until {
+                let _ = fs::remove_file(&path);
+                return Err(format!("process {} did not answer in {} s", self.process, PATIENCE.as_secs()));
+            }
+            thread::sleep(TICK);
+        }
+    }
+}
+
+fn lock(file: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(TICK),
+            // File systems without locks are not in memory.
+            _ => return Ok(()),
+        }
+    }
+    Err(io::Error::other("another process holds it"))
+}
+
+/// The text of a small file of `user` or root.
+fn read(path: &Path, user: u32) -> io::Result<String> {
+    let seen = ours(path, user)?;
+    let file = File::open(path)?;
+    if !is_same(&seen, &file.metadata()?) {
+        return Err(io::Error::other("it was replaced"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return Err(io::Error::other("it is too long"));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is no text"))
+}
+
+/// A plain file, not a link to one, of `user` or root; root, who asks daemons of other
+/// users, believes any where only they can write.
+fn ours(path: &Path, user: u32) -> io::Result<Metadata> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let by = owner(&metadata);
+    let folder_of = |by| path.parent().is_some_and(|folder| owner_at(folder) == Some(by));
+    if by == user || by == 0 || user == 0 && folder_of(by) {
+        Ok(metadata)
+    } else {
+        Err(io::Error::other("it belongs to another user"))
+    }
+}
+
+fn owner_at(path: &Path) -> Option<u32> {
+    fs::metadata(path).ok().map(|metadata| owner(&metadata))
+}
+
+#[cfg(unix)]
+fn owner(metadata: &Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(metadata)
+}
+
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Readable by its owner alone.
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
+}
+
+/// Only root can.
+#[cfg(unix)]
+fn give(file: &File, owner: Option<u32>) {
+    let _ = std::os::unix::fs::fchown(file, owner, None);
+}
+
+/// There are no owners in std for other systems, where nobody is rung either.
+#[cfg(not(unix))]
+fn owner(_: &Metadata) -> u32 {
+    0
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(not(unix))]
+fn give(_: &File, _: Option<u32>) {}
