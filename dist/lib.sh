@@ -66,6 +66,17 @@ apt_install() {
     apt-get install -qy --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" 9>&-
 }
 
+# make_venv FOLDER PACKAGE...: Python packages, by pip, in a folder of their own.
+make_venv() {
+    local folder=$1
+    shift
+    need python3
+    python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
 # shellcheck source=dist/toolchain.sh
 . "$root/dist/toolchain.sh"
 

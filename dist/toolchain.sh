@@ -68,11 +68,6 @@ rustc_packages() {
 
 install_zig() {
     echo "installing zig $zig_version into $toolchain ..." >&2
-    need python3
-    python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
-    rm -rf "$toolchain/python"
-    python3 -m venv "$toolchain/python"
-    "$toolchain/python/bin/pip" install -q --disable-pip-version-check \
-        "ziglang==$zig_version" "cargo-zigbuild==$zigbuild_version"
+    make_venv "$toolchain/python" "ziglang==$zig_version" "cargo-zigbuild==$zigbuild_version"
     touch "$toolchain/python/ready"
 }
