@@ -14,6 +14,7 @@ import cloudflare_standin
 import daemon
 import name_servers
 import servers
+import state_file
 from cloudflare_standin import TOKEN, ZONE
 from lab import PROVIDER, enter, wait_for
 
@@ -122,11 +123,10 @@ class House:
         return told | {f"BIND, {transport}": self.held(transport) for transport in DNS}
 
     def state(self):
-        """The lines of the state file, each split into fields."""
+        """The text of the state file."""
         path = self.lab.dir / "state"
-        return [line.split("\t") for line in path.read_text().splitlines()] if path.exists() else []
+        return path.read_text() if path.exists() else ""
 
     def settled(self, address):
         """Whether the state file says that every target has the address."""
-        accepted = f"accepted={address},-,-"
-        return sum(accepted in line for line in self.state()) == TARGETS
+        return state_file.holding(self.state(), f"{address},-,-") == TARGETS

@@ -10,6 +10,7 @@ import re
 import signal
 
 import daemon
+import state_file
 from daemon import url_section
 from house import DNS, HOST, PASSWORD, TARGETS, USER, soon
 from lab import GATEWAY, WAN
@@ -164,12 +165,13 @@ def program(house):
 @check("writes its state", after=url)
 def state(house):
     soon(lambda: house.settled(WAN[0]), "every target is in the state file")
-    title, *lines = house.state()
-    assert title[0].startswith("ddns-update-daemon state 2 "), title
-    assert ["gateway", "upnp", f"http://{GATEWAY}:5000/rootDesc.xml"] in lines, lines
-    targets = [line for line in lines if line[0] == "target"]
-    refused, = [line for line in targets if not any(field.startswith("accepted=") for field in line)]
-    assert len(targets) == TARGETS + 1 and "name=stranger" in refused, targets
+    text = house.state()
+    title, *lines = text.splitlines()
+    assert title == "ddns-update-daemon state 2 certain", title
+    assert f"gateway\tupnp\thttp://{GATEWAY}:5000/rootDesc.xml" in lines, lines
+    targets = state_file.targets(text).values()
+    refused, = [target for target in targets if not target["accepted"]]
+    assert len(targets) == TARGETS + 1 and refused["name"] == "stranger", targets
 
 
 # -- changes -----------------------------------------------------------------------

@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+# Behind the folder of this file, which has a `lab` of its own.
+sys.path.append(str(Path(__file__).resolve().parents[3] / "tests" / "real"))
+
 import test_daemon
 import test_packages
 import test_scripts

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import state_file
 import uci
 from lab import LeftOut, equal
 from router import NAME, UID, Router
@@ -139,7 +140,7 @@ def updates_arrive(how, config=CONFIG):
         def accepted(address):
             def holds():
                 text = state.read_text() if state.exists() else ""
-                return f"accepted={address}," in text and "trying" not in text
+                return state_file.holding(text, f"{address},-,-") == 1
             return holds
 
         with open(log, "ab") as output:
