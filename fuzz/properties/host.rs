@@ -79,6 +79,7 @@ fn entry(bytes: &[u8]) -> InterfaceAddress {
         prefix_length: bytes[2],
         temporary: flag(0),
         tentative: flag(1),
+        duplicate: flag(1) && flag(7),
         deprecated: flag(2),
         valid: time(bytes[4]),
         preferred: time(bytes[5]),

@@ -271,8 +271,10 @@ fn write_address(address: &Address) -> Vec<u8> {
         IpAddr::V4(address) => (2, address.octets().to_vec()),
         IpAddr::V6(address) => (10, address.octets().to_vec()),
     };
-    let flags =
-        u32::from(address.temporary) | u32::from(address.deprecated) << 5 | u32::from(address.tentative) << 6;
+    let flags = u32::from(address.temporary)
+        | u32::from(address.deprecated) << 5
+        | u32::from(address.tentative) << 6
+        | u32::from(address.duplicate) << 3;
     let seconds = |time: Option<Duration>| {
         time.map_or(u32::MAX, |time| u32::try_from(time.as_secs()).expect("as read")).to_ne_bytes()
     };

@@ -415,6 +415,7 @@ impl Engine {
     /// address, and says so once.
     fn note_trouble(&mut self, now: Now, index: usize) {
         let missed = self.targets.iter().any(|target| target.misses(&self.sources, index));
+        let silent = self.is_silent(index);
         let Some(source) = self.sources.get_mut(index) else { return };
         let trouble = source.failed && missed;
         if !trouble {
@@ -430,9 +431,22 @@ impl Engine {
         if trouble && source.early.is_some() {
             return;
         }
-        if let Some(report) = report::trouble(source, trouble) {
+        // Another source may speak for it meanwhile.
+        let failing = trouble || (source.in_trouble && silent);
+        if let Some(report) = report::trouble(source, failing) {
             self.actions.push_back(Action::Report(report));
         }
+    }
+
+    /// Whether a source does not tell something that it is listed for, and has told
+    /// before, or nothing of all that.
+    fn is_silent(&self, index: usize) -> bool {
+        let is_asked = |kind: &AddressKind| self.targets.iter().any(|target| target.lists(index, *kind));
+        let Some(source) = self.sources.get(index).filter(|source| source.failed) else { return false };
+        let asked: Vec<_> =
+            AddressKind::ALL.into_iter().filter(is_asked).map(|kind| source.answers(kind)).collect();
+        asked.iter().any(|answers| answers.has_answered && answers.is_unknown())
+            || asked.iter().all(|answers| answers.is_unknown())
     }
 
     /// Whoever speaks through the source speaks through others as well: what the

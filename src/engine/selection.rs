@@ -129,6 +129,11 @@ impl SourceAnswers {
         self.last = Some(finding);
     }
 
+    /// Whether it was asked and could not tell.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self.last, Some(Finding::Unknown(_)))
+    }
+
     /// Whether it speaks for its place: it answers, may still answer, or has
     /// answered until a moment ago.
     fn holds(&self) -> bool {

@@ -154,6 +154,11 @@ impl TargetStatus {
         })
     }
 
+    /// Whether the source with this index may speak for it about `kind`.
+    pub(super) fn lists(&self, source: usize, kind: AddressKind) -> bool {
+        self.kinds().any(|needed| needed == kind) && self.preferred(kind).contains(&source)
+    }
+
     pub(super) fn choice(&self, sources: &[SourceStatus], kind: AddressKind) -> Selection {
         select(sources, self.preferred(kind), kind, self.config.agree)
     }

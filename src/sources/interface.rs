@@ -269,7 +269,9 @@ fn objection(entry: &InterfaceAddress) -> Option<&'static str> {
         return None;
     }
     let expiring = entry.deprecated || entry.preferred == Some(Duration::ZERO);
-    if entry.tentative {
+    if entry.duplicate {
+        Some("in use elsewhere")
+    } else if entry.tentative {
         Some(TENTATIVE)
     } else if entry.temporary {
         Some("temporary (privacy extensions)")
@@ -331,6 +333,7 @@ mod tests {
             prefix_length: if address.contains(':') { 64 } else { 24 },
             temporary: false,
             tentative: false,
+            duplicate: false,
             deprecated: false,
             valid: None,
             preferred: None,
@@ -384,6 +387,9 @@ mod tests {
         refused.push(lasting("2a00::4", 0));
         assert!(matches!(poll(&refused).ipv6, Finding::Absent(_)));
         assert!(matches!(poll(&refused).ipv6_prefix, Finding::Absent(_)));
+        refused.push(InterfaceAddress { tentative: true, duplicate: true, ..eth("2a00::7") });
+        let Finding::Absent(why) = poll(&refused).ipv6 else { panic!("it can never be used") };
+        assert!(why.contains("in use elsewhere") && !why.contains("not yet"), "{why}");
         let mut hopeful = refused.clone();
         hopeful.push(InterfaceAddress { tentative: true, ..eth("2a00::5") });
         assert!(matches!(poll(&hopeful).ipv6, Finding::Unknown(_)));

@@ -475,6 +475,7 @@ mod tests {
             prefix_length: 64,
             temporary: false,
             tentative: false,
+            duplicate: false,
             deprecated: false,
             valid: None,
             preferred: None,

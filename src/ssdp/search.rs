@@ -351,6 +351,7 @@ mod tests {
             prefix_length: 24,
             temporary: false,
             tentative: false,
+            duplicate: false,
             deprecated: false,
             valid: None,
             preferred: None,

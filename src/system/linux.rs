@@ -81,6 +81,7 @@ fn with_link(link: &Link, address: &Address) -> InterfaceAddress {
         prefix_length: address.prefix_length,
         temporary: address.temporary,
         tentative: address.tentative,
+        duplicate: address.duplicate,
         deprecated: address.deprecated,
         valid: address.valid,
         preferred: address.preferred,

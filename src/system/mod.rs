@@ -84,8 +84,10 @@ pub struct InterfaceAddress {
     pub prefix_length: u8,
     /// Made by privacy extensions: it changes every day.
     pub temporary: bool,
-    /// Not yet, or not successfully, checked for being in use elsewhere.
+    /// Not yet checked for being in use elsewhere, or found to be.
     pub tentative: bool,
+    /// In use elsewhere.
+    pub duplicate: bool,
     /// No longer to be used for anything new.
     pub deprecated: bool,
     /// How long it stays; `None`: for ever.

@@ -99,6 +99,7 @@ pub struct Link {
 
 /// An address of an interface.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Address {
     /// The number of its interface.
     pub index: u32,
@@ -108,8 +109,10 @@ pub struct Address {
     pub prefix_length: u8,
     /// Of IPv6: made by privacy extensions.
     pub temporary: bool,
-    /// Not yet, or not successfully, checked for being in use elsewhere.
+    /// Not yet checked for being in use elsewhere, or found to be.
     pub tentative: bool,
+    /// In use elsewhere.
+    pub duplicate: bool,
     /// No longer to be used for anything new.
     pub deprecated: bool,
     /// How long it stays; `None`: for ever.
@@ -294,6 +297,7 @@ fn address(body: &[u8]) -> Option<Address> {
         prefix_length: prefix_length.min(most),
         temporary: address.is_ipv6() && flags & IFA_F_TEMPORARY != 0,
         tentative: flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_OPTIMISTIC) != 0,
+        duplicate: flags & IFA_F_DADFAILED != 0,
         deprecated: flags & IFA_F_DEPRECATED != 0,
         valid: lifetime(u32_at(cache, 4)),
         preferred: lifetime(u32_at(cache, 0)),
@@ -458,6 +462,7 @@ mod tests {
             prefix_length: 64,
             temporary: true,
             tentative: true,
+            duplicate: true,
             deprecated: true,
             valid: Some(Duration::from_secs(300)),
             preferred: Some(Duration::ZERO),

@@ -63,6 +63,7 @@ fn bare(address: IpAddr) -> InterfaceAddress {
         prefix_length: if address.is_ipv4() { 32 } else { 64 },
         temporary: false,
         tentative: false,
+        duplicate: false,
         deprecated: false,
         valid: None,
         preferred: None,

@@ -36,6 +36,8 @@ TRUTH = "11.22.{}.{}"
 # Seconds between polls, as minutes in the configuration.
 INTERVAL = 1.2
 PATIENCE = 60
+# A target takes 30 changes at once; the next would wait for two minutes.
+FEW = 20
 
 
 def description():
@@ -74,6 +76,15 @@ def searches(own):
             yield ear, peer
 
 
+SAYING = threading.Lock()
+
+
+def say(*words):
+    """A line for the driver; threads must not mix theirs."""
+    with SAYING:
+        print(" ".join(map(str, words)), flush=True)
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """A gateway, and the provider."""
 
@@ -89,7 +100,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         told = re.search(r"ip=(.*)", self.path)
         if told:
-            print("told", told[1], time.monotonic(), flush=True)
+            say("told", told[1], time.monotonic())
         self.reply("good" if told else description())
 
     def do_POST(self):
@@ -125,7 +136,7 @@ def gateway():
             now[0].shutdown()
             now[0].server_close()
             now[0] = listen(GATEWAY, 0)
-        print("now", Handler.address, time.monotonic(), flush=True)
+        say("now", Handler.address, time.monotonic())
 
 
 class Forger:
@@ -218,7 +229,7 @@ def lie(name):
     def report():
         while True:
             time.sleep(0.5)
-            print("sent", forger.count, time.monotonic(), flush=True)
+            say("sent", forger.count, time.monotonic())
 
     threading.Thread(target=report, daemon=True).start()
     chosen = [rogue, dead_locations, natpmp, hints] if name == "all at once" else [ATTACKS[name]]
@@ -293,6 +304,14 @@ class Home:
         with (self.folder / "log").open("a") as log:
             return self.start("pc", [self.program, "-v", str(config)], stdout=log, stderr=log)
 
+    def fresh(self, child, address):
+        """Another daemon, that has told this address."""
+        if child:
+            self.end(child)
+        begun, child = time.monotonic(), self.daemon()
+        self.arrival("told", address, begun)
+        return child
+
     def end(self, child):
         child.kill()
         child.wait()
@@ -307,12 +326,12 @@ class Home:
         child.stdin.write(line + "\n")
         child.stdin.flush()
 
-    def arrival(self, what, address):
+    def arrival(self, what, address, since=0):
         """When it was told; None if not in time."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             times = [float(line[2]) for line in list(self.lines) if line[:2] == [what, address]]
-            if times:
+            if times and times[-1] > since:
                 return times[-1]
             time.sleep(0.005)
         return None
@@ -330,12 +349,14 @@ def play(home, attack, times):
         took, home.lines[:] = [], []
         third = [*ATTACKS, "all at once"].index(attack) * 2 + (what == "reconnects") + 1
         right = {before} | {TRUTH.format(third, number) for number in range(1, times + 1)}
-        child = home.daemon() if what == "reconnects" else None
+        child = None
         first = (sent or [["", 0, time.monotonic()]])[-1]
         for number in range(1, times + 1):
             address = TRUTH.format(third, number)
             if before:
                 home.tell(liar, before)
+            if what == "reconnects" and number % FEW == 1:
+                child = home.fresh(child, before)
             begun = home.change(address, what == "reconnects" and number % 2 == 0)
             if what == "starts":
                 begun, child = time.monotonic(), home.daemon()

@@ -145,6 +145,33 @@ fn a_single_run_waits_for_a_silent_source_and_falls_back_within_15_s() {
 }
 
 #[test]
+fn a_silent_source_does_not_answer_again_because_another_speaks() {
+    let mut bench = bench_of(vec![upnp(), echo()], 1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    while bench.polls != [1] {
+        if bench.polls == [0] {
+            bench.observe(0, Observation::unknown("timed out"));
+        } else {
+            bench.tick();
+        }
+    }
+    assert!(said(&bench, "timed out; polling again"), "{:?}", bench.reports);
+    bench.observe(1, seen("1.1.1.1"));
+    assert!(!said(&bench, "answers again"), "{:?}", bench.reports);
+    for _ in 0..3 {
+        bench.pass(300 * SECOND);
+        bench.observe(0, Observation::unknown("timed out"));
+    }
+    assert!(!said(&bench, "answers again"), "{:?}", bench.reports);
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    let said: Vec<_> = bench.reports.iter().filter(|report| report.text == "answers again").collect();
+    assert_eq!(said.len(), 1);
+    assert_eq!(said[0].subject, "upnp");
+}
+
+#[test]
 fn a_new_prefix_moves_all_its_records_in_one_go() {
     let needs = Needs { ipv6_prefix: true, ..NONE };
     let record = |entry: usize| {
