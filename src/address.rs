@@ -128,6 +128,8 @@ pub struct Observation {
     pub ipv6_prefix: Finding<Prefix>,
     /// Which /64 of a shorter one the LAN has, as far as is known.
     pub lan: Option<Prefix>,
+    /// Whether the gateway can tell IPv6 addresses, as far as this poll shows.
+    pub offers_ipv6: Option<bool>,
 }
 
 impl Observation {
@@ -139,6 +141,7 @@ impl Observation {
             ipv6: Finding::Unknown(why.to_owned()),
             ipv6_prefix: Finding::Unknown(why.to_owned()),
             lan: None,
+            offers_ipv6: None,
         }
     }
 }

@@ -67,6 +67,7 @@ fn config() -> Config {
         optional: Needs::default(),
         ipv4: if index == 0 { vec![0] } else { vec![0, 1] },
         ipv6: Vec::new(),
+        follows_gateway: false,
         agree: if index == 2 { 2 } else { 1 },
         allow_private: false,
         ipv6_suffix: None,

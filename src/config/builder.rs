@@ -88,6 +88,7 @@ impl<'a> Builder<'a> {
             required: draft.required,
             optional: draft.optional,
             ipv4,
+            follows_gateway: defaults.follows_gateway && ipv6.len() > 1,
             ipv6,
             agree: defaults.agree,
             allow_private: defaults.allow_private,
@@ -122,6 +123,9 @@ impl<'a> Builder<'a> {
         for (family, required, optional) in families(draft) {
             let listed = defaults.list(family).len();
             if listed == 0 || defaults.agree <= listed {
+                if family == Family::V6 && defaults.follows_gateway && defaults.agree > 1 {
+                    self.warn_of_one_speaker(defaults.agree, draft);
+                }
                 continue;
             }
             let problem = match listed {
@@ -141,6 +145,18 @@ impl<'a> Builder<'a> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// One that sent its IPv4 address all the same must go on.
+    fn warn_of_one_speaker(&self, agree: usize, draft: &NewTarget) {
+        let NewTarget { name, .. } = draft;
+        let reasons = draft.required.or(draft.optional);
+        if reasons.ipv6 || reasons.ipv6_prefix {
+            self.problems.warn(format!(
+                "{name}: its IPv6 address stays unknown: agree = {agree}, but by default either the router or this \
+                 host speaks for IPv6; list the sources that must agree, as in ipv6 = [\"upnp\", \"interface\"]"
+            ));
         }
     }
 

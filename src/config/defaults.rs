@@ -21,6 +21,8 @@ const SUFFIX_BITS: u32 = 80;
 pub(super) struct TargetDefaults<'a> {
     pub(super) ipv4: Vec<Source>,
     pub(super) ipv6: Vec<Source>,
+    /// [`Self::ipv6`] is the default, of which one speaks alone.
+    pub(super) follows_gateway: bool,
     pub(super) agree: usize,
     /// Where `agree` is said, for errors.
     pub(super) agree_at: Option<Value<'a>>,
@@ -37,6 +39,7 @@ impl<'a> TargetDefaults<'a> {
         Self {
             ipv4: router.default_sources(Family::V4),
             ipv6: router.default_sources(Family::V6),
+            follows_gateway: !matches!(router, Router::ThisHost),
             agree: 1,
             agree_at: None,
             // 1.0 could watch a host in a closed network.
@@ -55,6 +58,7 @@ impl<'a> TargetDefaults<'a> {
             let list = section.take(key).and_then(|value| read_list(&value, family, router));
             if let Some(list) = list {
                 *self.list_mut(family) = list;
+                self.follows_gateway &= family == Family::V4;
             }
         }
         if let Some(value) = section.take("agree") {

@@ -7,11 +7,14 @@ use std::path::Path;
 
 use super::provider_url::{hide, hide_in_arguments};
 use super::units::{DAY, HOUR, MINUTE};
-use super::{Config, Run, Target, UpdaterConfig, Url, units};
+use super::{Config, Gateway, Run, Source, Target, UpdaterConfig, Url, units};
 use crate::config::placeholders::Needs;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
 pub(super) const HIDDEN: &str = "<hidden>";
+
+/// Stands for the default, which no list means.
+const DEFAULT_IPV6: &str = "ipv6: of the router, where it has actions for it (FRITZ!Box), else of this host";
 
 /// A provider's URL to be shown: scheme, host, port and placeholders.
 #[must_use]
@@ -27,6 +30,7 @@ impl Config {
         let mut page = TomlWriter(String::new());
         page.entry("interval", units::number(self.interval, MINUTE));
         page.entry("events", self.events);
+        page.maybe("router_ip", self.followed_router());
         page.maybe("state_file", self.state_file.as_deref().map(path));
         self.write_proxy(&mut page);
         self.tls.write(&mut page);
@@ -61,6 +65,19 @@ impl Config {
         page.0
     }
 
+    /// The `router_ip` that targets follow for IPv6.
+    fn followed_router(&self) -> Option<String> {
+        let mut followers = self.targets.iter().filter(|target| target.follows_gateway);
+        let source = self.sources.get(*followers.next()?.ipv6.first()?)?;
+        match source {
+            Source::Upnp(Gateway::At(addresses)) if addresses.len() > 1 => {
+                Some(list(addresses.iter().map(ToString::to_string)))
+            }
+            Source::Upnp(gateway) => gateway.to_string().strip_prefix(':').map(toml_string),
+            _ => None,
+        }
+    }
+
     fn write_proxy(&self, page: &mut TomlWriter) {
         if !self.proxies.configured {
             return;
@@ -81,7 +98,9 @@ impl Config {
         let both = matches!(group, Some(UpdaterConfig::Run(_) | UpdaterConfig::Dyndns(_)));
         let any = both || target.required == Needs::default();
         for (key, indexes) in [("ipv4", &target.ipv4), ("ipv6", &target.ipv6)] {
-            if any || !indexes.is_empty() {
+            if key == "ipv6" && target.follows_gateway {
+                page.comment(DEFAULT_IPV6);
+            } else if any || !indexes.is_empty() {
                 let used = indexes.iter().filter_map(|index| self.sources.get(*index));
                 page.entry(key, list(used.map(ToString::to_string)));
             }
@@ -105,6 +124,10 @@ impl TomlWriter {
     pub(super) fn header(&mut self, header: &str) {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(self.0, "\n{header}");
+    }
+
+    fn comment(&mut self, text: &str) {
+        let _ = writeln!(self.0, "# {text}");
     }
 
     pub(super) fn entry(&mut self, key: &str, value: impl Display) {

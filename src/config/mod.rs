@@ -240,6 +240,9 @@ pub struct Target {
     pub ipv4: Vec<usize>,
     /// Sources of its IPv6 address and prefix, likewise.
     pub ipv6: Vec<usize>,
+    /// Those are the default, the gateway and this host: the first speaks alone, or leaves
+    /// it to the second.
+    pub follows_gateway: bool,
     /// How many of them must give the same address; at least 1.
     pub agree: usize,
     /// Whether addresses outside global unicast space may be published.

@@ -35,6 +35,7 @@
 
 mod account_pause;
 mod asked;
+mod ipv6_default;
 mod jobs;
 mod lan;
 mod nat;
@@ -54,6 +55,8 @@ use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
 use crate::updaters::{Outcome, Task};
 use account_pause::AccountPause;
+use ipv6_default::Ipv6Default;
+pub use ipv6_default::Ipv6Speaker;
 use jobs::{Group, Running};
 pub use report::{Level, Report};
 use selection::{AddressKind, Selection, SourceStatus};
@@ -222,7 +225,8 @@ impl Engine {
     #[must_use]
     pub fn new(config: &Config, state: State, seed: u64) -> Self {
         let mut sources: Vec<_> = config.sources.iter().map(SourceStatus::new).collect();
-        for source in &mut sources {
+        for (index, source) in sources.iter_mut().enumerate() {
+            source.ipv6 = Ipv6Default::of(index, &source.label, &config.targets, &state);
             let has_answered = state.has_answered.get(&source.label);
             for kind in AddressKind::ALL {
                 if has_answered.is_some_and(|kinds| kinds.iter().any(|id| id == kind.id())) {
@@ -281,6 +285,7 @@ impl Engine {
     pub fn once(mut self) -> Self {
         self.once = true;
         self.waits_until = Some(ONCE_PATIENCE);
+        self.sources.iter_mut().filter_map(|source| source.ipv6.as_mut()).for_each(Ipv6Default::once);
         self
     }
 
@@ -295,7 +300,9 @@ impl Engine {
         let polls = self.sources.iter().filter(|s| s.wanted && !s.polling);
         let polls = polls.flat_map(|source| [source.poll_at, source.hint_at]).flatten();
         let asked = self.asked.as_ref().map(|(_, until)| *until);
+        let defaults = self.sources.iter().filter_map(|source| source.ipv6.as_ref()?.gives_up_at());
         polls
+            .chain(defaults)
             .chain(self.waits_until)
             .chain(self.next_job())
             .chain(asked)
@@ -331,6 +338,7 @@ impl Engine {
             let reports = self.targets.iter().flat_map(|target| target.told_daily(now));
             self.actions.extend(reports.map(Action::Report));
         }
+        self.give_up_ipv6(now);
         if self.waits_until.take_if(|until| *until <= now.elapsed).is_some() {
             self.sources.iter_mut().for_each(SourceStatus::give_way);
             self.reconsider = true;
@@ -347,6 +355,7 @@ impl Engine {
 
     /// Takes up what an earlier run left, and tells what stands in the way.
     fn resume(&mut self, now: Now) {
+        self.tell_ipv6();
         for target in &mut self.targets {
             target.resume(now, &self.way, self.once);
             self.actions.extend(target.told_at_start(now).map(Action::Report));
@@ -363,6 +372,7 @@ impl Engine {
             && !self.sources.iter().any(waits)
             && self.running.is_empty()
             && self.asked.is_none()
+            && !self.sources.iter().any(|source| source.ipv6.as_ref().is_some_and(Ipv6Default::is_open))
             && !self.owes(now)
             && !self.targets.iter().any(|target| target.awaits_absence(&self.sources, now))
     }
@@ -375,6 +385,7 @@ impl Engine {
     fn observed(&mut self, now: Now, index: usize, seen: &Observation, gateway: Option<LanUrl>) {
         let Some(source) = self.sources.get_mut(index) else { return };
         self.reconsider = true;
+        let answered = gateway.is_some();
         source.polling = false;
         source.seen_in = Some(self.round);
         source.poll_at = None;
@@ -400,6 +411,7 @@ impl Engine {
             let before = self.state.has_answered.insert(source.label.clone(), has_answered.clone());
             self.new_facts |= before != Some(has_answered);
         }
+        self.observe_ipv6(now, index, seen, answered);
         for index in 0..self.sources.len() {
             self.note_trouble(now, index);
         }
@@ -427,6 +439,8 @@ impl Engine {
             let wait = wait.unwrap_or_else(|| retry_poll(source.misses, self.interval));
             source.poll_at = Some(now.elapsed.saturating_add(wait));
         }
+        let again = source.ipv6.as_ref().and_then(Ipv6Default::asks_again_at);
+        source.poll_at = source.poll_at.into_iter().chain(again).min();
         // A reconnect that is over within a second is not worth a line.
         if trouble && source.early.is_some() {
             return;
@@ -441,7 +455,8 @@ impl Engine {
     /// Whether a source does not tell something that it is listed for, and has told
     /// before, or nothing of all that.
     fn is_silent(&self, index: usize) -> bool {
-        let is_asked = |kind: &AddressKind| self.targets.iter().any(|target| target.lists(index, *kind));
+        let is_asked =
+            |kind: &AddressKind| self.targets.iter().any(|target| target.lists(&self.sources, index, *kind));
         let Some(source) = self.sources.get(index).filter(|source| source.failed) else { return false };
         let asked: Vec<_> =
             AddressKind::ALL.into_iter().filter(is_asked).map(|kind| source.answers(kind)).collect();

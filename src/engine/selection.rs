@@ -10,6 +10,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use super::ipv6_default::Ipv6Default;
 use super::nat;
 use crate::address::{Family, Finding, Observation, Prefix, Scope, scope};
 use crate::backoff::TokenBucket;
@@ -189,6 +190,8 @@ pub struct SourceStatus {
     pub in_trouble: bool,
     /// Which /64 the LAN has, as it told last.
     pub lan: Option<Prefix>,
+    /// Who speaks for IPv6 where it is a target's default.
+    pub(super) ipv6: Option<Ipv6Default>,
     voices: [SourceAnswers; 3],
 }
 
@@ -219,6 +222,7 @@ impl SourceStatus {
             misses: 0,
             in_trouble: false,
             lan: None,
+            ipv6: None,
             voices: Default::default(),
         }
     }

@@ -9,6 +9,7 @@
 //! # lines like this one are the keeper's (daemon/state_file.rs)
 //! gateway  SOURCE  http://192.168.1.1:5000/rootDesc.xml
 //! has_answered   SOURCE  ipv4 ipv6
+//! ipv6_by  SOURCE  gateway
 //! target   ID  name=…  accepted=192.0.2.1,-,-  at=1790000000  blocked=…  failed=…
 //! trying   192.0.2.2,-,-  ID ID ID
 //! accepted ID  1790000300
@@ -31,6 +32,8 @@ use std::fmt::Write as _;
 use self::text::{escape, parse_addresses, unescape, write_addresses};
 use crate::address::Addresses;
 use crate::backoff::Backoff;
+use crate::engine::ipv6_default::Ipv6Speaker;
+use crate::engine::selection::AddressKind;
 use crate::http::lan_url::LanUrl;
 
 /// The first line of a file that is believed.
@@ -62,6 +65,8 @@ pub struct State {
     pub gateways: BTreeMap<String, LanUrl>,
     /// The kinds of address that a source has ever told, by source.
     pub has_answered: BTreeMap<String, Vec<String>>,
+    /// Who spoke for IPv6 last where a source is a target's default, by source.
+    pub ipv6_speakers: BTreeMap<String, Ipv6Speaker>,
     /// Where targets stand, by [`id`].
     pub targets: BTreeMap<String, TargetState>,
 }
@@ -228,6 +233,9 @@ impl State {
                 let kinds = words.map(str::to_owned).collect();
                 self.has_answered.insert(source, kinds);
             }
+            ("ipv6_by", source) => {
+                self.ipv6_speakers.insert(source, Ipv6Speaker::parse(fields.next()?)?);
+            }
             ("target", fingerprint) => {
                 let target = TargetState::parse(fields.by_ref())?;
                 self.targets.insert(id(&fingerprint), target);
@@ -246,6 +254,14 @@ impl State {
             _ => return None,
         }
         fields.next().is_none().then_some(())
+    }
+
+    /// Whether the source called `label` has ever told an IPv6 address.
+    #[must_use]
+    pub fn has_told_ipv6(&self, label: &str) -> bool {
+        let is_ipv6 =
+            |id: &String| [AddressKind::Ipv6, AddressKind::Prefix].iter().any(|kind| kind.id() == id);
+        self.has_answered.get(label).is_some_and(|told| told.iter().any(is_ipv6))
     }
 
     /// No target is believed to hold what it accepted.
@@ -275,6 +291,9 @@ impl State {
         }
         for (source, kinds) in &self.has_answered {
             let _ = writeln!(text, "has_answered\t{}\t{}", escape(source), kinds.join(" "));
+        }
+        for (source, speaker) in &self.ipv6_speakers {
+            let _ = writeln!(text, "ipv6_by\t{}\t{}", escape(source), speaker.id());
         }
         text
     }

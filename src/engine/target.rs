@@ -2,6 +2,7 @@
 
 mod absence;
 mod attempt;
+mod choice;
 mod trouble;
 mod wanted;
 
@@ -14,7 +15,7 @@ use super::report::{Level, Report};
 use crate::address::Addresses;
 use crate::backoff::TokenBucket;
 use crate::config::{Target, UpdaterConfig};
-use crate::engine::selection::{AddressKind, Selection, SourceStatus, needed, select};
+use crate::engine::selection::{AddressKind, SourceStatus};
 use crate::engine::state::{Accepted, State, TargetState, id};
 pub(super) use attempt::{Ended, HANGS};
 pub(super) use trouble::DAY;
@@ -141,37 +142,6 @@ impl TargetStatus {
             && self.state.trying.is_none()
     }
 
-    /// The sources it needs polled.
-    pub(super) fn sources<'a>(&'a self, sources: &'a [SourceStatus]) -> impl Iterator<Item = usize> + 'a {
-        self.kinds().flat_map(|kind| needed(sources, self.preferred(kind), kind, self.config.agree))
-    }
-
-    /// Whether it uses the source with this index for something nobody can tell.
-    pub(super) fn misses(&self, sources: &[SourceStatus], source: usize) -> bool {
-        self.kinds().any(|kind| {
-            self.preferred(kind).contains(&source)
-                && matches!(self.choice(sources, kind), Selection::Unknown(_))
-        })
-    }
-
-    /// Whether the source with this index may speak for it about `kind`.
-    pub(super) fn lists(&self, source: usize, kind: AddressKind) -> bool {
-        self.kinds().any(|needed| needed == kind) && self.preferred(kind).contains(&source)
-    }
-
-    pub(super) fn choice(&self, sources: &[SourceStatus], kind: AddressKind) -> Selection {
-        select(sources, self.preferred(kind), kind, self.config.agree)
-    }
-
-    fn preferred(&self, kind: AddressKind) -> &[usize] {
-        if kind == AddressKind::Ipv4 { &self.config.ipv4 } else { &self.config.ipv6 }
-    }
-
-    fn kinds(&self) -> impl Iterator<Item = AddressKind> + '_ {
-        let needs = self.config.required.or(self.config.optional).or(self.config.extra);
-        AddressKind::ALL.into_iter().filter(move |kind| has(needs, *kind))
-    }
-
     /// When it is to be sent; `None` when it holds what it should, or must not be.
     pub(super) fn due_at(&self, sources: &[SourceStatus], now: Now) -> Option<Duration> {
         let wanted = self.wanted(sources).ok()?;
@@ -190,7 +160,7 @@ impl TargetStatus {
     /// Whether what it holds is not what it should, or is not certain.
     fn must_be_sent(&self, wanted: &Wanted, now: Now) -> bool {
         let Some(accepted) = &self.state.accepted else { return true };
-        let mut covers = wanted.covers.and(self.config.required.or(self.config.optional));
+        let Wanted { mut covers, .. } = wanted.for_reasons();
         // A private address that joins others is no news.
         covers.ipv4 &= !wanted.private || accepted.addresses.ipv4.is_some() || accepted.addresses.is_empty();
         let differs = merge(accepted.addresses, Wanted { covers, ..*wanted }) != accepted.addresses;
@@ -253,7 +223,7 @@ impl TargetStatus {
 
     fn in_trouble(&self, sources: &[SourceStatus], kind: AddressKind) -> bool {
         let speaks = |source: &SourceStatus| source.in_trouble || source.early.is_some();
-        self.preferred(kind).iter().any(|index| sources.get(*index).is_some_and(speaks))
+        self.preferred(sources, kind).iter().any(|index| sources.get(*index).is_some_and(speaks))
     }
 }
 

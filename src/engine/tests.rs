@@ -2,6 +2,7 @@
 
 mod asked;
 mod hanging;
+mod ipv6_default;
 #[cfg(all(feature = "tls", feature = "dyndns"))]
 mod pauses;
 mod records;
@@ -50,6 +51,7 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
         optional: NONE,
         ipv4: vec![0],
         ipv6: vec![0],
+        follows_gateway: false,
         agree: 1,
         allow_private: false,
         ipv6_suffix: None,

@@ -102,8 +102,6 @@ pub struct GatewayReport {
     pub chosen: Option<usize>,
     /// The addresses.
     pub observation: Observation,
-    /// `false`: it has no action for IPv6, and asking again is pointless.
-    pub ipv6_offered: bool,
     /// How long the IPv6 prefix, or else the address, stays valid.
     pub ipv6_valid_seconds: Option<u32>,
 }
@@ -179,7 +177,7 @@ fn ask_services(
     }
     let chosen = choose(&services);
     let mut ipv6 =
-        Ipv6 { address: not_asked(), prefix: not_asked(), valid_seconds: None, asked: false, offered: false };
+        Ipv6 { address: not_asked(), prefix: not_asked(), valid_seconds: None, actions: Vec::new() };
     if wanted.ipv6 {
         // AVM has one service for both families. Where IPv4 is not asked for,
         // nothing has shown which service is the right one.
@@ -245,22 +243,20 @@ struct Ipv6 {
     address: Finding<Ipv6Addr>,
     prefix: Finding<Prefix>,
     valid_seconds: Option<u32>,
-    asked: bool,
-    /// Some answer was another than "I do not have this".
-    offered: bool,
+    /// Whether it has each action that it was asked for, as far as its answer shows.
+    actions: Vec<Option<bool>>,
 }
 
 impl Ipv6 {
     /// Address and prefix, each on its own.
     fn ask(&mut self, service: &mut ServiceAnswer, ask: &mut Ask<'_>) {
-        self.asked = true;
         self.address = actions::external_ipv6(&self.call(service, GET_EXTERNAL_IPV6, ask));
         self.prefix = actions::ipv6_prefix(&self.call(service, GET_IPV6_PREFIX, ask));
     }
 
     fn call(&mut self, service: &mut ServiceAnswer, action: &str, ask: &mut Ask<'_>) -> Answer {
         let answer = service.call(action, ask);
-        self.offered |= !not_offered(&answer);
+        self.actions.push(if not_offered(&answer) { Some(false) } else { answer.is_ok().then_some(true) });
         self.valid_seconds = actions::valid_seconds(&answer).or(self.valid_seconds);
         service.answered |= understood(&answer);
         answer
@@ -274,29 +270,27 @@ impl Ipv6 {
 fn report(services: Vec<ServiceAnswer>, wanted: Wanted, ipv6: Ipv6) -> GatewayReport {
     let chosen = choose(&services);
     let speaker = services.get(chosen.unwrap_or(0));
+    let offers = ipv6.actions.iter().copied().reduce(|one, other| match (one, other) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (one, other) => one.and(other),
+    });
     let mut observation = Observation {
         ipv4: speaker.map_or_else(not_asked, |asked| asked.ipv4.clone()),
         ipv6: ipv6.address,
         ipv6_prefix: ipv6.prefix,
         lan: None,
+        offers_ipv6: offers.flatten(),
     };
-    if let (Finding::Unknown(why), true, false) = (&observation.ipv4, wanted.ipv6, ipv6.asked) {
+    if let (Finding::Unknown(why), true, true) = (&observation.ipv4, wanted.ipv6, ipv6.actions.is_empty()) {
         // Nobody answered: IPv6 is unknown for the same reason.
         observation = Observation::unknown(&why.clone());
     }
     if let (Some(address), true) = (speaker.and_then(|asked| asked.ipv6), wanted.ipv6)
         && observation.ipv6.known().is_none()
     {
-        observation.ipv6 = Finding::Known(address);
+        observation = Observation { ipv6: Finding::Known(address), offers_ipv6: Some(true), ..observation };
     }
-    GatewayReport {
-        device: None,
-        services,
-        chosen,
-        observation,
-        ipv6_offered: ipv6.offered || !ipv6.asked,
-        ipv6_valid_seconds: ipv6.valid_seconds,
-    }
+    GatewayReport { device: None, services, chosen, observation, ipv6_valid_seconds: ipv6.valid_seconds }
 }
 
 fn not_asked<T>() -> Finding<T> {
@@ -422,7 +416,7 @@ mod tests {
             report.observation.ipv6,
             Finding::Unknown("it does not offer this (error 401)".to_owned())
         );
-        assert!(!report.ipv6_offered);
+        assert_eq!(report.observation.offers_ipv6, Some(false));
         assert_eq!(report.chosen().unwrap().service.control.path(), "/0");
         assert_eq!(report.device.unwrap().friendly_name, "Box");
     }
@@ -432,7 +426,7 @@ mod tests {
         let (_, report) = describe_and(1, BOTH, vec![ipv4("8.8.4.4"), ipv6("2003::1"), prefix("2003::")]);
         assert_eq!(report.observation.ipv6.known(), Some("2003::1".parse().unwrap()));
         assert_eq!(report.observation.ipv6_prefix.known(), Prefix::new("2003::".parse().unwrap(), 56));
-        assert!(report.ipv6_offered);
+        assert_eq!(report.observation.offers_ipv6, Some(true));
         assert_eq!(report.ipv6_valid_seconds, Some(501));
     }
 
@@ -442,10 +436,30 @@ mod tests {
         let (_, report) = describe_and(1, BOTH, vec![ipv4("8.8.4.4"), timeout, prefix("2003::")]);
         assert_eq!(report.observation.ipv6, Finding::Unknown("it did not answer in time".to_owned()));
         assert!(report.observation.ipv6_prefix.known().is_some());
-        assert!(report.ipv6_offered);
+        assert_eq!(report.observation.offers_ipv6, Some(true));
         let (_, report) = describe_and(1, BOTH, vec![ipv4("8.8.4.4"), ipv6("2003::1"), fault(602)]);
         assert!(report.observation.ipv6.known().is_some());
-        assert!(report.ipv6_offered);
+        assert_eq!(report.observation.offers_ipv6, Some(true));
+    }
+
+    #[test]
+    fn whether_it_has_the_actions_for_ipv6_is_only_said_by_an_answer() {
+        let silent = || Err(ExchangeError::Timeout);
+        for (address, prefix, offers) in [
+            (fault(401), fault(602), Some(false)),
+            (ipv6(""), fault(401), Some(true)),
+            (silent(), prefix("2003::"), Some(true)),
+            (silent(), silent(), None),
+            (fault(401), silent(), None),
+            (silent(), fault(401), None),
+            (fault(501), fault(501), None),
+            (response(404, ""), response(404, ""), None),
+        ] {
+            let (_, report) = describe_and(1, BOTH, vec![ipv4("8.8.4.4"), address, prefix]);
+            assert_eq!(report.observation.offers_ipv6, offers);
+        }
+        let (_, report) = describe_and(1, IPV4, vec![ipv4("8.8.4.4")]);
+        assert_eq!(report.observation.offers_ipv6, None, "nobody asked");
     }
 
     #[test]
@@ -467,7 +481,7 @@ mod tests {
         assert_eq!(report.services[3].ipv4, not_asked());
         assert!(report.services[1].answered && !report.services[3].answered);
         assert_eq!(report.observation.ipv6, not_asked());
-        assert!(report.ipv6_offered, "nothing has shown that it is not");
+        assert_eq!(report.observation.offers_ipv6, None, "nothing has shown it");
     }
 
     #[test]
@@ -515,11 +529,11 @@ mod tests {
         let answers = vec![fault(401), fault(401), ipv6("2003::1"), fault(501)];
         let (asked, report) = describe_and(3, IPV6, answers);
         assert_eq!(asked.len(), 4);
-        assert!(report.ipv6_offered);
+        assert_eq!(report.observation.offers_ipv6, Some(true));
         assert_eq!(report.observation.ipv6.known(), Some("2003::1".parse().unwrap()));
         assert_eq!(report.observation.ipv4, not_asked());
         let (asked, report) = describe_and(2, IPV6, vec![fault(401), fault(602), fault(401), fault(401)]);
-        assert_eq!((asked.len(), report.ipv6_offered), (4, false));
+        assert_eq!((asked.len(), report.observation.offers_ipv6), (4, Some(false)));
     }
 
     #[test]
@@ -527,7 +541,7 @@ mod tests {
         let (asked, report) = describe_and(1, BOTH, vec![Err(ExchangeError::Timeout)]);
         assert_eq!(asked.len(), 1);
         assert_eq!(report.observation, Observation::unknown("it did not answer in time"));
-        assert!(report.ipv6_offered);
+        assert_eq!(report.observation.offers_ipv6, None);
     }
 
     #[test]
@@ -592,6 +606,7 @@ mod tests {
         let (_, report) = describe_and(1, BOTH, vec![ipv4("2003::7"), fault(401), fault(401)]);
         assert!(matches!(report.observation.ipv4, Finding::Unknown(_)));
         assert_eq!(report.observation.ipv6.known(), Some("2003::7".parse().unwrap()));
+        assert_eq!(report.observation.offers_ipv6, Some(true));
         let (_, report) = describe_and(1, BOTH, vec![ipv4("2003::7"), ipv6("2003::1"), fault(401)]);
         assert_eq!(report.observation.ipv6.known(), Some("2003::1".parse().unwrap()));
         let (_, report) = describe_and(1, IPV4, vec![ipv4("2003::7")]);

@@ -104,7 +104,8 @@ impl Echo {
             self.limit.missed(at);
         }
         let prefix = Finding::Unknown("an echo service tells no IPv6 prefix".to_owned());
-        self.last = Observation { ipv4: ipv4.finding, ipv6: ipv6.finding, ipv6_prefix: prefix, lan: None };
+        let (ipv4, ipv6, ipv6_prefix) = (ipv4.finding, ipv6.finding, prefix);
+        self.last = Observation { ipv4, ipv6, ipv6_prefix, lan: None, offers_ipv6: None };
     }
 }
 

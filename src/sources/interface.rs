@@ -110,7 +110,7 @@ pub fn choose(
         Finding::Absent(why) => (Finding::Absent(why.clone()), Finding::Absent(why)),
         Finding::Unknown(why) => (Finding::Unknown(why.clone()), Finding::Unknown(why)),
     };
-    Observation { ipv4, ipv6, ipv6_prefix, lan: None }
+    Observation { ipv4, ipv6, ipv6_prefix, lan: None, offers_ipv6: None }
 }
 
 /// Where an address of a family is looked for.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::{Addresses, Observation};
 use crate::config::{Config, Source};
-use crate::engine::state::State;
+use crate::engine::state::{State, id};
 use crate::http::lan_url::LanUrl;
 
 /// The longest poll. A gateway in the house answers within a second or is not
@@ -73,7 +73,8 @@ impl Poller {
             Source::Upnp(gateway) => {
                 let ipv6 = config.targets.iter().any(|target| target.ipv6.contains(&index));
                 let remembered = state.gateways.get(&label).cloned();
-                PollerKind::Upnp(Box::new(upnp::Upnp::new(gateway.clone(), ipv6, remembered)))
+                let upnp = upnp::Upnp::new(gateway.clone(), ipv6, remembered);
+                PollerKind::Upnp(Box::new(upnp.that_told_ipv6(state.has_told_ipv6(&label))))
             }
             Source::NatPmp(gateway) => PollerKind::NatPmp(natpmp::NatPmp::new(*gateway)),
             Source::Pcp(gateway) => PollerKind::Pcp(pcp::Pcp::new(*gateway)),
@@ -146,6 +147,6 @@ impl Poller {
 /// addresses of an interface survives a restart.
 fn held(config: &Config, index: usize, state: &State) -> Addresses {
     let uses = config.targets.iter().filter(|t| t.ipv4.contains(&index) || t.ipv6.contains(&index));
-    let mut held = uses.filter_map(|target| state.targets.get(&target.fingerprint)?.accepted);
+    let mut held = uses.filter_map(|target| state.targets.get(&id(&target.fingerprint))?.accepted);
     held.next().map(|accepted| accepted.addresses).unwrap_or_default()
 }

@@ -59,6 +59,8 @@ pub struct Upnp {
     /// Places of the last search that were of no use.
     failed: Vec<LanUrl>,
     asked: Option<IpAddr>,
+    /// It has shown that it can tell IPv6 addresses, in this run or an earlier one.
+    told_ipv6: bool,
     /// It has been told that nobody says which gateway is the right one.
     advised: bool,
 }
@@ -102,11 +104,12 @@ enum Ipv6Actions {
 }
 
 impl Ipv6Actions {
-    fn after(wanted: bool, offered: bool) -> Self {
-        match (wanted, offered) {
+    /// `told`: it has told IPv6 addresses before, and may do so again at any moment.
+    fn after(wanted: bool, offers: Option<bool>, told: bool) -> Self {
+        match (wanted, offers) {
             (false, _) => Self::NotWanted,
-            (true, true) => Self::ServiceAnswer,
-            (true, false) => Self::Missing(IPV6_AGAIN),
+            (true, Some(false)) if !told => Self::Missing(IPV6_AGAIN),
+            (true, _) => Self::ServiceAnswer,
         }
     }
 
@@ -165,8 +168,15 @@ impl Upnp {
             pending: None,
             failed: Vec::new(),
             asked: None,
+            told_ipv6: false,
             advised: false,
         }
+    }
+
+    /// One that has told IPv6 addresses in an earlier run.
+    #[must_use]
+    pub fn that_told_ipv6(self, told_ipv6: bool) -> Self {
+        Self { told_ipv6, ..self }
     }
 
     /// Asks once. `hinted`: something is said to have changed, so NAT-PMP, which
@@ -255,10 +265,16 @@ impl Upnp {
         };
         let answer = gateway::ask_service(known.service.clone(), known.several, wanted, &mut ask);
         if known.settles(&answer) {
+            let mut seen = answer.observation;
             if wanted.ipv6 {
-                known.ipv6 = Ipv6Actions::after(true, answer.ipv6_offered);
+                let is_avm = known.is_fritz || known.service.is_avm();
+                seen.offers_ipv6 = offers_ipv6(seen.offers_ipv6, is_avm, self.told_ipv6);
+                known.ipv6 = Ipv6Actions::after(true, seen.offers_ipv6, self.told_ipv6);
+                self.told_ipv6 |= seen.offers_ipv6 == Some(true);
+            } else {
+                seen.offers_ipv6 = known.found.offers_ipv6;
             }
-            known.take(answer.observation);
+            known.take(seen);
             return Some(known.poll());
         }
         if silent.get() {
@@ -303,10 +319,17 @@ impl Upnp {
     }
 
     fn adopt(&mut self, location: LanUrl, found: GatewayReport, slow: bool) -> Poll {
+        // What another one told says nothing of this one.
+        self.told_ipv6 &= self.remembered.as_ref() == Some(&location);
         self.remembered = Some(location.clone());
-        let is_fritz = found.device.as_ref().is_some_and(is_fritz);
         let chosen = found.chosen().cloned();
-        let observation = with_lan(found.observation, is_fritz);
+        let is_fritz = found.device.as_ref().is_some_and(is_fritz);
+        let mut observation = with_lan(found.observation, is_fritz);
+        if self.wanted.ipv6 {
+            let is_avm = is_fritz || chosen.as_ref().is_some_and(|chosen| chosen.service.is_avm());
+            observation.offers_ipv6 = offers_ipv6(observation.offers_ipv6, is_avm, self.told_ipv6);
+        }
+        let offers = observation.offers_ipv6;
         self.known = chosen.map(|chosen| Known {
             location: location.clone(),
             service: chosen.service,
@@ -315,9 +338,10 @@ impl Upnp {
             found: observation.clone(),
             is_fritz,
             slow,
-            ipv6: Ipv6Actions::after(self.wanted.ipv6, found.ipv6_offered),
+            ipv6: Ipv6Actions::after(self.wanted.ipv6, offers, self.told_ipv6),
             natpmp: Confirmation::new(found.services.len() > 1 || self.line.is_some()),
         });
+        self.told_ipv6 |= offers == Some(true);
         Poll { observation, gateway: Some(location), advice: None }
     }
 }
@@ -381,6 +405,13 @@ pub fn resolve(name: &str) -> Result<IpAddr, String> {
     near.next().ok_or_else(|| {
         format!("{name} has no private IPv4 address, nor one in a network of this host: set router_ip to the router's address")
     })
+}
+
+/// Whether a gateway that was asked can tell IPv6 addresses. Only AVM's have actions for
+/// it; of any other whose answer is neither theirs nor plain, nothing is to be expected,
+/// unless it has told one before.
+fn offers_ipv6(offers: Option<bool>, is_avm: bool, told: bool) -> Option<bool> {
+    offers.or_else(|| (!is_avm && !told).then_some(false))
 }
 
 fn is_fritz(device: &Device) -> bool {
@@ -497,14 +528,30 @@ mod tests {
 
     #[test]
     fn missing_ipv6_actions_are_asked_for_again_after_some_polls() {
-        let mut actions = Ipv6Actions::after(true, false);
+        let mut actions = Ipv6Actions::after(true, Some(false), false);
         for _ in 1..IPV6_AGAIN {
             actions.count_poll();
             assert!(!actions.is_due());
         }
         actions.count_poll();
         assert!(actions.is_due());
-        assert!(Ipv6Actions::after(true, true).is_due());
-        assert!(!Ipv6Actions::after(false, true).is_due());
+        assert!(Ipv6Actions::after(true, Some(true), false).is_due());
+        assert!(Ipv6Actions::after(true, Some(false), true).is_due(), "it may be about to start");
+        assert!(!Ipv6Actions::after(false, Some(true), false).is_due());
+    }
+
+    #[test]
+    fn of_a_gateway_that_is_no_fritz_box_no_ipv6_is_expected() {
+        // (is a FRITZ!Box, has told IPv6): what is made of an answer that leaves it open.
+        for ((is_avm, told), open) in [
+            ((true, true), None),
+            ((true, false), None),
+            ((false, true), None),
+            ((false, false), Some(false)),
+        ] {
+            assert_eq!(offers_ipv6(None, is_avm, told), open);
+            assert_eq!(offers_ipv6(Some(true), is_avm, told), Some(true));
+            assert_eq!(offers_ipv6(Some(false), is_avm, told), Some(false));
+        }
     }
 }

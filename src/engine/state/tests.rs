@@ -43,6 +43,7 @@ fn example() -> State {
     State {
         gateways: table([("upnp", LanUrl::parse("http://192.168.1.1:5000/x").unwrap())]),
         has_answered: table([("upnp", vec!["ipv4".into(), "ipv6".into()])]),
+        ipv6_speakers: table([("upnp", Ipv6Speaker::Gateway), ("upnp:#2", Ipv6Speaker::Host)]),
         targets: table([("abc", target), ("def", TargetState::default())]),
     }
 }

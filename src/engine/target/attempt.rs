@@ -19,7 +19,7 @@ pub(in crate::engine) const HANGS: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     job: u64,
-    wanted: Wanted,
+    pub(super) wanted: Wanted,
     /// It only checks what is there.
     pub(super) checking: bool,
     began: Duration,
@@ -42,7 +42,7 @@ impl TargetStatus {
     /// that ends.
     pub(super) fn free_at(&self, wanted: &Wanted) -> Option<Duration> {
         let Some(attempt) = &self.in_flight else { return Some(Duration::ZERO) };
-        let newer = merge(attempt.wanted.addresses, *wanted) != attempt.wanted.addresses;
+        let newer = merge(attempt.wanted.addresses, wanted.for_reasons()) != attempt.wanted.addresses;
         let repeatable = match self.kind {
             Kind::Program => false,
             Kind::Creates => self.state.accepted.is_some(),
@@ -208,11 +208,5 @@ impl TargetStatus {
             (Level::Debug, format!("still {addresses}"))
         };
         Report::new(level, &self.config.name, text)
-    }
-}
-
-impl Attempt {
-    pub(super) fn sent(&self) -> Addresses {
-        self.wanted.addresses
     }
 }

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::{Kind, TargetStatus, Wanted, rough};
-use crate::address::Addresses;
+use super::{Kind, TargetStatus, Wanted, has, rough};
 use crate::backoff::{Backoff, LONGEST_WISH, Random, TokenBucket};
 use crate::engine::Now;
 use crate::engine::report::{Level, Report};
@@ -72,7 +71,7 @@ impl TargetStatus {
             let wished = if self.state.failed.is_some() { self.not_before } else { Duration::ZERO };
             return if self.start_try { wished } else { self.blocked_until.max(wished) };
         }
-        let Some(failed) = self.state.failed.as_ref().filter(|failed| failed.sent != wanted.addresses) else {
+        let Some(failed) = self.state.failed.as_ref().filter(|failed| wanted.is_news(failed.sent)) else {
             return self.not_before;
         };
         match failed.cause {
@@ -139,12 +138,12 @@ impl TargetStatus {
             self.state.failed = None;
             if after.is_some() {
                 let wait = Backoff::default().failed(true, after, random);
-                let _ = self.note_failure(attempt.sent(), cause, now);
+                let _ = self.note_failure(&attempt.wanted, cause, now);
                 self.wait_for(wait, why, Cause::Wish, now);
             }
             return Report::new(Level::Warning, &name, format!("still blocked; this try ended with: {why}"));
         }
-        let age = self.note_failure(attempt.sent(), cause, now);
+        let age = self.note_failure(&attempt.wanted, cause, now);
         if self.kind == Kind::Program && age >= DAY {
             let text = format!("{why}; it is not run again for this address, after a day");
             let report = Report::new(Level::Error, &name, text);
@@ -179,17 +178,17 @@ impl TargetStatus {
     }
 
     /// Counts one more failure in a row, and says for how long they have lasted.
-    fn note_failure(&mut self, sent: Addresses, cause: Cause, now: Now) -> Duration {
+    fn note_failure(&mut self, wanted: &Wanted, cause: Cause, now: Now) -> Duration {
         if self.state.failed.is_none() {
             self.failing = now.elapsed;
         }
         let new = Failed { since: now.unix, ..Failed::default() };
         let failed = self.state.failed.get_or_insert(new);
-        if failed.sent != sent && cause == Cause::Line {
+        if wanted.is_news(failed.sent) && cause == Cause::Line {
             // After a reconnect the line is often back within a second.
             failed.waits = Backoff::default();
         }
-        (failed.sent, failed.tried) = (sent, now.unix);
+        (failed.sent, failed.tried) = (wanted.addresses, now.unix);
         let by_clock = now.unix.zip(failed.since).and_then(|(unix, since)| unix.checked_sub(since));
         let age = by_clock.map(Duration::from_secs).unwrap_or_default();
         age.max(now.elapsed.saturating_sub(self.failing))
@@ -238,7 +237,7 @@ impl TargetStatus {
         let held = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         let held = [held.ipv4.is_some(), held.ipv6.is_some(), held.ipv6_prefix.is_some()];
         for (place, (kind, held)) in AddressKind::ALL.into_iter().zip(held).enumerate() {
-            let used = self.kinds().any(|used| used == kind);
+            let used = has(self.counts(sources), kind);
             let gone = held && used && matches!(self.choice(sources, kind), Selection::Absent(_));
             if let Some(since) = self.gone.get_mut(place) {
                 *since = if gone { since.or(Some(now.elapsed)) } else { None };

@@ -16,6 +16,8 @@ pub(super) struct Wanted {
     pub(super) addresses: Addresses,
     /// Which kinds it speaks of; the others stay as they are.
     pub(super) covers: Needs,
+    /// Which kinds are a reason to send it; the others are only given along.
+    pub(super) counts: Needs,
     /// Not before, because a family is given time to appear.
     pub(super) ready: Duration,
     /// Its IPv4 address is the router's private one, which is told to nobody.
@@ -41,6 +43,7 @@ impl TargetStatus {
         let mut wanted = Wanted {
             addresses: Addresses::default(),
             covers: Needs::default(),
+            counts: self.counts(sources),
             ready: Duration::ZERO,
             private: false,
         };
@@ -80,8 +83,8 @@ impl TargetStatus {
             wanted.put(value, None);
             wanted.private = true;
         }
-        if wanted.addresses.is_empty() {
-            let unknown = || Waiting::Unknown("no address is known".to_owned());
+        if wanted.reasons(wanted.addresses).is_empty() {
+            let unknown = || Waiting::Unknown(nothing_known(&wanted.addresses));
             return Err(refused.map_or_else(unknown, Waiting::Useless));
         }
         Ok(wanted)
@@ -118,6 +121,24 @@ impl TargetStatus {
 }
 
 impl Wanted {
+    /// Without what is only given along.
+    pub(super) fn for_reasons(self) -> Self {
+        Self { covers: self.covers.and(self.counts), ..self }
+    }
+
+    /// Whether it differs from what was `sent` in what is a reason to send it.
+    pub(super) fn is_news(&self, sent: Addresses) -> bool {
+        self.reasons(sent) != self.reasons(self.addresses)
+    }
+
+    fn reasons(&self, addresses: Addresses) -> Addresses {
+        Addresses {
+            ipv4: addresses.ipv4.filter(|_| self.counts.ipv4),
+            ipv6: addresses.ipv6.filter(|_| self.counts.ipv6),
+            ipv6_prefix: addresses.ipv6_prefix.filter(|_| self.counts.ipv6_prefix),
+        }
+    }
+
     /// `host`: what the target's suffix makes of a prefix.
     fn put(&mut self, value: AddressValue, host: Option<Ipv6Addr>) {
         match value {
@@ -164,6 +185,16 @@ pub(super) fn has(needs: Needs, kind: AddressKind) -> bool {
         AddressKind::Ipv6 => needs.ipv6,
         AddressKind::Prefix => needs.ipv6_prefix,
     }
+}
+
+fn nothing_known(given_along: &Addresses) -> String {
+    let mut why = "no address is known".to_owned();
+    if given_along.ipv6.is_some() {
+        why.push_str(
+            "; this host's IPv6 address is no reason to send what names none (write ipv6 = [\"interface\"] if it is)",
+        );
+    }
+    why
 }
 
 fn absent(kind: AddressKind, why: &str) -> String {
