@@ -526,3 +526,48 @@ fn a_server_of_the_users_own_is_asked_at_its_url() {
     }
     assert!(stand_in.arrived.try_recv().is_err(), "the refused name's other family is not sent");
 }
+
+/// Answers that were written down without a look at the presets' rules.
+#[test]
+fn every_preset_understands_its_providers_words() {
+    let table = DeTable::parse(include_str!("provider_answers.toml")).unwrap();
+    let rows = rows();
+    let mut read: Vec<&str> = Vec::new();
+    for (names, answers) in table.get_ref() {
+        let answers = answers.get_ref().as_table().unwrap();
+        for name in names.get_ref().split(' ') {
+            let row = rows.get(name).unwrap_or_else(|| panic!("{name} is no preset"));
+            let values = Values::of(row);
+            let sent = addresses("192.0.2.77", "");
+            let outcome = |key: &str, status| {
+                let body = answers.get(key)?.get_ref().as_str().unwrap();
+                let body = body.replace("{ip}", "192.0.2.77").replace("{host}", &values.host);
+                let mut updater = updater(&values.section(name, row, ""));
+                let reply = Reply { status, retry_after: None, redirect: None, body };
+                Some(updater.update(vec![task(sent)], &mut |_| Ok(reply.clone())).remove(0).1)
+            };
+            assert_eq!(outcome("good", 200), Some(Outcome::Published { changed: true }), "{name}");
+            let same = outcome("same", 200);
+            assert!(
+                same.is_none() || same == Some(Outcome::Published { changed: false }),
+                "{name}: {same:?}"
+            );
+            let status = answers.get("status").map_or("200", |status| match status.get_ref() {
+                DeValue::Integer(number) => number.as_str(),
+                _ => panic!("{name}"),
+            });
+            let refused = outcome("refused", status.parse().unwrap()).unwrap();
+            let means = match refused {
+                Outcome::Blocked { .. } => "blocked",
+                Outcome::Refused { .. } => "refused",
+                Outcome::Retry { .. } => "later",
+                Outcome::Published { .. } | Outcome::Dropped { .. } => "success",
+            };
+            let expected = answers.get("means").map_or("blocked", |means| means.get_ref().as_str().unwrap());
+            assert_eq!(means, expected, "{name}: {refused:?}");
+            read.push(name);
+        }
+    }
+    let missing: Vec<_> = rows.keys().filter(|name| !read.contains(&name.as_str())).collect();
+    assert!(missing.is_empty() && read.len() == rows.len(), "{missing:?}");
+}
