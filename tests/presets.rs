@@ -26,8 +26,8 @@ use std::time::Duration;
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config;
 use ddns_update_daemon::config::{Tls, UpdaterConfig, presets};
-use ddns_update_daemon::daemon::jobs::{Connection, Job};
-use ddns_update_daemon::transport::provider::Web;
+use ddns_update_daemon::daemon::jobs::{Job, SharedClient};
+use ddns_update_daemon::transport::provider::HttpClient;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
 use ddns_update_daemon::updaters::{Outcome, Reply, Request, Task, Updater};
 use serde_json::Value;
@@ -320,7 +320,7 @@ impl StandIn {
     }
 
     /// Sends a request here that is meant for the preset's host.
-    fn carry(&self, request: &Request, answer: (u16, String), web: &Web) -> (Reply, Arrived) {
+    fn carry(&self, request: &Request, answer: (u16, String), web: &HttpClient) -> (Reply, Arrived) {
         // Without TLS, as this has no certificate of the provider; and it has one
         // family, while that the right one is asked for is a unit test.
         let url = request.url.replacen("https://", "http://", 1);
@@ -331,10 +331,10 @@ impl StandIn {
     }
 
     /// The way to all providers, which leads here.
-    fn web(&self) -> Web {
+    fn web(&self) -> HttpClient {
         let text = format!("proxy = \"http://127.0.0.1:{}\"\n[[runs]]\ncmd = [\"true\"]", self.port);
         let config = config::parse(&text, Path::new("c.toml"), &|_| Err(String::new())).unwrap();
-        Web::with_proxies(&Tls::default(), config.proxies).unwrap()
+        HttpClient::with_proxies(&Tls::default(), config.proxies).unwrap()
     }
 }
 
@@ -411,7 +411,7 @@ fn task(addresses: Addresses) -> Task {
 /// What a job is told when everything is answered with `kind`.
 fn perform(
     stand_in: &StandIn,
-    web: &Web,
+    web: &HttpClient,
     name: &str,
     row: &Row,
     sent: Addresses,
@@ -511,7 +511,7 @@ fn a_server_of_the_users_own_is_asked_at_its_url() {
     for answer in ["good 192.0.2.7", "nochg 2001:db8::7", "nohost"] {
         stand_in.answers.send((200, answer.to_owned())).unwrap();
     }
-    let outcomes = Job::new(&config.groups[0]).perform(tasks, &Connection::new(&config));
+    let outcomes = Job::new(&config.groups[0]).perform(tasks, &SharedClient::new(&config));
     assert!(
         matches!(&outcomes[..], [(0, Outcome::Published { changed: true }), (1, Outcome::Blocked { .. })]),
         "{outcomes:?}"

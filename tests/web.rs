@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use ddns_update_daemon::config::{ClientCertificate, Proxies, Proxy, Tls};
 use ddns_update_daemon::secret::Secret;
-use ddns_update_daemon::transport::provider::Web;
+use ddns_update_daemon::transport::provider::HttpClient;
 use ddns_update_daemon::updaters::{Failure, Reply, Request};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -83,8 +83,8 @@ fn answering(answer: impl Into<String>) -> u16 {
     })
 }
 
-fn web() -> Web {
-    Web::new(&Tls::default()).unwrap()
+fn web() -> HttpClient {
+    HttpClient::new(&Tls::default()).unwrap()
 }
 
 /// What these tests read of a body at most.
@@ -128,8 +128,9 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    fn web(&self, builtin_roots: bool) -> Web {
-        Web::new(&Tls { extra_roots: Some(self.pem.clone()), builtin_roots, ..Tls::default() }).unwrap()
+    fn web(&self, builtin_roots: bool) -> HttpClient {
+        HttpClient::new(&Tls { extra_roots: Some(self.pem.clone()), builtin_roots, ..Tls::default() })
+            .unwrap()
     }
 
     fn server(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
@@ -164,7 +165,7 @@ fn serve_tls(tls: Arc<ServerConfig>) -> u16 {
     })
 }
 
-fn fetch_tls(web: &Web, host: &str, port: u16) -> Result<String, String> {
+fn fetch_tls(web: &HttpClient, host: &str, port: u16) -> Result<String, String> {
     match web.send(&get(format!("https://{host}:{port}/")), PATIENT) {
         Ok(reply) => Ok(reply.body),
         Err(failure) => {
@@ -486,7 +487,7 @@ fn with_system_roots() {
     {
         let extra_roots = (!builtin_roots).then(|| Authority::new().pem);
         let tls = Tls { system_roots, builtin_roots, extra_roots, ..Tls::default() };
-        let answer = fetch_tls(&Web::new(&tls).unwrap(), "localhost", port);
+        let answer = fetch_tls(&HttpClient::new(&tls).unwrap(), "localhost", port);
         assert_eq!(answer.is_ok(), fine, "{answer:?}");
     }
     let told = fetch_tls(&web(), "127.0.0.1", port).unwrap_err();
@@ -569,7 +570,7 @@ fn one_connection_serves_a_job() {
         (Some(ca.server("127.0.0.1", |_| {})), ca.web(false), "https"),
     ] {
         let (port, server) = serve_many(tls);
-        let session = web.session(None);
+        let session = web.connection(None);
         for _ in 0..3 {
             let reply = session.send(&get(format!("{scheme}://127.0.0.1:{port}/")), PATIENT);
             assert_eq!(reply.unwrap().body, "ok");
@@ -588,7 +589,7 @@ fn a_connection_is_left_when_its_answer_has_no_clear_end() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: trailer\r\n\r\n",
     ] {
         let port = answering(answer);
-        let session = web().session(None);
+        let session = web().connection(None);
         for _ in 0..2 {
             let reply = session.send(&get(format!("http://127.0.0.1:{port}/")), PATIENT);
             assert_eq!(reply.unwrap().body, "ok", "{answer}");
@@ -622,7 +623,7 @@ fn a_connection_that_went_stale_costs_a_reader_nothing_and_is_not_hidden_from_a_
         [("GET", 3, true), ("HEAD", 3, true), ("PATCH", 2, false), ("POST", 2, false)]
     {
         let (port, requests) = serve_once_a_connection();
-        let session = web().session(None);
+        let session = web().connection(None);
         let url = format!("http://127.0.0.1:{port}/");
         session.send(&get(url.clone()), PATIENT).unwrap();
         let second = session.send(&Request { method, ..get(url) }, PATIENT);
@@ -690,7 +691,7 @@ fn proxies(url: &str, exceptions: &[&str]) -> Proxies {
 fn a_proxy_leads_to_plain_servers_by_their_whole_url() {
     let server = proxy(0);
     let url = format!("http://me:p%40ss@127.0.0.1:{}", server.port);
-    let session = Web::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap().session(None);
+    let session = HttpClient::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap().connection(None);
     for _ in 0..2 {
         let mut request = get("http://ddns.invalid:8080/a?b=c".into());
         request.method = "POST";
@@ -710,7 +711,7 @@ fn a_proxy_leads_to_tls_servers_and_sees_nothing_of_the_request() {
     let server = proxy(serve_tls(ca.server("ddns.invalid", |_| {})));
     let tls = Tls { extra_roots: Some(ca.pem.clone()), ..Tls::default() };
     let url = format!("http://me:p%40ss@127.0.0.1:{}", server.port);
-    let web = Web::with_proxies(&tls, proxies(&url, &[])).unwrap();
+    let web = HttpClient::with_proxies(&tls, proxies(&url, &[])).unwrap();
     let reply = web.send(&get("https://ddns.invalid/secret-path".into()), PATIENT).unwrap();
     assert_eq!(reply.body, "good");
     let head = server.heads.recv().unwrap();
@@ -747,7 +748,8 @@ fn the_way_to_a_proxy_may_be_tls_itself() {
         }
     });
     let tls = Tls { extra_roots: Some(ca.pem.clone()), ..Tls::default() };
-    let web = Web::with_proxies(&tls, proxies(&format!("https://me:p%40ss@127.0.0.1:{port}"), &[])).unwrap();
+    let web =
+        HttpClient::with_proxies(&tls, proxies(&format!("https://me:p%40ss@127.0.0.1:{port}"), &[])).unwrap();
     let reply = web.send(&get("https://ddns.invalid/".into()), PATIENT);
     assert_eq!(reply.unwrap().body, "good");
 }
@@ -764,14 +766,14 @@ fn a_proxy_that_refuses_is_named_without_its_secret() {
         (format!("http://127.0.0.1:{}", answering("220 mail.example\r\n\r\n")), "does not speak HTTP"),
         (format!("http://127.0.0.1:{}", answering("")), "the proxy closed the connection"),
     ] {
-        let web = Web::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap();
+        let web = HttpClient::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap();
         let failed = web.send(&get("https://ddns.invalid/secret".into()), PATIENT).unwrap_err();
         assert!(failed.why.starts_with("ddns.invalid through the proxy 127.0.0.1:"), "{}", failed.why);
         assert!(failed.why.contains(why) && !failed.maybe_done, "{}", failed.why);
         assert!(!failed.why.contains("s3cret") && !failed.why.contains("/secret"), "{}", failed.why);
     }
     let url = format!("http://me:s3cret@127.0.0.1:{}", server.port);
-    let web = Web::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap();
+    let web = HttpClient::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap();
     let failed = web.send(&get("http://ddns.invalid/".into()), PATIENT).unwrap_err();
     assert!(failed.why.contains("status 407") && !failed.maybe_done, "{}", failed.why);
 }
@@ -780,7 +782,7 @@ fn a_proxy_that_refuses_is_named_without_its_secret() {
 fn some_servers_are_reached_without_the_proxy() {
     let server = proxy(0);
     let url = format!("http://me:p%40ss@127.0.0.1:{}", server.port);
-    let web = Web::with_proxies(&Tls::default(), proxies(&url, &["invalid"])).unwrap();
+    let web = HttpClient::with_proxies(&Tls::default(), proxies(&url, &["invalid"])).unwrap();
     let direct = answering("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ndirect");
     for host in ["127.0.0.1", "localhost"] {
         let reply = web.send(&get(format!("http://{host}:{direct}/")), PATIENT).unwrap();
@@ -827,7 +829,7 @@ fn mutual(ca: &Authority, versions: &[&'static SupportedProtocolVersion]) -> u16
 fn a_client_certificate_opens_a_server_that_wants_one() {
     let ca = Authority::new();
     let with = |client| {
-        Web::new(&Tls { extra_roots: Some(ca.pem.clone()), client, ..Tls::default() })
+        HttpClient::new(&Tls { extra_roots: Some(ca.pem.clone()), client, ..Tls::default() })
             .map_err(|error| error.to_string())
     };
     for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {

@@ -22,7 +22,7 @@ const API_URL: &str = "https://api.cloudflare.com/client/v4";
 /// Cloudflare's own limit is 500 at most, less on cheaper plans.
 const MAX_COMMENT: usize = 500;
 
-/// The longest time between looks at the records.
+/// The longest time between two checks of the records.
 const MAX_HOURS: u32 = MAX_DAYS * 24;
 
 /// Hexadecimal digits of Cloudflare's older key to a whole account.

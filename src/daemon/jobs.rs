@@ -13,7 +13,7 @@ use crate::config::{Config, Proxies, Run, Tls, UpdaterConfig};
 use crate::daemon::process;
 use crate::transport::closer::Closer;
 use crate::transport::provider;
-use crate::transport::provider::{Session, Web};
+use crate::transport::provider::{Connection, HttpClient};
 use crate::updaters::{Failure, Outcome, Reply, Request, Task, Updater, run};
 
 /// All requests of a job.
@@ -51,7 +51,7 @@ impl Job {
 
     /// Does the job: a request ends by [`provider::TIMEOUT`], all of a job by
     /// [`JOB_TIMEOUT`], a program by its own timeout.
-    pub fn perform(&mut self, tasks: Vec<Task>, connection: &Connection) -> Vec<(usize, Outcome)> {
+    pub fn perform(&mut self, tasks: Vec<Task>, client: &SharedClient) -> Vec<(usize, Outcome)> {
         let began = Instant::now();
         match self {
             Self::Web(updater) => {
@@ -59,7 +59,7 @@ impl Job {
                 // days away.
                 let mut kept = None;
                 updater.update(tasks, &mut |request| {
-                    connection.send(&mut kept, request, JOB_TIMEOUT.saturating_sub(began.elapsed()))
+                    client.send(&mut kept, request, JOB_TIMEOUT.saturating_sub(began.elapsed()))
                 })
             }
             Self::NameServer(updater) => updater.perform(&tasks, began),
@@ -91,25 +91,25 @@ fn over() -> Failure {
 
 /// The way to web servers, shared by all jobs; TLS is set up at its first use.
 #[derive(Clone)]
-pub struct Connection {
+pub struct SharedClient {
     tls: Tls,
     proxies: Proxies,
-    web: Arc<OnceLock<Result<Web, String>>>,
+    client: Arc<OnceLock<Result<HttpClient, String>>>,
     closer: Closer,
 }
 
 /// Connections of a job that may serve its next request.
 struct Kept {
     family: Option<Family>,
-    session: Session,
+    connection: Connection,
 }
 
-impl Connection {
+impl SharedClient {
     /// For the servers that `config` trusts.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let (tls, proxies) = (config.tls.clone(), config.proxies.clone());
-        Self { tls, proxies, web: Arc::default(), closer: Closer::default() }
+        Self { tls, proxies, client: Arc::default(), closer: Closer::default() }
     }
 
     /// The same for one job, which `closer` can end.
@@ -126,13 +126,14 @@ impl Connection {
         if self.closer.is_closed() {
             return Err(Failure { why: "the job was closed".to_owned(), maybe_done: false });
         }
-        let set_up = || Web::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
-        let web = self.web.get_or_init(set_up);
-        let web = web.as_ref().map_err(|why| Failure { why: why.clone(), maybe_done: false })?;
+        let set_up =
+            || HttpClient::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
+        let client = self.client.get_or_init(set_up);
+        let client = client.as_ref().map_err(|why| Failure { why: why.clone(), maybe_done: false })?;
         kept.take_if(|kept| kept.family != request.family);
-        let session = || web.ended_by(self.closer.clone()).session(request.family);
-        let new = || Kept { family: request.family, session: session() };
-        kept.get_or_insert_with(new).session.send(request, provider::TIMEOUT.min(left))
+        let connect = || client.ended_by(self.closer.clone()).connection(request.family);
+        let new = || Kept { family: request.family, connection: connect() };
+        kept.get_or_insert_with(new).connection.send(request, provider::TIMEOUT.min(left))
     }
 }
 
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_job_without_time_sends_nothing_more() {
-        let connection = Connection::new(&Config::default());
+        let connection = SharedClient::new(&Config::default());
         let request = Request {
             method: "GET",
             url: "http://127.0.0.1:9/".to_owned(),
@@ -167,6 +168,6 @@ mod tests {
         };
         let failure = connection.send(&mut None, &request, Duration::ZERO).unwrap_err();
         assert_eq!(failure.why, "the servers took more than 600 s in all");
-        assert!(!failure.maybe_done && connection.web.get().is_none());
+        assert!(!failure.maybe_done && connection.client.get().is_none());
     }
 }

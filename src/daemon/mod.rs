@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use crate::address::Finding;
 use crate::config::{Config, Target};
 use crate::daemon::hints::Channels;
-use crate::daemon::jobs::{Connection, Job};
+use crate::daemon::jobs::{Job, SharedClient};
 use crate::daemon::log::Log;
 use crate::daemon::order::Requests;
 use crate::daemon::runtime::Runtime;
@@ -195,7 +195,7 @@ struct Daemon<'a> {
     channels: Arc<Channels>,
     /// `None` while a job has it; a second one beside it takes a new one.
     updaters: Vec<Option<Job>>,
-    connection: Connection,
+    client: SharedClient,
     requests: Requests,
     /// The jobs in flight.
     running: HashMap<u64, Closer>,
@@ -227,7 +227,7 @@ impl<'a> Daemon<'a> {
             polls,
             channels,
             updaters: config.groups.iter().map(|group| Some(Job::new(group))).collect(),
-            connection: Connection::new(config),
+            client: SharedClient::new(config),
             requests: Requests::default(),
             running: HashMap::new(),
             sender,
@@ -331,7 +331,7 @@ impl<'a> Daemon<'a> {
         }
         let entries: Vec<usize> = tasks.iter().map(|task| task.entry).collect();
         let closer = Closer::default();
-        let connection = self.connection.ended_by(&closer);
+        let client = self.client.ended_by(&closer);
         self.running.insert(job, closer);
         let (sender, log) = (self.sender.clone(), self.log);
         let targets = self.config.targets.iter().filter(|target| target.group == group);
@@ -343,7 +343,7 @@ impl<'a> Daemon<'a> {
                 requests.wait();
             }
             let start = Instant::now();
-            let outcomes = updater.perform(tasks, &connection);
+            let outcomes = updater.perform(tasks, &client);
             drop(under_way);
             let took = start.elapsed();
             for (entry, text) in updater.notes() {

@@ -221,7 +221,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that has yet to look for the first time. `seed` is for jitter.
+    /// An engine that has yet to poll for the first time. `seed` is for jitter.
     #[must_use]
     pub fn new(config: &Config, state: State, seed: u64) -> Self {
         let mut sources: Vec<_> = config.sources.iter().map(SourceStatus::new).collect();

@@ -19,7 +19,7 @@ use crate::config::Tls;
 use crate::sources::echo_answer;
 use crate::sources::echo_answer::MAX_ANSWER;
 use crate::sources::echo_rate::{EchoRateLimit, JITTER, Turn};
-use crate::transport::provider::Web;
+use crate::transport::provider::HttpClient;
 
 /// The time for one answer. A daemon that starts with the system may meet a name
 /// server that is still waking up.
@@ -50,7 +50,7 @@ pub struct Echo {
 struct Service {
     url: String,
     families: Families,
-    web: Result<Web, String>,
+    web: Result<HttpClient, String>,
 }
 
 /// What an ask over one family came to.
@@ -64,7 +64,7 @@ impl Echo {
     /// The service at `url`, which is asked for these families.
     #[must_use]
     pub fn new(url: &str, families: Families, tls: &Tls) -> Self {
-        let web = Web::new(tls).map_err(|error| error.to_string());
+        let web = HttpClient::new(tls).map_err(|error| error.to_string());
         Self {
             service: Arc::new(Service { url: url.to_owned(), families, web }),
             start: Instant::now(),

@@ -54,7 +54,7 @@ const MAX_REDIRECTS: usize = 10;
 
 /// The way to servers; cheap to clone, to be made once.
 #[derive(Clone)]
-pub struct Web {
+pub struct HttpClient {
     trust: tls::Trust,
     proxies: Arc<Proxies>,
     failed: Arc<Failed>,
@@ -62,14 +62,14 @@ pub struct Web {
     closer: Closer,
 }
 
-impl fmt::Debug for Web {
+impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Web")
+        f.write_str("HttpClient")
     }
 }
 
 #[allow(clippy::must_use_candidate, reason = "without TLS, there is no error that `?` could pass on")]
-impl Web {
+impl HttpClient {
     /// Prepares TLS as the configuration says; servers are reached directly.
     pub fn new(tls: &Tls) -> Result<Self, WebError> {
         Self::with_proxies(tls, Proxies::default())
@@ -104,13 +104,13 @@ impl Web {
             cut_will_do: false,
             family: Some(family),
         };
-        self.session(Some(family)).send(&request, timeout)
+        self.connection(Some(family)).send(&request, timeout)
     }
 
     /// A connection for one job, of this family only, if one is given: it is used
     /// again by its later requests and closed when it is dropped.
     #[must_use]
-    pub fn session(&self, family: Option<Family>) -> Session {
+    pub fn connection(&self, family: Option<Family>) -> Connection {
         let made = Arc::new(AtomicUsize::new(0));
         let proxies = &self.proxies;
         let connect = connect::Connect {
@@ -121,7 +121,7 @@ impl Web {
             closer: self.closer.clone(),
         };
         let agent = Agent::with_parts(settings(family), connect, resolver::Names(Arc::clone(proxies)));
-        Session {
+        Connection {
             agent,
             proxies: Arc::clone(proxies),
             made,
@@ -130,9 +130,9 @@ impl Web {
         }
     }
 
-    /// [`Session::send`] with a connection of its own.
+    /// [`Connection::send`] with a connection of its own.
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
-        self.session(request.family).send(request, timeout)
+        self.connection(request.family).send(request, timeout)
     }
 }
 
@@ -161,7 +161,7 @@ fn settings(family: Option<Family>) -> ureq::config::Config {
 }
 
 /// The connection of one job.
-pub struct Session {
+pub struct Connection {
     agent: Agent,
     proxies: Arc<Proxies>,
     /// How many connections were made.
@@ -171,13 +171,13 @@ pub struct Session {
     long_reply: RefCell<Option<LongReply>>,
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Session")
+        f.write_str("Connection")
     }
 }
 
-impl Session {
+impl Connection {
     /// Sends `request` and reads the answer, all within `timeout`.
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
         let now = Instant::now();

@@ -156,7 +156,7 @@ impl Work<'_, '_, '_, '_> {
                 item.outcome = Some(retry(why, (!gone).then_some(PERSON)));
                 return Ok(());
             }
-            // Somebody changed the record meanwhile: one more look at it, and no third.
+            // Somebody changed the record meanwhile: it is read once more, and no third time.
             let key = item.key();
             match self.records.find(self.zone, &key, self.session) {
                 Err(Stop { scope: Scope::Record, outcome }) => {
