@@ -287,21 +287,11 @@ fn read(name: &str, row: &DeTable<'_>) -> Option<Preset> {
         link: row.text("link")?,
         url: row.text("url")?,
         url6: row.text("url6"),
-        method: match row.text("method").as_deref() {
-            None => "GET",
-            Some("PUT") => "PUT",
-            Some("PATCH") => "PATCH",
-            Some(_) => "POST",
-        },
+        method: row.method(),
         form: row.text("form"),
         json: row.text("json"),
         basic: row.text("basic"),
-        headers: row
-            .text("header")
-            .into_iter()
-            .chain(row.list("header"))
-            .filter_map(|line| field(&line))
-            .collect(),
+        headers: row.list("header").iter().filter_map(|line| field(line)).collect(),
         names: row.number("names").and_then(|names| usize::try_from(names).ok()).unwrap_or(1),
         zone: row.text("zone"),
         id: row.flag("id"),
@@ -311,15 +301,7 @@ fn read(name: &str, row: &DeTable<'_>) -> Option<Preset> {
         pause: seconds("pause", 1).unwrap_or_default(),
         refresh: seconds("refresh", 24 * 60 * 60),
         fault: seconds("fault", 60).unwrap_or(FAULT),
-        answers: Answers {
-            good: row.list("good"),
-            same: row.list("same"),
-            later: row.list("later"),
-            stop: row.list("stop"),
-            any: row.flag("any"),
-            empty: row.flag("empty"),
-            nohost: row.number("nohost").and_then(|status| u16::try_from(status).ok()),
-        },
+        answers: row.answers(),
         meanings: meanings.into_iter().filter_map(|(key, of)| Some((key, row.text(of)?))).collect(),
     })
 }
@@ -343,10 +325,33 @@ impl Row<'_> {
         self.0.get(key)?.get_ref().as_integer()?.as_str().parse().ok()
     }
 
+    /// A text stands for a list of one.
     fn list(&self, key: &str) -> Vec<String> {
-        let texts = self.0.get(key).and_then(|value| value.get_ref().as_array());
-        let texts = texts.into_iter().flat_map(|array| array.iter());
-        texts.filter_map(|value| value.get_ref().as_str().map(str::to_owned)).collect()
+        let value = self.0.get(key).map(toml::Spanned::get_ref);
+        let texts = value.and_then(|value| value.as_array()).into_iter().flat_map(|array| array.iter());
+        let texts = texts.filter_map(|value| value.get_ref().as_str());
+        value.and_then(|value| value.as_str()).into_iter().chain(texts).map(str::to_owned).collect()
+    }
+
+    fn method(&self) -> &'static str {
+        match self.text("method").as_deref() {
+            None => "GET",
+            Some("PUT") => "PUT",
+            Some("PATCH") => "PATCH",
+            Some(_) => "POST",
+        }
+    }
+
+    fn answers(&self) -> Answers {
+        Answers {
+            good: self.list("good"),
+            same: self.list("same"),
+            later: self.list("later"),
+            stop: self.list("stop"),
+            any: self.flag("any"),
+            empty: self.flag("empty"),
+            nohost: self.number("nohost").and_then(|status| u16::try_from(status).ok()),
+        }
     }
 }
 

@@ -192,22 +192,35 @@ fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Optio
     let word = first.trim_end_matches([',', '.', ';', ':']);
     let (what, todo) = match word {
         "good" => {
-            let ignored = text.split_ascii_whitespace().nth(1) == Some("127.0.0.1")
-                && sent != Some(Ipv4Addr::LOCALHOST);
-            if !ignored {
+            let second = text.split_ascii_whitespace().nth(1);
+            if second != Some("127.0.0.1") || sent == Some(Ipv4Addr::LOCALHOST) {
                 return None;
             }
             ("the service ignored the request, as it does with clients that break its rules", "ask it why")
         }
-        "dnserr" => {
-            return Some(retry(format!("the service has a fault in its DNS ({})", said()), Some(PERSON)));
+        "dnserr" | "911" | "servererror" => {
+            let why = format!("the service has a fault or is being maintained ({})", said());
+            return Some(retry(why, Some(PERSON)));
         }
-        "911" | "servererror" => {
-            return Some(retry(
-                format!("the service has a fault or is being maintained ({})", said()),
-                Some(PERSON),
-            ));
+        // DuckDNS says no more than this.
+        "ko" => {
+            let why = format!("the service refused the token or the name ({}); correct them", said());
+            return Some(retry(why, Some(PERSON)));
         }
+        other => match refusal(other) {
+            Some(refusal) => refusal,
+            None => {
+                let time = wait(other)?;
+                return Some(retry(format!("the service asks us to wait ({})", said()), Some(time)));
+            }
+        },
+    };
+    Some(Outcome::Blocked { why: format!("{what} ({}); {todo}", said()) })
+}
+
+/// What a word by which dyndns2 refuses for good means, and what to do.
+fn refusal(word: &str) -> Option<(&'static str, &'static str)> {
+    Some(match word {
         "badauth" => ("the service refused the credentials", "correct them"),
         "!donator" => ("the service wants this feature to be paid for", "drop it from the URL or pay"),
         "!active" => ("the service says that the name is not active", "activate it there"),
@@ -218,17 +231,8 @@ fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Optio
         "abuse" => ("the service has blocked the name", "unblock it there"),
         "badagent" => ("the service refuses this program or the method", "check method and headers"),
         "badsys" => ("the service refuses a parameter", "check the URL"),
-        // DuckDNS says no more than this.
-        "ko" => {
-            let why = format!("the service refused the token or the name ({}); correct them", said());
-            return Some(retry(why, Some(PERSON)));
-        }
-        other => {
-            return wait(other)
-                .map(|time| retry(format!("the service asks us to wait ({})", said()), Some(time)));
-        }
-    };
-    Some(Outcome::Blocked { why: format!("{what} ({}); {todo}", said()) })
+        _ => return None,
+    })
 }
 
 /// `w60s`, `w5m`, `w1h`.

@@ -147,31 +147,25 @@ impl Work<'_, '_, '_, '_> {
                 return self.fail([index], trouble);
             }
             if last {
-                let what = if gone {
-                    "the record disappears as soon as it is found"
-                } else {
-                    "another record is in the way"
-                };
-                let why = format!("{what} ({})", trouble.said);
-                item.outcome = Some(retry(why, (!gone).then_some(PERSON)));
+                item.outcome = Some(changed_twice(gone, &trouble.said));
                 return Ok(());
             }
             // Somebody changed the record meanwhile: it is read once more, and no third time.
             let key = item.key();
-            match self.records.find(self.zone, &key, self.session) {
-                Err(Stop { scope: Scope::Record, outcome }) => {
-                    item.outcome = Some(outcome);
-                    return Ok(());
+            let decision = match self.records.find(self.zone, &key, self.session) {
+                Err(Stop { scope: Scope::Record, outcome }) => Decision::Done(outcome),
+                found => {
+                    found?;
+                    decide(item, self.records.get(&key))
                 }
-                found => found?,
-            }
-            id = match decide(item, self.records.get(&key)) {
+            };
+            id = match decision {
+                Decision::Change(id) => Some(id),
+                Decision::Create => None,
                 Decision::Done(outcome) => {
                     item.outcome = Some(outcome);
                     return Ok(());
                 }
-                Decision::Change(id) => Some(id),
-                Decision::Create => None,
             };
         }
         Ok(())
@@ -212,5 +206,14 @@ impl Work<'_, '_, '_, '_> {
             }
         }
         if stop.scope == Scope::Record { Ok(()) } else { Err(stop) }
+    }
+}
+
+/// The record is another one again than a moment ago.
+fn changed_twice(gone: bool, said: &str) -> Outcome {
+    if gone {
+        retry(format!("the record disappears as soon as it is found ({said})"), None)
+    } else {
+        retry(format!("another record is in the way ({said})"), Some(PERSON))
     }
 }

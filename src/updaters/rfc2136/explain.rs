@@ -11,6 +11,9 @@ use crate::dns::name::Name;
 use crate::dns::server::{Host, Server};
 use crate::dns::tsig::{Key, TsigError, error};
 
+/// What anything about a signature can be due to.
+const CHECKS: &str = "check the key's name, algorithm and secret, and the clocks of both sides";
+
 /// Who talks to whom about what.
 pub(super) struct Side<'a> {
     pub(super) zone: &'a Name,
@@ -100,46 +103,48 @@ impl Side<'_> {
 
     /// An answer that is not signed as it must be, and says nothing of our signature.
     fn unproven(&self, rcode: u8, why: TsigError) -> Refused {
-        let (key, server, zone, name) = (self.key(), self.server, self.zone, name(rcode));
-        let checks = "check the key's name, algorithm and secret, and the clocks of both sides";
-        let (why, of_one) = match (why, rcode) {
-            (TsigError::Missing, rcode::REFUSED) => (
+        let (key, server, name) = (self.key(), self.server, name(rcode));
+        let why = match why {
+            TsigError::Missing => return self.unsigned(rcode),
+            TsigError::OtherKey => {
+                format!("{server} answered ({name}), but signed with another key than {key}")
+            }
+            _ => format!(
+                "the answer of {server} ({name}) bears a signature that {key} does not make: {CHECKS}; if they \
+                 are right, somebody is in between"
+            ),
+        };
+        Refused { outcome: person(why), of_one: false }
+    }
+
+    /// An answer without any signature.
+    fn unsigned(&self, rcode: u8) -> Refused {
+        let (key, server, zone) = (self.key(), self.server, self.zone);
+        let (why, of_one) = match rcode {
+            rcode::REFUSED => (
                 format!(
-                    "{server} refused without a signature ({name}): {checks}, and whether {key} may update the \
-                     zone {zone} (PowerDNS says no more than this to any of them)"
+                    "{server} refused without a signature ({}): {CHECKS}, and whether {key} may update the \
+                     zone {zone} (PowerDNS says no more than this to any of them)",
+                    name(rcode)
                 ),
                 true,
             ),
-            (TsigError::Missing, rcode::NOTAUTH) => (
+            rcode::NOTAUTH => (
                 format!(
                     "{server} says, without a signature, that it is not responsible (NOTAUTH): check server and \
-                     zone ({zone}); if they are right, {checks}"
+                     zone ({zone}); if they are right, {CHECKS}"
                 ),
                 false,
             ),
-            (TsigError::Missing, rcode::NOERROR) => (
+            rcode::NOERROR => (
                 format!(
-                    "{server} answered without a signature, which proves nothing: does it know {key}? {checks}"
+                    "{server} answered without a signature, which proves nothing: does it know {key}? {CHECKS}"
                 ),
                 false,
             ),
-            (TsigError::Missing, rcode::NOTZONE) => (self.refusal(rcode), true),
-            (TsigError::Missing, rcode::NOTIMP | rcode::FORMERR | rcode::SERVFAIL) => {
-                return self.code(rcode);
-            }
-            (TsigError::Missing, _) => {
-                (format!("{server} answered {name} without a signature: {checks}"), false)
-            }
-            (TsigError::OtherKey, _) => {
-                (format!("{server} answered ({name}), but signed with another key than {key}"), false)
-            }
-            _ => (
-                format!(
-                    "the answer of {server} ({name}) bears a signature that {key} does not make: {checks}; if they \
-                     are right, somebody is in between"
-                ),
-                false,
-            ),
+            rcode::NOTZONE => (self.refusal(rcode), true),
+            rcode::NOTIMP | rcode::FORMERR | rcode::SERVFAIL => return self.code(rcode),
+            _ => (format!("{server} answered {} without a signature: {CHECKS}", name(rcode)), false),
         };
         Refused { outcome: person(why), of_one }
     }
