@@ -33,13 +33,11 @@ const RECORDS: &str = "[[cloudflare.records]]";
 /// A `[cloudflare]` section.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cloudflare {
-    /// The API token.
     pub api_token: Secret,
     /// The zone's id; `None`: found from the records' names.
     pub zone_id: Option<String>,
     /// The API's base URL, without a slash at its end.
     pub api_url: String,
-    /// The records.
     pub records: Vec<CloudflareRecord>,
 }
 

@@ -322,7 +322,6 @@ pub struct Url {
     pub url: Secret,
     /// Names and values.
     pub headers: Vec<(String, Secret)>,
-    /// The body.
     pub body: Option<Secret>,
     /// First words of an accepted answer; `None`: any 2xx without a known
     /// failure word.

@@ -10,7 +10,6 @@ pub struct Needs {
     pub ipv4: bool,
     /// The IPv6 address.
     pub ipv6: bool,
-    /// The IPv6 prefix.
     pub ipv6_prefix: bool,
 }
 

@@ -110,7 +110,6 @@ pub struct Answers {
     pub good: Vec<String>,
     /// Was so already.
     pub same: Vec<String>,
-    /// Later.
     pub later: Vec<String>,
     /// Not until the configuration changes.
     pub stop: Vec<String>,

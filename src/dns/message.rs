@@ -130,7 +130,6 @@ pub struct Record {
     pub name: Name,
     /// Its type.
     pub kind: u16,
-    /// Its class.
     pub class: u16,
     /// Seconds it may be remembered.
     pub ttl: u32,

@@ -18,7 +18,6 @@ pub struct Server {
 /// The address of a server, or its name.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Host {
-    /// An address.
     Address(IpAddr),
     /// A name, in ASCII, that the system looks up.
     Name(String),

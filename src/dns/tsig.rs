@@ -113,9 +113,7 @@ impl fmt::Debug for Key {
 /// What a TSIG record says (section 4.2).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Signature {
-    /// The name of the key.
     pub key: Name,
-    /// The name of the algorithm.
     pub algorithm: Name,
     /// When it was made; 48 bits, seconds of the Unix epoch.
     pub time: u64,

@@ -128,7 +128,6 @@ pub enum MessageError {
     Request,
     /// An answer of another protocol version; 2 is PCP.
     Version {
-        /// The version.
         version: u8,
         /// Without the bit that marks an answer.
         opcode: u8,
@@ -139,7 +138,6 @@ pub enum MessageError {
     Opcode {
         /// With the bit that marks an answer.
         opcode: u8,
-        /// Its result.
         result: ResultCode,
         /// Seconds since the gateway's tables were last empty.
         epoch: u32,

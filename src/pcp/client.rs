@@ -74,7 +74,6 @@ impl From<io::Error> for PcpFailure {
 /// The external address, and what became of the mapping that told it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Told {
-    /// The address.
     pub address: Ipv4Addr,
     /// Whether the gateway confirmed the removal.
     pub removed: bool,

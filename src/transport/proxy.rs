@@ -14,7 +14,6 @@ pub struct Proxy {
     pub tls: bool,
     /// Its name or address, without brackets.
     pub host: String,
-    /// Its port.
     pub port: u16,
     /// `user:password`, percent-decoded.
     pub credentials: Option<Secret>,
@@ -23,9 +22,7 @@ pub struct Proxy {
 /// Through whom to reach which servers.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Proxies {
-    /// For `http://`.
     pub http: Option<Proxy>,
-    /// For `https://`.
     pub https: Option<Proxy>,
     /// Whom to reach directly: names with all below them, addresses, networks,
     /// each with or without a port; `*` is everyone.

@@ -18,9 +18,7 @@ pub struct Dyndns {
     pub url: Option<Secret>,
     /// The user.
     pub username: Option<Secret>,
-    /// The password.
     pub password: Option<Secret>,
-    /// The token.
     pub token: Option<Secret>,
     /// The names in ASCII, lower case, without a dot at the end; one may be empty
     /// where the credentials decide the name.

@@ -21,7 +21,6 @@ pub(super) const MAX_BATCH: usize = 200;
 /// A change that is decided.
 #[derive(Debug)]
 struct Change {
-    /// Which item it is for.
     item: usize,
     /// `None`: the record is to be created.
     id: Option<String>,

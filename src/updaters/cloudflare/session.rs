@@ -34,7 +34,6 @@ pub(super) struct Stop {
 /// What ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Scope {
-    /// One record.
     Record,
     /// All records of its zone.
     Zone,
