@@ -27,12 +27,12 @@ mod place;
 mod tests;
 
 use std::fmt::Write as _;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::disk::Seen;
+pub use self::disk::{Files, OpenFile, Seen, System};
 pub use self::place::{default_path, runtime_folder, same_or_alike};
 use crate::engine::state::{DOUBTED, Format, MAX_STATE, State, TITLE};
 
@@ -51,19 +51,20 @@ const AGAIN: u32 = 8;
 const COARSE: Duration = Duration::from_secs(2);
 
 /// A state file.
-pub struct Store {
+pub struct Store<F: Files = System> {
+    files: F,
     path: PathBuf,
     /// The configuration that it is kept for.
     config: PathBuf,
     /// Where a note is left when the file cannot be changed at all.
     note: Option<PathBuf>,
-    held: Option<Held>,
+    held: Option<Held<F::File>>,
     /// Why nothing is ever written there.
     refused: Option<String>,
 }
 
 /// The open file.
-struct Held {
+struct Held<File> {
     file: File,
     /// As it was after our last write.
     seen: Seen,
@@ -100,14 +101,21 @@ impl Store {
     /// folder that the next boot empties.
     #[must_use]
     pub fn new(path: PathBuf, config: &Path, runtime: Option<&Path>) -> Self {
-        let path = place::resolved(path);
+        let config = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+        Self::on(System, place::resolved(path), config, runtime)
+    }
+}
+
+impl<F: Files> Store<F> {
+    /// The same, on this file system, for names that lead through no link.
+    #[must_use]
+    pub fn on(files: F, path: PathBuf, config: PathBuf, runtime: Option<&Path>) -> Self {
         let note = runtime.and_then(|folder| {
             let mut name = path.file_stem()?.to_owned();
             name.push(".doubted");
             Some(folder.join(name))
         });
-        let config = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
-        Self { path, config, note, held: None, refused: None }
+        Self { files, path, config, note, held: None, refused: None }
     }
 
     /// Where it is.
@@ -125,7 +133,7 @@ impl Store {
     /// What it says, for those who only look.
     #[must_use]
     pub fn look(&self) -> Loaded {
-        match disk::regular(&self.path).and_then(|()| File::open(&self.path)) {
+        match self.files.regular(&self.path).and_then(|()| self.files.open(&self.path)) {
             Ok(file) => self.read(&file).loaded,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Loaded::default(),
             Err(error) => Loaded { problem: Some(error.to_string()), ..Loaded::default() },
@@ -138,18 +146,18 @@ impl Store {
         let file = match self.open() {
             Ok(file) => file,
             Err(error) => {
-                if disk::regular(&self.path).is_err() {
+                if self.files.regular(&self.path).is_err() {
                     self.refused = Some(error.to_string());
                 }
                 return Ok(Loaded { problem: Some(error.to_string()), ..Loaded::default() });
             }
         };
-        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        if !file.lock() {
             return Err(self.held_by_another(&file));
         }
         // Whoever held it a moment ago may have written it anew under this name.
-        let seen = Seen::of(&file);
-        if Seen::at(&self.path).is_some_and(|named| named.inode != seen.inode) {
+        let seen = file.seen();
+        if self.files.at(&self.path).is_ok_and(|named| named.inode != seen.inode) {
             return self.hold();
         }
         let found = self.read(&file);
@@ -165,7 +173,7 @@ impl Store {
         }
         if found.unknown {
             // Perhaps it never was a state file.
-            let _ = fs::copy(&self.path, place::beside(&self.path, ".damaged"));
+            let _ = self.files.copy(&self.path, &place::beside(&self.path, ".damaged"));
         }
         let rewrite = held.stale && self.refused.is_none();
         self.held = Some(held);
@@ -176,16 +184,16 @@ impl Store {
         Ok(found.loaded)
     }
 
-    fn open(&self) -> io::Result<File> {
-        disk::regular(&self.path)?;
+    fn open(&self) -> io::Result<F::File> {
+        self.files.regular(&self.path)?;
         if let Some(folder) = self.folder() {
-            fs::create_dir_all(folder)?;
+            self.files.create_folder(folder)?;
         }
         // What may only be read is held as well.
-        disk::append_to(&self.path).or_else(|error| File::open(&self.path).map_err(|_| error))
+        self.files.append_to(&self.path).or_else(|error| self.files.open(&self.path).map_err(|_| error))
     }
 
-    fn held_by_another(&self, file: &File) -> String {
+    fn held_by_another(&self, file: &F::File) -> String {
         let other = self.read(file).config;
         let other = other.map_or_else(|| "another process".into(), |config| config.display().to_string());
         format!(
@@ -200,14 +208,16 @@ impl Store {
         self.path.parent().filter(|folder| !folder.as_os_str().is_empty())
     }
 
-    fn read(&self, file: &File) -> Found {
-        let mut bytes = Vec::new();
+    fn read(&self, file: &F::File) -> Found {
         let limit = u64::try_from(MAX_STATE).unwrap_or(u64::MAX);
-        let seen = Seen::of(file);
-        if let Err(error) = file.take(limit).read_to_end(&mut bytes) {
-            let loaded = Loaded { problem: Some(error.to_string()), ..Loaded::default() };
-            return Found { loaded, stale: true, ..Found::default() };
-        }
+        let seen = file.seen();
+        let bytes = match file.read(limit) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let loaded = Loaded { problem: Some(error.to_string()), ..Loaded::default() };
+                return Found { loaded, stale: true, ..Found::default() };
+            }
+        };
         let text = String::from_utf8_lossy(&bytes);
         let (state, damaged) = State::parse(&text);
         let mut loaded = Loaded { state, problem: None };
@@ -254,11 +264,15 @@ impl Store {
             return Err(NotKept { why: why.clone(), stands: true });
         }
         let added = match &mut self.held {
-            Some(held) if held.is_current(&self.path) => held.append(lines).and_then(|()| match flush {
-                true if lines.is_empty() && held.is_overgrown() => Err(io::ErrorKind::FileTooLarge.into()),
-                true => held.flush(self.path.parent()),
-                false => Ok(()),
-            }),
+            Some(held) if held.is_current(&self.files, &self.path) => {
+                held.append(lines).and_then(|()| match flush {
+                    true if lines.is_empty() && held.is_overgrown() => {
+                        Err(io::ErrorKind::FileTooLarge.into())
+                    }
+                    true => held.flush(&self.files, self.path.parent()),
+                    false => Ok(()),
+                })
+            }
             _ => Err(io::ErrorKind::NotFound.into()),
         };
         if added.is_ok() {
@@ -275,54 +289,54 @@ impl Store {
     /// that is mounted) in place, doubted until all of it is on the disk.
     fn write_whole(&mut self, text: &str) -> io::Result<()> {
         if let Some(folder) = self.folder() {
-            fs::create_dir_all(folder)?;
+            self.files.create_folder(folder)?;
         }
         let mut held = self.replace(text).or_else(|error| self.overwrite(text).map_err(|_| error))?;
         held.whole = held.seen.length;
         self.held = Some(held);
         if self.has_note() {
-            let _ = self.note.as_ref().map(fs::remove_file);
+            let _ = self.note.as_ref().map(|note| self.files.remove(note));
         }
         Ok(())
     }
 
-    fn replace(&self, text: &str) -> io::Result<Held> {
+    fn replace(&self, text: &str) -> io::Result<Held<F::File>> {
         let temporary = place::beside(&self.path, ".new");
-        let _ = fs::remove_file(&temporary);
-        let written = disk::create(&temporary).and_then(|file| {
-            disk::keep_owner(&file, &self.path);
+        let _ = self.files.remove(&temporary);
+        let written = self.files.create(&temporary).and_then(|file| {
+            self.files.keep_owner(&file, &self.path);
             // Held before it has the name.
-            let _ = file.try_lock();
+            let _ = file.lock();
             let mut held = Held::new(file);
             let header = self.header(held.seen);
-            held.file.write_all(format!("{TITLE}\n{header}{text}").as_bytes())?;
-            held.file.sync_all()?;
+            held.file.add(format!("{TITLE}\n{header}{text}").as_bytes())?;
+            held.file.sync(true)?;
             // Taking the name counts as a change of the file.
             held.append("# written anew\n")?;
-            fs::rename(&temporary, &self.path)?;
-            held.seen = Seen::of(&held.file);
+            self.files.rename(&temporary, &self.path)?;
+            held.seen = held.file.seen();
             if held.is_late() {
                 held.append("# renamed\n")?;
             }
             Ok(held)
         });
         match &written {
-            Ok(_) => disk::sync_folder(self.folder()),
+            Ok(_) => self.files.sync_folder(self.folder()),
             Err(_) => {
-                let _ = fs::remove_file(&temporary);
+                let _ = self.files.remove(&temporary);
             }
         }
         written
     }
 
-    fn overwrite(&self, text: &str) -> io::Result<Held> {
-        let mut file = disk::append_to(&self.path)?;
-        let _ = file.try_lock();
+    fn overwrite(&self, text: &str) -> io::Result<Held<F::File>> {
+        let mut file = self.files.append_to(&self.path)?;
+        let _ = file.lock();
         file.set_len(0)?;
-        let header = self.header(Seen::of(&file));
-        file.write_all(format!("{DOUBTED}\n{header}{text}").as_bytes())?;
-        file.sync_all()?;
-        disk::retitle(&self.path, TITLE)?;
+        let header = self.header(file.seen());
+        file.add(format!("{DOUBTED}\n{header}{text}").as_bytes())?;
+        file.sync(true)?;
+        self.files.retitle(&self.path, TITLE)?;
         let mut held = Held::new(file);
         held.append("# written in place\n")?;
         Ok(held)
@@ -333,26 +347,28 @@ impl Store {
         if let Some(held) = &mut self.held {
             held.stale = true;
         }
-        if matches!(fs::symlink_metadata(&self.path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        if matches!(self.files.at(&self.path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
             return Ok(());
         }
-        let emptied =
-            || disk::append_to(&self.path).and_then(|file| file.set_len(0).and_then(|()| file.sync_all()));
-        disk::retitle(&self.path, DOUBTED)
+        let emptied = || {
+            self.files.append_to(&self.path).and_then(|file| file.set_len(0).and_then(|()| file.sync(true)))
+        };
+        self.files
+            .retitle(&self.path, DOUBTED)
             .or_else(|_| emptied())
-            .or_else(|_| fs::remove_file(&self.path).map(|()| disk::sync_folder(self.folder())))
+            .or_else(|_| self.files.remove(&self.path).map(|()| self.files.sync_folder(self.folder())))
             .or_else(|error| {
                 let note = self.note.as_ref().ok_or(error)?;
                 let text = format!("{} could not be kept up to date\n", self.path.display());
-                let _ = fs::remove_file(note);
-                disk::create(note).and_then(|mut file| file.write_all(text.as_bytes()))
+                let _ = self.files.remove(note);
+                self.files.create(note).and_then(|mut file| file.add(text.as_bytes()))
             })
     }
 
     /// Whether a note of ours says that the file is not to be believed. Anyone may
     /// write to a folder for temporary files.
     fn has_note(&self) -> bool {
-        let seen = self.note.as_ref().and_then(|note| Seen::at(note));
+        let seen = self.note.as_ref().and_then(|note| self.files.at(note).ok());
         seen.is_some_and(|seen| !seen.is_foreign())
     }
 }
@@ -385,15 +401,15 @@ fn own_lines(text: &str) -> (Option<(u64, Duration)>, Option<PathBuf>) {
     (inode.zip(time), config)
 }
 
-impl Held {
+impl<File: OpenFile> Held<File> {
     fn new(file: File) -> Self {
-        let seen = Seen::of(&file);
+        let seen = file.seen();
         Self { file, seen, whole: 0, stale: false, unnamed: false, time: Duration::ZERO }
     }
 
     /// Whether it still has its name and holds what we wrote.
-    fn is_current(&self, path: &Path) -> bool {
-        !self.stale && Seen::at(path) == Some(self.seen)
+    fn is_current(&self, files: &impl Files, path: &Path) -> bool {
+        !self.stale && files.at(path).is_ok_and(|seen| seen == self.seen)
     }
 
     fn is_overgrown(&self) -> bool {
@@ -412,25 +428,25 @@ impl Held {
             if lines.is_empty() {
                 break;
             }
-            self.time = disk::time(&self.file);
+            self.time = self.file.time();
             let (seconds, millis) = (self.time.as_secs(), self.time.subsec_millis());
             let _ = writeln!(lines, "# time {seconds}.{millis:03}");
-            if let Err(error) = self.file.write_all(lines.as_bytes()) {
+            if let Err(error) = self.file.add(lines.as_bytes()) {
                 // Half a line must not become the beginning of another.
                 self.stale = true;
                 let _ = self.file.set_len(self.seen.length);
                 return Err(error);
             }
-            self.seen = Seen::of(&self.file);
+            self.seen = self.file.seen();
             lines = if self.is_late() { "# late\n".to_owned() } else { String::new() };
         }
         Ok(())
     }
 
-    fn flush(&mut self, folder: Option<&Path>) -> io::Result<()> {
-        self.file.sync_data()?;
+    fn flush(&mut self, files: &impl Files, folder: Option<&Path>) -> io::Result<()> {
+        self.file.sync(false)?;
         if std::mem::take(&mut self.unnamed) {
-            disk::sync_folder(folder.filter(|folder| !folder.as_os_str().is_empty()));
+            files.sync_folder(folder.filter(|folder| !folder.as_os_str().is_empty()));
         }
         Ok(())
     }

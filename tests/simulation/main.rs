@@ -24,7 +24,9 @@
 )]
 
 mod chance;
+mod cloudflare;
 mod disk;
+mod name_server;
 mod network;
 mod plan;
 mod providers;

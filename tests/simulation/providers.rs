@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::transport::provider::TIMEOUT;
+use ddns_update_daemon::updaters::run::{Ended, Plan};
 use ddns_update_daemon::updaters::{Failure, Reply, Request};
 
 use crate::chance::Chance;
+use crate::cloudflare;
 
 /// How a provider behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,8 +89,8 @@ pub(crate) struct Provider {
 
 /// What became of a request.
 pub(crate) struct Served {
-    /// Which name was asked for, and what for.
-    pub(crate) asked: Option<(String, Addresses)>,
+    /// Which names were asked for, and what for.
+    pub(crate) changes: Vec<(String, Addresses)>,
     pub(crate) took: Duration,
     pub(crate) reply: Result<Reply, Failure>,
 }
@@ -97,42 +101,75 @@ impl Provider {
     }
 
     pub(crate) fn serve(&mut self, request: &Request, chance: &mut Chance) -> Served {
-        let asked = read(request);
         let took = match self.mood {
             Mood::Slow => chance.time(Duration::from_secs(1), Duration::from_secs(28)),
             Mood::TakesSilently | Mood::Silent => TIMEOUT,
             _ => chance.millis(20, 400),
         };
-        let reply = |status: u16, body: String| Reply { status, retry_after: None, redirect: None, body };
         let does = matches!(self.mood, Mood::Well | Mood::Slow | Mood::TakesSilently | Mood::Mumbling(_));
-        let word = match &asked {
-            Some((name, addresses)) if does && self.may(request) => self.take(name, addresses),
-            Some(_) if !self.may(request) => "badauth".to_owned(),
-            Some(_) => String::new(),
-            None => "notfqdn".to_owned(),
+        let does = does && self.may(request);
+        let is_cloudflare = request.url.contains("/client/v4/");
+        let (reply, changes) = if is_cloudflare {
+            let done = cloudflare::serve(&mut self.records, request, does);
+            (done.reply, done.changes)
+        } else {
+            let asked = read(request);
+            let word = match &asked {
+                Some((name, addresses)) if does => self.take(name, addresses),
+                Some(_) if !self.may(request) => "badauth".to_owned(),
+                Some(_) => String::new(),
+                None => "notfqdn".to_owned(),
+            };
+            (plain(200, word), asked.into_iter().collect())
         };
         let reply = match self.mood {
-            Mood::Well | Mood::Slow => Ok(reply(200, word)),
-            Mood::Status(status) => Ok(reply(status, "<html><body>no</body></html>".to_owned())),
+            Mood::Well | Mood::Slow => Ok(reply),
+            Mood::Mumbling(_) if is_cloudflare => Ok(reply),
+            Mood::Refusing(word) if is_cloudflare && word == "abuse" => {
+                Ok(cloudflare::refusal(429, 971, "Please wait and consider throttling"))
+            }
+            Mood::Refusing(_) if is_cloudflare => Ok(cloudflare::refusal(403, 9109, "Invalid access token")),
+            Mood::Word(_) if is_cloudflare => Ok(cloudflare::refusal(400, 10001, "Internal error")),
+            Mood::Status(status) => Ok(plain(status, "<html><body>no</body></html>".to_owned())),
             Mood::Wishing(status, wish) => Ok(Reply {
                 retry_after: Some(Duration::from_secs(wish)),
-                ..reply(status, "later".to_owned())
+                ..plain(status, "later".to_owned())
             }),
-            Mood::Word(word) | Mood::Refusing(word) => Ok(reply(200, word.to_owned())),
-            Mood::Nonsense(body) | Mood::Mumbling(body) => Ok(reply(200, body.to_owned())),
+            Mood::Word(word) | Mood::Refusing(word) => Ok(plain(200, word.to_owned())),
+            Mood::Nonsense(body) | Mood::Mumbling(body) => Ok(plain(200, body.to_owned())),
             Mood::TakesSilently | Mood::Silent => {
                 Err(Failure { why: "it did not answer in time".to_owned(), maybe_done: true })
             }
             Mood::Closed => Err(Failure { why: "connection refused".to_owned(), maybe_done: false }),
         };
-        Served { asked, took, reply }
+        Served { changes, took, reply }
+    }
+
+    /// A program, which keeps the address in a place of its own.
+    pub(crate) fn run(&mut self, plan: &Plan, limit: Duration, chance: &mut Chance) -> (Duration, Ended) {
+        let ended = match self.mood {
+            Mood::Well | Mood::Slow | Mood::Mumbling(_) => Ended::Exited(0),
+            Mood::TakesSilently | Mood::Silent => Ended::TimedOut(limit),
+            Mood::Closed => Ended::NotFound,
+            Mood::Refusing(_) => Ended::NotExecutable,
+            Mood::Word(_) => Ended::Signalled(9),
+            _ => Ended::Exited(1),
+        };
+        if matches!(ended, Ended::Exited(0)) || self.mood == Mood::TakesSilently {
+            let held = Held { ipv4: plan.args[1].parse().ok(), ipv6: None };
+            self.records.insert(plan.args[0].clone(), held);
+        }
+        (if ended == Ended::TimedOut(limit) { limit } else { chance.millis(1, 3000) }, ended)
     }
 
     fn may(&self, request: &Request) -> bool {
-        let fields = request.headers.iter().map(|(_, value)| value.as_str());
-        fields
-            .chain([request.url.as_str()])
-            .any(|text| self.secrets.iter().any(|secret| text.contains(secret)))
+        let plain = |value: &String| match value.strip_prefix("Basic ") {
+            Some(coded) => String::from_utf8(STANDARD.decode(coded).unwrap_or_default()).unwrap_or_default(),
+            None => value.clone(),
+        };
+        let mut texts: Vec<String> = request.headers.iter().map(|(_, value)| plain(value)).collect();
+        texts.push(request.url.clone());
+        texts.iter().any(|text| self.secrets.iter().any(|secret| text.contains(secret)))
     }
 
     fn take(&mut self, name: &str, addresses: &Addresses) -> String {
@@ -143,6 +180,10 @@ impl Provider {
         let word = if *held == before { "nochg" } else { "good" };
         addresses.texts().next().map_or_else(|| word.to_owned(), |address| format!("{word} {address}"))
     }
+}
+
+fn plain(status: u16, body: String) -> Reply {
+    Reply { status, retry_after: None, redirect: None, body }
 }
 
 /// The name and the addresses of a request.

@@ -2,14 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::path::Path;
 use std::time::Duration;
 
+use ddns_update_daemon::daemon::state_file::Store;
 use ddns_update_daemon::engine::{Action, Engine, Event, Now};
 use ddns_update_daemon::transport::provider::TIMEOUT;
 use ddns_update_daemon::updaters::{Failure, Task};
 
 use crate::chance::Chance;
-use crate::disk::Disk;
+use crate::disk::{Disk, Health};
+use crate::name_server;
 use crate::network::{Gateway, Line, Manner, Polled, UpnpPoller, vouched};
 use crate::plan::{Plan, Sketch};
 use crate::providers::Provider;
@@ -20,6 +23,8 @@ mod faults;
 
 /// When the simulated world begins, in seconds of the Unix epoch.
 const EPOCH: u64 = 1_790_000_000;
+/// Where the state is kept.
+const STATE: &str = "/var/lib/sim.state";
 /// Of an answer that needs no line.
 const TOLD: u64 = u64::MAX;
 /// Of the answer to a job that was closed.
@@ -56,6 +61,7 @@ enum Coming {
     GatewayWell,
     ProviderWell(String),
     ClockRight,
+    DiskWell,
     Fault,
     Storm,
     Calm,
@@ -70,6 +76,7 @@ struct Process {
     run: u64,
     began: Duration,
     engine: Engine,
+    store: Store<Disk>,
     works: Vec<Option<Work>>,
     jobs: BTreeMap<u64, Running>,
     pollers: Vec<UpnpPoller>,
@@ -96,6 +103,9 @@ pub(crate) struct Sim {
     gateway: Gateway,
     providers: BTreeMap<String, Provider>,
     disk: Disk,
+    /// Something may not have been kept since the daemon started last.
+    disk_failed: bool,
+    backup: Option<Vec<u8>>,
     /// How far the clock is off, in seconds.
     clock: i64,
     process: Option<Process>,
@@ -154,6 +164,8 @@ impl Sim {
             gateway: Gateway::new("192.168.1.1"),
             providers: BTreeMap::new(),
             disk: Disk::new(),
+            disk_failed: false,
+            backup: None,
             clock: 0,
             process: None,
             runs: 0,
@@ -236,6 +248,9 @@ impl Sim {
                 self.watch.broken.get_or_insert("a deadline in the past is a busy loop".to_owned());
             }
         }
+        if self.disk.is_dead() {
+            self.power_fails();
+        }
         self.watch.step(self.now);
         true
     }
@@ -253,6 +268,7 @@ impl Sim {
             Coming::GatewayWell if self.now >= self.gateway.until => self.gateway.manner = Manner::Well,
             Coming::ProviderWell(host) => self.provider_well(&host),
             Coming::ClockRight => self.set_clock(0),
+            Coming::DiskWell => self.disk.set_health(Health::Well),
             Coming::Fault => self.fault(),
             Coming::Storm => self.storm(),
             Coming::Calm => self.calm(),
@@ -280,16 +296,31 @@ impl Sim {
         }
         self.runs += 1;
         let config = &self.plan.config;
-        let engine = Engine::new(config, self.disk.load(), self.chance.number());
+        self.disk.set_time(Duration::from_secs(EPOCH) + self.now);
+        let mut store =
+            Store::on(self.disk.clone(), STATE.into(), "/etc/sim.toml".into(), Some(Path::new("/run/sim")));
+        let loaded = match store.hold() {
+            Ok(loaded) => loaded,
+            Err(why) => {
+                self.watch.broken.get_or_insert(format!("the daemon cannot start: {why}"));
+                return;
+            }
+        };
+        let engine = Engine::new(config, loaded.state, self.chance.number());
         self.process = Some(Process {
             run: self.runs,
             began: self.now,
             engine,
+            store,
             works: config.groups.iter().map(|group| Some(Work::new(group))).collect(),
             jobs: BTreeMap::new(),
             pollers: config.sources.iter().map(|_| UpnpPoller::default()).collect(),
         });
-        self.note(|| "the daemon starts".to_owned());
+        self.note(|| format!("the daemon starts; its state: {:?}", loaded.problem));
+        if loaded.problem.is_some() || self.disk_failed {
+            self.watch.forgets();
+        }
+        self.disk_failed = !self.disk.is_well();
         self.watch.starts(self.now);
         self.handle(Event::Tick);
     }
@@ -304,6 +335,8 @@ impl Sim {
         process.engine.handle(now, event);
         while let Some(action) = self.process.as_mut().and_then(|process| process.engine.action()) {
             match action {
+                // Without power nothing more is done.
+                _ if self.disk.is_dead() => return,
                 Action::Poll { source, .. } => self.poll(source),
                 Action::Record { lines, flush } => self.record(&lines, flush),
                 Action::Publish { job, group, tasks } => self.publish(job, group, tasks),
@@ -335,8 +368,15 @@ impl Sim {
     }
 
     fn record(&mut self, lines: &str, flush: bool) {
-        let Some(process) = &self.process else { return };
-        self.disk.append(lines, flush, &|| process.engine.snapshot());
+        let Some(process) = &mut self.process else { return };
+        self.disk.set_time(Duration::from_secs(EPOCH) + self.now);
+        let engine = &process.engine;
+        let kept = process.store.append(lines, flush, &|| engine.snapshot());
+        if let Err(why) = &kept {
+            self.disk_failed = true;
+            let text = format!("the state is not kept: {} (stands: {})", why.why, why.stands);
+            self.note(|| text);
+        }
     }
 
     fn name_of(&self, group: usize, entry: usize) -> String {
@@ -428,7 +468,7 @@ impl Sim {
                     outcomes: outcomes.clone(),
                     took: Duration::ZERO,
                 });
-                for (entry, outcome) in outcomes {
+                for (entry, outcome) in outcomes.into_iter().filter(|_| !self.disk.is_dead()) {
                     let name = self.name_of(group, entry);
                     self.watch.ended(&name, &outcome);
                 }
@@ -439,23 +479,44 @@ impl Sim {
     /// A request arrives where it goes, also when who sent it is no more.
     fn arrives(&mut self, run: u64, job: u64, question: &Question, session: u64) {
         let lost = || Failure { why: "it did not answer in time".to_owned(), maybe_done: true };
-        if self.line.session != session || self.line.ipv4.is_none() {
+        let far = !matches!(question, Question::Run(..));
+        if far && (self.line.session != session || self.line.ipv4.is_none()) {
             let answer = failed(question, lost());
             return self.after(TIMEOUT, Coming::Answered { run, job, answer, session: TOLD });
         }
-        let Question::Web(request) = question else { return };
-        let host = request.url.split('/').nth(2).unwrap_or_default().to_owned();
+        let host = match question {
+            Question::Web(request) => request.url.split('/').nth(2).unwrap_or_default().to_owned(),
+            Question::Dns(question) => question.server.as_ref().map(ToString::to_string).unwrap_or_default(),
+            Question::Run(plan, _) => plan.program.clone(),
+        };
+        let clocks = (self.unix(), EPOCH + self.now.as_secs());
         let Some(provider) = self.providers.get_mut(&host) else {
             self.watch.broken.get_or_insert(format!("{host} is asked, which is nobody's provider"));
             return;
         };
-        let served = provider.serve(request, &mut self.chance);
-        let mood = provider.mood;
-        if let Some((name, addresses)) = &served.asked {
+        let (chance, mood) = (&mut self.chance, provider.mood);
+        let (changes, took, answer) = match question {
+            Question::Web(request) => {
+                let served = provider.serve(request, chance);
+                (served.changes, served.took, Answer::Web(served.reply))
+            }
+            Question::Dns(question) => {
+                let served = name_server::serve(&mut provider.records, mood, question, clocks, chance);
+                (served.changes, served.took, Answer::Dns(served.answer))
+            }
+            Question::Run(plan, limit) => {
+                let (took, ended) = provider.run(plan, *limit, chance);
+                (Vec::new(), took, Answer::Run(ended))
+            }
+        };
+        for (record, addresses) in changes {
+            let found = self.plan.entries.iter().find(|entry| entry.record == record && entry.host == host);
+            let name = found.map_or_else(|| record.clone(), |entry| entry.name.clone());
             self.note(|| format!("{name}: {addresses} arrives at {host} ({mood:?})"));
-            self.watch.asked(name, addresses);
+            self.watch.asked(&name, &addresses);
         }
-        self.after(served.took, Coming::Answered { run, job, answer: Answer::Web(served.reply), session });
+        let session = if matches!(question, Question::Run(..)) { TOLD } else { session };
+        self.after(took, Coming::Answered { run, job, answer, session });
     }
 
     fn answered(&mut self, number: u64, answer: Answer, session: u64) {
@@ -470,11 +531,20 @@ impl Sim {
             // The flow is forgotten: nothing answers any more.
             *self.faults.entry("answer lost").or_default() += 1;
             let failure = Failure { why: "it did not answer in time".to_owned(), maybe_done: true };
-            let (run, answer) = (process.run, Answer::Web(Err(failure)));
+            let (run, answer) = (process.run, instead(&answer, failure));
             return self.after(TIMEOUT, Coming::Answered { run, job: number, answer, session: TOLD });
         }
         let step = running.job.go_on(answer);
         self.goes_on(number, step);
+    }
+}
+
+/// A failure in the place of an answer.
+fn instead(answer: &Answer, failure: Failure) -> Answer {
+    match answer {
+        Answer::Web(_) => Answer::Web(Err(failure)),
+        Answer::Dns(_) => Answer::Dns(Err(failure)),
+        Answer::Run(_) => unreachable!("programs need no line"),
     }
 }
 

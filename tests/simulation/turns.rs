@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use ddns_update_daemon::config::{Rfc2136, Run, UpdaterConfig};
 use ddns_update_daemon::dns::message::Message;
-use ddns_update_daemon::dns::server::{Server, Transport};
+use ddns_update_daemon::dns::server::Server;
 use ddns_update_daemon::dns::tsig::Key;
 use ddns_update_daemon::updaters::rfc2136::{self, Answer as DnsAnswer};
 use ddns_update_daemon::updaters::run::{self, Ended, Plan};
 use ddns_update_daemon::updaters::{Failure, Outcome, Reply, Request, Task, Updater};
 
 /// What a job wants from the world.
-#[expect(dead_code, reason = "name servers and programs come next")]
 #[derive(Clone, Debug)]
 pub(crate) enum Question {
     Web(Request),
@@ -23,16 +22,13 @@ pub(crate) enum Question {
 }
 
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "name servers come next")]
 pub(crate) struct DnsQuestion {
     pub(crate) server: Option<Server>,
-    pub(crate) transport: Transport,
     pub(crate) key: Option<Key>,
     pub(crate) message: Message,
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "name servers and programs come next")]
 pub(crate) enum Answer {
     Web(Result<Reply, Failure>),
     Dns(Result<DnsAnswer, Failure>),
@@ -85,7 +81,6 @@ impl Work {
             Self::NameServer(config) => rfc2136::update(config, &tasks, &mut |request| {
                 let question = DnsQuestion {
                     server: request.server.cloned(),
-                    transport: request.transport,
                     key: request.key.cloned(),
                     message: request.message.clone(),
                 };

@@ -51,6 +51,9 @@ pub(crate) struct Life {
     /// When it was refused for good, and whether that was a ban.
     blocked: Option<Blocked>,
     last_outcome: Option<Outcome>,
+    given_up: bool,
+    /// It was refused for good, of which the daemon may or may not know.
+    perhaps_blocked: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -60,8 +63,6 @@ struct Blocked {
     started: Option<Duration>,
     told: Duration,
     reached: bool,
-    /// The daemon may not know when it was tried.
-    forgotten: bool,
 }
 
 /// The judge.
@@ -158,7 +159,7 @@ impl Watch {
         }
         if let Some(blocked) = &mut life.blocked {
             let wait = if blocked.reached { DAY } else { HOUR };
-            if now + ROUNDING < blocked.tried + wait && !std::mem::take(&mut blocked.forgotten) {
+            if now + ROUNDING < blocked.tried + wait {
                 let by_start = blocked.tried < began;
                 let rested = blocked.started.is_none_or(|at| now + ROUNDING >= at + HOUR);
                 if !by_start || !rested || blocked.banned {
@@ -166,13 +167,14 @@ impl Watch {
                 }
                 blocked.started = Some(now);
             }
-            (blocked.tried, blocked.reached) = (now, true);
+            // Whether it still knows will be told by the outcome.
+            (blocked.tried, blocked.reached, blocked.told) = (now, true, now);
         }
         life.in_flight.push(job);
         if life.in_flight.len() > 2 {
             wrong = Some(format!("{name}: three attempts at once"));
         }
-        (life.uncertain, life.doubt) = (true, false);
+        (life.uncertain, life.doubt, life.given_up) = (true, false, false);
         if let Some(wrong) = wrong {
             self.fail(wrong);
         }
@@ -230,8 +232,7 @@ impl Watch {
             }
             Outcome::Blocked { .. } => {
                 let (banned, started) = (outcome.is_ban(), life.blocked.and_then(|blocked| blocked.started));
-                life.blocked =
-                    Some(Blocked { banned, tried: now, started, told: now, reached: true, forgotten: false });
+                life.blocked = Some(Blocked { banned, tried: now, started, told: now, reached: true });
             }
             Outcome::Retry { after, reached, .. } => {
                 if let (Some(blocked), false) = (&mut life.blocked, *reached) {
@@ -264,6 +265,11 @@ impl Watch {
         {
             blocked.told = now;
         }
+        if report.text.contains("it is not run again for this address")
+            && let Some(life) = self.lives.get_mut(&report.subject)
+        {
+            life.given_up = true;
+        }
         self.reported.push(report.subject.clone());
     }
 
@@ -272,18 +278,14 @@ impl Watch {
         self.reported.clear();
         let began = self.began;
         let silent = self.lives.iter().find(|(_, life)| {
-            life.blocked.is_some_and(|blocked| {
-                !blocked.forgotten && now > blocked.told.max(began) + DAY + Duration::from_secs(60)
-            })
+            life.blocked.is_some_and(|blocked| now > blocked.told.max(began) + DAY + Duration::from_secs(60))
         });
         if let Some((name, _)) = silent {
             let text = format!("{name}: blocked, and nothing was said for a day");
             self.fail(text);
         }
         let untold = self.lives.iter().find(|(_, life)| {
-            life.blocked.is_some_and(|blocked| {
-                !blocked.forgotten && blocked.told < began && now > began + Duration::from_secs(1)
-            })
+            life.blocked.is_some_and(|blocked| blocked.told < began && now > began + Duration::from_secs(1))
         });
         if let Some((name, _)) = untold {
             let text = format!("{name}: blocked, and nothing was said at the start");
@@ -299,6 +301,11 @@ impl Watch {
         }
     }
 
+    /// Whether it is a program that failed for a day, as was told.
+    pub(crate) fn has_given_up(&self, name: &str) -> bool {
+        self.lives.get(name).is_some_and(|life| life.given_up)
+    }
+
     /// Within what time a target must be right, once nothing fails any more.
     pub(crate) fn patience(&self, now: Duration, name: &str) -> Duration {
         let Some(life) = self.lives.get(name) else { return Duration::from_secs(600) };
@@ -308,7 +315,7 @@ impl Watch {
             Some(Outcome::Retry { .. }) => HOUR + HOUR / 4,
             _ => Duration::ZERO,
         };
-        let blocked = if life.blocked.is_some() { DAY } else { Duration::ZERO };
+        let blocked = if life.blocked.is_some() || life.perhaps_blocked { DAY } else { Duration::ZERO };
         let wish = life.wish.unwrap_or_default().saturating_sub(now);
         retry.max(blocked).max(wish) + Duration::from_secs(900)
     }
@@ -317,7 +324,7 @@ impl Watch {
 impl Life {
     fn forgets(&mut self) {
         (self.forgotten, self.not_before) = (true, None);
-        self.blocked.iter_mut().for_each(|blocked| blocked.forgotten = true);
+        self.perhaps_blocked |= self.blocked.take().is_some();
     }
 
     fn waits(&mut self, now: Duration, sent: Addresses, after: Option<Duration>, least: Duration) {

@@ -1,29 +1,80 @@
 //! What the state file asks of the file system.
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The file system under a state file; the simulation has one of its own, which loses
+/// what was not flushed.
+pub trait Files {
+    /// An open file.
+    type File: OpenFile;
+    /// What has this name, a link itself.
+    fn at(&self, path: &Path) -> io::Result<Seen>;
+    /// Refuses what is no plain file: opening a pipe waits for ever, and a device is
+    /// not to be replaced.
+    fn regular(&self, path: &Path) -> io::Result<()>;
+    /// Opens it for reading.
+    fn open(&self, path: &Path) -> io::Result<Self::File>;
+    /// Opens it for appending, and creates it when there is none.
+    fn append_to(&self, path: &Path) -> io::Result<Self::File>;
+    /// Creates a file that is not there.
+    fn create(&self, path: &Path) -> io::Result<Self::File>;
+    /// Creates the folder and those above it.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Copies a file.
+    fn copy(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file another name, in the place of what had that.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a name.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Writes over the beginning of a file, durably; it takes no room on the disk.
+    fn retitle(&self, path: &Path, title: &str) -> io::Result<()>;
+    /// Gives a new file the owner of the one that it is to replace: a single run by
+    /// root must not take the file from the daemon's user.
+    fn keep_owner(&self, file: &Self::File, path: &Path);
+    /// Makes a new name durable too. Some file systems and Windows refuse this on
+    /// folders; the rename is atomic there all the same.
+    fn sync_folder(&self, folder: Option<&Path>);
+}
+
+/// A file of [`Files`].
+pub trait OpenFile {
+    /// What it is now.
+    fn seen(&self) -> Seen;
+    /// The file system's own time of now, which an append is about to get.
+    fn time(&self) -> Duration;
+    /// Its first bytes, at most `limit`.
+    fn read(&self, limit: u64) -> io::Result<Vec<u8>>;
+    /// Adds bytes at its end.
+    fn add(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts it.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+    /// What was written survives a power cut, and with `all` its length and times.
+    fn sync(&self, all: bool) -> io::Result<()>;
+    /// Takes it for this process; `false`: another has it.
+    fn lock(&self) -> bool;
+}
+
+/// The system's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Seen {
-    pub(super) inode: u64,
-    pub(super) length: u64,
+pub struct Seen {
+    /// Its number.
+    pub inode: u64,
+    /// Bytes.
+    pub length: u64,
     /// When it was last changed in any way; nobody can set this time.
-    pub(super) changed: Duration,
-    owner: u32,
+    pub changed: Duration,
+    /// The user whose it is.
+    pub owner: u32,
 }
 
 impl Seen {
-    pub(super) fn of(file: &File) -> Self {
-        file.metadata().map_or(Self::NOTHING, |metadata| Self::from(&metadata))
-    }
-
-    pub(super) fn at(path: &Path) -> Option<Self> {
-        fs::symlink_metadata(path).ok().map(|metadata| Self::from(&metadata))
-    }
-
     const NOTHING: Self = Self { inode: 0, length: 0, changed: Duration::ZERO, owner: 0 };
 
     #[cfg(unix)]
@@ -54,23 +105,107 @@ impl Seen {
     }
 }
 
-/// The file system's own time of now, which an append is about to get.
-pub(super) fn time(file: &File) -> Duration {
-    let now = SystemTime::now();
-    match file.set_modified(now) {
-        Ok(()) => Seen::of(file).changed,
-        // Not our file.
-        Err(_) => now.duration_since(UNIX_EPOCH).unwrap_or_default(),
+impl OpenFile for File {
+    fn seen(&self) -> Seen {
+        self.metadata().map_or(Seen::NOTHING, |metadata| Seen::from(&metadata))
+    }
+
+    fn time(&self) -> Duration {
+        let now = SystemTime::now();
+        match self.set_modified(now) {
+            Ok(()) => self.seen().changed,
+            // Not our file.
+            Err(_) => now.duration_since(UNIX_EPOCH).unwrap_or_default(),
+        }
+    }
+
+    fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        Self::set_len(self, length)
+    }
+
+    fn sync(&self, all: bool) -> io::Result<()> {
+        if all { self.sync_all() } else { self.sync_data() }
+    }
+
+    fn lock(&self) -> bool {
+        !matches!(self.try_lock(), Err(TryLockError::WouldBlock))
     }
 }
 
-/// Refuses what is no plain file: opening a pipe waits for ever, and a device is
-/// not to be replaced.
-pub(super) fn regular(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is no plain file")),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+impl Files for System {
+    type File = File;
+
+    fn at(&self, path: &Path) -> io::Result<Seen> {
+        fs::symlink_metadata(path).map(|metadata| Seen::from(&metadata))
+    }
+
+    fn regular(&self, path: &Path) -> io::Result<()> {
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is no plain file")),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    fn append_to(&self, path: &Path) -> io::Result<File> {
+        owner_only(&mut OpenOptions::new()).read(true).append(true).create(true).open(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        owner_only(&mut OpenOptions::new()).read(true).append(true).create_new(true).open(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::copy(from, to).map(drop)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn retitle(&self, path: &Path, title: &str) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(title.as_bytes())?;
+        file.sync_all()
+    }
+
+    fn keep_owner(&self, file: &File, path: &Path) {
+        #[cfg(unix)]
+        if let Ok(metadata) = fs::metadata(path) {
+            use std::os::unix::fs::MetadataExt as _;
+            // Only root can.
+            let _ = std::os::unix::fs::fchown(file, Some(metadata.uid()), Some(metadata.gid()));
+        }
+        #[cfg(not(unix))]
+        let _ = (file, path);
+    }
+
+    fn sync_folder(&self, folder: Option<&Path>) {
+        if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+            let _ = folder.sync_all();
+        }
     }
 }
 
@@ -79,42 +214,4 @@ fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
-}
-
-/// Opens it for appending, and creates it when there is none.
-pub(super) fn append_to(path: &Path) -> io::Result<File> {
-    owner_only(&mut OpenOptions::new()).read(true).append(true).create(true).open(path)
-}
-
-/// Creates a file that is not there.
-pub(super) fn create(path: &Path) -> io::Result<File> {
-    owner_only(&mut OpenOptions::new()).read(true).append(true).create_new(true).open(path)
-}
-
-/// Writes over the beginning of a file, durably; it takes no room on the disk.
-pub(super) fn retitle(path: &Path, title: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    file.write_all(title.as_bytes())?;
-    file.sync_all()
-}
-
-/// Gives a new file the owner of the one that it is to replace: a single run by
-/// root must not take the file from the daemon's user.
-pub(super) fn keep_owner(file: &File, path: &Path) {
-    #[cfg(unix)]
-    if let Ok(metadata) = fs::metadata(path) {
-        use std::os::unix::fs::MetadataExt as _;
-        // Only root can.
-        let _ = std::os::unix::fs::fchown(file, Some(metadata.uid()), Some(metadata.gid()));
-    }
-    #[cfg(not(unix))]
-    let _ = (file, path);
-}
-
-/// Makes a new name durable too. Some file systems and Windows refuse this on
-/// folders; the rename is atomic there all the same.
-pub(super) fn sync_folder(folder: Option<&Path>) {
-    if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
-        let _ = folder.sync_all();
-    }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use std::fs::File;
 use std::path::PathBuf;
 
 struct Scratch(PathBuf);
@@ -55,7 +56,7 @@ fn a_state_is_kept_in_a_new_folder_and_read_again() {
     assert_eq!(store.hold().unwrap().problem, None);
     kept(&mut store, &accepted("192.0.2.1"));
     let text = fs::read_to_string(store.path()).unwrap();
-    let inode = Seen::at(store.path()).unwrap().inode;
+    let inode = System.at(store.path()).unwrap().inode;
     let head = format!("ddns-update-daemon state 2 certain\n# file {inode} of /no/x.toml\n# time ");
     assert!(text.starts_with(&head), "{text}");
     assert!(text.contains("\ntarget\ta\tname=x\taccepted=192.0.2.1,-,-\tat=5\n# time "), "{text}");
@@ -69,11 +70,11 @@ fn a_state_is_kept_in_a_new_folder_and_read_again() {
 fn a_start_with_nothing_new_writes_nothing() {
     let scratch = Scratch::new("same");
     kept(&mut held(&scratch), &accepted("192.0.2.1"));
-    let before = Seen::at(&scratch.file());
+    let before = System.at(&scratch.file()).unwrap();
     for _ in 0..3 {
         assert_eq!(held(&scratch).hold().unwrap_err().matches("in use").count(), 1);
     }
-    assert_eq!(Seen::at(&scratch.file()), before);
+    assert_eq!(System.at(&scratch.file()).unwrap(), before);
     scratch.holds("192.0.2.1");
 }
 
@@ -173,10 +174,10 @@ fn a_file_that_cannot_be_replaced_is_written_in_place() {
     kept(&mut store, &accepted("192.0.2.1"));
     // As a single file that is mounted: nothing can take its name.
     fs::create_dir_all(scratch.0.join("x.state.new/full")).unwrap();
-    let inode = Seen::at(&scratch.file()).unwrap().inode;
+    let inode = System.at(&scratch.file()).unwrap().inode;
     fs::write(scratch.file(), "nonsense").unwrap();
     store.append("# news\n", true, &|| accepted("192.0.2.2")).unwrap();
-    assert_eq!(Seen::at(&scratch.file()).unwrap().inode, inode);
+    assert_eq!(System.at(&scratch.file()).unwrap().inode, inode);
     scratch.holds("192.0.2.2");
     kept(&mut store, &accepted("192.0.2.3"));
     scratch.holds("192.0.2.3");

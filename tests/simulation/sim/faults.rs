@@ -1,9 +1,11 @@
 //! What befalls the world: storms of faults by chance, and calms in which every target
 //! must come right.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Coming, Sim};
+use super::{Coming, EPOCH, STATE, Sim};
+use crate::disk::Health;
 use crate::network::Manner;
 use crate::providers::Mood;
 use crate::watch::{DAY, HOUR};
@@ -48,6 +50,8 @@ impl Sim {
         self.gateway.manner = Manner::Well;
         self.providers.values_mut().for_each(|provider| provider.mood = Mood::Well);
         self.set_clock(0);
+        self.disk.set_health(Health::Well);
+        self.disk.stays();
         self.start();
         let names: Vec<String> = self.plan.entries.iter().map(|entry| entry.name.clone()).collect();
         for name in names {
@@ -85,8 +89,9 @@ impl Sim {
         }
         let truth = self.line.reachable();
         let entries = self.plan.entries.iter().filter(|entry| name.is_none_or(|name| entry.name == name));
-        let held = |host: &String, name: &String| self.providers.get(host)?.records.get(name)?.ipv4;
-        let wrong = entries.map(|entry| (&entry.name, held(&entry.host, &entry.name)));
+        let entries = entries.filter(|entry| !self.watch.has_given_up(&entry.name));
+        let held = |host: &String, record: &String| self.providers.get(host)?.records.get(record)?.ipv4;
+        let wrong = entries.map(|entry| (&entry.name, held(&entry.host, &entry.record)));
         if let Some((name, held)) = wrong.into_iter().find(|(_, held)| *held != truth) {
             let text = format!("{name}: holds {held:?} and not {truth:?} long after all was well");
             self.watch.broken.get_or_insert(text);
@@ -113,13 +118,16 @@ impl Sim {
         if self.calm {
             return;
         }
-        match self.chance.below(12) {
+        match self.chance.below(15) {
             0..=2 => self.renumbers(),
             3 | 4 => self.gateway_fails(),
             5..=7 => self.provider_fails(),
             8 => self.is_killed(),
             9 => self.power_cut(),
             10 => self.hints_flood(),
+            11 => self.disk_fails(),
+            12 => self.backup(),
+            13 => self.clock_jumps(),
             _ => self.person(),
         }
         let next = self.chance.time(MINUTE / 2, 3 * HOUR);
@@ -174,11 +182,23 @@ impl Sim {
         }
     }
 
+    /// The power is cut now, or in the middle of the writes to come.
     fn power_cut(&mut self) {
+        if self.process.is_none() {
+            return;
+        }
+        if self.chance.one_in(2) {
+            let (writes, torn) = (self.chance.below(12) as u32, self.chance.below(400));
+            self.disk.cut_after(writes, torn);
+        } else {
+            self.power_fails();
+        }
+    }
+
+    pub(super) fn power_fails(&mut self) {
         self.count("power cut");
         self.kill();
-        let left = self.chance.below(1001);
-        self.disk.cut(left);
+        self.disk.boot(&mut self.chance);
         self.watch.forgets();
         if self.chance.one_in(2) {
             self.count("clock of 1970");
@@ -189,6 +209,43 @@ impl Sim {
         }
         let time = self.chance.time(SECOND, HOUR);
         self.after(time, Coming::Start);
+    }
+
+    fn disk_fails(&mut self) {
+        let (name, health) = self.chance.pick(&[
+            ("disk full", Health::Full),
+            ("disk read-only", Health::ReadOnly),
+            ("disk failing", Health::Failing),
+        ]);
+        self.count(name);
+        self.disk.set_health(health);
+        self.disk_failed = true;
+        let time = self.chance.time(10 * SECOND, DAY / 2);
+        self.after(time, Coming::DiskWell);
+    }
+
+    /// A backup is made, or put back while the daemon does not run.
+    fn backup(&mut self) {
+        let path = Path::new(STATE);
+        if let Some(backup) = self.backup.take() {
+            self.count("state restored from a backup");
+            self.kill();
+            self.disk.set_time(Duration::from_secs(EPOCH) + self.now);
+            self.disk.restore(path, backup);
+            self.start();
+        } else {
+            self.backup = self.disk.copy_of(path);
+        }
+    }
+
+    /// The clock is put forward or back.
+    fn clock_jumps(&mut self) {
+        self.count("clock jumps");
+        let by = i64::try_from(self.chance.time(MINUTE, 400 * DAY).as_secs()).unwrap();
+        let by = if self.chance.one_in(2) { by } else { -by };
+        self.set_clock(by);
+        let time = self.chance.time(MINUTE, DAY);
+        self.after(time, Coming::ClockRight);
     }
 
     fn hints_flood(&mut self) {
@@ -202,10 +259,13 @@ impl Sim {
     fn person(&mut self) {
         self.count("file edited");
         self.kill();
-        let name = self.sketch.edit(&mut self.chance);
+        let section = self.sketch.edit(&mut self.chance);
         self.plan = self.sketch.plan();
         self.take_plan();
-        self.watch.mended(&name);
+        let records = self.sketch.records(section);
+        for entry in self.plan.entries.iter().filter(|entry| records.contains(&entry.record)) {
+            self.watch.mended(&entry.name);
+        }
         self.start();
     }
 }
