@@ -130,7 +130,8 @@ impl Provider {
             }
             Mood::Refusing(_) if is_cloudflare => Ok(cloudflare::refusal(403, 9109, "Invalid access token")),
             Mood::Word(_) if is_cloudflare => Ok(cloudflare::refusal(400, 10001, "Internal error")),
-            Mood::Status(status) => Ok(plain(status, "<html><body>no</body></html>".to_owned())),
+            // Some pages show what was asked for, secrets and all.
+            Mood::Status(status) => Ok(plain(status, format!("no: {} {:?}", request.url, request.headers))),
             Mood::Wishing(status, wish) => Ok(Reply {
                 retry_after: Some(Duration::from_secs(wish)),
                 ..plain(status, "later".to_owned())

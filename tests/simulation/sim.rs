@@ -57,6 +57,7 @@ enum Coming {
         session: u64,
     },
     Start,
+    LineDown,
     LineUp,
     GatewayWell,
     ProviderWell(String),
@@ -264,6 +265,7 @@ impl Sim {
                 self.answered(job, answer, session);
             }
             Coming::Start => self.start(),
+            Coming::LineDown if !self.calm => self.line.ipv4 = None,
             Coming::LineUp if self.line.ipv4.is_none() => self.line_up(),
             Coming::GatewayWell if self.now >= self.gateway.until => self.gateway.manner = Manner::Well,
             Coming::ProviderWell(host) => self.provider_well(&host),
@@ -278,6 +280,7 @@ impl Sim {
             Coming::Polled { .. }
             | Coming::Hint { .. }
             | Coming::Answered { .. }
+            | Coming::LineDown
             | Coming::LineUp
             | Coming::GatewayWell => {}
         }
@@ -440,7 +443,16 @@ impl Sim {
                     };
                     self.after(time, Coming::Answered { run, job: number, answer, session: TOLD });
                 } else {
-                    let time = self.chance.millis(2, 40);
+                    let mut time = self.chance.millis(2, 40);
+                    if !self.calm && self.chance.one_in(25) {
+                        *self.faults.entry("request late").or_default() += 1;
+                        time = self.chance.time(Duration::from_secs(1), Duration::from_secs(50));
+                    } else if !self.calm && self.chance.one_in(25) {
+                        // By a proxy that asks twice, with one answer.
+                        *self.faults.entry("request doubled").or_default() += 1;
+                        let question = question.clone();
+                        self.after(time, Coming::Arrives { run: 0, job: number, question, session });
+                    }
                     self.after(time, Coming::Arrives { run, job: number, question, session });
                 }
             }

@@ -268,7 +268,7 @@ impl Watch {
         if report.text.contains("it is not run again for this address")
             && let Some(life) = self.lives.get_mut(&report.subject)
         {
-            life.given_up = true;
+            (life.given_up, life.wish, life.not_before) = (true, None, None);
         }
         self.reported.push(report.subject.clone());
     }

@@ -118,7 +118,7 @@ impl Sim {
         if self.calm {
             return;
         }
-        match self.chance.below(15) {
+        match self.chance.below(31) / 2 {
             0..=2 => self.renumbers(),
             3 | 4 => self.gateway_fails(),
             5..=7 => self.provider_fails(),
@@ -128,6 +128,7 @@ impl Sim {
             11 => self.disk_fails(),
             12 => self.backup(),
             13 => self.clock_jumps(),
+            15 => self.line_flaps(),
             _ => self.person(),
         }
         let next = self.chance.time(MINUTE / 2, 3 * HOUR);
@@ -150,6 +151,16 @@ impl Sim {
         self.after(down, Coming::LineUp);
         if self.chance.one_in(2) {
             self.hint(down + SECOND / 50);
+        }
+    }
+
+    /// The line comes and goes for an hour, and each time somebody says so.
+    fn line_flaps(&mut self) {
+        self.count("line flaps");
+        for number in 0..120 {
+            self.after(30 * SECOND * number, Coming::LineDown);
+            self.after(30 * SECOND * number + 2 * SECOND, Coming::LineUp);
+            self.hint(30 * SECOND * number + 3 * SECOND);
         }
     }
 
