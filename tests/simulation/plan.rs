@@ -55,7 +55,7 @@ impl Sketch {
     pub(crate) fn new(chance: &mut Chance) -> Self {
         let kinds = [Kind::Url, Kind::Url, Kind::Dyndns, Kind::Cloudflare, Kind::Rfc2136, Kind::Run];
         let mut sections = Vec::new();
-        for index in 0..1 + chance.below(4) {
+        for index in 0..=chance.below(4) {
             let kind = chance.pick(&kinds);
             let several = matches!(kind, Kind::Cloudflare | Kind::Rfc2136 | Kind::Dyndns);
             let count = if several { 1 + chance.below(3) } else { 1 };

@@ -444,10 +444,11 @@ impl Sim {
                     self.after(time, Coming::Answered { run, job: number, answer, session: TOLD });
                 } else {
                     let mut time = self.chance.millis(2, 40);
-                    if !self.calm && self.chance.one_in(25) {
+                    let fault = if self.calm { 25 } else { self.chance.below(25) };
+                    if fault == 0 {
                         *self.faults.entry("request late").or_default() += 1;
                         time = self.chance.time(Duration::from_secs(1), Duration::from_secs(50));
-                    } else if !self.calm && self.chance.one_in(25) {
+                    } else if fault == 1 {
                         // By a proxy that asks twice, with one answer.
                         *self.faults.entry("request doubled").or_default() += 1;
                         let question = question.clone();
