@@ -365,8 +365,12 @@ impl Engine {
     /// Whether nothing is under way and nothing is due: the end of `--once`.
     #[must_use]
     pub fn is_settled(&self, now: Now) -> bool {
+        let gave_way = self.once && self.waits_until.is_none();
         let waits = |source: &SourceStatus| {
-            source.polling || (self.waits_until.is_some() && source.wanted && source.poll_at.is_some())
+            // One that was silent all the time, and for which another has spoken.
+            let needless = || gave_way && source.seen_in.is_some() && self.behind(now).next().is_none();
+            let again = self.waits_until.is_some() && source.wanted && source.poll_at.is_some();
+            (source.polling && !needless()) || again
         };
         self.round > 0
             && !self.sources.iter().any(waits)

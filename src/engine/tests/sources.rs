@@ -138,10 +138,15 @@ fn a_single_run_waits_for_a_silent_source_and_falls_back_within_15_s() {
     }
     assert!(asked >= 4, "a slow one is waited for: {asked}");
     assert!(bench.now.elapsed <= 13 * SECOND, "{:?}", bench.now.elapsed);
+    bench.polls.clear();
+    bench.pass(5 * SECOND);
+    assert_eq!(bench.polls, [0], "it is polled again meanwhile");
+    bench.polls.push(1);
     bench.observe(1, seen("2.2.2.2"));
     assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+    assert!(!bench.engine.is_settled(bench.now));
     bench.finish(0, published());
-    assert!(bench.engine.is_settled(bench.now));
+    assert!(bench.engine.is_settled(bench.now), "nobody waits for the silent one");
 }
 
 #[test]
