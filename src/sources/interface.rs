@@ -166,6 +166,9 @@ fn find<'a, A: Copy + Ord>(
 ) -> Finding<(A, &'a InterfaceAddress)> {
     let in_place = match entries(addresses, place) {
         Ok(entries) => entries,
+        Err(_) if has_no_ipv6(addresses, place) && previous.is_none() => {
+            return Finding::Absent("this host has no IPv6 address beyond its own network".to_owned());
+        }
         Err(why) => return Finding::Unknown(why),
     };
     let entries: Vec<_> =
@@ -223,6 +226,13 @@ fn is_stale(entry: &InterfaceAddress, all: &[&InterfaceAddress]) -> bool {
 
 /// The bits of a network with automatic addresses (RFC 4862).
 const NETWORK: u8 = 64;
+
+/// Whether no interface has an IPv6 address that others could use, as on a line without
+/// IPv6. Where one was published, the line may be down for a moment.
+fn has_no_ipv6(addresses: &[InterfaceAddress], place: Place<'_>) -> bool {
+    let is_global = |entry: &InterfaceAddress| entry.address.is_ipv6() && class(entry.address) == GLOBAL;
+    place.family == Family::V6 && place.name.is_none() && !addresses.iter().any(is_global)
+}
 
 /// What there is in that place, or why that cannot be told.
 fn entries<'a>(
@@ -445,6 +455,20 @@ mod tests {
     }
 
     /// A second line and a tunnel stay up while the first reconnects.
+    #[test]
+    fn a_host_without_any_global_address_has_no_ipv6() {
+        let ipv6 = |addresses: &[_], previous: Option<&str>| {
+            let ipv6 = previous.map(|text| text.parse().unwrap());
+            choose(addresses, None, &DOWN, &Addresses { ipv6, ..Addresses::default() }).ipv6
+        };
+        let local = [at("eth0", "192.168.1.2"), at("eth0", "fe80::2"), at("eth0", "fd00::2")];
+        assert!(matches!(ipv6(&local, None), Finding::Absent(_)));
+        assert!(matches!(ipv6(&local, Some("2a00::1")), Finding::Unknown(_)), "the line may be down");
+        let [first, second, _] = local;
+        let all = [first, second, at("eth1", "2a00::2")];
+        assert!(matches!(ipv6(&all, None), Finding::Unknown(_)), "it has one, and no route");
+    }
+
     #[test]
     fn without_a_route_nothing_is_known_and_no_other_interface_steps_in() {
         let addresses = [at("wwan0", "11.99.88.77"), at("wg0", "2a00::5")];
