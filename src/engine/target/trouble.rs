@@ -36,6 +36,9 @@ impl TargetStatus {
             let left = now.unix.zip(failed.until).and_then(|(unix, until)| until.checked_sub(unix));
             // Nobody waits longer than this: the clock was wrong.
             let left = left.map(Duration::from_secs).filter(|left| *left <= LONGEST_WISH);
+            // Nor longer than when it failed.
+            let whole = failed.until.zip(failed.tried).and_then(|(until, tried)| until.checked_sub(tried));
+            let left = left.map(|left| whole.map_or(left, |whole| left.min(Duration::from_secs(whole))));
             self.not_before = now.elapsed.saturating_add(left.unwrap_or_default());
             self.tried =
                 ago(failed.tried).and_then(|ago| now.elapsed.checked_sub(ago)).or(left.map(|_| now.elapsed));

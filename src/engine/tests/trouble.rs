@@ -110,6 +110,21 @@ fn a_ban_is_not_tried_because_of_a_start() {
 }
 
 #[test]
+fn a_clock_that_is_put_back_makes_no_wait_longer() {
+    let mut first = Bench::new(&one(), State::default());
+    first.observe(0, seen("1.1.1.1"));
+    first.finish(0, Outcome::Retry { why: "status 500".into(), after: None, reached: true });
+    let mut saved = first.saved.clone();
+    let failed = saved.targets.get_mut("t0").unwrap().failed.as_mut().unwrap();
+    (failed.tried, failed.until) = (Some(UNIX + 6 * 3600), Some(UNIX + 6 * 3600 + 30));
+    let mut bench = start_at(Engine::new(&one(), saved, 1), &first, Some(UNIX));
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty());
+    bench.pass(30 * SECOND);
+    assert_eq!(bench.jobs.len(), 1);
+}
+
+#[test]
 fn a_wish_that_ends_the_try_of_a_blocked_target_outlives_starts() {
     let first = blocked_by("status 401");
     let mut bench = restart(&first, &one(), 10 * SECOND);
