@@ -186,9 +186,9 @@ fn in_url(url: &str) -> usize {
 
 fn check_described(config: &Config) {
     let described = config.describe();
-    // Of all hidden values, only tokens and passwords must not look like a placeholder.
+    // Of all hidden values, only these must not look like a placeholder.
     let mut restored = described.clone();
-    for key in ["api_token", "token", "password"] {
+    for key in ["api_token", "token", "username", "password"] {
         restored = restored.replace(&format!("{key} = \"<hidden>\""), &format!("{key} = \"restored\""));
     }
     let again = config::parse(&restored, Path::new(FILE), &read_file);
