@@ -414,7 +414,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[[runs]]\ncmd = [\"a\"]\nrefresh = 999", "3:11: refresh = 999: expected 1 to 366 days"),
     (
         "[[runs]]\ncmd = [\"a\"]\nmethod = \"get\"",
-        "3:1: unknown key \"method\" in [[runs]]: expected ipv4, ipv6, agree, allow_private, ipv6_suffix, refresh, when_absent, name, cmd, timeout, at_start, retry",
+        "3:1: unknown key \"method\" in [[runs]]: expected ipv4, ipv6, agree, allow_private, ipv6_suffix, refresh, when_absent, name, cmd, timeout, at_start, retry, wait",
     ),
     ("ä = 1", "1:1: not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`"),
     (
@@ -1199,4 +1199,30 @@ fn mistakes_with_name_servers_are_explained() {
     }
     let twice = "{ name = \"a.b\", type = \"A\" }, { name = \"A.b.\", type = \"A\" }";
     assert!(record(twice).contains("stand in this section already"), "{}", record(twice));
+}
+
+#[test]
+fn a_program_waits_unless_it_stands_first_or_says_so() {
+    let run = "[[runs]]\ncmd = [\"true\"]\n";
+    let url = "[[urls]]\nurl = \"http://127.0.0.1/?{ipv4}\"\n";
+    let hasty = format!("{run}wait = false\n");
+    let patient = format!("{run}wait = true\n");
+    for (text, expected) in [
+        (format!("{run}{url}{run}"), vec![false, true]),
+        (format!("{url}{run}{run}"), vec![true, true]),
+        (format!("{url}{run}{hasty}"), vec![true, false]),
+        (format!("{patient}{url}"), vec![true]),
+        (format!("{run}{run}"), vec![true, true]),
+    ] {
+        let config = good(&text);
+        let waits: Vec<bool> = config
+            .groups
+            .iter()
+            .filter_map(|group| match group {
+                UpdaterConfig::Run(run) => Some(run.wait),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(waits, expected, "{text}");
+    }
 }

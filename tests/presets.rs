@@ -29,6 +29,7 @@ use ddns_update_daemon::config::{Tls, UpdaterConfig, presets};
 use ddns_update_daemon::daemon::jobs::{Job, SharedClient};
 use ddns_update_daemon::transport::provider::HttpClient;
 use ddns_update_daemon::updaters::dyndns2::Dyndns;
+use ddns_update_daemon::updaters::run::Standing;
 use ddns_update_daemon::updaters::{Outcome, Reply, Request, Task, Updater};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
@@ -511,7 +512,8 @@ fn a_server_of_the_users_own_is_asked_at_its_url() {
     for answer in ["good 192.0.2.7", "nochg 2001:db8::7", "nohost"] {
         stand_in.answers.send((200, answer.to_owned())).unwrap();
     }
-    let outcomes = Job::new(&config.groups[0]).perform(tasks, &SharedClient::new(&config));
+    let outcomes =
+        Job::new(&config.groups[0]).perform(tasks, &SharedClient::new(&config), &Standing::default());
     assert!(
         matches!(&outcomes[..], [(0, Outcome::Published { changed: true }), (1, Outcome::Blocked { .. })]),
         "{outcomes:?}"

@@ -554,7 +554,7 @@ fn config(
         "interval = 0.02\nrouter_ip = \"{}\"\nipv4 = [\"upnp\"]\nipv6 = [\"upnp\"]\nstate_file = \"{}\"\n\
          {target}\
          [[urls]]\nmethod = \"get\"\nurl = \"{}{{ipv4}}\"\n\
-         [[runs]]\ncmd = [\"/bin/sh\", \"-c\", '({program}) >> \"{}\"', \"{{ipv4}}\"]\n",
+         [[runs]]\ncmd = [\"/bin/sh\", \"-c\", '({program}) >> \"{}\"', \"{{ipv4}}\"]\nwait = false\n",
         gateway.url(),
         folder.path("state/state").display(),
         healthy.url(),

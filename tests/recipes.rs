@@ -11,6 +11,7 @@ use std::thread;
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::{Config, parse};
 use ddns_update_daemon::daemon::jobs::{Job, SharedClient};
+use ddns_update_daemon::updaters::run::Standing;
 use ddns_update_daemon::updaters::{Outcome, Task};
 use serde_json::{Value, json};
 
@@ -203,7 +204,10 @@ fn perform(config: &Config) -> Vec<Outcome> {
         Addresses { ipv4: Some(IPV4.parse().unwrap()), ipv6: Some(IPV6.parse().unwrap()), ipv6_prefix: None };
     let task = Task { entry: 0, addresses, old: Addresses::default() };
     let connection = SharedClient::new(config);
-    let outcomes = config.groups.iter().flat_map(|group| Job::new(group).perform(vec![task], &connection));
+    let outcomes = config
+        .groups
+        .iter()
+        .flat_map(|group| Job::new(group).perform(vec![task], &connection, &Standing::default()));
     outcomes.map(|(_, outcome)| outcome).collect()
 }
 

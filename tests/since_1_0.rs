@@ -266,14 +266,17 @@ fn programs_come_behind_requests() {
     });
     let folder = Folder::new();
     let config = format!(
-        "interval = 1\nrouter_ip = \"{}\"\n{}[[urls]]\nurl = \"http://{}/u?{{ipv4}}\"\n",
+        "interval = 1\nrouter_ip = \"{}\"\n[[urls]]\nname = \"there\"\nurl = \"http://{}/u?{{ipv4}}\"\n{}",
         gateway.url(),
-        PROGRAM.replace("OUT", &folder.path("out").display().to_string()),
-        provider.address()
+        provider.address(),
+        PROGRAM
+            .replace("echo run $0", "echo run $DDNS_OK")
+            .replace("OUT", &folder.path("out").display().to_string())
     );
     let daemon = Daemon::start(&[], &folder, &config);
     let ran = support::wait_for(Duration::from_secs(20), || (!folder.read("out").is_empty()).then_some(()));
     assert!(ran.is_some() && answered.load(Ordering::SeqCst), "{}", folder.read("log"));
+    assert_eq!(folder.read("out"), "run there\n", "it learns the outcome");
     drop(daemon);
 }
 

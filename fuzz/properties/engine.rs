@@ -79,8 +79,12 @@ fn config() -> Config {
         both_families: false,
         any_address: false,
     };
-    let run =
-        UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: Duration::from_secs(1), retry: true });
+    let run = UpdaterConfig::Run(Run {
+        cmd: vec!["true".into()],
+        timeout: Duration::from_secs(1),
+        retry: true,
+        wait: true,
+    });
     let url = Secret::new("http://x/".into());
     let url = UpdaterConfig::Url(Url { method: "GET", url, headers: Vec::new(), body: None, expect: None });
     Config {
@@ -253,7 +257,7 @@ impl World {
                 }
                 Action::Report(_) => {}
                 Action::Close { .. } => panic!("no account here takes one request at a time"),
-                Action::Publish { job, group, tasks } => self.publish(job, group, tasks),
+                Action::Publish { job, group, tasks, .. } => self.publish(job, group, tasks),
             }
         }
         assert!(self.jobs.len() <= MAX_JOBS);

@@ -100,7 +100,8 @@ pub(super) fn run_plan(data: &[u8]) {
     let text = String::from_utf8_lossy(text);
     let cmd: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let task = Task { entry: 0, addresses: addresses(*set), old: addresses(*set >> 3) };
-    let plan = plan(&Run { cmd: cmd.clone(), timeout: Duration::from_secs(1), retry: true }, &task);
+    let plan =
+        plan(&Run { cmd: cmd.clone(), timeout: Duration::from_secs(1), retry: true, wait: true }, &task);
     assert_eq!(plan.program, cmd[0]);
     assert_eq!(plan.args.len() + 1, cmd.len());
     for (filled, written) in plan.args.iter().zip(&cmd[1..]) {

@@ -157,6 +157,7 @@ impl TomlWriter {
         self.entry("cmd", list(hide_in_arguments(&run.cmd, HIDDEN).into_iter()));
         self.entry("timeout", run.timeout.as_secs());
         self.entry("retry", run.retry);
+        self.entry("wait", run.wait);
     }
 }
 

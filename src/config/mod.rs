@@ -348,4 +348,7 @@ pub struct Run {
     pub timeout: Duration,
     /// Whether it is run again for the same address when it fails.
     pub retry: bool,
+    /// Whether it comes after the first answers of the other targets and after the
+    /// programs before it.
+    pub wait: bool,
 }

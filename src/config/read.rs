@@ -86,17 +86,20 @@ fn read_targets<'a>(
     problems: &'a Problems<'a>,
 ) -> Builder<'a> {
     let mut builder = Builder::new(problems);
-    let all = sections(top, "cloudflare", "[cloudflare]", true);
-    cloudflare::read(all, defaults, router, files, problems, &mut builder);
-    for section in sections(top, "urls", "[[urls]]", false) {
+    let cloudflare = sections(top, "cloudflare", "[cloudflare]", true);
+    let urls = sections(top, "urls", "[[urls]]", false);
+    let dyndns = sections(top, "dyndns", "[[dyndns]]", false);
+    let rfc2136 = sections(top, "rfc2136", "[[rfc2136]]", true);
+    let others = [&cloudflare, &urls, &dyndns, &rfc2136];
+    let first_other = others.into_iter().flatten().map(Section::begins).min();
+    cloudflare::read(cloudflare, defaults, router, files, problems, &mut builder);
+    for section in urls {
         url::read(section, defaults, router, files, problems, &mut builder);
     }
-    let all = sections(top, "dyndns", "[[dyndns]]", false);
-    dyndns::read(all, defaults, router, files, problems, &mut builder);
-    let all = sections(top, "rfc2136", "[[rfc2136]]", true);
-    rfc2136::read(all, defaults, router, files, problems, &mut builder);
+    dyndns::read(dyndns, defaults, router, files, problems, &mut builder);
+    rfc2136::read(rfc2136, defaults, router, files, problems, &mut builder);
     for section in sections(top, "runs", "[[runs]]", false) {
-        run::read(section, defaults, router, problems, &mut builder);
+        run::read(section, defaults, router, first_other, problems, &mut builder);
     }
     builder
 }

@@ -19,14 +19,18 @@ const DEFAULT_TIMEOUT: u32 = 600;
 /// A day; whoever needs longer starts a service of its own.
 const MAX_TIMEOUT: u32 = 86_400;
 
-/// Reads one section.
+/// Reads one section; `first_other`: where the first section begins that is none of
+/// these.
 pub(super) fn read<'a>(
     mut section: Section<'a>,
     defaults: &TargetDefaults<'a>,
     router: &Router,
+    first_other: Option<usize>,
     problems: &Problems<'_>,
     builder: &mut Builder<'a>,
 ) {
+    // As in 1.0, which went through the file from its beginning.
+    let is_first = first_other.is_some_and(|other| section.begins() < other);
     let mut defaults = defaults.clone();
     TargetDefaults::refuse_verify(&mut section);
     defaults.take(&mut section, router);
@@ -37,6 +41,7 @@ pub(super) fn read<'a>(
     let timeout = Duration::from_secs(timeout.unwrap_or(DEFAULT_TIMEOUT).into());
     let at_start = section.take("at_start").and_then(|value| value.flag()).unwrap_or(false);
     let retry = section.take("retry").and_then(|value| value.flag()).unwrap_or(true);
+    let wait = section.take("wait").and_then(|value| value.flag()).unwrap_or(!is_first);
     match cmd {
         Some(cmd) if cmd.is_empty() => {
             problems.warn("a [[runs]] section with an empty cmd runs nothing".into());
@@ -46,7 +51,7 @@ pub(super) fn read<'a>(
             warn_of_typos(&name, cmd.iter().map(String::as_str), problems);
             let draft = NewTarget { at_start, ..draft(name, &cmd, &defaults) };
             builder.add(&section, &defaults, draft);
-            builder.groups.push(UpdaterConfig::Run(Run { cmd, timeout, retry }));
+            builder.groups.push(UpdaterConfig::Run(Run { cmd, timeout, retry, wait }));
         }
         None => {}
     }

@@ -59,6 +59,11 @@ impl<'a> Section<'a> {
         Self { what, at, left, known: Vec::new(), problems }
     }
 
+    /// Where it begins in the file.
+    pub(super) fn begins(&self) -> usize {
+        self.at
+    }
+
     /// Takes a key out.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
         if !self.known.contains(&key) {

@@ -14,6 +14,7 @@ use crate::daemon::process;
 use crate::transport::closer::Closer;
 use crate::transport::provider;
 use crate::transport::provider::{Connection, HttpClient};
+use crate::updaters::run::Standing;
 use crate::updaters::{Failure, Outcome, Reply, Request, Task, Updater, run};
 
 /// All requests of a job.
@@ -43,15 +44,15 @@ impl Job {
         }
     }
 
-    /// Whether it runs a program.
-    #[must_use]
-    pub fn is_program(&self) -> bool {
-        matches!(self, Self::Run(_))
-    }
-
     /// Does the job: a request ends by [`provider::TIMEOUT`], all of a job by
-    /// [`JOB_TIMEOUT`], a program by its own timeout.
-    pub fn perform(&mut self, tasks: Vec<Task>, client: &SharedClient) -> Vec<(usize, Outcome)> {
+    /// [`JOB_TIMEOUT`], a program, which is told how the others stand, by its
+    /// own timeout.
+    pub fn perform(
+        &mut self,
+        tasks: Vec<Task>,
+        client: &SharedClient,
+        standing: &Standing,
+    ) -> Vec<(usize, Outcome)> {
         let began = Instant::now();
         match self {
             Self::Web(updater) => {
@@ -63,7 +64,9 @@ impl Job {
                 })
             }
             Self::NameServer(updater) => updater.perform(&tasks, began),
-            Self::Run(config) => tasks.iter().map(|task| (task.entry, run_program(config, task))).collect(),
+            Self::Run(config) => {
+                tasks.iter().map(|task| (task.entry, run_program(config, task, standing))).collect()
+            }
         }
     }
 
@@ -76,8 +79,8 @@ impl Job {
     }
 }
 
-fn run_program(config: &Run, task: &Task) -> Outcome {
-    match run::judge(process::run(&run::plan(config, task), config.timeout)) {
+fn run_program(config: &Run, task: &Task, standing: &Standing) -> Outcome {
+    match run::judge(process::run(&run::plan(config, task).telling(standing), config.timeout)) {
         Outcome::Retry { why, .. } if !config.retry => Outcome::Dropped { why },
         outcome => outcome,
     }

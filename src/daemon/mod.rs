@@ -11,7 +11,6 @@ mod asked;
 pub mod hints;
 pub mod jobs;
 pub mod log;
-mod order;
 pub mod process;
 pub mod request;
 pub mod runtime;
@@ -32,7 +31,6 @@ use crate::config::{Config, Target};
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Job, SharedClient};
 use crate::daemon::log::Log;
-use crate::daemon::order::Requests;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::signals::Signal;
 use crate::daemon::state_file::{NotKept, Store};
@@ -41,6 +39,7 @@ use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::sources;
 use crate::system::clock;
 use crate::transport::closer::Closer;
+use crate::updaters::run::Standing;
 use crate::updaters::{Outcome, Task};
 
 /// Enough for a TLS exchange, the deepest thing a thread does here.
@@ -196,7 +195,6 @@ struct Daemon<'a> {
     /// `None` while a job has it; a second one beside it takes a new one.
     updaters: Vec<Option<Job>>,
     client: SharedClient,
-    requests: Requests,
     /// The jobs in flight.
     running: HashMap<u64, Closer>,
     sender: Sender<Message>,
@@ -228,7 +226,6 @@ impl<'a> Daemon<'a> {
             channels,
             updaters: config.groups.iter().map(|group| Some(Job::new(group))).collect(),
             client: SharedClient::new(config),
-            requests: Requests::default(),
             running: HashMap::new(),
             sender,
             messages,
@@ -285,7 +282,7 @@ impl<'a> Daemon<'a> {
                     let _ = self.polls.get(source).map(|poll| poll.send(hinted));
                 }
                 Action::Record { lines, flush } => self.record(&lines, flush),
-                Action::Publish { job, group, tasks } => self.publish(job, group, tasks),
+                Action::Publish { job, group, tasks, standing } => self.publish(job, group, tasks, standing),
                 Action::Close { job } => {
                     let _ = self.running.get(&job).map(Closer::close);
                 }
@@ -319,7 +316,7 @@ impl<'a> Daemon<'a> {
         self.is_kept = result.is_ok();
     }
 
-    fn publish(&mut self, job: u64, group: usize, tasks: Vec<Task>) {
+    fn publish(&mut self, job: u64, group: usize, tasks: Vec<Task>, standing: Standing) {
         let new = || self.config.groups.get(group).map(Job::new);
         let kept = self.updaters.get_mut(group).and_then(Option::take);
         let Some(mut updater) = kept.or_else(new) else { return };
@@ -336,15 +333,9 @@ impl<'a> Daemon<'a> {
         let (sender, log) = (self.sender.clone(), self.log);
         let targets = self.config.targets.iter().filter(|target| target.group == group);
         let names: Vec<(usize, String)> = targets.map(|target| (target.entry, target.name.clone())).collect();
-        let requests = self.requests.clone();
-        let under_way = (!updater.is_program()).then(|| requests.begin());
         let work = move || {
-            if under_way.is_none() {
-                requests.wait();
-            }
             let start = Instant::now();
-            let outcomes = updater.perform(tasks, &client);
-            drop(under_way);
+            let outcomes = updater.perform(tasks, &client, &standing);
             let took = start.elapsed();
             for (entry, text) in updater.notes() {
                 let name = names.iter().find(|(known, _)| *known == entry).map_or("", |(_, name)| name);

@@ -15,6 +15,7 @@ use crate::address::Addresses;
 use crate::config::UpdaterConfig;
 use crate::engine::state::trying;
 use crate::updaters::Outcome;
+use crate::updaters::run::Standing;
 
 /// How many lines of marks are looked through for the address of the next one:
 /// most targets hold one of a few combinations.
@@ -30,18 +31,24 @@ pub(super) struct Group {
     pub(super) members: Vec<usize>,
     /// How its account wants to be left in peace.
     pub(super) pause: AccountPause,
-    manner: Manner,
+    pub(super) manner: Manner,
+    /// A program that comes after others.
+    pub(super) waits: bool,
     /// Its jobs in flight, at most two, the older first.
     jobs: Vec<InFlight>,
     /// When one of its targets is to be sent.
     ready: Option<Duration>,
     /// The same, after the pause of its account and what is in flight.
-    due: Option<Duration>,
+    pub(super) due: Option<Duration>,
+    /// When it became due, where it is.
+    pub(super) since: Option<Duration>,
+    /// One of its targets owes the first answer to a change.
+    awaited: bool,
 }
 
 /// What a group does while its job hangs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Manner {
+pub(super) enum Manner {
     /// Sends beside it.
     Beside,
     /// Closes it for a newer address.
@@ -62,6 +69,7 @@ pub(super) struct Running {
     job: u64,
     group: usize,
     began: Duration,
+    is_program: bool,
 }
 
 impl Group {
@@ -74,7 +82,22 @@ impl Group {
             }
         };
         let pause = AccountPause::new(config);
-        Self { members: Vec::new(), pause, manner, jobs: Vec::new(), ready: None, due: None }
+        Self {
+            members: Vec::new(),
+            pause,
+            manner,
+            waits: matches!(config, UpdaterConfig::Run(run) if run.wait),
+            jobs: Vec::new(),
+            ready: None,
+            due: None,
+            since: None,
+            awaited: false,
+        }
+    }
+
+    /// When the job in flight began.
+    pub(super) fn began(&self) -> Option<Duration> {
+        self.jobs.first().map(|job| job.began)
     }
 
     /// From when on something may be done for it, beside what is in flight.
@@ -99,21 +122,23 @@ impl Engine {
     /// When the next job is due. While all places are taken, one that hangs gives up
     /// its own, or the end of a job is the next thing to happen.
     pub(super) fn next_job(&self) -> Option<Duration> {
-        let Reverse((at, _)) = self.queue.peek()?;
-        Some(self.place_at?.max(*at))
+        let queued = self.queue.peek().zip(self.place_at).map(|(Reverse((at, _)), place)| place.max(*at));
+        queued.into_iter().chain(self.programs_at).min()
     }
 
     /// When there is a place for one more job; `None`: not before one ends.
     fn find_place(&self, now: Now) -> Option<Duration> {
+        // Programs have a bound of their own, by their turns.
+        let jobs = || self.running.iter().filter(|job| !job.is_program);
         let fresh = |job: &&Running| job.began.saturating_add(HANGS) > now.elapsed;
-        if self.running.len() >= MOST_JOBS {
+        if jobs().count() >= MOST_JOBS {
             return None;
         }
-        if self.running.iter().filter(fresh).count() < MAX_JOBS {
+        if jobs().filter(fresh).count() < MAX_JOBS {
             return Some(Duration::ZERO);
         }
         // The first of them.
-        self.running.iter().find(fresh).map(|job| job.began.saturating_add(HANGS))
+        jobs().find(fresh).map(|job| job.began.saturating_add(HANGS))
     }
 
     /// Whether something is to be sent now, or after the pause of an account.
@@ -139,10 +164,20 @@ impl Engine {
         let ready = targets.filter_map(|target| target.due_at(&self.sources, now)).min();
         group.ready = ready;
         group.due = group.ready.zip(group.free_at()).map(|(ready, free)| ready.max(free));
-        Some(Reverse((group.due?, index)))
+        let is_due = group.due.is_some_and(|due| due <= now.elapsed);
+        group.since = if is_due { group.since.or(Some(now.elapsed)) } else { None };
+        let mut members = group.members.iter().filter_map(|member| self.targets.get(*member));
+        let awaited = group.manner != Manner::Program
+            && members.any(|target| target.is_awaited(&self.sources, is_due, now));
+        if awaited != std::mem::replace(&mut group.awaited, awaited) {
+            self.awaited =
+                if awaited { self.awaited.saturating_add(1) } else { self.awaited.saturating_sub(1) };
+        }
+        let queued = group.manner != Manner::Program;
+        queued.then_some(Reverse((group.due?, index)))
     }
 
-    fn reschedule(&mut self, group: usize, now: Now) {
+    pub(super) fn reschedule(&mut self, group: usize, now: Now) {
         let entry = self.schedule(group, now);
         self.queue.extend(entry);
     }
@@ -175,6 +210,7 @@ impl Engine {
             self.reschedule(group, now);
         }
         self.place_at = self.find_place(now);
+        self.start_programs(now, &mut jobs);
         // Old entries would wake us for nothing.
         self.drop_old_entries();
         let started = jobs.iter().filter_map(|job| match job {
@@ -204,7 +240,7 @@ impl Engine {
         }
     }
 
-    fn start_job(&mut self, now: Now, index: usize) -> Option<Action> {
+    pub(super) fn start_job(&mut self, now: Now, index: usize) -> Option<Action> {
         let mut tasks = Vec::new();
         let group = self.groups.get_mut(index)?;
         let job = self.next_id;
@@ -222,8 +258,10 @@ impl Engine {
         }
         self.next_id = self.next_id.wrapping_add(1);
         group.jobs.push(InFlight { job, began: now.elapsed, closed: None });
-        self.running.push(Running { job, group: index, began: now.elapsed });
-        Some(Action::Publish { job, group: index, tasks })
+        let is_program = group.manner == Manner::Program;
+        self.running.push(Running { job, group: index, began: now.elapsed, is_program });
+        let standing = if is_program { self.standing(now) } else { Standing::default() };
+        Some(Action::Publish { job, group: index, tasks, standing })
     }
 
     /// Marks every target that is to be sent, also those that wait for a job, a

@@ -39,6 +39,7 @@ mod ipv6_default;
 mod jobs;
 mod lan;
 mod nat;
+mod programs;
 mod report;
 pub mod selection;
 pub mod state;
@@ -53,11 +54,12 @@ use crate::backoff::{Random, early_poll, retry_poll};
 use crate::config::Config;
 use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
+use crate::updaters::run::Standing;
 use crate::updaters::{Outcome, Task};
 use account_pause::AccountPause;
 use ipv6_default::Ipv6Default;
 pub use ipv6_default::Ipv6Speaker;
-use jobs::{Group, Running};
+use jobs::{Group, Manner, Running};
 pub use report::{Level, Report};
 use selection::{AddressKind, Selection, SourceStatus};
 use target::{DAY, TargetStatus};
@@ -169,6 +171,8 @@ pub enum Action {
         group: usize,
         /// The entries and their addresses.
         tasks: Vec<Task>,
+        /// For a program: how the other targets stand.
+        standing: Standing,
     },
     /// Let the job with this number send nothing more: its connection is closed, and it
     /// ends soon.
@@ -193,6 +197,12 @@ pub struct Engine {
     running: Vec<Running>,
     /// When there is a place for one more.
     place_at: Option<Duration>,
+    /// Groups that are programs, in the order of the file.
+    programs: Vec<usize>,
+    /// When the next of them may start.
+    programs_at: Option<Duration>,
+    /// Groups that owe the first answer to a change.
+    awaited: usize,
     /// The number of the next job.
     next_id: u64,
     /// What sources answered has changed since it was last decided which to poll.
@@ -240,6 +250,8 @@ impl Engine {
             .map(|target| TargetStatus::new(target, config.groups.get(target.group), &state));
         let targets: Vec<_> = targets.collect();
         let mut groups: Vec<_> = config.groups.iter().map(Group::new).collect();
+        let is_program = |group: &Group| group.manner == Manner::Program;
+        let programs = (0..groups.len()).filter(|index| groups.get(*index).is_some_and(is_program)).collect();
         for (index, target) in config.targets.iter().enumerate() {
             if let Some(group) = groups.get_mut(target.group) {
                 group.members.push(index);
@@ -253,6 +265,9 @@ impl Engine {
             queue: BinaryHeap::new(),
             running: Vec::new(),
             place_at: None,
+            programs,
+            programs_at: None,
+            awaited: 0,
             next_id: 0,
             reconsider: true,
             new_facts: false,
@@ -335,7 +350,7 @@ impl Engine {
         }
         if now.elapsed >= self.remind_at {
             self.remind_at = now.elapsed.saturating_add(DAY);
-            let reports = self.targets.iter().flat_map(|target| target.told_daily(now));
+            let reports = self.targets.iter().filter_map(TargetStatus::told_daily);
             self.actions.extend(reports.map(Action::Report));
         }
         self.give_up_ipv6(now);
@@ -419,11 +434,17 @@ impl Engine {
         for index in 0..self.sources.len() {
             self.note_trouble(now, index);
         }
+        let mut lines = String::new();
         for target in &mut self.targets {
             target.note_absence(&self.sources, now);
-            target.note_gone(&self.sources, now);
+            let (line, reports) = target.note_gone(&self.sources, now);
+            lines.extend(line);
+            self.actions.extend(reports.into_iter().map(Action::Report));
             let reports = [target.complaint(&self.sources), target.limit_report(&self.sources, now)];
             self.actions.extend(reports.into_iter().flatten().map(Action::Report));
+        }
+        if !lines.is_empty() {
+            self.record(&lines, false);
         }
     }
 

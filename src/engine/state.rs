@@ -29,7 +29,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use self::text::{escape, parse_addresses, unescape, write_addresses};
+use self::text::{escape, parse_addresses, parse_times, unescape, write_addresses, write_times};
 use crate::address::Addresses;
 use crate::backoff::Backoff;
 use crate::engine::ipv6_default::Ipv6Speaker;
@@ -85,6 +85,9 @@ pub struct TargetState {
     pub blocked: Option<Blocked>,
     /// Its last failure, until it is mended.
     pub failed: Option<Failed>,
+    /// Since when the IPv4 address, the IPv6 address and the prefix that it holds are
+    /// definitely gone, in seconds of the Unix epoch.
+    pub gone: [Option<u64>; 3],
 }
 
 /// Why a target is tried once a day only.
@@ -329,6 +332,7 @@ impl TargetState {
                     target.blocked.get_or_insert_default().started = Some(value.parse().ok()?);
                 }
                 "way" => target.blocked.get_or_insert_default().way = Some(unescape(value)),
+                "gone" => target.gone = parse_times(value)?,
                 "failed" => target.failed.get_or_insert_default().why = unescape(value),
                 "cause" => target.failed.get_or_insert_default().cause = Cause::parse(value)?,
                 "sent" => target.failed.get_or_insert_default().sent = parse_addresses(value)?,
@@ -350,6 +354,7 @@ impl TargetState {
         *self = Self {
             name: std::mem::take(&mut self.name),
             accepted: Some(Accepted { addresses, at }),
+            gone: self.gone,
             ..Self::default()
         };
         Some(())
@@ -385,6 +390,9 @@ impl TargetState {
         }
         if let Some(trying) = &self.trying {
             let _ = write!(text, "\ttrying={}", write_addresses(trying));
+        }
+        if self.gone != [None; 3] {
+            let _ = write!(text, "\tgone={}", write_times(self.gone));
         }
         if let Some(blocked) = &self.blocked {
             blocked.write(&mut text);

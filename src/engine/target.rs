@@ -57,8 +57,10 @@ pub(super) struct TargetStatus {
     start_try: bool,
     /// That the limit of attempts holds it back has been reported.
     limited: bool,
-    /// Since when an address that it holds is definitely gone.
+    /// Since when in this run an address that it holds is definitely gone.
     gone: [Option<Duration>; 3],
+    /// When that is told again.
+    gone_told: [Duration; 3],
     /// What the last update changed nothing about.
     unchanged: Option<Addresses>,
     /// Since when there is definitely no IPv4 and no IPv6 address for it.
@@ -103,6 +105,7 @@ impl TargetStatus {
             start_try: false,
             limited: false,
             gone: [None; 3],
+            gone_told: [Duration::ZERO; 3],
             unchanged: None,
             absent_since: [None; 2],
         }
@@ -201,6 +204,22 @@ impl TargetStatus {
             (_, _, Ok(_)) => return None,
         };
         Some((&self.config.name, reason))
+    }
+
+    pub(super) fn is_program(&self) -> bool {
+        self.kind == Kind::Program
+    }
+
+    pub(super) fn label(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Whether it holds what it should; `None`: it has not failed either.
+    pub(super) fn stands(&self, sources: &[SourceStatus], now: Now) -> Option<bool> {
+        if self.state.blocked.is_some() || self.state.failed.is_some() {
+            return Some(false);
+        }
+        self.behind(sources, now).is_none().then_some(true)
     }
 
     /// The line that says why it waits, once for every time of waiting.

@@ -5,6 +5,7 @@ mod hanging;
 mod ipv6_default;
 #[cfg(all(feature = "tls", feature = "dyndns"))]
 mod pauses;
+mod programs;
 mod records;
 mod since_1_0;
 mod sources;
@@ -31,6 +32,8 @@ struct Bench {
     /// In flight: number, group, tasks.
     jobs: Vec<(u64, usize, Vec<Task>)>,
     closed: Vec<u64>,
+    /// What the last job was told.
+    standing: Standing,
     reports: Vec<Report>,
     /// What a kill would leave.
     saved: State,
@@ -76,7 +79,7 @@ fn url() -> UpdaterConfig {
 }
 
 fn program() -> UpdaterConfig {
-    UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: SECOND, retry: true })
+    UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: SECOND, retry: true, wait: true })
 }
 
 fn upnp() -> Source {
@@ -119,6 +122,7 @@ impl Bench {
             hinted: 0,
             jobs: Vec::new(),
             closed: Vec::new(),
+            standing: Standing::default(),
             reports: Vec::new(),
             saved: State::default(),
             file,
@@ -141,7 +145,10 @@ impl Bench {
                     self.polls.push(source);
                     self.hinted += usize::from(hinted);
                 }
-                Action::Publish { job, group, tasks } => self.jobs.push((job, group, tasks)),
+                Action::Publish { job, group, tasks, standing } => {
+                    self.jobs.push((job, group, tasks));
+                    self.standing = standing;
+                }
                 Action::Close { job } => self.closed.push(job),
                 Action::Record { lines, flush } => {
                     self.file.push_str(&lines);

@@ -14,6 +14,9 @@ use crate::config::placeholders;
 /// installing it, and the attempt costs nothing.
 const NOT_FOUND_AFTER: Duration = Duration::from_secs(5 * 60);
 
+/// The longest variable: Linux takes 128 KiB.
+const MAX_VARIABLE: usize = 64 * 1024;
+
 /// A program to start. `Debug` does not show the arguments: they are the user's.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Plan {
@@ -29,6 +32,44 @@ impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan").field("program", &self.program).finish_non_exhaustive()
     }
+}
+
+/// How the other targets stand when a program is run, by their labels.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Standing {
+    /// They hold what they should.
+    pub ok: Vec<String>,
+    /// Their last try failed, or they are blocked.
+    pub failed: Vec<String>,
+    /// They have not answered, or have no address to hold.
+    pub pending: Vec<String>,
+}
+
+impl Plan {
+    /// Tells the program how the other targets stand.
+    #[must_use]
+    pub fn telling(mut self, standing: &Standing) -> Self {
+        let Standing { ok, failed, pending } = standing;
+        for (name, labels) in [("DDNS_OK", ok), ("DDNS_FAILED", failed), ("DDNS_PENDING", pending)] {
+            self.env.push((name, lines(labels)));
+        }
+        self
+    }
+}
+
+/// As many as one variable may hold, each on a line.
+fn lines(labels: &[String]) -> Option<String> {
+    let mut text = String::new();
+    for label in labels {
+        if text.len().saturating_add(label.len()) >= MAX_VARIABLE {
+            break;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(label);
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 /// How a program ended.
@@ -107,7 +148,12 @@ mod tests {
 
     fn run() -> config::Run {
         let cmd = ["prog", "{ipv4}", "-x={ipv6_prefix};{ipv6}", "$HOME"];
-        config::Run { cmd: cmd.map(String::from).to_vec(), timeout: Duration::from_secs(60), retry: true }
+        config::Run {
+            cmd: cmd.map(String::from).to_vec(),
+            timeout: Duration::from_secs(60),
+            retry: true,
+            wait: true,
+        }
     }
 
     #[test]
@@ -136,6 +182,23 @@ mod tests {
             ]
         );
         assert_eq!(format!("{plan:?}"), "Plan { program: \"prog\", .. }");
+    }
+
+    #[test]
+    fn a_program_learns_how_the_others_stand_as_far_as_there_is_room() {
+        let standing = Standing {
+            ok: vec!["A home.example.org".into(), "nas".into()],
+            failed: Vec::new(),
+            pending: (0..10_000).map(|n| format!("target {n:093}")).collect(),
+        };
+        let task = Task { entry: 0, addresses: Addresses::default(), old: Addresses::default() };
+        let plan = plan(&run(), &task).telling(&standing);
+        let [.., ok, failed, pending] = &plan.env[..] else { panic!() };
+        assert_eq!(ok, &("DDNS_OK", Some("A home.example.org\nnas".into())));
+        assert_eq!(failed, &("DDNS_FAILED", None));
+        let pending = pending.1.as_ref().unwrap();
+        assert!((65_000..=65_536).contains(&pending.len()), "{}", pending.len());
+        assert!(pending.lines().all(|line| line.len() == 100));
     }
 
     #[test]

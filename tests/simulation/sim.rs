@@ -342,7 +342,7 @@ impl Sim {
                 _ if self.disk.is_dead() => return,
                 Action::Poll { source, .. } => self.poll(source),
                 Action::Record { lines, flush } => self.record(&lines, flush),
-                Action::Publish { job, group, tasks } => self.publish(job, group, tasks),
+                Action::Publish { job, group, tasks, .. } => self.publish(job, group, tasks),
                 Action::Close { job } => self.close(job),
                 Action::Report(report) => {
                     self.note(|| format!("{:?} {}: {}", report.level, report.subject, report.text));

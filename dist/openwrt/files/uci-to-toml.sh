@@ -37,7 +37,7 @@ file:password_file text:token file:token_file"
 number:ttl text:transport"
 		;;
 	rfc2136_records) echo "$record" ;;
-	runs) echo "$target text:name list:cmd number:timeout flag:at_start flag:retry" ;;
+	runs) echo "$target text:name list:cmd number:timeout flag:at_start flag:retry flag:wait" ;;
 	esac
 }
 

@@ -28,6 +28,20 @@ pub(super) fn parse_addresses(text: &str) -> Option<Addresses> {
     Some(addresses)
 }
 
+pub(super) fn write_times(times: [Option<u64>; 3]) -> String {
+    times.map(|time| time.map_or_else(|| "-".to_owned(), |time| time.to_string())).join(",")
+}
+
+pub(super) fn parse_times(text: &str) -> Option<[Option<u64>; 3]> {
+    let mut times = [None; 3];
+    let mut parts = text.split(',');
+    for time in &mut times {
+        let part = parts.next()?;
+        *time = if part == "-" { None } else { Some(part.parse().ok()?) };
+    }
+    parts.next().is_none().then_some(times)
+}
+
 fn parse_prefix(text: &str) -> Option<Prefix> {
     let (address, length) = text.split_once('/')?;
     Prefix::new(address.parse().ok()?, length.parse().ok()?)

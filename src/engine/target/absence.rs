@@ -1,16 +1,20 @@
-//! A family that is absent from the beginning, for targets that name both: it is
-//! sent as an empty text, as in 1.0.
+//! A family that is absent: from the beginning, for targets that name both, it is sent
+//! as an empty text, as in 1.0; later it is told daily that a record still holds it.
 
 use std::time::Duration;
 
-use super::{TargetStatus, has};
+use super::{DAY, TargetStatus, has};
 use crate::address::{Addresses, Family};
 use crate::engine::Now;
+use crate::engine::report::{Level, Report};
 use crate::engine::selection::{AddressKind, Origin, Selection, SourceStatus};
 
 /// How long a family must be absent from the beginning before it is sent as an
 /// empty text: a router that has just come up may have none yet.
 const ABSENT: Duration = Duration::from_secs(10);
+
+/// How long one must be gone before that is written down, for the flash's sake.
+const KEPT_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl TargetStatus {
     /// Keeps in mind since when a family is absent.
@@ -56,5 +60,56 @@ impl TargetStatus {
     pub(in crate::engine) fn awaits_absence(&self, sources: &[SourceStatus], now: Now) -> bool {
         let ready = self.wanted(sources).is_ok_and(|wanted| wanted.ready > now.elapsed);
         ready && self.state.failed.is_none() && self.due_at(sources, now).is_some()
+    }
+
+    /// Notes since when what it holds is definitely gone: its line of the state file, when
+    /// that is news, and what is told once a day. While a source says nothing, neither.
+    pub(in crate::engine) fn note_gone(
+        &mut self,
+        sources: &[SourceStatus],
+        now: Now,
+    ) -> (Option<String>, Vec<Report>) {
+        let held = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
+        let held = [held.ipv4.is_some(), held.ipv6.is_some(), held.ipv6_prefix.is_some()];
+        let (before, mut reports) = (self.state.gone, Vec::new());
+        for (place, (kind, held)) in AddressKind::ALL.into_iter().zip(held).enumerate() {
+            let used = held && has(self.counts(sources), kind);
+            match self.choice(sources, kind) {
+                Selection::Absent(_) if used => reports.extend(self.is_gone(place, kind, now)),
+                Selection::Unknown(_) | Selection::Pending if used => {}
+                _ => self.forget_gone(place),
+            }
+        }
+        ((before != self.state.gone).then(|| self.state.line(&self.id)), reports)
+    }
+
+    fn is_gone(&mut self, place: usize, kind: AddressKind, now: Now) -> Option<Report> {
+        let since = *self.gone.get_mut(place)?.get_or_insert(now.elapsed);
+        let kept = self.state.gone.get_mut(place)?;
+        let by_clock = now.unix.zip(*kept).and_then(|(unix, since)| unix.checked_sub(since));
+        let age = now.elapsed.saturating_sub(since).max(Duration::from_secs(by_clock.unwrap_or(0)));
+        if age >= KEPT_AFTER && kept.is_none() {
+            *kept = now.unix.map(|unix| unix.saturating_sub(age.as_secs()));
+        }
+        let told = self.gone_told.get_mut(place)?;
+        if age < DAY || now.elapsed < *told {
+            return None;
+        }
+        *told = now.elapsed.saturating_add(DAY);
+        let text = format!(
+            "there has been no {} for a day or more, and its record still holds one; delete the record there \
+             if it is not to come back",
+            kind.words()
+        );
+        Some(Report::new(Level::Warning, &self.config.name, text))
+    }
+
+    fn forget_gone(&mut self, place: usize) {
+        if let Some(since) = self.gone.get_mut(place) {
+            *since = None;
+        }
+        if let Some(since) = self.state.gone.get_mut(place) {
+            *since = None;
+        }
     }
 }

@@ -52,6 +52,21 @@ impl TargetStatus {
         free.then(|| attempt.began.saturating_add(HANGS))
     }
 
+    /// Whether it has yet to give its first answer to a change: a retry after a failure
+    /// is none, nor is a check. `due`: its group can be sent to now.
+    pub(in crate::engine) fn is_awaited(&self, sources: &[SourceStatus], due: bool, now: Now) -> bool {
+        let failed = self.state.failed.as_ref().map(|failed| failed.sent);
+        let sent = match &self.in_flight {
+            Some(attempt) if attempt.checking => return false,
+            Some(attempt) => Some(attempt.wanted.addresses),
+            None if due && self.due_at(sources, now).is_some_and(|at| at <= now.elapsed) => {
+                self.wanted(sources).ok().map(|wanted| wanted.addresses)
+            }
+            None => None,
+        };
+        self.state.blocked.is_none() && sent.is_some_and(|sent| failed != Some(sent))
+    }
+
     /// Whether the newest attempt has not ended.
     pub(in crate::engine) fn is_in_flight(&self) -> bool {
         self.in_flight.is_some()

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::{Kind, TargetStatus, Wanted, has, rough};
+use super::{Kind, TargetStatus, Wanted, rough};
 use crate::backoff::{Backoff, LONGEST_WISH, Random, TokenBucket};
 use crate::engine::Now;
 use crate::engine::report::{Level, Report};
-use crate::engine::selection::{AddressKind, Selection, SourceStatus};
+use crate::engine::selection::SourceStatus;
 use crate::engine::state::{Blocked, Cause, Failed};
 use crate::updaters::Outcome;
 
@@ -219,33 +219,9 @@ impl TargetStatus {
     }
 
     /// What is told once a day.
-    pub(in crate::engine) fn told_daily(&self, now: Now) -> Vec<Report> {
-        let warning = |text| Report::new(Level::Warning, &self.config.name, text);
-        let mut reports: Vec<_> =
-            self.state.blocked.iter().map(|blocked| warning(self.way_out(blocked))).collect();
-        for (kind, gone) in AddressKind::ALL.into_iter().zip(self.gone) {
-            if gone.is_some_and(|since| now.elapsed.saturating_sub(since) >= DAY) {
-                reports.push(warning(format!(
-                    "there has been no {} for a day or more, and its record still holds one; delete the record there \
-                     if it is not to come back",
-                    kind.words()
-                )));
-            }
-        }
-        reports
-    }
-
-    /// Notes since when what it holds is definitely gone.
-    pub(in crate::engine) fn note_gone(&mut self, sources: &[SourceStatus], now: Now) {
-        let held = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
-        let held = [held.ipv4.is_some(), held.ipv6.is_some(), held.ipv6_prefix.is_some()];
-        for (place, (kind, held)) in AddressKind::ALL.into_iter().zip(held).enumerate() {
-            let used = has(self.counts(sources), kind);
-            let gone = held && used && matches!(self.choice(sources, kind), Selection::Absent(_));
-            if let Some(since) = self.gone.get_mut(place) {
-                *since = if gone { since.or(Some(now.elapsed)) } else { None };
-            }
-        }
+    pub(in crate::engine) fn told_daily(&self) -> Option<Report> {
+        let blocked = self.state.blocked.as_ref()?;
+        Some(Report::new(Level::Warning, &self.config.name, self.way_out(blocked)))
     }
 
     /// The line that says that the limit of attempts holds it back, once.

@@ -57,8 +57,7 @@ fn what_was_ever_sent_is_not_taken_back_after_a_restart() {
             name: "t".into(),
             accepted: (!trying).then_some(state::Accepted { addresses, at: None }),
             trying: trying.then_some(addresses),
-            blocked: None,
-            failed: None,
+            ..state::TargetState::default()
         };
         let mut state = State::default();
         state.targets.insert(state::id("t"), held);

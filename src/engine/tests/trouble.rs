@@ -29,8 +29,9 @@ fn start_at(engine: Engine, before: &Bench, unix: Option<u64>) -> Bench {
     let (file, saved) = (before.saved.write(), before.saved.clone());
     let none = (Vec::new(), Vec::new(), Vec::new());
     let (polls, jobs, reports) = none;
-    let closed = Vec::new();
-    let mut bench = Bench { engine, now, polls, hinted: 0, jobs, closed, reports, saved, file, flushes: 0 };
+    let (closed, standing) = (Vec::new(), Standing::default());
+    let mut bench =
+        Bench { engine, now, polls, hinted: 0, jobs, closed, standing, reports, saved, file, flushes: 0 };
     bench.handle(Event::Tick);
     bench
 }
@@ -351,6 +352,34 @@ fn a_family_that_is_gone_for_a_day_while_a_record_holds_it_is_told_daily() {
         }
     }
     assert_eq!(told(&bench), 3);
+    // A start remembers since when, and says so at its first look; not while nobody knows.
+    let mut bench = restart(&bench, &one(), 4 * DAY);
+    bench.observe(0, Observation::unknown("timed out"));
+    assert_eq!(told(&bench), 0);
+    bench.tick();
+    bench.observe(0, absent.clone());
+    assert_eq!(told(&bench), 1);
+    bench.tick();
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.saved.targets.get("t0").unwrap().gone, [None; 3]);
+}
+
+#[test]
+fn a_short_absence_is_not_written_down() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    let (before, since) = (bench.file.clone(), bench.now.unix);
+    let absent = Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") };
+    for _ in 0..12 {
+        bench.pass(300 * SECOND);
+        bench.observe(0, absent.clone());
+    }
+    assert_eq!(bench.file, before, "55 minutes");
+    bench.pass(300 * SECOND);
+    bench.observe(0, absent);
+    let gone = bench.saved.targets.get("t0").unwrap().gone;
+    assert_eq!(gone, [since.map(|unix| unix + 300), None, None]);
 }
 
 #[test]
