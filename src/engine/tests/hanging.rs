@@ -1,7 +1,6 @@
 //! A line change in the middle of a request.
 
 use super::*;
-use crate::config::Proxies;
 
 fn accepted(groups: Vec<UpdaterConfig>) -> Bench {
     let targets = (0..groups.len()).map(|n| target(&format!("t{n}"), n, IPV4)).collect();
@@ -149,7 +148,7 @@ fn account(provider: &str) -> Bench {
     );
     let config =
         crate::config::parse(&text, std::path::Path::new("c.toml"), &|_| Err(String::new())).unwrap();
-    assert_eq!(config.proxies, Proxies::default());
+    assert_eq!(config.proxies, crate::config::Proxies::default());
     let mut bench = Bench::new(&config, State::default());
     bench.observe(0, seen("1.1.1.1"));
     bench
