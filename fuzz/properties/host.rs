@@ -59,8 +59,9 @@ pub(super) fn interface(data: &[u8]) {
     assert_eq!(of_reversed.ipv6.known(), observation.ipv6.known());
     assert_eq!(of_reversed.ipv4.known().is_some(), observation.ipv4.known().is_some());
 
-    previous.ipv4 = observation.ipv4.known();
-    previous.ipv6 = observation.ipv6.known();
+    // What is published stays while nothing is known.
+    previous.ipv4 = observation.ipv4.known().or(previous.ipv4);
+    previous.ipv6 = observation.ipv6.known().or(previous.ipv6);
     assert_eq!(choose(&entries, named, &routes, &previous), observation, "the choice wavers");
 }
 
