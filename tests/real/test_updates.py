@@ -233,9 +233,10 @@ def a_change_during_an_update_ends_with_the_newest_address(lab):
     lab.set_wan(WAN[1])
     front.fault = url.fault = None
     wait_for(lambda: url.values()[-1] == WAN[1], "the URL has the newest address", 60)
-    # While a record may be in the making, no other request is sent beside it: 120 s.
+    # While a record may be in the making, no other request is sent beside it: its end
+    # (120 s) and the back-off after it (up to 38 s) are waited for.
     for name in ("example.org", "nas.example.org"):
-        wait_for(lambda: front.api.contents(name) == [WAN[1]], f"{name} has the newest address", 150)
+        wait_for(lambda: front.api.contents(name) == [WAN[1]], f"{name} has the newest address", 190)
     assert set(url.values()) == set(WAN[:2]), url.values()
 
 
