@@ -17,6 +17,8 @@ use crate::config::placeholders::Needs;
 use crate::config::{Config, Gateway, Run, Source, Target, UpdaterConfig, Url};
 use crate::engine::state::TITLE;
 use crate::secret::Secret;
+use crate::updaters::run::Standing;
+use crate::updaters::{Outcome, Task};
 
 const SECOND: Duration = Duration::from_secs(1);
 const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };

@@ -38,8 +38,9 @@ use crate::system::race::Failed;
 pub const TIMEOUT: Duration = Duration::from_secs(120);
 /// Of it, for looking the name up and for connecting, each.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest head of an answer, as browsers take it.
-const MAX_HEAD: usize = 256 * 1024;
+/// The longest head of an answer; policies and cookies fill some kilobytes. It is no long
+/// reply, so as many as there are jobs may be under way.
+const MAX_HEAD: usize = 64 * 1024;
 /// Must hold a head with room for more, or reading would seem to stall.
 const INPUT: usize = MAX_HEAD + 4 * 1024;
 /// Must hold the head of a request; servers take 8 KiB.
