@@ -20,7 +20,6 @@ pub enum Found {
 /// What `retry` and `update` work with.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asking {
-    /// What is to be done.
     pub kind: Kind,
     /// A label or host name; `None`: every target.
     pub name: Option<String>,

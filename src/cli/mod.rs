@@ -18,7 +18,6 @@ use crate::config::suggest::nearest;
 use crate::config::{Gateway, read_gateway};
 use crate::daemon::request::Kind;
 
-/// What is to be done.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Command {
     /// Run until killed.
@@ -81,7 +80,6 @@ pub enum LogFormat {
 /// A whole call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Call {
-    /// What is to be done.
     pub command: Command,
     /// How much is logged.
     pub verbosity: Verbosity,

@@ -117,7 +117,6 @@ impl Config {
 /// Which target an entry of a group is.
 pub(super) type Entries<'a> = dyn Fn(usize) -> Option<&'a Target> + 'a;
 
-/// Lines of TOML.
 pub(super) struct TomlWriter(String);
 
 impl TomlWriter {

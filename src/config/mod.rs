@@ -69,7 +69,6 @@ use crate::secret::Secret;
 /// Names that are listed for who has misspelt one.
 const SHOWN: usize = 20;
 
-/// A whole configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     /// Time between two polls; at least a second.
@@ -320,7 +319,6 @@ pub struct Url {
     pub method: &'static str,
     /// http or https.
     pub url: Secret,
-    /// Names and values.
     pub headers: Vec<(String, Secret)>,
     pub body: Option<Secret>,
     /// First words of an accepted answer; `None`: any 2xx without a known

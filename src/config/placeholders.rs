@@ -6,9 +6,7 @@ use crate::address::Addresses;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "a set of three, not a state")]
 pub struct Needs {
-    /// The IPv4 address.
     pub ipv4: bool,
-    /// The IPv6 address.
     pub ipv6: bool,
     pub ipv6_prefix: bool,
 }

@@ -64,7 +64,6 @@ impl<'a> Section<'a> {
         self.at
     }
 
-    /// Takes a key out.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
@@ -213,7 +212,6 @@ impl<'a> Value<'a> {
         Self { at: value.span().start, held: value.get_ref(), ..*self }
     }
 
-    /// A table.
     pub(super) fn section(&self, what: &'static str) -> Option<Section<'a>> {
         match self.held {
             DeValue::Table(table) => Some(Section::new(what, self.at, table, self.problems)),

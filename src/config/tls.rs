@@ -36,7 +36,6 @@ impl Tls {
     }
 }
 
-/// Reads it.
 pub(super) fn read(mut section: Section<'_>, files: &Files<'_>) -> Tls {
     let ca_file = section.take("ca_file");
     let found = ca_file.and_then(|value| read_certificates(&value, files));

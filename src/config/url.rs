@@ -22,7 +22,6 @@ const METHODS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "HEAD", "TRACE", "PA
 /// Far beyond what a provider takes, far below what would fill memory.
 const MAX_HEADERS: usize = 64;
 
-/// Reads one section.
 pub(super) fn read<'a>(
     mut section: Section<'a>,
     defaults: &TargetDefaults<'a>,

@@ -54,7 +54,6 @@ struct Hints {
 /// What is known of a source here.
 #[derive(Default)]
 struct SourceState {
-    /// A hint is under way.
     hinted: AtomicBool,
     /// The host whose announcements count.
     gateway: Mutex<Option<IpAddr>>,

@@ -17,7 +17,6 @@ use crate::system::clock::unix_time;
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
-    /// For people.
     Text,
     /// One JSON object a line.
     Json,

@@ -56,12 +56,12 @@ pub struct Mode {
     pub dry_run: bool,
 }
 
-/// How a run ended.
+/// The end of a run, which `--once` tells by its exit status.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ended {
     /// Everything has been dealt with, and every target is current.
     Current,
-    /// Something is not.
+    /// At least one target is not current.
     Behind,
     /// The configuration is to be read again, and is whole.
     Reload,
@@ -71,7 +71,6 @@ pub enum Ended {
 pub struct Places<'a> {
     /// The configuration file, as it was called.
     pub config: &'a Path,
-    /// The state file.
     pub store: Store,
     /// The files of the runtime folder.
     pub runtime: Runtime,

@@ -1,17 +1,14 @@
 //! What a person asks of a running daemon, as text.
 
-/// A request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Request {
     /// Tells answers apart: the process that asks.
     pub id: u32,
-    /// What is to be done.
     pub kind: Kind,
     /// A label or host name; `None`: every target.
     pub name: Option<String>,
 }
 
-/// What is to be done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// Try again what is blocked or waits.
@@ -31,7 +28,6 @@ impl Kind {
 }
 
 impl Request {
-    /// The text of its file.
     #[must_use]
     pub fn write(&self) -> String {
         format!("{} {}\n{}\n", self.id, self.kind.word(), self.name.as_deref().unwrap_or_default())
@@ -50,19 +46,15 @@ impl Request {
     }
 }
 
-/// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Answer {
-    /// Of the request.
     pub id: u32,
-    /// Whether it was done.
     pub done: bool,
     /// What is told the person.
     pub text: String,
 }
 
 impl Answer {
-    /// The text of its file.
     #[must_use]
     pub fn write(&self) -> String {
         format!("{} {}\n{}\n", self.id, if self.done { "done" } else { "not done" }, self.text)

@@ -39,11 +39,8 @@ pub struct Runtime {
     held: Option<File>,
 }
 
-/// A daemon that runs.
 pub struct Running {
-    /// Its process.
     pub process: u32,
-    /// Its configuration.
     pub config: PathBuf,
     runtime: Runtime,
 }

@@ -43,14 +43,13 @@ const ROOM: u64 = 16 * 1024;
 
 /// How long after its time an append may reach the file: some ticks of the file
 /// system's clock, and less than a restore takes. On a busy machine the time is
-/// written again.
+/// written again, so many times at most.
 const LATE: Duration = Duration::from_millis(15);
-/// How often.
 const AGAIN: u32 = 8;
 /// How coarse the times of a file system may be (FAT).
 const COARSE: Duration = Duration::from_secs(2);
 
-/// A state file.
+/// The state file, its lock, and whether what it says may be believed.
 pub struct Store<F: Files = System> {
     files: F,
     path: PathBuf,
@@ -81,16 +80,13 @@ struct Held<File> {
 /// What a state file says.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// The state.
     pub state: State,
-    /// What was wrong with it.
     pub problem: Option<String>,
 }
 
 /// Why a state is not kept.
 #[derive(Debug)]
 pub struct NotKept {
-    /// What happened.
     pub why: String,
     /// What the file said before could not be taken back either.
     pub stands: bool,
@@ -118,7 +114,6 @@ impl<F: Files> Store<F> {
         Self { files, path, config, note, held: None, refused: None }
     }
 
-    /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -373,7 +368,6 @@ impl<F: Files> Store<F> {
     }
 }
 
-/// What reading the file told.
 #[derive(Default)]
 struct Found {
     loaded: Loaded,

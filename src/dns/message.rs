@@ -115,7 +115,6 @@ impl Flags {
 /// A question.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Question {
-    /// Of what.
     pub name: Name,
     /// Which type of records.
     pub kind: u16,
@@ -126,7 +125,6 @@ pub struct Question {
 /// A record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// Whose.
     pub name: Name,
     /// Its type.
     pub kind: u16,

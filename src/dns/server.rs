@@ -9,7 +9,6 @@ use super::resolv::PORT;
 /// A name server.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Server {
-    /// Where it is.
     pub host: Host,
     /// Its port; 53 as a rule.
     pub port: u16,

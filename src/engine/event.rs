@@ -29,7 +29,7 @@ impl Now {
     }
 }
 
-/// What happened.
+/// All that the engine learns from outside.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The deadline has passed.
@@ -101,10 +101,7 @@ pub enum Action {
     },
     /// Let the job with this number send nothing more: its connection is closed, and it
     /// ends soon.
-    Close {
-        /// Its number.
-        job: u64,
-    },
+    Close { job: u64 },
     /// Tell the user.
     Report(Report),
 }

@@ -22,9 +22,7 @@ const PATIENCE: u32 = 3;
 /// What is asked of a source.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AddressKind {
-    /// The IPv4 address.
     Ipv4,
-    /// The IPv6 address.
     Ipv6,
     /// The IPv6 prefix.
     Prefix,

@@ -108,11 +108,9 @@ pub struct Blocked {
 /// A failure that is tried again.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Failed {
-    /// What happened.
     pub why: String,
     /// Whose fault it was.
     pub cause: Cause,
-    /// What was sent.
     pub sent: Addresses,
     /// The first of the failures in a row, in seconds of the Unix epoch.
     pub since: Option<u64>,
@@ -158,7 +156,6 @@ impl Cause {
 /// Addresses that a target confirmed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Accepted {
-    /// The addresses.
     pub addresses: Addresses,
     /// When, in seconds of the Unix epoch; `None` when the clock was not set.
     pub at: Option<u64>,
@@ -365,7 +362,6 @@ impl TargetState {
         self.blocked.take().is_some() | self.failed.take().is_some()
     }
 
-    /// Its whole line.
     #[must_use]
     pub fn line(&self, id: &str) -> String {
         format!("target\t{}\t{}\n", escape(id), self.write())

@@ -154,7 +154,6 @@ impl LanUrl {
         Self { port, ..self.clone() }
     }
 
-    /// The host.
     #[must_use]
     pub fn host(&self) -> IpAddr {
         self.host

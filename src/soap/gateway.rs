@@ -31,7 +31,6 @@ pub const MAX_REQUESTS: usize = 1 + 2 * (2 * MAX_ASKED + 2);
 /// What to ask for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Wanted {
-    /// The external IPv4 address.
     pub ipv4: bool,
     /// The router's IPv6 address and the delegated prefix.
     pub ipv6: bool,
@@ -100,7 +99,6 @@ pub struct GatewayReport {
     pub services: Vec<ServiceAnswer>,
     /// Which of them to rely on from now on; none when none answered.
     pub chosen: Option<usize>,
-    /// The addresses.
     pub observation: Observation,
     /// How long the IPv6 prefix, or else the address, stays valid.
     pub ipv6_valid_seconds: Option<u32>,

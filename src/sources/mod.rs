@@ -29,7 +29,6 @@ pub const POLL_TIMEOUT: Duration = Duration::from_millis(4500);
 /// What a poll found.
 #[derive(Clone, Debug)]
 pub struct Poll {
-    /// The addresses.
     pub observation: Observation,
     /// The description of the gateway that told them, to be asked first next time.
     pub gateway: Option<LanUrl>,

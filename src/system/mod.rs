@@ -78,7 +78,6 @@ pub struct InterfaceAddress {
     pub interface: String,
     /// The interface's number; 0 where the system does not tell it.
     pub index: u32,
-    /// The address.
     pub address: IpAddr,
     /// How many bits of it are the network's.
     pub prefix_length: u8,

@@ -83,9 +83,7 @@ pub enum Dump {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags, as the kernel gives them")]
 pub struct Link {
-    /// Its number.
     pub index: u32,
-    /// Its name.
     pub name: String,
     /// Whether it is switched on.
     pub up: bool,

@@ -16,7 +16,6 @@ pub struct Dyndns {
     pub preset: Preset,
     /// The URL as it stands in the configuration, for a server of the user's own.
     pub url: Option<Secret>,
-    /// The user.
     pub username: Option<Secret>,
     pub password: Option<Secret>,
     pub token: Option<Secret>,

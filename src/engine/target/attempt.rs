@@ -27,7 +27,6 @@ pub(super) struct Attempt {
     doubtful: bool,
 }
 
-/// How a job ended.
 pub(in crate::engine) struct Ended<'a> {
     pub(in crate::engine) job: u64,
     /// It was closed, because a newer address was there.
