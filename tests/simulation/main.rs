@@ -108,3 +108,19 @@ fn a_seed_plays_the_same_to_the_letter_again() {
     assert_eq!(digests[0], digests[1]);
     assert_ne!(digests[0], sim::play(8, 7, false).digest);
 }
+
+#[test]
+fn every_broken_copy_still_fits() {
+    let text = include_str!("broken.toml");
+    let table = toml::de::DeTable::parse(text).unwrap().into_inner();
+    let copies = table.get("copy").and_then(|copies| copies.get_ref().as_array()).unwrap();
+    assert!(copies.len() >= 20, "{}", copies.len());
+    for copy in copies {
+        let copy = copy.get_ref().as_table().unwrap();
+        let key = |name: &str| copy.get(name).and_then(|value| value.get_ref().as_str()).unwrap();
+        let path = format!("{}/{}", env!("CARGO_MANIFEST_DIR"), key("file"));
+        let source = std::fs::read_to_string(path).unwrap();
+        assert_eq!(source.matches(key("old")).count(), 1, "{}: {} has changed", key("name"), key("file"));
+        assert_ne!(key("old"), key("new"));
+    }
+}

@@ -306,6 +306,16 @@ impl Watch {
         self.lives.get(name).is_some_and(|life| life.given_up)
     }
 
+    /// A target that holds what it should, and was not refreshed in its time.
+    pub(crate) fn overdue(&self, now: Duration) -> Option<String> {
+        let late = |life: &Life| {
+            let well = life.accepted.is_some() && life.last_outcome.is_none() && life.blocked.is_none();
+            well && life.refresh.is_some_and(|every| now > life.accepted_at + every + HOUR / 4)
+        };
+        let (name, _) = self.lives.iter().find(|(_, life)| late(life) && !life.given_up)?;
+        Some(format!("{name}: its refresh is late"))
+    }
+
     /// Within what time a target must be right, once nothing fails any more.
     pub(crate) fn patience(&self, now: Duration, name: &str) -> Duration {
         let Some(life) = self.lives.get(name) else { return Duration::from_secs(600) };

@@ -96,6 +96,9 @@ impl Sim {
             let text = format!("{name}: holds {held:?} and not {truth:?} long after all was well");
             self.watch.broken.get_or_insert(text);
         }
+        if let Some(text) = self.watch.overdue(self.now).filter(|_| name.is_none()) {
+            self.watch.broken.get_or_insert(text);
+        }
     }
 
     pub(super) fn line_up(&mut self) {

@@ -1,0 +1,80 @@
+"""Plays the broken copies of broken.toml: tests/soak --broken [NAME...]
+
+Each is the checkout with one change, in a folder of its own, played seed by seed until a
+promise is seen to be broken. A copy that no seed catches is a promise that nobody
+checks. Without names, all are played and what caught each is written to
+docs/simulation.md. The last line is `N passed, N failed`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "target/broken"
+SEEDS = os.environ.get("SIMULATION_SEEDS", "0..200")
+PAGE = ROOT / "docs/simulation.md"
+BEGIN, END = "<!-- broken copies -->\n", "<!-- end -->\n"
+
+
+def main():
+    with open(ROOT / "tests/simulation/broken.toml", "rb") as file:
+        copies = tomllib.load(file)["copy"]
+    wanted = [one for one in copies if not sys.argv[1:] or one["name"] in sys.argv[1:]]
+    make_copy()
+    rows = [row(one) for one in wanted]
+    if wanted == copies:
+        write(rows)
+    caught = sum(row["seed"] is not None for row in rows)
+    print(f"{caught} passed, {len(rows) - caught} failed")
+    sys.exit(caught != len(wanted) or not wanted)
+
+
+def make_copy():
+    shutil.rmtree(FOLDER / "src", ignore_errors=True)
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    for name in filter(None, names.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (FOLDER / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, FOLDER / "src" / name)
+
+
+def row(copy):
+    path = FOLDER / "src" / copy["file"]
+    text = path.read_text()
+    assert text.count(copy["old"]) == 1, f"{copy['name']}: {copy['file']} has changed"
+    path.write_text(text.replace(copy["old"], copy["new"]))
+    seed, why = play()
+    path.write_text(text)
+    print(f"{copy['name']}: " + (f"seed {seed}: {why}" if why else "not caught"), flush=True)
+    return {**copy, "seed": seed, "why": why}
+
+
+def play():
+    command = ["cargo", "test", "--locked", "-q", "--profile", "soak", "--test", "simulation", "every_promise"]
+    settings = {"SIMULATION_SEEDS": SEEDS, "CARGO_TARGET_DIR": str(FOLDER / "target"), "RUSTFLAGS": "-Awarnings"}
+    played = subprocess.run(
+        [*command, "--", "--nocapture"], cwd=FOLDER / "src", env={**os.environ, **settings}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )
+    found = re.search(r"^seed (\d+): (.*)$", played.stdout, re.M)
+    if played.returncode and not found:
+        sys.exit(played.stdout[-3000:])
+    return (int(found[1]), found[2]) if found else (None, None)
+
+
+def write(rows):
+    lines = ["| broken copy | promise | seed | what was seen |", "| --- | --- | ---: | --- |"]
+    for one in rows:
+        seen = (one["why"] or "nothing").replace("|", "\\|")
+        lines.append(f"| {one['name']} | {one['promise']} | {one['seed']} | {seen} |")
+    page = PAGE.read_text()
+    before, rest = page.split(BEGIN)
+    PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1])
+
+
+main()
