@@ -112,10 +112,35 @@ fn is_answer(result: &Result<Verified, DnsError>) -> bool {
 }
 
 #[test]
+fn messages_to_one_server_go_over_one_connection() {
+    // The second connection is there because the first was closed after three.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        [3, 2].map(|messages| {
+            let mut stream = listener.accept().unwrap().0;
+            for _ in 0..messages {
+                let mut length = [0; 2];
+                stream.read_exact(&mut length).unwrap();
+                let mut message = vec![0; u16::from_be_bytes(length).into()];
+                stream.read_exact(&mut message).unwrap();
+                stream.write_all(&framed(&answer(&message, 0))).unwrap();
+            }
+        })
+    });
+    let mut kept = None;
+    for _ in 0..5 {
+        let result = exchange(&question(address, Transport::Tcp, Some(&key())), &[], &mut kept, within(5000));
+        assert!(is_answer(&result), "{result:?}");
+    }
+    server.join().unwrap();
+}
+
+#[test]
 fn an_answer_over_tcp_is_read_to_its_end() {
     let server = over_tcp(|message| framed(&answer(message, 0)));
     for key in [None, Some(key())] {
-        let result = exchange(&question(server, Transport::Auto, key.as_ref()), &[], within(5000));
+        let result = exchange(&question(server, Transport::Auto, key.as_ref()), &[], &mut None, within(5000));
         assert!(is_answer(&result), "{result:?}");
     }
 }
@@ -123,15 +148,15 @@ fn an_answer_over_tcp_is_read_to_its_end() {
 #[test]
 fn a_connection_that_ends_or_stalls_or_talks_nonsense_is_told_apart() {
     let ended = over_tcp(|_| Vec::new());
-    let result = exchange(&question(ended, Transport::Auto, None), &[], within(5000));
+    let result = exchange(&question(ended, Transport::Auto, None), &[], &mut None, within(5000));
     assert!(matches!(result, Err(DnsError::Closed(_))), "{result:?}");
     let stalled = over_tcp(|message| framed(&answer(message, 0))[..9].to_vec());
     let start = Instant::now();
-    let result = exchange(&question(stalled, Transport::Auto, None), &[], within(300));
+    let result = exchange(&question(stalled, Transport::Auto, None), &[], &mut None, within(300));
     assert!(matches!(result, Err(DnsError::Silent(_))), "{result:?}");
     assert!(start.elapsed() < Duration::from_secs(3));
     let strange = over_tcp(|_| framed(b"HTTP/1.1 400 Bad Request"));
-    let result = exchange(&question(strange, Transport::Auto, None), &[], within(5000));
+    let result = exchange(&question(strange, Transport::Auto, None), &[], &mut None, within(5000));
     assert!(matches!(result, Err(DnsError::NotAnAnswer(_))), "{result:?}");
     for error in [DnsError::Closed(ended), DnsError::Silent(ended), DnsError::NotAnAnswer(ended)] {
         assert!(error.maybe_done());
@@ -146,16 +171,16 @@ fn an_unsigned_refusal_over_tcp_is_reported() {
         message.additional.clear();
         framed(&message.to_bytes())
     });
-    let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], within(5000));
+    let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], &mut None, within(5000));
     assert!(matches!(result, Ok(Verified::Unproven { rcode: 5, tsig_error: None, .. })), "{result:?}");
 }
 
 #[test]
 fn udp_is_used_where_tcp_is_closed() {
     let server = over_udp(|message| vec![answer(message, 0)]);
-    let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], within(5000));
+    let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], &mut None, within(5000));
     assert!(is_answer(&result), "{result:?}");
-    let result = exchange(&question(server, Transport::Tcp, Some(&key())), &[], within(5000));
+    let result = exchange(&question(server, Transport::Tcp, Some(&key())), &[], &mut None, within(5000));
     assert!(matches!(&result, Err(error @ DnsError::Unreachable(..)) if !error.maybe_done()), "{result:?}");
 }
 
@@ -170,7 +195,7 @@ fn a_lost_datagram_is_sent_again_as_it_was() {
         assert_eq!(seen[0], seen[1]);
         vec![answer(message, 0)]
     });
-    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], within(8000));
+    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], &mut None, within(8000));
     assert!(is_answer(&result), "{result:?}");
 }
 
@@ -180,7 +205,7 @@ fn what_was_cut_short_is_asked_again_over_tcp() {
         let (tcp, udp, address) = both();
         serve_tcp(tcp, |message| framed(&answer(message, 0)));
         serve_udp(udp, |message| vec![answer(message, 0x0200)]);
-        let result = exchange(&question(address, Transport::Udp, key.as_ref()), &[], within(5000));
+        let result = exchange(&question(address, Transport::Udp, key.as_ref()), &[], &mut None, within(5000));
         let Ok(Verified::Answer { message, .. }) = result else { panic!("{result:?}") };
         assert!(!message.flags.is_truncated());
     }
@@ -202,11 +227,11 @@ fn forged_answers_are_passed_over_until_the_time_is_up() {
         all.push(answer(message, 0));
         all
     });
-    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], within(5000));
+    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], &mut None, within(5000));
     assert!(is_answer(&result), "{result:?}");
     let server = over_udp(forge);
     let start = Instant::now();
-    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], within(400));
+    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], &mut None, within(400));
     assert!(matches!(result, Ok(Verified::Unproven { .. })), "{result:?}");
     assert!(start.elapsed() >= Duration::from_millis(390));
 }
@@ -219,9 +244,9 @@ fn resolvers_are_asked_in_turn() {
     let resolver = over_udp(|message| vec![answer(message, 0)]);
     let mut exchange_with_none = question(resolver, Transport::Udp, None);
     exchange_with_none.server = None;
-    let result = exchange(&exchange_with_none, &[closed, resolver], within(5000));
+    let result = exchange(&exchange_with_none, &[closed, resolver], &mut None, within(5000));
     assert!(is_answer(&result), "{result:?}");
-    let result = exchange(&exchange_with_none, &[], within(5000));
+    let result = exchange(&exchange_with_none, &[], &mut None, within(5000));
     assert!(matches!(result, Err(DnsError::NoResolver)), "{result:?}");
 }
 
@@ -230,10 +255,10 @@ fn a_server_can_be_named() {
     let server = over_tcp(|message| framed(&answer(message, 0)));
     let mut named = question(server, Transport::Auto, None);
     named.server = Server::parse(&format!("localhost:{}", server.port()));
-    let result = exchange(&named, &[], within(5000));
+    let result = exchange(&named, &[], &mut None, within(5000));
     assert!(is_answer(&result), "{result:?}");
     named.server = Server::parse("no-such-host.invalid");
-    let result = exchange(&named, &[], within(2000));
+    let result = exchange(&named, &[], &mut None, within(2000));
     assert!(matches!(result, Err(DnsError::NoAddress(_))), "{result:?}");
 }
 
@@ -258,7 +283,7 @@ fn a_dead_address_of_several_costs_less_than_two_seconds() {
         exchange_with_none.server = None;
         for _ in 0..2 {
             let began = Instant::now();
-            let result = exchange(&exchange_with_none, &[dead.2, alive], within(20_000));
+            let result = exchange(&exchange_with_none, &[dead.2, alive], &mut None, within(20_000));
             assert!(is_answer(&result), "{transport:?}: {result:?}");
             assert!(began.elapsed() < Duration::from_secs(2), "{transport:?}: {:?}", began.elapsed());
         }

@@ -48,6 +48,10 @@ impl LeftOut {
         match *self {}
     }
 
+    pub(super) fn server(&self) -> &str {
+        match *self {}
+    }
+
     pub(super) fn write(&self, _: &Config, _: &mut TomlWriter, _: &Entries<'_>) {
         match *self {}
     }

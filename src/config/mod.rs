@@ -65,6 +65,7 @@ use std::time::Duration;
 use crate::config::placeholders::Needs;
 use crate::http::lan_url::LanUrl;
 use crate::secret::Secret;
+use crate::transport::url::HttpUrl;
 
 /// Names that are listed for who has misspelt one.
 const SHOWN: usize = 20;
@@ -334,6 +335,18 @@ impl UpdaterConfig {
             Self::Dyndns(account) => account.pause(),
             Self::Cloudflare(_) | Self::Url(_) | Self::Rfc2136(_) | Self::Run(_) => Duration::ZERO,
         }
+    }
+
+    /// Scheme, host and port of the web server that it goes to, where other sections may
+    /// go to the same.
+    #[must_use]
+    pub fn server(&self) -> Option<String> {
+        let url = match self {
+            Self::Url(url) => url.url.reveal(),
+            Self::Dyndns(account) => account.server(),
+            Self::Cloudflare(_) | Self::Rfc2136(_) | Self::Run(_) => return None,
+        };
+        HttpUrl::split(url).ok().map(|url| url.server())
     }
 }
 

@@ -3,8 +3,7 @@
 #[cfg_attr(not(feature = "rfc2136"), path = "jobs/no_dns.rs")]
 mod dns;
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::dns::NameServer;
@@ -14,11 +13,15 @@ use crate::daemon::process;
 use crate::transport::closer::Closer;
 use crate::transport::provider;
 use crate::transport::provider::{Connection, HttpClient};
+use crate::transport::url::HttpUrl;
 use crate::updaters::run::Standing;
 use crate::updaters::{Failure, Outcome, Reply, Request, Task, Updater, run};
 
 /// All requests of a job.
 const JOB_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Connections that wait for the next job of a change: those of all jobs at once.
+const MAX_IDLE: usize = 16;
 
 /// The updater of a group, with what it remembers between jobs.
 pub enum Job {
@@ -56,15 +59,18 @@ impl Job {
         let began = Instant::now();
         match self {
             Self::Web(updater) => {
-                // Connections are kept for the length of a job only: the next one is
-                // days away.
                 let mut kept = None;
-                updater.update(tasks, &mut |request| {
+                let outcomes = updater.update(tasks, &mut |request| {
                     client.send(&mut kept, request, JOB_TIMEOUT.saturating_sub(began.elapsed()))
-                })
+                });
+                if let Some(kept) = kept {
+                    client.leave(kept);
+                }
+                outcomes
             }
-            Self::NameServer(updater) => updater.perform(&tasks, began),
+            Self::NameServer(updater) => updater.perform(&tasks, began, &client.closer),
             Self::Run(config) => {
+                client.closer.wait();
                 tasks.iter().map(|task| (task.entry, run_program(config, task, standing))).collect()
             }
         }
@@ -92,6 +98,10 @@ fn over() -> Failure {
     Failure { why, maybe_done: false }
 }
 
+fn closed() -> Failure {
+    Failure { why: "the job was closed".to_owned(), maybe_done: false }
+}
+
 /// The way to web servers, shared by all jobs; TLS is set up at its first use.
 #[derive(Clone)]
 pub struct SharedClient {
@@ -99,10 +109,12 @@ pub struct SharedClient {
     proxies: Proxies,
     client: Arc<OnceLock<Result<HttpClient, String>>>,
     closer: Closer,
+    idle: Arc<Mutex<Vec<Kept>>>,
 }
 
-/// Connections of a job that may serve its next request.
+/// A connection that may serve the next request to the same server.
 struct Kept {
+    server: String,
     family: Option<Family>,
     connection: Connection,
 }
@@ -112,7 +124,7 @@ impl SharedClient {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let (tls, proxies) = (config.tls.clone(), config.proxies.clone());
-        Self { tls, proxies, client: Arc::default(), closer: Closer::default() }
+        Self { tls, proxies, client: Arc::default(), closer: Closer::default(), idle: Arc::default() }
     }
 
     /// The same for one job, which `closer` can end.
@@ -127,16 +139,51 @@ impl SharedClient {
             return Err(over());
         }
         if self.closer.is_closed() {
-            return Err(Failure { why: "the job was closed".to_owned(), maybe_done: false });
+            return Err(closed());
         }
         let set_up =
             || HttpClient::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
         let client = self.client.get_or_init(set_up);
         let client = client.as_ref().map_err(|why| Failure { why: why.clone(), maybe_done: false })?;
-        kept.take_if(|kept| kept.family != request.family);
+        let server = HttpUrl::parse(&request.url).map(|url| url.server()).unwrap_or_default();
+        let fits = |kept: &Kept| kept.server == server && kept.family == request.family;
+        if let Some(other) = kept.take_if(|kept| !fits(kept)) {
+            self.leave(other);
+        }
+        if kept.is_none() {
+            let mut idle = self.idle();
+            *kept = idle.iter().rposition(fits).map(|place| idle.remove(place));
+            drop(idle);
+            if let Some(kept) = kept {
+                kept.connection.lend(&self.closer).map_err(|_| closed())?;
+                self.closer.wait();
+            }
+        }
         let connect = || client.ended_by(self.closer.clone()).connection(request.family);
-        let new = || Kept { family: request.family, connection: connect() };
-        kept.get_or_insert_with(new).connection.send(request, provider::TIMEOUT.min(left))
+        let new = || Kept { server, family: request.family, connection: connect() };
+        let reply = kept.get_or_insert_with(new).connection.send(request, provider::TIMEOUT.min(left));
+        kept.take_if(|_| reply.is_err());
+        reply
+    }
+
+    /// Leaves a connection to the next job of the same change.
+    fn leave(&self, kept: Kept) {
+        // Nobody closes what is idle.
+        let _ = kept.connection.lend(&Closer::default());
+        let mut idle = self.idle();
+        if idle.len() >= MAX_IDLE {
+            idle.remove(0);
+        }
+        idle.push(kept);
+    }
+
+    /// Closes the connections that wait for a job: the next change is days away.
+    pub fn rest(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -273,6 +273,9 @@ impl<'a> Daemon<'a> {
 
     fn handle(&mut self, event: Event) {
         self.engine.handle(self.now(), event);
+        // The mark that is to be on the disk before the jobs behind it ask anything: they
+        // connect meanwhile.
+        let mut mark = None;
         while let Some(action) = self.engine.action() {
             match action {
                 Action::Poll { source, hinted } => {
@@ -280,8 +283,21 @@ impl<'a> Daemon<'a> {
                     // The thread lives as long as the program.
                     let _ = self.polls.get(source).map(|poll| poll.send(hinted));
                 }
-                Action::Record { lines, flush } => self.record(&lines, flush),
-                Action::Publish { job, group, tasks, standing } => self.publish(job, group, tasks, standing),
+                Action::Record { lines, flush: true } if !lines.is_empty() => {
+                    self.keep_mark(mark.replace((lines, Vec::new())));
+                }
+                Action::Record { lines, flush } => {
+                    self.keep_mark(mark.take());
+                    self.record(&lines, flush);
+                }
+                Action::Publish { job, group, tasks, standing } => {
+                    let closer = Closer::default();
+                    if let Some((_, held)) = &mut mark {
+                        closer.hold();
+                        held.push(closer.clone());
+                    }
+                    self.publish(job, closer, group, tasks, standing);
+                }
                 Action::Close { job } => {
                     let _ = self.running.get(&job).map(Closer::close);
                 }
@@ -289,6 +305,17 @@ impl<'a> Daemon<'a> {
                 Action::Report(report) if self.mode.dry_run && report.change.is_some() => {}
                 Action::Report(report) => self.log.write(&report),
             }
+        }
+        self.keep_mark(mark);
+        if self.running.is_empty() {
+            self.client.rest();
+        }
+    }
+
+    fn keep_mark(&mut self, mark: Option<(String, Vec<Closer>)>) {
+        if let Some((lines, held)) = mark {
+            self.record(&lines, true);
+            held.iter().for_each(Closer::release);
         }
     }
 
@@ -315,7 +342,7 @@ impl<'a> Daemon<'a> {
         self.is_kept = result.is_ok();
     }
 
-    fn publish(&mut self, job: u64, group: usize, tasks: Vec<Task>, standing: Standing) {
+    fn publish(&mut self, job: u64, closer: Closer, group: usize, tasks: Vec<Task>, standing: Standing) {
         let new = || self.config.groups.get(group).map(Job::new);
         let kept = self.updaters.get_mut(group).and_then(Option::take);
         let Some(mut updater) = kept.or_else(new) else { return };
@@ -326,7 +353,6 @@ impl<'a> Daemon<'a> {
             return;
         }
         let entries: Vec<usize> = tasks.iter().map(|task| task.entry).collect();
-        let closer = Closer::default();
         let client = self.client.ended_by(&closer);
         self.running.insert(job, closer);
         let (sender, log) = (self.sender.clone(), self.log);

@@ -1,6 +1,7 @@
 //! One message to a name server and its answer, over TCP or UDP: RFC 1035,
 //! section 4.2.
 //!
+//! Over TCP, exchanges with one server share a connection (RFC 7766, section 6.2.1).
 //! An exchange has one absolute deadline. Over TCP the first message is the
 //! answer. Over UDP anybody can send one, so what is not proven to be the answer
 //! is passed over until the time is up. The same bytes may arrive twice; for our
@@ -104,9 +105,11 @@ pub fn system_resolvers() -> Vec<SocketAddr> {
 
 /// Sends the message and returns what came back until the deadline; from the
 /// first of the server's addresses where something did.
+/// `kept`: the connection that the exchange before left, and this one leaves.
 pub fn exchange(
     exchange: &Exchange,
     resolvers: &[SocketAddr],
+    kept: &mut Option<Connection>,
     deadline: Instant,
 ) -> Result<Verified, DnsError> {
     let mut addresses = match &exchange.server {
@@ -119,11 +122,11 @@ pub fn exchange(
     let small = sent.bytes.len() <= MAX_REQUEST;
     match exchange.transport {
         Transport::Udp if small => match over_udp(sent, addresses, deadline)? {
-            (address, judged) if is_truncated(&judged) => over_tcp(sent, vec![address], deadline),
+            (address, judged) if is_truncated(&judged) => over_tcp(sent, vec![address], kept, deadline),
             (_, judged) => Ok(judged),
         },
-        Transport::Tcp | Transport::Udp => over_tcp(sent, addresses, deadline),
-        Transport::Auto => match over_tcp(sent, addresses.clone(), deadline) {
+        Transport::Tcp | Transport::Udp => over_tcp(sent, addresses, kept, deadline),
+        Transport::Auto => match over_tcp(sent, addresses.clone(), kept, deadline) {
             Err(unreachable @ DnsError::Unreachable(..)) if small => {
                 match over_udp(sent, addresses, deadline) {
                     Ok((_, judged)) if !is_truncated(&judged) => Ok(judged),
@@ -163,9 +166,27 @@ fn sooner(deadline: Instant, time: Duration) -> Instant {
 
 // -- TCP --------------------------------------------------------------------
 
+/// A connection, and whom it leads to.
+pub type Connection = (SocketAddr, TcpStream);
+
 /// Whoever answers first; where that one then fails, the others.
-fn over_tcp(sent: &Sent, mut addresses: Vec<SocketAddr>, deadline: Instant) -> Result<Verified, DnsError> {
+fn over_tcp(
+    sent: &Sent,
+    mut addresses: Vec<SocketAddr>,
+    kept: &mut Option<Connection>,
+    deadline: Instant,
+) -> Result<Verified, DnsError> {
     let mut failure = DnsError::NoResolver;
+    if let Some((address, mut stream)) = kept.take_if(|(address, _)| addresses.contains(address)) {
+        // Servers close what was idle for a moment. What comes twice is harmless.
+        if let Ok(answer) = converse(&mut stream, &sent.bytes, sooner(deadline, TCP_TIME))
+            && let verified @ (Verified::Answer { .. } | Verified::Unproven { .. }) =
+                sent.judge(&answer, unix_time())
+        {
+            *kept = Some((address, stream));
+            return Ok(verified);
+        }
+    }
     while let Some(first) = addresses.first().copied() {
         let until = sooner(deadline, TCP_TIME);
         let connected = race::connect(&addresses, sooner(until, CONNECT_TIME), &FAILED)
@@ -178,7 +199,10 @@ fn over_tcp(sent: &Sent, mut addresses: Vec<SocketAddr>, deadline: Instant) -> R
         failure = match converse(&mut stream, &sent.bytes, until) {
             Ok(answer) => match sent.judge(&answer, unix_time()) {
                 Verified::NotAnAnswer => DnsError::NotAnAnswer(address),
-                verified => return Ok(verified),
+                verified => {
+                    *kept = Some((address, stream));
+                    return Ok(verified);
+                }
             },
             Err(error) if is_pause(&error) => DnsError::Silent(address),
             Err(_) => DnsError::Closed(address),
@@ -196,7 +220,6 @@ fn over_tcp(sent: &Sent, mut addresses: Vec<SocketAddr>, deadline: Instant) -> R
 fn converse(stream: &mut TcpStream, message: &[u8], deadline: Instant) -> io::Result<Vec<u8>> {
     let length = u16::try_from(message.len()).map_err(|_| ErrorKind::InvalidInput)?;
     stream.set_nodelay(true)?;
-    // A message of ours fits the send buffer of a new connection.
     stream.set_write_timeout(Some(some_time(deadline)?))?;
     stream.write_all(&[&length.to_be_bytes(), message].concat())?;
     let mut length = [0; 2];

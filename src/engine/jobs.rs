@@ -34,6 +34,8 @@ pub(super) struct Group {
     pub(super) manner: Manner,
     /// A program that comes after others.
     pub(super) waits: bool,
+    /// The first group that goes to the same server.
+    pub(super) server: usize,
     /// Its jobs in flight, at most two, the older first.
     jobs: Vec<InFlight>,
     /// When one of its targets is to be sent.
@@ -68,12 +70,16 @@ struct InFlight {
 pub(super) struct Running {
     job: u64,
     group: usize,
-    began: Duration,
+    pub(super) server: usize,
+    pub(super) began: Duration,
     is_program: bool,
+    /// It no longer counts among those at its server.
+    pub(super) unanswered: bool,
 }
 
 impl Group {
-    pub(super) fn new(config: &UpdaterConfig) -> Self {
+    /// `server`: the first group that goes to the same one.
+    pub(super) fn new(config: &UpdaterConfig, server: usize) -> Self {
         let manner = match config {
             UpdaterConfig::Dyndns(_) => Manner::OneAtATime,
             UpdaterConfig::Run(_) => Manner::Program,
@@ -87,6 +93,7 @@ impl Group {
             pause,
             manner,
             waits: matches!(config, UpdaterConfig::Run(run) if run.wait),
+            server,
             jobs: Vec::new(),
             ready: None,
             due: None,
@@ -122,8 +129,8 @@ impl Engine {
     /// When the next job is due. While all places are taken, one that hangs gives up
     /// its own, or the end of a job is the next thing to happen.
     pub(super) fn next_job(&self) -> Option<Duration> {
-        let queued = self.queue.peek().zip(self.place_at).map(|(Reverse((at, _)), place)| place.max(*at));
-        queued.into_iter().chain(self.programs_at).min()
+        let queued = self.queue.peek().zip(self.place_at).map(|(Reverse((at, ..)), place)| place.max(*at));
+        queued.into_iter().chain(self.programs_at).chain(self.servers.place_at).min()
     }
 
     /// When there is a place for one more job; `None`: not before one ends.
@@ -149,12 +156,13 @@ impl Engine {
     pub(super) fn schedule_all(&mut self, now: Now) {
         let mut queue = std::mem::take(&mut self.queue).into_vec();
         queue.clear();
+        self.servers.clear();
         queue.extend((0..self.groups.len()).filter_map(|group| self.schedule(group, now)));
         self.queue = queue.into();
     }
 
     /// Works out when a group is due; its new entry of the queue.
-    fn schedule(&mut self, index: usize, now: Now) -> Option<Reverse<(Duration, usize)>> {
+    fn schedule(&mut self, index: usize, now: Now) -> Option<Reverse<(Duration, usize, usize)>> {
         let group = self.groups.get_mut(index)?;
         let targets = group.members.iter().filter_map(|member| self.targets.get(*member));
         // Nothing is closed for those that wait their turn.
@@ -174,7 +182,7 @@ impl Engine {
                 if awaited { self.awaited.saturating_add(1) } else { self.awaited.saturating_sub(1) };
         }
         let queued = group.manner != Manner::Program;
-        queued.then_some(Reverse((group.due?, index)))
+        queued.then_some(Reverse((group.due?, group.server, index)))
     }
 
     pub(super) fn reschedule(&mut self, group: usize, now: Now) {
@@ -185,7 +193,7 @@ impl Engine {
     /// Takes the next group from the queue that is due.
     fn take_due(&mut self, now: Now) -> Option<usize> {
         loop {
-            let Reverse((at, index)) = *self.queue.peek()?;
+            let Reverse((at, _, index)) = *self.queue.peek()?;
             let current = self.groups.get(index).is_some_and(|group| group.due == Some(at));
             if current && at > now.elapsed {
                 return None;
@@ -199,16 +207,23 @@ impl Engine {
 
     pub(super) fn start_jobs(&mut self, now: Now) {
         let mut jobs = Vec::new();
+        self.pass_over_unanswered(now);
         while self.find_place(now).is_some_and(|at| at <= now.elapsed) {
             let Some(group) = self.take_due(now) else { break };
+            let server = self.groups.get(group).map_or(group, |group| group.server);
             if let Some(first) = self.groups.get_mut(group).and_then(Group::unclosed) {
                 first.closed = Some(now.elapsed);
                 self.actions.push_back(Action::Close { job: first.job });
+            } else if self.is_full(server) {
+                self.servers.wait(server, group);
+                continue;
             } else {
                 jobs.extend(self.start_job(now, group));
             }
             self.reschedule(group, now);
+            self.call_next(server, now);
         }
+        self.find_server_place();
         self.place_at = self.find_place(now);
         self.start_programs(now, &mut jobs);
         // Old entries would wake us for nothing.
@@ -232,7 +247,7 @@ impl Engine {
     }
 
     fn drop_old_entries(&mut self) {
-        while let Some(Reverse((at, index))) = self.queue.peek() {
+        while let Some(Reverse((at, _, index))) = self.queue.peek() {
             if self.groups.get(*index).is_some_and(|group| group.due == Some(*at)) {
                 return;
             }
@@ -259,7 +274,8 @@ impl Engine {
         self.next_id = self.next_id.wrapping_add(1);
         group.jobs.push(InFlight { job, began: now.elapsed, closed: None });
         let is_program = group.manner == Manner::Program;
-        self.running.push(Running { job, group: index, began: now.elapsed, is_program });
+        let (server, began) = (group.server, now.elapsed);
+        self.running.push(Running { job, group: index, server, began, is_program, unanswered: false });
         let standing = if is_program { self.standing(now) } else { Standing::default() };
         Some(Action::Publish { job, group: index, tasks, standing })
     }
@@ -280,7 +296,7 @@ impl Engine {
 
     pub(super) fn finished(&mut self, now: Now, job: u64, outcomes: &[(usize, Outcome)], took: Duration) {
         let Some(place) = self.running.iter().position(|running| running.job == job) else { return };
-        let index = self.running.remove(place).group;
+        let Running { group: index, server, .. } = self.running.remove(place);
         let Some(group) = self.groups.get_mut(index) else { return };
         let closed = group.jobs.iter().any(|known| known.job == job && known.closed.is_some());
         group.jobs.retain(|known| known.job != job);
@@ -304,6 +320,7 @@ impl Engine {
         }
         self.actions.extend(reports);
         self.reschedule(index, now);
+        self.call_next(server, now);
     }
 
     pub(super) fn record(&mut self, lines: &str, flush: bool) {

@@ -28,6 +28,7 @@
 //!   recorded with one flush; an acceptance is recorded before it is reported; one
 //!   flush ends the change; nothing else is recorded
 //! - an event costs what it concerns: the end of a job one group, a poll all
+//! - at most four jobs at one server that have taken less than 3 s, and 16 in all
 //! - attempts at a target are bounded by its retry policy, whatever happens
 //! - polls because of hints are bounded, however many hints come, and a hint is
 //!   never lost: after it there is a poll
@@ -43,6 +44,7 @@ mod nat;
 mod programs;
 mod report;
 pub mod selection;
+mod servers;
 pub mod state;
 mod target;
 
@@ -62,6 +64,7 @@ pub use ipv6_default::Ipv6Speaker;
 use jobs::{Group, Manner, Running};
 pub use report::{Level, Report};
 use selection::{AddressKind, Selection, SourceStatus};
+use servers::Servers;
 use target::{DAY, TargetStatus};
 
 /// Most jobs in flight, so that ten thousand targets cost no threads. One that hangs
@@ -90,8 +93,11 @@ pub struct Engine {
     sources: Vec<SourceStatus>,
     targets: Vec<TargetStatus>,
     groups: Vec<Group>,
-    /// When which group is due; entries that no longer agree with the group are old.
-    queue: BinaryHeap<Reverse<(Duration, usize)>>,
+    /// When which group is due, those of one server together; entries that no longer
+    /// agree with the group are old.
+    queue: BinaryHeap<Reverse<(Duration, usize, usize)>>,
+    /// Who waits for a place at a server.
+    servers: Servers,
     /// Jobs in flight, in the order of their beginning.
     running: Vec<Running>,
     /// When there is a place for one more.
@@ -148,7 +154,12 @@ impl Engine {
             .iter()
             .map(|target| TargetStatus::new(target, config.groups.get(target.group), &state));
         let targets: Vec<_> = targets.collect();
-        let mut groups: Vec<_> = config.groups.iter().map(Group::new).collect();
+        let mut servers = BTreeMap::new();
+        let groups = config.groups.iter().enumerate().map(|(index, group)| {
+            let server = group.server().map_or(index, |server| *servers.entry(server).or_insert(index));
+            Group::new(group, server)
+        });
+        let mut groups: Vec<_> = groups.collect();
         let is_program = |group: &Group| group.manner == Manner::Program;
         let programs = (0..groups.len()).filter(|index| groups.get(*index).is_some_and(is_program)).collect();
         for (index, target) in config.targets.iter().enumerate() {
@@ -162,6 +173,7 @@ impl Engine {
             targets,
             groups,
             queue: BinaryHeap::new(),
+            servers: Servers::default(),
             running: Vec::new(),
             place_at: None,
             programs,

@@ -7,6 +7,7 @@ mod ipv6_default;
 mod pauses;
 mod programs;
 mod records;
+mod servers;
 mod since_1_0;
 mod sources;
 mod trouble;
@@ -72,11 +73,18 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
 
 fn config(sources: Vec<Source>, targets: Vec<Target>) -> Config {
     let groups = targets.iter().map(|target| target.group).max().map_or(0, |last| last + 1);
-    Config { interval: 300 * SECOND, sources, groups: vec![url(); groups], targets, ..Config::default() }
+    Config {
+        interval: 300 * SECOND,
+        sources,
+        groups: (0..groups).map(url).collect(),
+        targets,
+        ..Config::default()
+    }
 }
 
-fn url() -> UpdaterConfig {
-    let url = Secret::new("http://x/".into());
+/// One at a server of its own.
+fn url(server: usize) -> UpdaterConfig {
+    let url = Secret::new(format!("http://x{server}/"));
     UpdaterConfig::Url(Url { method: "GET", url, headers: Vec::new(), body: None, expect: None })
 }
 

@@ -5,8 +5,8 @@
 //! never both.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use ureq::Error;
@@ -29,7 +29,8 @@ pub(super) struct Connect {
     pub(super) failed: Arc<Failed>,
     /// How many connections were made.
     pub(super) made: Arc<AtomicUsize>,
-    pub(super) closer: Closer,
+    /// Of the job that the connection serves.
+    pub(super) closer: Arc<Mutex<Closer>>,
 }
 
 impl fmt::Debug for Connect {
@@ -43,17 +44,20 @@ impl Connector for Connect {
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Adapter>, Error> {
         self.made.fetch_add(1, Ordering::Relaxed);
-        self.reach(details).map(Some).map_err(not_connected)
+        let closer = self.closer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let reached = self.reach(details, &closer).map_err(not_connected)?;
+        closer.wait();
+        Ok(Some(reached))
     }
 }
 
 impl Connect {
-    fn reach(&self, details: &ConnectionDetails) -> Result<Adapter, Error> {
+    fn reach(&self, details: &ConnectionDetails, closer: &Closer) -> Result<Adapter, Error> {
         let url = details.uri.to_string();
         let server = HttpUrl::parse(&url).ok_or_else(|| Error::BadUri(String::new()))?;
         let proxy = server.proxy(&self.proxies);
         let until = deadline(details.timeout);
-        let tcp = Tcp::connect(&details.addrs, until, &self.failed, &self.closer)?;
+        let tcp = Tcp::connect(&details.addrs, until, &self.failed, closer)?;
         let mut stream: Box<dyn Stream> = Box::new(tcp);
         if let Some(proxy) = proxy {
             if proxy.tls {

@@ -9,11 +9,11 @@
 //! a build without TLS has `no_tls.rs` in their place. A name (not an address) in a
 //! URL takes one short-lived thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::config::{AutoHeaderValue, IpFamily};
@@ -114,18 +114,21 @@ impl HttpClient {
     pub fn connection(&self, family: Option<Family>) -> Connection {
         let made = Arc::new(AtomicUsize::new(0));
         let proxies = &self.proxies;
+        let closer = Arc::new(Mutex::new(self.closer.clone()));
         let connect = connect::Connect {
             trust: self.trust.clone(),
             proxies: Arc::clone(proxies),
             failed: Arc::clone(&self.failed),
             made: Arc::clone(&made),
-            closer: self.closer.clone(),
+            closer: Arc::clone(&closer),
         };
         let agent = Agent::with_parts(settings(family), connect, resolver::Names(Arc::clone(proxies)));
         Connection {
             agent,
             proxies: Arc::clone(proxies),
             made,
+            closer,
+            lent: Cell::new(false),
             long_replies: self.long_replies.clone(),
             long_reply: RefCell::new(None),
         }
@@ -161,12 +164,16 @@ fn settings(family: Option<Family>) -> ureq::config::Config {
         .build()
 }
 
-/// The connection of one job.
+/// The connection of one job at a time.
 pub struct Connection {
     agent: Agent,
     proxies: Arc<Proxies>,
     /// How many connections were made.
     made: Arc<AtomicUsize>,
+    /// Of the job that it serves.
+    closer: Arc<Mutex<Closer>>,
+    /// It has served another job, and nothing yet for this one.
+    lent: Cell<bool>,
     long_replies: LongReplies,
     /// Kept until the next request, for whoever still holds the last reply.
     long_reply: RefCell<Option<LongReply>>,
@@ -179,6 +186,16 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
+    /// Lets it serve another job, which `closer` can end; an error where it already did.
+    pub fn lend(&self, closer: &Closer) -> io::Result<()> {
+        self.long_reply.take();
+        self.lent.set(true);
+        let mut current = self.closer.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = current.give_up();
+        *current = closer.clone();
+        stream.map_or(Ok(()), |stream| closer.admit(&stream))
+    }
+
     /// Sends `request` and reads the answer, all within `timeout`.
     pub fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
         let now = Instant::now();
@@ -227,15 +244,19 @@ impl Connection {
     }
 
     /// The server may have closed the connection that is used again: reading may then
-    /// be repeated (RFC 9112, section 9.5), once, over a new one.
+    /// be repeated (RFC 9112, section 9.5), once, over a new one. So may what changes
+    /// something, where another job left the connection: twice is there once.
     fn exchange_again(&self, request: &Request, until: Instant) -> Result<Response, Error> {
+        let lent = self.lent.take();
         let made = self.made.load(Ordering::Relaxed);
         let answer = self.exchange(request, until);
         let used_again = made == self.made.load(Ordering::Relaxed);
         // RFC 9110, section 9.2.1.
         let reads = matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE");
         match answer {
-            Err(error) if used_again && reads && error::is_cut_off(&error) => self.exchange(request, until),
+            Err(error) if used_again && (reads || lent) && error::is_cut_off(&error) => {
+                self.exchange(request, until)
+            }
             answer => answer,
         }
     }

@@ -115,6 +115,12 @@ impl<'a> HttpUrl<'a> {
         format!("{}:{}", self.host, self.port())
     }
 
+    /// What a connection leads to.
+    #[must_use]
+    pub fn server(&self) -> String {
+        format!("{} {}", self.https, self.authority().to_ascii_lowercase())
+    }
+
     /// The URL as it is asked for: without credentials and fragment.
     #[must_use]
     pub fn to_send(&self) -> String {

@@ -30,6 +30,11 @@ impl Dyndns {
         self.preset.pause
     }
 
+    /// The URL that leads to the server.
+    pub(in crate::config) fn server(&self) -> &str {
+        &self.preset.url
+    }
+
     /// What must not be shown of an answer.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {

@@ -8,7 +8,9 @@ use super::{JOB_TIMEOUT, over};
 use crate::config;
 use crate::dns::client;
 use crate::dns::client::DnsError;
+use crate::dns::message::UPDATE;
 use crate::system::clock::unix_time;
+use crate::transport::closer::Closer;
 use crate::updaters::rfc2136::{self, Answer, Request};
 use crate::updaters::{Failure, Outcome, Task};
 
@@ -20,14 +22,23 @@ impl NameServer {
         Box::new(Self(config.clone()))
     }
 
-    /// `began`: when the job did.
-    pub(super) fn perform(&mut self, tasks: &[Task], began: Instant) -> Vec<(usize, Outcome)> {
+    /// `began`: when the job did; nothing is changed while `closer` holds it.
+    pub(super) fn perform(
+        &mut self,
+        tasks: &[Task],
+        began: Instant,
+        closer: &Closer,
+    ) -> Vec<(usize, Outcome)> {
         let resolvers = client::system_resolvers();
         let random = SystemRandom::new();
+        let mut kept = None;
         rfc2136::update(&self.0, tasks, &mut |request: &Request<'_>| {
             let left = JOB_TIMEOUT.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return Err(over());
+            }
+            if request.message.flags.opcode() == UPDATE {
+                closer.wait();
             }
             let mut id = [0; 2];
             // A system without randomness still has TCP and signatures.
@@ -36,7 +47,7 @@ impl NameServer {
             let exchange = request.exchange(u16::from_ne_bytes(id), unix);
             let start = Instant::now();
             let deadline = start.checked_add(left.min(client::TIMEOUT)).unwrap_or(start);
-            match client::exchange(&exchange, &resolvers, deadline) {
+            match client::exchange(&exchange, &resolvers, &mut kept, deadline) {
                 Ok(verified) => Ok(Answer { verified, unix }),
                 Err(error) => Err(failure(&error)),
             }
@@ -62,7 +73,7 @@ mod tests {
         let addresses = Addresses { ipv4: Some([192, 0, 2, 9].into()), ..Addresses::default() };
         let task = Task { entry: 0, addresses, old: Addresses::default() };
         let long_ago = Instant::now().checked_sub(JOB_TIMEOUT).expect("a machine that runs for ten minutes");
-        let outcomes = NameServer::boxed(section).perform(&[task], long_ago);
+        let outcomes = NameServer::boxed(section).perform(&[task], long_ago, &Closer::default());
         let [(0, Outcome::Retry { why, reached: false, .. })] = &outcomes[..] else { panic!("{outcomes:?}") };
         assert!(why.contains("the servers took more than 600 s in all"), "{why}");
     }

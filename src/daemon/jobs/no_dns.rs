@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::config;
+use crate::transport::closer::Closer;
 use crate::updaters::{Outcome, Task};
 
 /// What cannot be, as there is no section for it.
@@ -13,7 +14,7 @@ impl NameServer {
         match *config {}
     }
 
-    pub(super) fn perform(&mut self, _: &[Task], _: Instant) -> Vec<(usize, Outcome)> {
+    pub(super) fn perform(&mut self, _: &[Task], _: Instant, _: &Closer) -> Vec<(usize, Outcome)> {
         match *self {}
     }
 }

@@ -31,7 +31,7 @@ fn trying(bench: &Bench) -> Option<String> {
 
 #[test]
 fn a_newer_address_is_sent_within_five_seconds_beside_a_request_that_hangs() {
-    let mut bench = accepted(vec![url()]);
+    let mut bench = accepted(vec![url(0)]);
     let began = bench.now.elapsed;
     change(&mut bench, SECOND, "3.3.3.3");
     assert_eq!(bench.jobs.len(), 1, "the first may still answer");
@@ -56,7 +56,7 @@ fn the_newer_address_is_sent_once_more_unless_the_older_request_reached_nobody()
     let unreached = || Outcome::Retry { why: "no route".into(), after: None, reached: false };
     for (outcome, doubt) in [(published(), true), (retry(), true), (blocked(), true), (unreached(), false)] {
         for older_first in [true, false] {
-            let mut bench = accepted(vec![url()]);
+            let mut bench = accepted(vec![url(0)]);
             change(&mut bench, 10 * SECOND, "3.3.3.3");
             assert_eq!(bench.jobs.len(), 2);
             if older_first {
@@ -86,7 +86,7 @@ fn the_newer_address_is_sent_once_more_unless_the_older_request_reached_nobody()
 
 #[test]
 fn twenty_targets_at_a_dead_server_delay_others_by_five_seconds_at_most() {
-    let mut bench = accepted(vec![url(); 100]);
+    let mut bench = accepted((0..100).map(url).collect());
     assert_eq!(bench.jobs.len(), MAX_JOBS);
     let began = bench.now.elapsed;
     for (waited, jobs) in [(5, 32), (10, 48), (15, MOST_JOBS), (20, MOST_JOBS)] {

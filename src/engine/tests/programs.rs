@@ -41,7 +41,7 @@ fn programs_run_one_after_the_other_in_the_order_of_the_file() {
 
 #[test]
 fn a_program_waits_for_the_first_answers_of_others_and_learns_them() {
-    let mut bench = bench(vec![url(), url(), url(), run(true)]);
+    let mut bench = bench(vec![url(0), url(1), url(2), run(true)]);
     assert_eq!(groups(&bench), [0, 1, 2]);
     bench.finish(0, published());
     bench.finish(1, retry());
@@ -56,7 +56,7 @@ fn a_program_waits_for_the_first_answers_of_others_and_learns_them() {
 
 #[test]
 fn a_program_does_not_wait_longer_than_it_must() {
-    let mut bench = bench(vec![url(), url(), run(true)]);
+    let mut bench = bench(vec![url(0), url(1), run(true)]);
     bench.finish(0, published());
     bench.finish(1, Outcome::Blocked { why: "nohost".into() });
     assert_eq!(groups(&bench), [2], "at once");
@@ -74,7 +74,7 @@ fn a_program_does_not_wait_longer_than_it_must() {
 
 #[test]
 fn one_that_does_not_wait_starts_at_once() {
-    let mut bench = bench(vec![url(), run(true), run(false), run(false)]);
+    let mut bench = bench(vec![url(0), run(true), run(false), run(false)]);
     assert_eq!(groups(&bench), [0, 2]);
     bench.finish(2, published());
     assert_eq!(groups(&bench), [0, 3]);
@@ -86,7 +86,7 @@ fn one_that_does_not_wait_starts_at_once() {
 
 #[test]
 fn twenty_targets_at_a_dead_server_do_not_delay_a_program() {
-    let sections = (0..40).map(|_| url()).chain([run(false), run(true)]).collect();
+    let sections = (0..40).map(url).chain([run(false), run(true)]).collect();
     let mut bench = bench(sections);
     assert!(groups(&bench).contains(&40));
     bench.finish(40, published());

@@ -13,8 +13,12 @@ use crate::dns::server::{Server, Transport};
 use crate::dns::tsig::Key;
 use crate::updaters::{Failure, Outcome, Task};
 
-/// Records in one message; with the longest names they take 28 KiB.
-const MAX_RECORDS: usize = 50;
+/// Records in one message: its answer may repeat them all, twice as many with what
+/// they replace, and we read 512.
+const MAX_RECORDS: usize = 250;
+
+/// Their bytes; leaves room for the zone and a signature.
+const MAX_BYTES: usize = 60_000;
 
 /// One record to bring up to date.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -297,13 +301,21 @@ impl Job<'_, '_> {
 /// Parts that fit a message; none divides a name.
 fn batches(records: Vec<PendingRecord>) -> Vec<Vec<PendingRecord>> {
     let mut batches: Vec<Vec<PendingRecord>> = Vec::new();
+    let mut bytes = 0_usize;
     for record in records {
+        // Name, type, class, time to live and length, twice, and the address once.
+        let more = record.name.wire().len().saturating_mul(2).saturating_add(36);
+        bytes = bytes.saturating_add(more);
         let fits = |batch: &&mut Vec<PendingRecord>| {
-            batch.len() < MAX_RECORDS || batch.last().is_some_and(|last| last.name == record.name)
+            (batch.len() < MAX_RECORDS && bytes <= MAX_BYTES)
+                || batch.last().is_some_and(|last| last.name == record.name)
         };
         match batches.last_mut().filter(fits) {
             Some(batch) => batch.push(record),
-            None => batches.push(vec![record]),
+            None => {
+                bytes = more;
+                batches.push(vec![record]);
+            }
         }
     }
     batches
