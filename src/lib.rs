@@ -9,7 +9,7 @@
 //! - [`config`]: TOML to values, every refusal with its line
 //! - [`updaters`]: what to send to a provider, what its answer means
 //! - [`engine`]: what to do next; pure
-//! - [`sources`]: where addresses come from
+//! - [`sources`]: where addresses come from; [`notify`]: who is told what, and when
 //! - [`daemon`], the loop and its threads, and [`cli`]
 //!
 //! Updaters and sources do not know each other: they meet in the engine. The way
@@ -29,6 +29,7 @@
 
 pub mod address;
 pub mod backoff;
+pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -39,6 +40,7 @@ pub mod features;
 pub mod gena;
 pub mod http;
 pub mod natpmp;
+pub mod notify;
 pub mod pcp;
 pub mod quote;
 pub mod secret;

@@ -15,13 +15,13 @@ use std::path::Path;
 
 /// The folders, and the files that have no folder, from the ground up.
 const FLOORS: [&[&str]; 9] = [
-    &["address", "backoff", "features", "quote", "secret"],
+    &["address", "backoff", "calendar", "features", "quote", "secret"],
     &["http", "natpmp", "system"],
     &["dns", "gena", "pcp", "soap", "ssdp", "transport"],
     &["config"],
     &["updaters"],
     &["engine"],
-    &["sources"],
+    &["notify", "sources"],
     &["cli", "daemon"],
     &["main"],
 ];

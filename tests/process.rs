@@ -16,7 +16,7 @@ use ddns_update_daemon::updaters::run::{Ended, Plan};
 const LONG: Duration = Duration::from_secs(30);
 
 fn shell(script: &str) -> Plan {
-    Plan { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()], env: Vec::new() }
+    Plan { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()], env: Vec::new(), input: None }
 }
 
 fn scratch(name: &str) -> PathBuf {
@@ -36,7 +36,8 @@ fn the_exit_status_is_told() {
 
 #[test]
 fn a_program_that_cannot_start_is_told_apart() {
-    let plan = |program: &str| Plan { program: program.into(), args: Vec::new(), env: Vec::new() };
+    let plan =
+        |program: &str| Plan { program: program.into(), args: Vec::new(), env: Vec::new(), input: None };
     assert_eq!(process::run(&plan("/nowhere/at/all"), LONG), Ended::NotFound);
     assert_eq!(process::run(&plan("no-program-of-this-name"), LONG), Ended::NotFound);
     let file = scratch("plain");

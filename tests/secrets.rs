@@ -28,7 +28,7 @@ use support::daemon::Folder;
 use support::wire::Server;
 
 /// What is planted. No four characters in a row stand in any word of ours.
-const PLANTED: [(&str, &str); 11] = [
+const PLANTED: [(&str, &str); 12] = [
     ("path", "pZq4xKvJ7w"),
     ("query", "qXj9zWkV3m"),
     ("user", "uKz5qXwJ8v"),
@@ -40,6 +40,7 @@ const PLANTED: [(&str, &str); 11] = [
     ("tsig", "sWq4jXvZ7k"),
     ("proxy", "xKj3vQwZ8q"),
     ("argument", "aVz9kXqJ5w"),
+    ("telling", "mXq7vKzJ3w"),
 ];
 
 fn planted(name: &str) -> &'static str {
@@ -107,6 +108,9 @@ impl Scene {
         let p = planted;
         format!(
             "ipv4 = [\"http://{at}/ip\"]\nipv6 = []\nproxy = \"http://me:{proxy}@{at}\"\n\
+             [[notify]]\npreset = \"gotify\"\nurl = \"http://{user}:{password}@{at}/{path}?{query}\"\n\
+             token = \"{telling}\"\nheaders = {{ X-Key = \"{header}\" }}\non = [\"failure\"]\n\
+             [heartbeat]\nurl = \"http://{user}:{password}@{at}/{telling}?{query}\"\n\
              [cloudflare]\napi_token = \"{token}\"\napi_url = \"http://{at}/client\"\n\
              zone_id = \"0123456789abcdef0123456789abcdef\"\n\
              records = [{{ name = \"home.example\", type = \"A\" }}]\n\
@@ -134,6 +138,7 @@ impl Scene {
             dyndns = p("dyndns"),
             tsig = STANDARD.encode(p("tsig")),
             argument = p("argument"),
+            telling = p("telling"),
         )
     }
 

@@ -9,6 +9,7 @@ use super::provider_url::{hide, hide_in_arguments};
 use super::units::{DAY, HOUR, MINUTE};
 use super::{Config, Gateway, Run, Source, Target, UpdaterConfig, Url, units};
 use crate::config::placeholders::Needs;
+use crate::secret::Secret;
 
 /// Stands for every hidden value; refused as a value itself where one is needed.
 pub(super) const HIDDEN: &str = "<hidden>";
@@ -34,6 +35,7 @@ impl Config {
         page.maybe("state_file", self.state_file.as_deref().map(path));
         self.write_proxy(&mut page);
         self.tls.write(&mut page);
+        self.telling.write(&mut page);
         let targets: BTreeMap<_, _> =
             self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
         let mut dyndns = false;
@@ -142,14 +144,20 @@ impl TomlWriter {
     fn request(&mut self, request: &Url) {
         self.entry("method", toml_string(&request.method.to_ascii_lowercase()));
         self.entry("url", toml_string(&hidden_url(request.url.reveal())));
-        if !request.headers.is_empty() {
-            let headers = request.headers.iter();
-            let headers: Vec<String> =
-                headers.map(|(name, _)| format!("{} = {}", toml_string(name), toml_string(HIDDEN))).collect();
-            self.entry("headers", format!("{{ {} }}", headers.join(", ")));
-        }
+        self.headers(&request.headers);
         self.maybe("body", request.body.as_ref().map(|_| toml_string(HIDDEN)));
         self.maybe("expect", request.expect.as_ref().map(|words| list(words.iter().cloned())));
+    }
+
+    pub(super) fn headers(&mut self, headers: &[(String, Secret)]) {
+        if headers.is_empty() {
+            return;
+        }
+        let headers: Vec<String> = headers
+            .iter()
+            .map(|(name, _)| format!("{} = {}", toml_string(name), toml_string(HIDDEN)))
+            .collect();
+        self.entry("headers", format!("{{ {} }}", headers.join(", ")));
     }
 
     fn program(&mut self, run: &Run) {
@@ -164,7 +172,7 @@ pub(super) fn path(path: &Path) -> String {
     toml_string(&path.display().to_string())
 }
 
-fn list(texts: impl Iterator<Item = String>) -> String {
+pub(super) fn list(texts: impl Iterator<Item = String>) -> String {
     let texts: Vec<String> = texts.map(|text| toml_string(&text)).collect();
     format!("[{}]", texts.join(", "))
 }

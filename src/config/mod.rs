@@ -19,6 +19,7 @@ mod files;
 mod fingerprint;
 pub mod idn;
 mod load;
+pub mod notify;
 pub mod placeholders;
 #[cfg(feature = "dyndns")]
 pub mod presets;
@@ -82,6 +83,8 @@ pub struct Config {
     pub tls: Tls,
     /// Through whom web servers are reached.
     pub proxies: Proxies,
+    /// Who is told what happens.
+    pub telling: notify::Telling,
     /// Updaters. The targets of one group are brought up to date in one job.
     pub groups: Vec<UpdaterConfig>,
     /// What is kept up to date.
@@ -106,6 +109,7 @@ impl Default for Config {
             sources: Vec::new(),
             tls: Tls::default(),
             proxies: Proxies::default(),
+            telling: notify::Telling::default(),
             groups: Vec::new(),
             targets: Vec::new(),
             state_file: None,

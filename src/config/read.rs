@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use super::builder::Builder;
 use super::defaults::TargetDefaults;
 use super::files::{Files, ReadFile};
+use super::notify::Telling;
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::units::MINUTE;
@@ -57,6 +58,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
     let tls = top.take("tls").and_then(|value| value.section("[tls]"));
     let tls = tls.map_or_else(Tls::default, |section| tls::read(section, files));
     let proxies = proxy::read(&mut top, files);
+    let telling = Telling::read(&mut top, files, problems);
     let builder = read_targets(&mut top, &defaults, &router, files, problems);
     top.finish();
     if builder.targets.is_empty() {
@@ -71,6 +73,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
         sources: builder.sources,
         tls,
         proxies,
+        telling,
         groups: builder.groups,
         targets: builder.targets,
         state_file,

@@ -93,7 +93,7 @@ fn default_name(cmd: &[String]) -> String {
     format!("run {}", file.replace(char::is_control, "?"))
 }
 
-fn read_cmd(value: &Value<'_>) -> Option<Vec<String>> {
+pub(super) fn read_cmd(value: &Value<'_>) -> Option<Vec<String>> {
     let entries = value.list()?;
     let cmd: Vec<&str> = entries.iter().map(read_argument).collect::<Option<_>>()?;
     if let (Some(program), Some(entry)) = (cmd.first(), entries.first()) {

@@ -124,7 +124,7 @@ fn read_url(found: &TextFrom<'_>) -> Option<String> {
     }
 }
 
-fn read_headers(value: &Value<'_>, files: &Files<'_>) -> Vec<(String, Secret)> {
+pub(super) fn read_headers(value: &Value<'_>, files: &Files<'_>) -> Vec<(String, Secret)> {
     let Some(section) = value.section("headers") else { return Vec::new() };
     let mut headers: Vec<(String, Secret)> = Vec::new();
     for value in section.take_all() {
@@ -174,7 +174,12 @@ fn read_word(value: &Value<'_>) -> Option<String> {
     Some(word.to_owned())
 }
 
-fn warn_of_plain_http(name: &str, url: &str, headers: &[(String, Secret)], problems: &Problems<'_>) {
+pub(super) fn warn_of_plain_http(
+    name: &str,
+    url: &str,
+    headers: &[(String, Secret)],
+    problems: &Problems<'_>,
+) {
     let Ok(parts) = HttpUrl::split(url) else { return };
     let secret = holds_secret(url) || headers.iter().any(|(name, _)| names_secret(name));
     if !parts.https && !parts.is_loopback() && secret {

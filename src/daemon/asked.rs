@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::request::{Answer, Kind, Request};
 use super::signals::{self, Signal};
+use super::teller::Teller;
 use super::{Daemon, Message};
 use crate::config;
 use crate::engine::{Event, Level};
@@ -108,6 +109,9 @@ impl Daemon<'_> {
 
     /// Whether a new start would cut nothing off, or waits for too long.
     pub(super) fn may_reload(&self) -> bool {
-        self.reload_by.is_some_and(|by| self.running.is_empty() || self.now().elapsed >= by)
+        self.reload_by.is_some_and(|by| {
+            (self.running.is_empty() && self.teller.as_ref().is_none_or(Teller::is_idle))
+                || self.now().elapsed >= by
+        })
     }
 }

@@ -133,6 +133,11 @@ impl SharedClient {
         Self { closer: closer.clone(), ..self.clone() }
     }
 
+    /// Sends it for who has no job.
+    pub(super) fn send_alone(&self, request: &Request, timeout: Duration) -> Result<Reply, Failure> {
+        self.send(&mut None, request, timeout)
+    }
+
     /// Sends it, unless of the job's time nothing is `left`.
     fn send(&self, kept: &mut Option<Kept>, request: &Request, left: Duration) -> Result<Reply, Failure> {
         if left.is_zero() {

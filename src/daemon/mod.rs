@@ -16,6 +16,7 @@ pub mod request;
 pub mod runtime;
 mod signals;
 pub mod state_file;
+mod teller;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -34,8 +35,10 @@ use crate::daemon::log::Log;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::signals::Signal;
 use crate::daemon::state_file::{NotKept, Store};
+use crate::daemon::teller::Teller;
 use crate::engine::state::{State, id};
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
+use crate::notify::{Delivery, Sent};
 use crate::sources;
 use crate::system::clock;
 use crate::transport::closer::Closer;
@@ -82,6 +85,7 @@ enum Message {
     Observed { source: usize, poll: sources::Poll },
     Hint { source: usize, channel: &'static str },
     Finished { job: u64, group: usize, updater: Job, outcomes: Vec<(usize, Outcome)>, took: Duration },
+    Told { delivery: Delivery, result: Sent },
 }
 
 /// Runs until killed, with `once` until everything has been dealt with, or until the
@@ -108,7 +112,7 @@ pub fn run(config: &Config, mut places: Places<'_>, mode: Mode, asked: Vec<usize
     if !asked.is_empty() {
         daemon.handle(Event::Update { targets: asked });
     }
-    while !(mode.once && daemon.engine.is_settled(daemon.now())) {
+    while !(mode.once && daemon.is_settled()) {
         if daemon.may_reload() {
             return Ended::Reload;
         }
@@ -204,6 +208,8 @@ struct Daemon<'a> {
     remind_at: Duration,
     /// When to read the configuration again, whatever is under way.
     reload_by: Option<Duration>,
+    /// `None` where nobody is to be told.
+    teller: Option<Teller<'a>>,
 }
 
 impl<'a> Daemon<'a> {
@@ -214,6 +220,8 @@ impl<'a> Daemon<'a> {
         let polls = (0..config.sources.len()).map(begin).collect();
         let engine = Engine::new(config, state, seed());
         let engine = if mode.once { engine.once() } else { engine };
+        let client = SharedClient::new(config);
+        let teller = Teller::new(config, &client, log, &sender, seed()).filter(|_| !mode.dry_run);
         Self {
             config,
             engine: if mode.dry_run { engine.without_pauses() } else { engine },
@@ -224,13 +232,14 @@ impl<'a> Daemon<'a> {
             polls,
             channels,
             updaters: config.groups.iter().map(|group| Some(Job::new(group))).collect(),
-            client: SharedClient::new(config),
+            client,
             running: HashMap::new(),
             sender,
             messages,
             is_kept: true,
             remind_at: DAY,
             reload_by: None,
+            teller,
         }
     }
 
@@ -245,7 +254,9 @@ impl<'a> Daemon<'a> {
             self.remind_at = now.elapsed.saturating_add(DAY);
             tell_left_out(self.config, self.log);
         }
-        let deadline = self.engine.deadline().min(self.reload_by.unwrap_or(Duration::MAX));
+        let told = self.teller.as_ref().map(Teller::deadline);
+        let deadlines = [self.reload_by, told].into_iter().flatten();
+        let deadline = deadlines.fold(self.engine.deadline(), Duration::min);
         let wait = deadline.saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {
             Ok(Message::Observed { source, poll }) => {
@@ -266,12 +277,18 @@ impl<'a> Daemon<'a> {
                 Some(Event::Hint { source })
             }
             Ok(Message::Signal(signal)) => Some(self.follow(signal)),
+            Ok(Message::Told { delivery, result }) => {
+                let now = self.now();
+                let _ = self.teller.as_mut().map(|teller| teller.told(now, &delivery, &result));
+                Some(Event::Tick)
+            }
             Err(RecvTimeoutError::Timeout) => Some(Event::Tick),
             Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
     fn handle(&mut self, event: Event) {
+        let news = !matches!(event, Event::Tick | Event::Hint { .. });
         self.engine.handle(self.now(), event);
         // The mark that is to be on the disk before the jobs behind it ask anything: they
         // connect meanwhile.
@@ -303,12 +320,20 @@ impl<'a> Daemon<'a> {
                 }
                 // Nothing has changed in a dry run; what would have is said.
                 Action::Report(report) if self.mode.dry_run && report.change.is_some() => {}
-                Action::Report(report) => self.log.write(&report),
+                Action::Report(report) => {
+                    self.log.write(&report);
+                    let now = self.now();
+                    let _ = self.teller.as_mut().map(|teller| teller.hear(now, &report));
+                }
             }
         }
         self.keep_mark(mark);
         if self.running.is_empty() {
             self.client.rest();
+        }
+        let now = self.now();
+        if let Some(teller) = &mut self.teller {
+            teller.work(now, news, &self.engine);
         }
     }
 
@@ -317,6 +342,13 @@ impl<'a> Daemon<'a> {
             self.record(&lines, true);
             held.iter().for_each(Closer::release);
         }
+    }
+
+    /// Whether a single run has done everything, and told it.
+    fn is_settled(&mut self) -> bool {
+        let now = self.now();
+        let told = |teller: &mut Teller<'_>| teller.conclude(now, &self.engine);
+        self.engine.is_settled(now) && self.teller.as_mut().is_none_or(told)
     }
 
     /// A state that cannot be kept costs a repeated update after a restart, no

@@ -1,13 +1,13 @@
 //! Child processes with a deadline.
 //!
-//! A program gets no standard input, our standard output and error, and a
+//! A program gets no standard input but a text of ours, our standard output and error, and a
 //! process group of its own. When its time is up the group is asked to end, and
 //! a moment later ended. Members that outlive a program which ended by itself
 //! in time are left alone: starting a service is a fair thing for it to do.
 //!
 //! This is the only file that knows the difference between platforms here.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -39,9 +39,9 @@ pub fn run(plan: &Plan, timeout: Duration) -> Ended {
     // Starting can take as long as the disk that the program is on.
     let began = Instant::now();
     let (sender, news) = channel();
-    let command = command(plan);
+    let (command, input) = (command(plan), plan.input.clone());
     // A thread that waits lets us wait with a time limit, without polling.
-    let work = move || start_and_wait(command, &sender);
+    let work = move || start_and_wait(command, input, &sender);
     if let Err(error) = thread::Builder::new().name("program".to_owned()).stack_size(STACK).spawn(work) {
         return Ended::Failed(error.to_string());
     }
@@ -156,7 +156,7 @@ pub fn start_anew() -> io::Error {
 
 fn command(plan: &Plan) -> Command {
     let mut command = Command::new(&plan.program);
-    command.args(&plan.args).stdin(Stdio::null());
+    command.args(&plan.args).stdin(if plan.input.is_some() { Stdio::piped() } else { Stdio::null() });
     for (name, value) in &plan.env {
         match value {
             Some(value) => command.env(name, value),
@@ -168,12 +168,16 @@ fn command(plan: &Plan) -> Command {
     command
 }
 
-fn start_and_wait(mut command: Command, sender: &Sender<News>) {
+fn start_and_wait(mut command: Command, input: Option<String>, sender: &Sender<News>) {
     // A receiver that gave up is no reason not to reap the child.
     match command.spawn() {
-        Ok(child) => {
+        Ok(mut child) => {
             if sender.send(News::Started(child.id())).is_err() {
                 kill_group(child.id());
+            }
+            if let Some((mut pipe, input)) = child.stdin.take().zip(input) {
+                // It fits into the pipe; a program need not read it.
+                let _ = pipe.write_all(input.as_bytes());
             }
             let _ = sender.send(News::Ended(wait(child)));
         }

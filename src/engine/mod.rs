@@ -52,7 +52,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use crate::address::Observation;
+use crate::address::{Addresses, Observation};
 use crate::backoff::{Random, early_poll, retry_poll};
 use crate::config::Config;
 use crate::engine::state::State;
@@ -310,6 +310,12 @@ impl Engine {
     /// The targets that do not hold what they should, with the reason.
     pub fn behind(&self, now: Now) -> impl Iterator<Item = (&str, String)> {
         self.targets.iter().filter_map(move |target| target.behind(&self.sources, now))
+    }
+
+    /// What the target of this name accepted last, as far as known.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> Option<Addresses> {
+        self.targets.iter().find(|target| target.label() == name)?.holds()
     }
 
     fn observed(&mut self, now: Now, index: usize, seen: &Observation, gateway: Option<LanUrl>) {

@@ -214,6 +214,11 @@ impl TargetStatus {
         &self.config.name
     }
 
+    /// What it accepted last.
+    pub(super) fn holds(&self) -> Option<Addresses> {
+        self.state.accepted.map(|accepted| accepted.addresses)
+    }
+
     /// Whether it holds what it should; `None`: it has not failed either.
     pub(super) fn stands(&self, sources: &[SourceStatus], now: Now) -> Option<bool> {
         if self.state.blocked.is_some() || self.state.failed.is_some() {

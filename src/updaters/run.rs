@@ -26,6 +26,8 @@ pub struct Plan {
     pub args: Vec<String>,
     /// Variables besides the inherited ones; `None` removes one.
     pub env: Vec<(&'static str, Option<String>)>,
+    /// What it can read from its standard input: less than a pipe holds.
+    pub input: Option<String>,
 }
 
 impl fmt::Debug for Plan {
@@ -116,6 +118,7 @@ pub fn plan(run: &config::Run, task: &Task) -> Plan {
             ("DDNS_OLD_IPV4", written(old.ipv4)),
             ("DDNS_OLD_IPV6", written(old.ipv6)),
         ],
+        input: None,
     }
 }
 
