@@ -1,7 +1,7 @@
 //! The rooms of the house, from the ground up; a file imports its own floor and
 //! those below (`tests/house.rs` sees to it):
 //!
-//! - [`address`] (what may be published), [`backoff`], [`quote`], [`secret`]
+//! - [`address`] (what may be published), [`backoff`], [`calendar`], [`quote`], [`secret`]
 //! - [`http`] (messages and URLs of gateways), [`natpmp`], [`system`] (routes,
 //!   interfaces, threads)
 //! - [`ssdp`], [`soap`], [`gena`], [`pcp`], [`dns`]: one protocol each;

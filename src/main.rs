@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use ddns_update_daemon::cli;
 use ddns_update_daemon::cli::asking::{Asking, Found};
-use ddns_update_daemon::cli::{Call, Command, LogFormat, Verbosity, Work, discover};
+use ddns_update_daemon::cli::{Call, Command, LogFormat, Shown, Verbosity, Work, discover, status};
 use ddns_update_daemon::config;
 #[cfg(feature = "dyndns")]
 use ddns_update_daemon::config::presets::list;
@@ -20,11 +20,14 @@ use ddns_update_daemon::daemon::state_file::{self, Store};
 use ddns_update_daemon::daemon::{Ended, Mode, Places, process};
 use ddns_update_daemon::engine::Level;
 use ddns_update_daemon::features;
+use ddns_update_daemon::system::clock;
 
 /// A target could not be brought up to date, or there is no gateway.
 const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
 const WRONG: u8 = 2;
+/// No daemon runs whose status was asked for.
+const NOT_RUNNING: u8 = 3;
 /// Where packages put the configuration.
 const USUAL_CONFIG: &str = "/etc/ddns-update-daemon.toml";
 
@@ -45,6 +48,7 @@ fn perform(call: Call) -> ExitCode {
         Command::Check { config } => check(&config, log),
         Command::Discover { json, gateway } => discover_gateways(json, gateway.as_ref()),
         Command::Ask(asking) => ask(&asking, log),
+        Command::Status { asking, shown } => show_status(&asking, shown, log),
         Command::Run(work) => run(&work, false, None, log),
         Command::Once(work) => run(&work, true, None, log),
     }
@@ -129,12 +133,49 @@ fn ask(asking: &Asking, log: Log) -> ExitCode {
             Ok(answer) => complain(&answer.text),
             Err(why) => fail(log, &why),
         },
-        Found::Several(configs) => {
-            let configs: Vec<String> = configs.iter().map(|path| path.display().to_string()).collect();
-            complain(&format!("several daemons run: name the configuration of one, {}", configs.join(" or ")))
-        }
+        Found::Several(configs) => complain_of_several(&configs),
         Found::None => ask_nobody(asking, log),
     }
+}
+
+fn complain_of_several(configs: &[PathBuf]) -> ExitCode {
+    let configs: Vec<String> = configs.iter().map(|path| path.display().to_string()).collect();
+    complain(&format!("several daemons run: name the configuration of one, {}", configs.join(" or ")))
+}
+
+/// What the running daemon knows; where it cannot be asked, what was written last.
+fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
+    let folder = runtime_folder();
+    let (status, fresh) = match asking.find(&folder) {
+        Found::Several(configs) => return complain_of_several(&configs),
+        Found::None => {
+            (asking.last_status(&folder), Err("no daemon runs, as far as this user may see".into()))
+        }
+        Found::One(daemon) => {
+            let answer = daemon.ask(&asking.request());
+            let fresh = answer.and_then(|answer| if answer.done { Ok(()) } else { Err(answer.text) });
+            match daemon.status() {
+                Ok(text) => (status::read(&text), fresh),
+                Err(error) => return fail(log, &format!("the daemon's status cannot be read: {error}")),
+            }
+        }
+    };
+    if let Err(why) = &fresh {
+        let rest = if status.is_some() { "this is what was written last" } else { "and nothing was written" };
+        log.say(Level::Warning, format!("{why}; {rest}"));
+    }
+    let exit = match &status {
+        None => NOT_RUNNING,
+        Some(status) if !status.running => NOT_RUNNING,
+        Some(status) if shown == Shown::Alive => u8::from(fresh.is_err() || !status.polls_in_time),
+        Some(status) => u8::from(!status::is_current(status)),
+    };
+    match (status, shown) {
+        (Some(status), Shown::Page) => print(&status::to_text(&status, clock::unix_time())),
+        (Some(status), Shown::Json) => print(&status::to_json(&status)),
+        _ => ExitCode::SUCCESS,
+    };
+    ExitCode::from(exit)
 }
 
 fn ask_nobody(asking: &Asking, log: Log) -> ExitCode {

@@ -6,95 +6,12 @@
 #[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
 mod support;
 
-use std::net::Ipv4Addr;
-use std::process::{Command, Output};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{fs, thread};
 
-use support::daemon::{Daemon, Folder};
-use support::gateway::Gateway;
+use support::scene::{SOON, Scene, signal};
 use support::wait_for;
-use support::wire::Server;
-
-const SOON: Duration = Duration::from_secs(10);
-
-/// A gateway, a dyndns2 server that refuses until it is healed, and their folder.
-struct Scene {
-    gateway: Gateway,
-    provider: Server,
-    folder: Folder,
-    refuses: Arc<AtomicBool>,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let refuses = Arc::new(AtomicBool::new(false));
-        let word = Arc::clone(&refuses);
-        let provider = Server::start(
-            (Ipv4Addr::LOCALHOST, 0).into(),
-            Arc::new(move |_, wire| {
-                let word = if word.load(Ordering::SeqCst) { "nohost" } else { "good" };
-                wire.reply("200 OK", "", word.as_bytes())
-            }),
-        );
-        let gateway = Gateway::start((Ipv4Addr::LOCALHOST, 0).into(), "11.22.33.44");
-        Self { gateway, provider, folder: Folder::new(), refuses }
-    }
-
-    fn config(&self, host: &str) -> String {
-        format!(
-            "interval = 60\nstate_file = \"{}\"\nipv4 = [\"upnp:{}\"]\nipv6 = []\n[[dyndns]]\n\
-             url = \"http://{}/update?host={{host}}&ip={{ip}}\"\nhostname = \"{host}\"\n",
-            self.folder.path("state/test.state").display(),
-            self.gateway.url(),
-            self.provider.address()
-        )
-    }
-
-    fn start(&self) -> Daemon {
-        Daemon::start(&[], &self.folder, &self.config("home.example.org"))
-    }
-
-    fn call(&self, words: &[&str]) -> (i32, String) {
-        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_ddns-update-daemon"))
-            .args(words)
-            .env("RUNTIME_DIRECTORY", self.folder.path("run"))
-            .current_dir(self.folder.path("run"))
-            .output()
-            .unwrap();
-        let text = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
-        (status.code().unwrap(), text)
-    }
-
-    fn sent(&self) -> usize {
-        self.provider.exchanges().iter().filter(|exchange| !exchange.request.path.is_empty()).count()
-    }
-
-    fn wait_sent(&self, count: usize) {
-        let sent = wait_for(SOON, || (self.sent() >= count).then_some(()));
-        assert!(sent.is_some(), "{} of {count} requests\n{}", self.sent(), self.log());
-    }
-
-    fn wait_log(&self, text: &str) {
-        let found = wait_for(SOON, || self.log().contains(text).then_some(()));
-        assert!(found.is_some(), "{text:?} is not in the log\n{}", self.log());
-    }
-
-    fn log(&self) -> String {
-        self.folder.read("log")
-    }
-
-    fn config_path(&self) -> String {
-        self.folder.path("config.toml").display().to_string()
-    }
-}
-
-fn signal(daemon: &Daemon, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &daemon.id().to_string()]).status();
-    assert!(status.unwrap().success());
-}
 
 #[test]
 fn a_blocked_target_names_the_way_out_that_frees_it() {

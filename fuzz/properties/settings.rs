@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ddns_update_daemon::cli::{Command, LogFormat, Verbosity, Work, parse};
+use ddns_update_daemon::cli::{Command, LogFormat, Shown, Verbosity, Work, parse};
 use ddns_update_daemon::config;
 use ddns_update_daemon::config::{Config, UpdaterConfig, is_path};
-use ddns_update_daemon::daemon::request::Request;
+use ddns_update_daemon::daemon::request::{Kind, Request};
 use ddns_update_daemon::dns::tsig::Key;
 
 const FILE: &str = "/folder/c.toml";
@@ -254,6 +254,15 @@ pub(super) fn cli(data: &[u8]) {
             // What a terminal or a log would take for more than a name is refused.
             let plain = asking.name.iter().all(|name| !name.contains(char::is_control));
             assert_eq!(Request::parse(&request.write()), plain.then_some(request));
+        }
+        Command::Status { asking, shown } => {
+            assert!(options.contains(&"status") && !has("--once", "--dry-run") && !has("--check", "--check"));
+            assert_eq!(
+                (shown == Shown::Json, shown == Shown::Alive),
+                (has("--json", "--json"), has("--alive", "--alive"))
+            );
+            assert_eq!((asking.kind, &asking.name), (Kind::Status, &None));
+            asking.config.iter().for_each(|path| check_path(path, &words));
         }
         Command::Providers(_) => assert!(words.contains(&"providers")),
         Command::Discover { json, gateway } => {

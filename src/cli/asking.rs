@@ -1,11 +1,12 @@
-//! `retry` and `update`: a person asks the running daemon, or does it in its place.
+//! `status`, `retry` and `update`: a person asks the running daemon, or does it in its place.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::is_path;
 use crate::daemon::request::{Kind, Request};
-use crate::daemon::runtime::{Running, running};
+use crate::daemon::runtime::{Running, running, statuses};
+use crate::engine::status::Status;
 
 /// Which daemon is meant.
 pub enum Found {
@@ -54,14 +55,7 @@ impl Asking {
     #[must_use]
     pub fn find(&self, folder: &Path) -> Found {
         let mut all = running(folder);
-        if let Some(config) = &self.config {
-            let whole = std::fs::canonicalize(config).unwrap_or_else(|_| config.clone());
-            if all.iter().any(|daemon| daemon.config == whole) {
-                all.retain(|daemon| daemon.config == whole);
-            } else {
-                all.retain(|daemon| daemon.config.file_name() == config.file_name());
-            }
-        }
+        self.keep_meant(&mut all, |daemon| &daemon.config);
         match (all.pop(), all.is_empty()) {
             (None, _) => Found::None,
             (Some(one), true) => Found::One(one),
@@ -69,6 +63,29 @@ impl Asking {
                 Found::Several(all.into_iter().chain([last]).map(|daemon| daemon.config).collect())
             }
         }
+    }
+}
+
+impl Asking {
+    /// Keeps those of `all` that are meant.
+    fn keep_meant<T>(&self, all: &mut Vec<T>, config_of: impl Fn(&T) -> &Path) {
+        let Some(config) = &self.config else { return };
+        let whole = std::fs::canonicalize(config).unwrap_or_else(|_| config.clone());
+        if all.iter().any(|one| config_of(one) == whole) {
+            all.retain(|one| config_of(one) == whole);
+        } else {
+            all.retain(|one| config_of(one).file_name() == config.file_name());
+        }
+    }
+
+    /// What a daemon that is meant wrote last, and runs no more, as far as can be seen.
+    #[must_use]
+    pub fn last_status(&self, folder: &Path) -> Option<Status> {
+        let texts = statuses(folder).into_iter().flatten();
+        let mut all: Vec<Status> = texts.filter_map(|text| super::status::read(&text)).collect();
+        self.keep_meant(&mut all, |status| Path::new(&status.config));
+        let last = all.into_iter().max_by_key(|status| status.written)?;
+        Some(Status { running: false, ..last })
     }
 }
 

@@ -17,6 +17,9 @@ Usage:
   ddns-update-daemon providers [NAME]
       List the presets for [[dyndns]]: name, families, basis, what each needs.
       With NAME: where to get that, a section to copy, what answers mean.
+  ddns-update-daemon status [--json | --alive] [CONFIG.toml]
+      Show what the running daemon knows and did: addresses, sources, targets,
+      the last changes. With --alive: only whether it runs and polls in time.
   ddns-update-daemon retry [NAME] [CONFIG.toml]
       Try again now what is blocked or waits: of the running daemon, or at its
       next start. NAME is a label or a host name; without it, all are meant.
@@ -31,7 +34,9 @@ Options:
       --dry-run             poll and decide as usual, print what would be sent
                             with secrets hidden, but send and store nothing
       --log-format FORMAT   text (default) or json
-      --json                discover: JSON instead of a table
+      --json                discover, status: JSON instead of a page
+      --alive               status: print nothing, exit with 0 when it runs and
+                            polls in time (for the health check of a container)
   -h, --help                print this help
   -V, --version             print the version
       --                    what follows is no option
@@ -42,10 +47,11 @@ Signals to a running daemon:
   SIGUSR1   poll and send now, as update does
 
 Exit status:
-  0   done; with --once: every target is current
+  0   done; with --once and status: every target is current
   1   a target could not be brought up to date, no address was found,
-      or (discover) no gateway
+      or (discover) no gateway; (status) a target is not current
   2   the command line or the configuration is wrong
+  3   (status) no daemon runs
 
 A configuration:
   [cloudflare]
@@ -59,7 +65,7 @@ A configuration:
   cmd = [\"logger\", \"our address is now {ipv4}\"]
 ";
 
-pub(super) const OPTIONS: [&str; 9] = [
+pub(super) const OPTIONS: [&str; 10] = [
     "--once",
     "--check",
     "--dry-run",
@@ -67,6 +73,7 @@ pub(super) const OPTIONS: [&str; 9] = [
     "--quiet",
     "--log-format",
     "--json",
+    "--alive",
     "--help",
     "--version",
 ];

@@ -4,6 +4,8 @@
 pub mod asking;
 pub mod discover;
 mod help;
+mod page;
+pub mod status;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -40,10 +42,28 @@ pub enum Command {
     Providers(Option<String>),
     /// Ask the running daemon, or do it in its place.
     Ask(Asking),
+    /// Show what the running daemon knows and did.
+    Status {
+        /// Which daemon.
+        asking: Asking,
+        /// How it is shown.
+        shown: Shown,
+    },
     /// Print [`HELP`].
     Help,
     /// Print [`features::version`](crate::features::version).
     Version,
+}
+
+/// What [`Command::Status`] prints.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shown {
+    /// A page for people.
+    Page,
+    /// JSON.
+    Json,
+    /// Nothing: the exit status says whether it runs and polls in time.
+    Alive,
 }
 
 /// What [`Command::Run`] and [`Command::Once`] work with.
@@ -137,6 +157,7 @@ struct Flags {
     check: bool,
     dry_run: bool,
     json: bool,
+    alive: bool,
     verbose: bool,
     quiet: bool,
     log_format: Option<LogFormat>,
@@ -166,6 +187,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Call, CliError> {
         "discover" => flags.discover(words.into_iter().skip(1))?,
         "providers" => flags.providers(words.into_iter().skip(1))?,
         "retry" => flags.asking(Kind::Retry, words.into_iter().skip(1))?,
+        "status" => flags.status(words.into_iter().skip(1))?,
         "update" => flags.asking(Kind::Update, words.into_iter().skip(1))?,
         _ => flags.work(words.into_iter())?,
     };
@@ -187,6 +209,7 @@ impl Flags {
             check: flag(options, "--check"),
             dry_run: flag(options, "--dry-run"),
             json: flag(options, "--json"),
+            alive: flag(options, "--alive"),
             verbose: flag(options, ["-v", "--verbose"]),
             quiet: flag(options, ["-q", "--quiet"]),
         })
@@ -199,6 +222,7 @@ impl Flags {
             (self.check, "--check"),
             (self.dry_run, "--dry-run"),
             (self.json && !json, "--json"),
+            (self.alive && command != "status", "--alive"),
         ];
         match wrong.into_iter().find(|(given, _)| *given) {
             Some((_, name)) => Err(CliError::Conflict(command, name)),
@@ -210,6 +234,20 @@ impl Flags {
         self.only_json(kind.word(), false)?;
         let asking = Asking::read(kind, words);
         asking.map(Command::Ask).map_err(|word| CliError::TooMany(word.to_string_lossy().into_owned()))
+    }
+
+    fn status(&self, words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+        self.only_json("status", true)?;
+        let shown = match (self.json, self.alive) {
+            (true, true) => return Err(CliError::Conflict("--json", "--alive")),
+            (true, false) => Shown::Json,
+            (false, true) => Shown::Alive,
+            (false, false) => Shown::Page,
+        };
+        let mut words = words;
+        let config = words.next().map(PathBuf::from);
+        only(words)?;
+        Ok(Command::Status { asking: Asking { kind: Kind::Status, name: None, config }, shown })
     }
 
     fn providers(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
@@ -230,8 +268,10 @@ impl Flags {
     }
 
     fn work(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
-        if self.json {
-            return Err(CliError::Conflict("--json", "a configuration file"));
+        for (given, name) in [(self.json, "--json"), (self.alive, "--alive")] {
+            if given {
+                return Err(CliError::Conflict(name, "a configuration file"));
+            }
         }
         if self.check && (self.once || self.dry_run) {
             return Err(CliError::Conflict("--check", if self.once { "--once" } else { "--dry-run" }));
@@ -328,6 +368,11 @@ mod tests {
         Work { config: config.into(), dry_run }
     }
 
+    fn status(config: Option<&str>, shown: Shown) -> Command {
+        let config = config.map(PathBuf::from);
+        Command::Status { asking: Asking { kind: Kind::Status, name: None, config }, shown }
+    }
+
     #[test]
     fn calls_of_1_0_work_in_any_order() {
         for (line, verbosity) in [
@@ -362,7 +407,11 @@ mod tests {
             ),
             ("--once -- retry", Command::Once(work("retry", false))),
             ("--once -- discover", Command::Once(work("discover", false))),
-            ("status", Command::Run(work("status", false))),
+            ("--once -- status", Command::Once(work("status", false))),
+            ("./status", Command::Run(work("./status", false))),
+            ("status", status(None, Shown::Page)),
+            ("status --json c.toml", status(Some("c.toml"), Shown::Json)),
+            ("--alive status", status(None, Shown::Alive)),
             ("-", Command::Run(work("-", false))),
             ("discover", Command::Discover { json: false, gateway: None }),
             ("--json discover 192.0.2.1", Command::Discover { json: true, gateway: Some(address) }),
@@ -407,6 +456,11 @@ mod tests {
                 "discover router",
                 "discover \"router\": expected a gateway's IP address, its name or the URL of its description; see --help",
             ),
+            ("status --json --alive", "--json and --alive exclude each other; see --help"),
+            ("status --once", "status and --once exclude each other; see --help"),
+            ("status a.toml b", "one argument too many: \"b\"; see --help"),
+            ("--alive c", "--alive and a configuration file exclude each other; see --help"),
+            ("retry --alive", "retry and --alive exclude each other; see --help"),
             ("retry --once", "retry and --once exclude each other; see --help"),
             ("update a b", "one argument too many: \"b\"; see --help"),
             ("providers --json", "providers and --json exclude each other; see --help"),

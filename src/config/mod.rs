@@ -332,6 +332,18 @@ pub struct Url {
 }
 
 impl UpdaterConfig {
+    /// Its kind in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Cloudflare(_) => "cloudflare",
+            Self::Url(_) => "url",
+            Self::Dyndns(_) => "dyndns",
+            Self::Rfc2136(_) => "rfc2136",
+            Self::Run(_) => "program",
+        }
+    }
+
     /// The shortest time between two updates of the account.
     #[must_use]
     pub fn pause(&self) -> Duration {

@@ -28,7 +28,10 @@ impl Daemon<'_> {
         let result = signals::listen(tell).and_then(|()| places.runtime.announce(places.store.config()));
         if let Err(error) = result {
             // In a container it may be all that can be had.
-            self.log.say(Level::Debug, format!("`retry` and `update` cannot find this process: {error}"));
+            let text = format!("`status`, `retry` and `update` cannot find this process: {error}");
+            self.log.say(Level::Debug, text);
+        } else {
+            self.status_due = Some(Duration::ZERO);
         }
     }
 
@@ -57,7 +60,12 @@ impl Daemon<'_> {
             Some(Ok(request)) => request,
         };
         let (answer, event) = self.judge(&request);
-        let level = if answer.done { Level::Info } else { Level::Warning };
+        let level = match (answer.done, request.kind) {
+            // A program that watches asks again and again.
+            (true, Kind::Status) => Level::Debug,
+            (true, _) => Level::Info,
+            (false, _) => Level::Warning,
+        };
         self.log.say(level, format!("asked to {}: {}", request.kind.word(), answer.text));
         if let Err(error) = self.places.runtime.answer(&answer) {
             self.log
@@ -66,8 +74,15 @@ impl Daemon<'_> {
         event
     }
 
-    fn judge(&self, request: &Request) -> (Answer, Event) {
+    fn judge(&mut self, request: &Request) -> (Answer, Event) {
         let id = request.id;
+        if request.kind == Kind::Status {
+            let (done, text) = match self.write_status() {
+                Ok(()) => (true, "written".to_owned()),
+                Err(error) => (false, format!("the status cannot be written: {error}")),
+            };
+            return (Answer { id, done, text }, Event::Tick);
+        }
         let targets = self.config.called(request.name.as_deref());
         if targets.is_empty() {
             let name = request.name.as_deref().unwrap_or_default();
@@ -80,7 +95,9 @@ impl Daemon<'_> {
             None => "every target".to_owned(),
         };
         let (text, event) = match request.kind {
-            Kind::Retry => (format!("{names}: nothing stands in the way any more"), Event::Retry { targets }),
+            Kind::Retry | Kind::Status => {
+                (format!("{names}: nothing stands in the way any more"), Event::Retry { targets })
+            }
             Kind::Update => {
                 (format!("{names}: sent now, or after the pause of the account"), Event::Update { targets })
             }

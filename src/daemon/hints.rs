@@ -59,6 +59,8 @@ struct SourceState {
     gateway: Mutex<Option<IpAddr>>,
     /// Its announcements can be heard, as far as is known.
     joined: AtomicBool,
+    /// Why its events do not arrive.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Channels {
@@ -100,6 +102,13 @@ impl Channels {
     #[must_use]
     pub fn has_news(&self, source: usize) -> bool {
         self.hints.sources.get(source).is_some_and(|place| place.hinted.load(Ordering::Relaxed))
+    }
+
+    /// Why the events of its gateway do not arrive, if so.
+    #[must_use]
+    pub fn trouble(&self, source: usize) -> Option<String> {
+        let place = self.hints.sources.get(source)?;
+        place.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A poll has ended: from now on its gateway is listened to.
@@ -151,7 +160,14 @@ impl Hints {
 fn keep(index: usize, source: &Source, hints: &Arc<Hints>, log: Log) -> Option<Subscriber> {
     let Source::Upnp(_) = source else { return None };
     let (hints, label) = (Arc::clone(hints), source.to_string());
-    let say = move |notice: &Status| log.write(&Report::new(Level::Info, &label, notice.to_string()));
+    let ours = Arc::clone(&hints);
+    let say = move |notice: &Status| {
+        log.write(&Report::new(Level::Info, &label, notice.to_string()));
+        let trouble = Some(notice).filter(|notice| **notice != Status::Arriving);
+        if let Some(place) = ours.sources.get(index) {
+            *place.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble.map(Status::to_string);
+        }
+    };
     let hint = Arc::new(move || hints.give(index, "an event of the gateway"));
     Some(Subscriber::start(Clock::new(1), hint, say))
 }

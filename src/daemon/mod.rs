@@ -16,6 +16,7 @@ pub mod request;
 pub mod runtime;
 mod signals;
 pub mod state_file;
+mod status;
 mod teller;
 
 use std::collections::HashMap;
@@ -210,6 +211,11 @@ struct Daemon<'a> {
     reload_by: Option<Duration>,
     /// `None` where nobody is to be told.
     teller: Option<Teller<'a>>,
+    /// When the status file is to be written; `None`: it says what is known, or there is
+    /// none.
+    status_due: Option<Duration>,
+    /// When it may be written again.
+    status_rests_until: Duration,
 }
 
 impl<'a> Daemon<'a> {
@@ -240,6 +246,8 @@ impl<'a> Daemon<'a> {
             remind_at: DAY,
             reload_by: None,
             teller,
+            status_due: None,
+            status_rests_until: Duration::ZERO,
         }
     }
 
@@ -255,7 +263,7 @@ impl<'a> Daemon<'a> {
             tell_left_out(self.config, self.log);
         }
         let told = self.teller.as_ref().map(Teller::deadline);
-        let deadlines = [self.reload_by, told].into_iter().flatten();
+        let deadlines = [self.reload_by, told, self.status_due].into_iter().flatten();
         let deadline = deadlines.fold(self.engine.deadline(), Duration::min);
         let wait = deadline.saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {
@@ -288,12 +296,14 @@ impl<'a> Daemon<'a> {
     }
 
     fn handle(&mut self, event: Event) {
-        let news = !matches!(event, Event::Tick | Event::Hint { .. });
+        let happened = !matches!(event, Event::Tick | Event::Hint { .. });
         self.engine.handle(self.now(), event);
         // The mark that is to be on the disk before the jobs behind it ask anything: they
         // connect meanwhile.
         let mut mark = None;
+        let mut news = self.engine.take_news();
         while let Some(action) = self.engine.action() {
+            news |= matches!(action, Action::Record { .. } | Action::Publish { .. } | Action::Report(_));
             match action {
                 Action::Poll { source, hinted } => {
                     self.channels.poll_begins(source);
@@ -333,8 +343,9 @@ impl<'a> Daemon<'a> {
         }
         let now = self.now();
         if let Some(teller) = &mut self.teller {
-            teller.work(now, news, &self.engine);
+            teller.work(now, happened, &self.engine);
         }
+        self.keep_status(news);
     }
 
     fn keep_mark(&mut self, mark: Option<(String, Vec<Closer>)>) {

@@ -15,10 +15,13 @@ pub enum Kind {
     Retry,
     /// Send although it is unchanged.
     Update,
+    /// Write the status file.
+    Status,
 }
 
 impl Kind {
-    const ALL: [(Self, &str); 2] = [(Self::Retry, "retry"), (Self::Update, "update")];
+    const ALL: [(Self, &str); 3] =
+        [(Self::Retry, "retry"), (Self::Update, "update"), (Self::Status, "status")];
 
     /// As it is written on the command line.
     #[must_use]

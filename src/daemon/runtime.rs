@@ -5,6 +5,7 @@
 //! home-1234abcd.pid       number, its namespace, configuration; locked while it runs
 //! home-1234abcd.request   what is asked, put there before the signal
 //! home-1234abcd.answer    what became of it
+//! home-1234abcd.status.json   what it knows and did
 //! ```
 //!
 //! Others may write to the last of the folders. So a file counts only when it belongs
@@ -17,14 +18,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process;
-use super::request::{Answer, Request};
+use super::request::{Answer, Kind, Request};
 
 /// The longest of these files.
 const MAX_FILE: u64 = 4096;
+/// The longest status: of 10,000 targets with long names and troubles.
+const MAX_STATUS: u64 = 32 * 1024 * 1024;
 /// Files of the folder that are looked at.
 const MAX_FILES: usize = 10_000;
-/// How long a running daemon may take to answer.
+/// How long a running daemon may take to answer, and to write its status.
 const PATIENCE: Duration = Duration::from_secs(5);
+const STATUS_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the answer is looked for.
 const TICK: Duration = Duration::from_millis(20);
 /// How often the daemon tries to lock its file: who looks whether it runs has it for a
@@ -57,6 +61,27 @@ impl Runtime {
         self.folder.join(format!("{}.{kind}", self.stem))
     }
 
+    /// Whether this process can be found.
+    #[must_use]
+    pub fn is_announced(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Puts the status in the place of the last one; its group may read it.
+    pub fn write_status(&self, text: &str) -> io::Result<()> {
+        let new = self.folder.join(format!("{}.{}.new", self.stem, std::process::id()));
+        let _ = fs::remove_file(&new);
+        let mut options = OpenOptions::new();
+        let written = readable(options.write(true).create_new(true))
+            .open(&new)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|()| fs::rename(&new, self.path("status.json")));
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        written
+    }
+
     /// Says that this process runs with this configuration.
     pub fn announce(&mut self, config: &Path) -> io::Result<()> {
         let path = self.path("pid");
@@ -65,7 +90,7 @@ impl Runtime {
         let mut file = match ours(&path, process::user()) {
             Ok(_) => options.open(&path)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                private(options.create_new(true)).open(&path)?
+                readable(options.create_new(true)).open(&path)?
             }
             Err(error) => return Err(error),
         };
@@ -84,7 +109,7 @@ impl Runtime {
     #[must_use]
     pub fn take(&self) -> Option<Result<Request, String>> {
         let path = self.path("request");
-        let text = match read(&path, process::user()) {
+        let text = match read(&path, process::user(), MAX_FILE) {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             text => text,
         };
@@ -127,14 +152,35 @@ pub fn running(folder: &Path) -> Vec<Running> {
     paths.filter_map(|path| look(folder, &path)).collect()
 }
 
+/// What the daemons of this folder wrote last, those among them that run no more.
+#[must_use]
+pub fn statuses(folder: &Path) -> Vec<io::Result<String>> {
+    let entries = fs::read_dir(folder).into_iter().flatten().take(MAX_FILES);
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let paths = paths.filter(|path| path.to_string_lossy().ends_with(".status.json"));
+    paths.map(|path| read_status(&path)).collect()
+}
+
+fn read_status(path: &Path) -> io::Result<String> {
+    read(path, keeper(path), MAX_STATUS)
+}
+
+/// Who alone can write to the folder of this file, or else this user.
+fn keeper(path: &Path) -> u32 {
+    let user = process::user();
+    let folder = || path.parent().and_then(owner_at);
+    if ours(path, user).is_ok() { user } else { folder().unwrap_or(user) }
+}
+
 fn look(folder: &Path, path: &Path) -> Option<Running> {
-    let metadata = ours(path, process::user()).ok()?;
+    let user = keeper(path);
+    let metadata = ours(path, user).ok()?;
     let file = File::open(path).ok()?;
     // Who runs holds it.
     if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
         return None;
     }
-    let text = read(path, process::user()).ok()?;
+    let text = read(path, user, MAX_FILE).ok()?;
     let mut lines = text.strip_suffix('\n')?.splitn(3, '\n');
     let number = lines.next()?.parse().ok()?;
     // The first process of a jail is another than ours.
@@ -148,11 +194,17 @@ fn look(folder: &Path, path: &Path) -> Option<Running> {
 }
 
 impl Running {
+    /// What it wrote last.
+    pub fn status(&self) -> io::Result<String> {
+        read_status(&self.runtime.path("status.json"))
+    }
+
     /// Puts the request there, rings, and waits for the answer.
     pub fn ask(&self, request: &Request) -> Result<Answer, String> {
         let (path, user) = (self.runtime.path("request"), owner_at(&self.runtime.path("pid")));
         let failed = |error: io::Error| format!("process {} cannot be asked: {error}", self.process);
-        let until = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
+        let patience = if request.kind == Kind::Status { STATUS_PATIENCE } else { PATIENCE };
+        let until = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
         while let Err(error) = self.runtime.put(&path, &request.write(), user) {
             if error.kind() != ErrorKind::AlreadyExists {
                 return Err(failed(error));
@@ -166,14 +218,15 @@ impl Running {
         }
         process::ring(self.process).map_err(failed)?;
         loop {
-            let answer = read(&self.runtime.path("answer"), user.unwrap_or_else(process::user)).ok();
+            let path = self.runtime.path("answer");
+            let answer = read(&path, user.unwrap_or_else(process::user), MAX_FILE).ok();
             if let Some(answer) = answer.and_then(|text| Answer::parse(&text)).filter(|a| a.id == request.id)
             {
                 return Ok(answer);
             }
             if Instant::now() > until {
-                let _ = fs::remove_file(&path);
-                return Err(format!("process {} did not answer in {} s", self.process, PATIENCE.as_secs()));
+                let _ = fs::remove_file(self.runtime.path("request"));
+                return Err(format!("process {} did not answer in {} s", self.process, patience.as_secs()));
             }
             thread::sleep(TICK);
         }
@@ -192,15 +245,15 @@ fn lock(file: &File) -> io::Result<()> {
 }
 
 /// The text of a small file of `user` or root.
-fn read(path: &Path, user: u32) -> io::Result<String> {
+fn read(path: &Path, user: u32, longest: u64) -> io::Result<String> {
     let seen = ours(path, user)?;
     let file = File::open(path)?;
     if !is_same(&seen, &file.metadata()?) {
         return Err(io::Error::other("it was replaced"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+    file.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > longest {
         return Err(io::Error::other("it is too long"));
     }
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is no text"))
@@ -243,6 +296,12 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
 }
 
+/// Readable by its group as well.
+#[cfg(unix)]
+fn readable(options: &mut OpenOptions) -> &mut OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o640)
+}
+
 /// Only root can.
 #[cfg(unix)]
 fn give(file: &File, owner: Option<u32>) {
@@ -262,6 +321,11 @@ fn is_same(_: &Metadata, _: &Metadata) -> bool {
 
 #[cfg(not(unix))]
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(not(unix))]
+fn readable(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 

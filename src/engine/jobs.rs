@@ -13,7 +13,7 @@ use super::target::{Ended, HANGS};
 use super::{Action, Engine, MAX_JOBS, MOST_JOBS, Now};
 use crate::address::Addresses;
 use crate::config::UpdaterConfig;
-use crate::engine::state::trying;
+use crate::engine::state::{Change, trying};
 use crate::updaters::Outcome;
 use crate::updaters::run::Standing;
 
@@ -311,6 +311,10 @@ impl Engine {
             let outcome = place.ok().and_then(|place| outcomes.get(place)).map(|(_, outcome)| outcome);
             if let Some((line, report)) = target.finish(outcome, &ended, now, &mut self.random) {
                 lines.push_str(&line);
+                if let Some((old, new)) = report.change.filter(|(old, new)| old != new) {
+                    let change = Change { at: now.unix, name: target.label().to_owned(), old, new };
+                    lines.extend(self.state.note_change(change));
+                }
                 reports.push(Action::Report(report));
             }
         }

@@ -46,6 +46,7 @@ mod report;
 pub mod selection;
 mod servers;
 pub mod state;
+pub mod status;
 mod target;
 
 use std::cmp::Reverse;
@@ -131,6 +132,8 @@ pub struct Engine {
     remind_at: Duration,
     /// The clock was not set at the start, and is not yet.
     blind: bool,
+    /// A source answers otherwise than before.
+    news: bool,
     /// Targets to be sent after a poll, and when at the latest.
     asked: Option<(Vec<usize>, Duration)>,
 }
@@ -193,6 +196,7 @@ impl Engine {
             waits_until: None,
             remind_at: DAY,
             blind: false,
+            news: false,
             asked: None,
         }
     }
@@ -325,7 +329,7 @@ impl Engine {
         source.polling = false;
         source.seen_in = Some(self.round);
         source.poll_at = None;
-        source.failed = source.record(seen, self.round);
+        self.news |= source.record(seen, self.round, now.elapsed);
         match (source.failed, source.early) {
             (true, Some(step)) if early_poll(step).is_some() => {}
             (true, _) => source.misses = source.misses.saturating_add(1),
@@ -411,6 +415,7 @@ impl Engine {
     fn hinted(&mut self, now: Now, index: usize) {
         let Some(speaker) = self.sources.get(index).map(|source| source.speaker) else { return };
         for source in self.sources.iter_mut().filter(|source| source.speaker == speaker) {
+            source.heard = Some(now.elapsed);
             if source.hint_at.is_none() {
                 let settled = now.elapsed.saturating_add(SETTLE);
                 source.hint_at = Some(source.hints.next(now.elapsed).max(settled));
@@ -442,7 +447,8 @@ impl Engine {
             let hinted = source.hint_at.is_some_and(|at| at <= now.elapsed);
             if wanted && !source.polling && (!this_round || again || hinted) {
                 source.polling = true;
-                source.poll_at = None;
+                source.polls = source.polls.saturating_add(1);
+                (source.poll_at, source.asked) = (None, Some(now.elapsed));
                 if hinted {
                     follow_hint(source, now.elapsed);
                 }

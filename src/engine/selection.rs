@@ -104,12 +104,22 @@ pub struct SourceAnswers {
     pub last: Option<Finding<AddressValue>>,
     /// The last address that it told in this run.
     pub known: Option<AddressValue>,
+    /// Since when it answers so, other reasons aside.
+    pub since: Duration,
     missed: u32,
     missed_in: Option<u64>,
 }
 
 impl SourceAnswers {
-    fn record(&mut self, finding: Finding<AddressValue>, round: u64) {
+    /// Whether it is another answer than before, other reasons aside.
+    fn record(&mut self, finding: Finding<AddressValue>, round: u64, now: Duration) -> bool {
+        let is_new = match (&self.last, &finding) {
+            (Some(Finding::Known(old)), Finding::Known(new)) => old != new,
+            (Some(Finding::Absent(_)), Finding::Absent(_))
+            | (Some(Finding::Unknown(_)), Finding::Unknown(_)) => false,
+            _ => true,
+        };
+        self.since = if is_new { now } else { self.since };
         if let Finding::Unknown(_) = finding {
             if self.missed_in != Some(round) {
                 self.missed = self.missed.saturating_add(1);
@@ -126,6 +136,7 @@ impl SourceAnswers {
             Finding::Unknown(_) => self.known,
         };
         self.last = Some(finding);
+        is_new
     }
 
     /// Whether it was asked and could not tell.
@@ -166,6 +177,14 @@ pub struct SourceStatus {
     pub speaker: Origin,
     /// A poll is under way.
     pub polling: bool,
+    /// When the last poll began.
+    pub asked: Option<Duration>,
+    /// Polls in this run.
+    pub polls: u64,
+    /// Those that were no use.
+    pub failures: u64,
+    /// When somebody announced news last.
+    pub heard: Option<Duration>,
     /// The round of its last poll, once it has ended.
     pub seen_in: Option<u64>,
     /// Some target needs it.
@@ -180,7 +199,7 @@ pub struct SourceStatus {
     pub early: Option<usize>,
     /// When the last quick polls began.
     pub early_since: Option<Duration>,
-    /// Its last poll was no use.
+    /// Something it used to tell was missing from its last poll, or nothing was found.
     pub failed: bool,
     /// Polls in a row that were no use.
     pub misses: u32,
@@ -205,6 +224,10 @@ impl SourceStatus {
                 Source::Echo(_) => Origin::Echo,
             },
             polling: false,
+            asked: None,
+            polls: 0,
+            failures: 0,
+            heard: None,
             seen_in: None,
             wanted: false,
             poll_at: None,
@@ -241,9 +264,8 @@ impl SourceStatus {
         self.voice_mut(kind).has_answered = true;
     }
 
-    /// Takes what a poll found. Returns whether something it used to tell is
-    /// missing now, or nothing was found at all.
-    pub fn record(&mut self, observation: &Observation, round: u64) -> bool {
+    /// Takes what a poll found. Returns whether an answer is another than before.
+    pub fn record(&mut self, observation: &Observation, round: u64, now: Duration) -> bool {
         let findings = [
             lift(&observation.ipv4, AddressValue::Ipv4),
             lift(&observation.ipv6, AddressValue::Ipv6),
@@ -252,14 +274,17 @@ impl SourceStatus {
         self.lan = observation.lan.or(self.lan);
         let mut silent = true;
         let mut lost = false;
+        let mut news = false;
         for (kind, finding) in AddressKind::ALL.into_iter().zip(findings) {
             let answers = self.voice_mut(kind);
             let unknown = matches!(finding, Finding::Unknown(_));
             silent &= unknown;
             lost |= unknown && answers.has_answered;
-            answers.record(finding, round);
+            news |= answers.record(finding, round, now);
         }
-        silent || lost
+        self.failed = silent || lost;
+        self.failures = self.failures.saturating_add(u64::from(self.failed));
+        news
     }
 
     /// Lets the next source speak while this one is silent, whatever it has told before.

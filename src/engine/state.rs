@@ -13,6 +13,7 @@
 //! target   ID  name=…  accepted=192.0.2.1,-,-  at=1790000000  blocked=…  failed=…
 //! trying   192.0.2.2,-,-  ID ID ID
 //! accepted ID  1790000300
+//! changed  1790000300  192.0.2.1,-,-  192.0.2.2,-,-  NAME
 //! ```
 //!
 //! `trying` stands before the request leaves: its targets may hold the address or
@@ -29,7 +30,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use self::text::{escape, parse_addresses, parse_times, unescape, write_addresses, write_times};
+use self::text::{escape, parse_addresses, parse_time, parse_times, unescape, write_addresses, write_times};
 use crate::address::Addresses;
 use crate::backoff::Backoff;
 use crate::engine::ipv6_default::Ipv6Speaker;
@@ -48,6 +49,9 @@ const FIRST: &str = "ddns-update-daemon state 1";
 
 /// More than the largest configuration can need (10,000 targets).
 pub const MAX_STATE: usize = 8 * 1024 * 1024;
+
+/// How many changes are remembered.
+const MAX_CHANGES: usize = 20;
 
 /// The longest reason that is kept, in characters.
 const MAX_REASON: usize = 300;
@@ -69,6 +73,41 @@ pub struct State {
     pub ipv6_speakers: BTreeMap<String, Ipv6Speaker>,
     /// Where targets stand, by [`id`].
     pub targets: BTreeMap<String, TargetState>,
+    /// The last changes, the oldest first.
+    pub changes: Vec<Change>,
+}
+
+/// Another address than before that a target accepted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// When, in seconds of the Unix epoch; `None` when the clock was not set.
+    pub at: Option<u64>,
+    /// The label of the first target that accepted it.
+    pub name: String,
+    /// What it held before.
+    pub old: Addresses,
+    /// What it holds since.
+    pub new: Addresses,
+}
+
+impl Change {
+    /// Its line.
+    fn line(&self) -> String {
+        let at = self.at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        let (old, new) = (write_addresses(&self.old), write_addresses(&self.new));
+        format!("changed\t{at}\t{old}\t{new}\t{}\n", escape(&self.name))
+    }
+
+    /// Whether a target holds what another was sent for the same reason.
+    fn is_alike(&self, other: &Self) -> bool {
+        (self.old, self.new) == (other.old, other.new)
+    }
+
+    /// Whether both are about the same kind of address.
+    fn is_of_kind(&self, other: &Self) -> bool {
+        let kinds = |a: &Addresses| (a.ipv4.is_some(), a.ipv6.is_some(), a.ipv6_prefix.is_some());
+        kinds(&self.new) == kinds(&other.new)
+    }
 }
 
 /// What is known of one target.
@@ -97,7 +136,9 @@ pub struct Blocked {
     pub why: String,
     /// A start is no reason to try either: the provider has banned us.
     pub banned: bool,
-    /// When it was tried last, in seconds of the Unix epoch.
+    /// Since when, in seconds of the Unix epoch.
+    pub since: Option<u64>,
+    /// When it was tried last, likewise.
     pub tried: Option<u64>,
     /// When it was tried last because the daemon started.
     pub started: Option<u64>,
@@ -116,6 +157,8 @@ pub struct Failed {
     pub since: Option<u64>,
     /// The last of them.
     pub tried: Option<u64>,
+    /// How many they are.
+    pub tries: u32,
     /// When to try again.
     pub until: Option<u64>,
     /// How long to wait after the next.
@@ -246,9 +289,13 @@ impl State {
                     self.targets.get_mut(id)?.trying = Some(addresses);
                 }
             }
+            ("changed", at) => {
+                let at = parse_time(&at).ok()?;
+                let (old, new) = (parse_addresses(fields.next()?)?, parse_addresses(fields.next()?)?);
+                self.push_change(Change { at, old, new, name: unescape(fields.next()?) });
+            }
             ("accepted", id) => {
-                let at = fields.next()?;
-                let at = if at == "-" { None } else { Some(at.parse().ok()?) };
+                let at = parse_time(fields.next()?).ok()?;
                 self.targets.get_mut(&id)?.accept(at)?;
             }
             _ => return None,
@@ -262,6 +309,24 @@ impl State {
         let is_ipv6 =
             |id: &String| [AddressKind::Ipv6, AddressKind::Prefix].iter().any(|kind| kind.id() == id);
         self.has_answered.get(label).is_some_and(|told| told.iter().any(is_ipv6))
+    }
+
+    fn push_change(&mut self, change: Change) {
+        self.changes.push(change);
+        if self.changes.len() > MAX_CHANGES {
+            self.changes.remove(0);
+        }
+    }
+
+    /// Remembers a change, once for all targets; its line, when it is news.
+    pub(super) fn note_change(&mut self, change: Change) -> Option<String> {
+        let last = self.changes.iter().rev().find(|last| last.is_of_kind(&change));
+        if last.is_some_and(|last| last.is_alike(&change)) {
+            return None;
+        }
+        let line = change.line();
+        self.push_change(change);
+        Some(line)
     }
 
     /// No target is believed to hold what it accepted.
@@ -278,6 +343,7 @@ impl State {
         for (id, target) in &self.targets {
             text.push_str(&target.line(id));
         }
+        text.extend(self.changes.iter().map(Change::line));
         text
     }
 
@@ -324,6 +390,7 @@ impl TargetState {
                 "trying" => target.trying = Some(parse_addresses(value)?),
                 "blocked" => target.blocked.get_or_insert_default().why = unescape(value),
                 "banned" => target.blocked.get_or_insert_default().banned = value == "yes",
+                "blocked_since" => target.blocked.get_or_insert_default().since = Some(value.parse().ok()?),
                 "blocked_tried" => target.blocked.get_or_insert_default().tried = Some(value.parse().ok()?),
                 "blocked_started" => {
                     target.blocked.get_or_insert_default().started = Some(value.parse().ok()?);
@@ -335,6 +402,7 @@ impl TargetState {
                 "sent" => target.failed.get_or_insert_default().sent = parse_addresses(value)?,
                 "since" => target.failed.get_or_insert_default().since = Some(value.parse().ok()?),
                 "tried" => target.failed.get_or_insert_default().tried = Some(value.parse().ok()?),
+                "tries" => target.failed.get_or_insert_default().tries = value.parse().ok()?,
                 "until" => target.failed.get_or_insert_default().until = Some(value.parse().ok()?),
                 "waits" => target.failed.get_or_insert_default().waits = Backoff::parse(value)?,
                 _ => return None,
@@ -417,7 +485,9 @@ impl Blocked {
     fn write(&self, text: &mut String) {
         let _ = write!(text, "\tblocked={}", reason(&self.why));
         maybe(text, &[("banned", self.banned.then_some("yes"))]);
-        maybe(text, &[("blocked_tried", self.tried), ("blocked_started", self.started)]);
+        let times =
+            [("blocked_since", self.since), ("blocked_tried", self.tried), ("blocked_started", self.started)];
+        maybe(text, &times);
         maybe(text, &[("way", self.way.as_ref())]);
     }
 }
@@ -426,7 +496,8 @@ impl Failed {
     fn write(&self, text: &mut String) {
         let (why, cause, sent) = (reason(&self.why), self.cause.word(), write_addresses(&self.sent));
         let _ = write!(text, "\tfailed={why}\tcause={cause}\tsent={sent}\twaits={}", self.waits);
-        maybe(text, &[("since", self.since), ("tried", self.tried), ("until", self.until)]);
+        let tries = Some(u64::from(self.tries)).filter(|tries| *tries > 0);
+        maybe(text, &[("since", self.since), ("tried", self.tried), ("tries", tries), ("until", self.until)]);
     }
 }
 

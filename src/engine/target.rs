@@ -3,6 +3,7 @@
 mod absence;
 mod attempt;
 mod choice;
+mod shown;
 mod trouble;
 mod wanted;
 
@@ -33,6 +34,8 @@ pub(super) struct TargetStatus {
     /// What is recorded of it.
     state: TargetState,
     kind: Kind,
+    /// What updates it, in a word.
+    provider: &'static str,
     /// It may hold something that it was not known to accept.
     uncertain: bool,
     bucket: TokenBucket,
@@ -65,6 +68,12 @@ pub(super) struct TargetStatus {
     unchanged: Option<Addresses>,
     /// Since when there is definitely no IPv4 and no IPv6 address for it.
     absent_since: [Option<Duration>; 2],
+    /// When and why what it holds changed last in this run.
+    changed: Option<(Duration, &'static str)>,
+    /// Jobs in this run that ended well for it.
+    updates_ok: u64,
+    /// And that did not.
+    updates_failed: u64,
 }
 
 /// What its updater is like.
@@ -92,6 +101,7 @@ impl TargetStatus {
                 Some(UpdaterConfig::Cloudflare(_)) => Kind::Creates,
                 _ => Kind::Repeatable,
             },
+            provider: group.map_or("", UpdaterConfig::word),
             config: config.clone(),
             bucket: TokenBucket::ATTEMPTS,
             not_before: Duration::ZERO,
@@ -108,6 +118,9 @@ impl TargetStatus {
             gone_told: [Duration::ZERO; 3],
             unchanged: None,
             absent_since: [None; 2],
+            changed: None,
+            updates_ok: 0,
+            updates_failed: 0,
         }
     }
 

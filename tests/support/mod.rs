@@ -3,6 +3,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod gateway;
+pub(crate) mod scene;
 pub(crate) mod ssdp;
 pub(crate) mod wire;
 

@@ -26,6 +26,7 @@ fn example() -> State {
         blocked: Some(Blocked {
             why: "status 401".into(),
             banned: true,
+            since: Some(4),
             tried: Some(7),
             started: Some(5),
             way: Some("abcd".into()),
@@ -36,6 +37,7 @@ fn example() -> State {
             sent: addresses,
             since: Some(1),
             tried: Some(2),
+            tries: 3,
             until: Some(3),
             waits: Backoff::parse("1.2.3").unwrap(),
         }),
@@ -46,6 +48,12 @@ fn example() -> State {
         has_answered: table([("upnp", vec!["ipv4".into(), "ipv6".into()])]),
         ipv6_speakers: table([("upnp", Ipv6Speaker::Gateway), ("upnp:#2", Ipv6Speaker::Host)]),
         targets: table([("abc", target), ("def", TargetState::default())]),
+        changes: vec![Change {
+            at: Some(1_790_000_000),
+            name: "A home.example\t100%\n".into(),
+            old: Addresses::default(),
+            new: addresses,
+        }],
     }
 }
 
@@ -171,4 +179,33 @@ fn another_file_is_not_read_as_state() {
     assert_eq!(State::parse("interval = 5\n"), (State::default(), 1));
     assert_eq!(State::parse("ddns-update-daemon state 3\n"), (State::default(), 1));
     assert_eq!(State::parse(""), (State::default(), 0));
+}
+
+#[test]
+fn the_last_changes_are_kept_once_for_all_targets() {
+    let mut state = State::default();
+    let change = |old: u8, new: u8, name: &str| Change {
+        at: Some(7),
+        name: name.into(),
+        old: ipv4(&format!("192.0.2.{old}")),
+        new: ipv4(&format!("192.0.2.{new}")),
+    };
+    let line = state.note_change(change(1, 2, "a"));
+    assert_eq!(line.as_deref(), Some("changed\t7\t192.0.2.1,-,-\t192.0.2.2,-,-\ta\n"));
+    assert_eq!(state.note_change(change(1, 2, "b")), None, "the same news for another target");
+    let ipv6 = Addresses { ipv6: Some("2001:db8::1".parse().unwrap()), ..Addresses::default() };
+    let other = Change { new: ipv6, old: Addresses::default(), ..change(1, 2, "c") };
+    assert!(state.note_change(other).is_some());
+    assert_eq!(state.note_change(change(1, 2, "d")), None, "another kind in between");
+    assert!(state.note_change(change(2, 1, "a")).is_some() && state.note_change(change(1, 2, "a")).is_some());
+    for new in 3..40 {
+        assert!(state.note_change(change(new - 1, new, "a")).is_some());
+    }
+    assert_eq!((state.changes.len(), &state.changes[0]), (20, &change(19, 20, "a")));
+    assert_eq!(State::parse(&file(&state.write())), (state, 0));
+    for wrong in
+        ["changed\tx\t-,-,-\t-,-,-\ta\n", "changed\t7\t-,-,-\ta\n", "changed\t7\t-,-,-\t-,-,-\ta\tb\n"]
+    {
+        assert_eq!(State::parse(&file(wrong)).1, 1, "{wrong:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The fields of the state file: addresses and names, to text and back; pure.
 
 use std::fmt::Write as _;
+use std::num::ParseIntError;
 
 use crate::address::{Addresses, Prefix};
 
@@ -32,12 +33,16 @@ pub(super) fn write_times(times: [Option<u64>; 3]) -> String {
     times.map(|time| time.map_or_else(|| "-".to_owned(), |time| time.to_string())).join(",")
 }
 
+/// A time, or `-` for none.
+pub(super) fn parse_time(text: &str) -> Result<Option<u64>, ParseIntError> {
+    if text == "-" { Ok(None) } else { text.parse().map(Some) }
+}
+
 pub(super) fn parse_times(text: &str) -> Option<[Option<u64>; 3]> {
     let mut times = [None; 3];
     let mut parts = text.split(',');
     for time in &mut times {
-        let part = parts.next()?;
-        *time = if part == "-" { None } else { Some(part.parse().ok()?) };
+        *time = parse_time(parts.next()?).ok()?;
     }
     parts.next().is_none().then_some(times)
 }

@@ -101,6 +101,11 @@ impl TargetStatus {
         random: &mut Random,
     ) -> Option<(String, Report)> {
         let before = self.state.clone();
+        let count = match outcome {
+            Some(Outcome::Published { .. }) => &mut self.updates_ok,
+            _ => &mut self.updates_failed,
+        };
+        *count = count.saturating_add(1);
         let report = if let Some(attempt) = self.overtaken.take_if(|attempt| attempt.job == ended.job) {
             self.overtaken_ended(outcome, attempt)
         } else {
@@ -177,6 +182,13 @@ impl TargetStatus {
         let wanted = attempt.wanted;
         let old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         let addresses = merge(old, wanted);
+        let news = match () {
+            () if old.is_empty() => Some("first sent"),
+            () if old != addresses => Some("the address changed"),
+            () if attempt.checking && changed => Some("somebody else had changed it"),
+            () => None,
+        };
+        self.changed = news.map(|why| (now.elapsed, why)).or(self.changed);
         self.state.accepted = Some(Accepted { addresses, at: now.unix });
         self.uncertain = attempt.doubtful;
         // As long as an older attempt may still come after it, no start believes it.

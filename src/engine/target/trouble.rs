@@ -171,8 +171,9 @@ impl TargetStatus {
     }
 
     fn block(&mut self, why: &str, banned: bool, now: Now) -> Report {
-        let started = self.state.blocked.take().and_then(|blocked| blocked.started);
-        let blocked = Blocked { why: why.to_owned(), banned, tried: now.unix, started, way: None };
+        let before = self.state.blocked.take().unwrap_or_default();
+        let (since, started) = (before.since.or(now.unix), before.started);
+        let blocked = Blocked { why: why.to_owned(), banned, since, tried: now.unix, started, way: None };
         let text = self.way_out(&blocked);
         self.state.blocked = Some(blocked);
         self.state.failed = None;
@@ -191,7 +192,8 @@ impl TargetStatus {
             // After a reconnect the line is often back within a second.
             failed.waits = Backoff::default();
         }
-        (failed.sent, failed.tried) = (wanted.addresses, now.unix);
+        (failed.sent, failed.tried, failed.tries) =
+            (wanted.addresses, now.unix, failed.tries.saturating_add(1));
         let by_clock = now.unix.zip(failed.since).and_then(|(unix, since)| unix.checked_sub(since));
         let age = by_clock.map(Duration::from_secs).unwrap_or_default();
         age.max(now.elapsed.saturating_sub(self.failing))

@@ -98,8 +98,9 @@ fn the_order_of_records_and_actions() {
         [format!("record true {facts}trying\t2.2.2.2,-,-\tt0\n"), "publish".into()]
     );
     let finished = Event::Finished { job: 0, outcomes: vec![(0, published())], took: SECOND };
+    let change = "changed\t1790000000\t1.1.1.1,-,-\t2.2.2.2,-,-\tt0\n";
     assert_eq!(
         said(finished, 2 * SECOND),
-        ["record false accepted\tt0\t1790000000\n", "1.1.1.1 -> 2.2.2.2", "record true "]
+        [&format!("record false accepted\tt0\t1790000000\n{change}"), "1.1.1.1 -> 2.2.2.2", "record true "]
     );
 }

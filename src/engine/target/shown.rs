@@ -1,0 +1,66 @@
+//! How a target stands, for [`Status`](crate::engine::status::Status).
+
+use super::{TargetStatus, Waiting};
+use crate::engine::Now;
+use crate::engine::selection::SourceStatus;
+use crate::engine::state::Change;
+use crate::engine::status::{Clock, Held, Target, Time};
+
+impl TargetStatus {
+    /// `history`: the last ones, of earlier runs as well.
+    pub(in crate::engine) fn shown(&self, sources: &[SourceStatus], history: &[Change], now: Now) -> Target {
+        let (state, trouble, since) = self.trouble_shown(sources, now);
+        let advice = match state {
+            "blocked" => Some(format!("correct that, then: {}", self.config.retry_call())),
+            _ => None,
+        };
+        let holds = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
+        let clock = Clock(now);
+        let because = self.changed.map(|(_, why)| why.to_owned());
+        let remembered = || history.iter().rev().find(|change| change.new == holds);
+        let changed = match self.changed {
+            Some((at, _)) => clock.at(at),
+            None => remembered().and_then(|change| change.at).map(Time),
+        };
+        Target {
+            name: self.config.name.clone(),
+            kind: self.provider.to_owned(),
+            state: state.to_owned(),
+            holds: Held::from(&holds),
+            confirmed: self.state.accepted.and_then(|accepted| accepted.at).map(Time),
+            changed,
+            changed_because: because,
+            trouble,
+            trouble_since: since.map(Time),
+            failures: self.state.failed.as_ref().map_or(0, |failed| failed.tries),
+            next: self.due_at(sources, now).and_then(|at| clock.at(at.max(now.elapsed))),
+            advice,
+            updates_ok: self.updates_ok,
+            updates_failed: self.updates_failed,
+        }
+    }
+
+    /// State, what is wrong, since when.
+    fn trouble_shown(
+        &self,
+        sources: &[SourceStatus],
+        now: Now,
+    ) -> (&'static str, Option<String>, Option<u64>) {
+        if let Some(blocked) = &self.state.blocked {
+            return ("blocked", Some(blocked.why.clone()), blocked.since);
+        }
+        if let Some(failed) = &self.state.failed {
+            return ("retrying", Some(failed.why.clone()), failed.since);
+        }
+        match self.wanted(sources) {
+            Err(Waiting::Unknown(why) | Waiting::Useless(why)) => ("waiting", Some(why), None),
+            Err(Waiting::Pending) => ("waiting", Some("its sources have not answered yet".to_owned()), None),
+            Ok(wanted) if self.must_be_sent(&wanted, now) => {
+                let what =
+                    if self.in_flight.is_some() { "it is being sent" } else { "it is about to be sent" };
+                ("waiting", Some(what.to_owned()), None)
+            }
+            Ok(_) => ("ok", None, None),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `status`, as a person or a program that watches calls it.
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+#![allow(clippy::indexing_slicing, reason = "a value that is not there is null")]
+
+#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::scene::{SOON, Scene, signal};
+use support::wait_for;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// What the file says, once `condition` holds.
+fn wait_file(scene: &Scene, condition: impl Fn(&Value) -> bool) -> Value {
+    let read = || serde_json::from_str(&scene.folder.read("run/test.status.json")).ok().filter(&condition);
+    wait_for(SOON, read).unwrap_or_else(|| panic!("{}", scene.folder.read("run/test.status.json")))
+}
+
+#[test]
+fn a_healthy_daemon_shows_what_it_knows() {
+    let scene = Scene::new();
+    let _daemon = scene.start();
+    scene.wait_log("set to 11.22.33.44");
+    let (status, text) = scene.call(&["status"]);
+    assert_eq!(status, 0, "{text}");
+    for line in [
+        "; times are UTC\n",
+        &format!("configuration {}\n", scene.config_path()),
+        "\nADDRESSES\n  IPv4    11.22.33.44, by upnp:http://127.0.0.1:",
+        "\nTARGETS\n  ok       home.example.org (dyndns)\n           holds 11.22.33.44 since ",
+        "ago): first sent\n",
+        "\nCHANGES\n",
+        "nothing -> 11.22.33.44 home.example.org\n",
+        "\nThe target is current.\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80 || !line.trim().contains(' ')), "{text}");
+    let (status, text) = scene.call(&["status", "--json", &scene.config_path()]);
+    let shown = json(&text);
+    assert_eq!((status, &shown["running"], &shown["polls_in_time"]), (0, &true.into(), &true.into()));
+    assert_eq!(shown["config"], scene.config_path());
+    let source = &shown["sources"][0];
+    assert_eq!((&source["polls"], &source["poll_failures"]), (&1.into(), &0.into()));
+    let address = &source["addresses"][0];
+    assert_eq!((&address["kind"], &address["value"]), (&"ipv4".into(), &"11.22.33.44".into()));
+    assert_eq!((&address["state"], &address["used"]), (&"known".into(), &true.into()));
+    let target = &shown["targets"][0];
+    assert_eq!((&target["name"], &target["state"]), (&"home.example.org".into(), &"ok".into()));
+    assert_eq!(target["holds"]["ipv4"], "11.22.33.44");
+    assert_eq!((&target["updates_ok"], &target["updates_failed"]), (&1.into(), &0.into()));
+    let written = shown["written"].as_str().unwrap();
+    assert!(written.starts_with("20") && written.ends_with('Z') && written.len() == 20, "{written}");
+    let file = scene.folder.path("run/test.status.json");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    let names = fs::read_dir(scene.folder.path("run")).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["test.answer", "test.pid", "test.status.json"]);
+    assert_eq!(scene.call(&["status", "--alive"]), (0, String::new()));
+    assert!(scene.log().contains("asked to status: written"), "{}", scene.log());
+}
+
+#[test]
+fn a_blocked_target_is_shown_with_its_way_out_and_no_secret() {
+    let scene = Scene::new();
+    scene.refuses.store(true, Ordering::SeqCst);
+    let config = scene.config("home.example.org") + "username = \"someone\"\npassword = \"nohost-Zx81q\"\n";
+    let _daemon = scene.start_with(&config);
+    scene.wait_log("blocked: ");
+    let (status, text) = scene.call(&["status"]);
+    assert_eq!(status, 1, "{text}");
+    for line in [
+        "  BLOCKED  home.example.org (dyndns)\n           holds nothing\n",
+        ", since ",
+        "next try in 23 h 59 min",
+        "then: ddns-update-daemon retry",
+        "The target is not current.",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+    let (status, text) = scene.call(&["--json", "status"]);
+    assert_eq!(status, 1);
+    let target = &json(&text)["targets"][0];
+    assert_eq!((&target["state"], &target["updates_failed"]), (&"blocked".into(), &1.into()));
+    assert!(!text.contains("Zx81q") && !text.contains("someone") && !text.contains("/update"), "{text}");
+    assert_eq!(scene.call(&["status", "--alive"]).0, 0, "a provider's refusal is no fault of the daemon");
+}
+
+#[test]
+fn where_none_runs_the_last_status_is_shown() {
+    let scene = Scene::new();
+    let (status, text) = scene.call(&["status"]);
+    assert_eq!(status, 3, "{text}");
+    assert!(text.contains("no daemon runs") && text.contains("nothing was written"), "{text}");
+    let mut daemon = scene.start();
+    scene.wait_log("set to 11.22.33.44");
+    wait_file(&scene, |shown| shown["targets"][0]["state"] == "ok");
+    daemon.stop();
+    let (status, text) = scene.call(&["status"]);
+    assert_eq!(status, 3, "{text}");
+    assert!(text.contains("runs no more; at ") && text.contains("holds 11.22.33.44"), "{text}");
+    assert_eq!(scene.call(&["status", "--alive"]).0, 3);
+    let (status, text) = scene.call(&["status", "--json", "/elsewhere/config.toml"]);
+    assert_eq!(status, 3, "a service may have it under another path: {text}");
+    let (status, text) = scene.call(&["status", "/elsewhere/other.toml"]);
+    assert_eq!(status, 3);
+    assert!(text.contains("nothing was written"), "{text}");
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_waited_for_a_second() {
+    let scene = Scene::new();
+    let daemon = scene.start();
+    wait_file(&scene, |shown| shown["targets"][0]["state"] == "ok");
+    signal(&daemon, "STOP");
+    let began = Instant::now();
+    let (status, text) = scene.call(&["status"]);
+    let took = began.elapsed();
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("did not answer in 1 s; this is what was written last"), "{text}");
+    assert!(took >= Duration::from_secs(1) && took < SOON, "{took:?}");
+    assert_eq!(scene.call(&["status", "--alive"]).0, 1);
+    signal(&daemon, "CONT");
+    let alive = wait_for(SOON, || (scene.call(&["status", "--alive"]).0 == 0).then_some(()));
+    assert!(alive.is_some());
+}
+
+#[test]
+fn the_file_follows_changes_by_itself_and_not_the_polls() {
+    let scene = Scene::new();
+    let config = scene.config("home.example.org").replace("interval = 60", "interval = 0.0167");
+    let _daemon = scene.start_with(&config);
+    wait_file(&scene, |shown| shown["targets"][0]["state"] == "ok");
+    let file = scene.folder.path("run/test.status.json");
+    let inode = || fs::metadata(&file).unwrap().ino();
+    // News of a second ago may still be written.
+    let (mut last, mut polls) = (inode(), scene.gateway.exchanges().len());
+    let quiet = wait_for(SOON, || {
+        let now = inode();
+        if now != std::mem::replace(&mut last, now) {
+            polls = scene.gateway.exchanges().len();
+        }
+        (scene.gateway.exchanges().len() >= polls + 3).then_some(())
+    });
+    assert!(quiet.is_some(), "it is written again and again");
+    scene.gateway.heal("11.22.33.55");
+    let shown = wait_file(&scene, |shown| shown["targets"][0]["holds"]["ipv4"] == "11.22.33.55");
+    assert_eq!(shown["targets"][0]["changed_because"], "the address changed");
+}
+
+#[test]
+fn the_last_changes_survive_a_restart() {
+    let scene = Scene::new();
+    let mut daemon = scene.start();
+    scene.wait_log("set to 11.22.33.44");
+    scene.gateway.heal("11.22.33.55");
+    signal(&daemon, "USR1");
+    scene.wait_log("11.22.33.44 -> 11.22.33.55");
+    daemon.stop();
+    let _daemon = scene.start();
+    let shown = wait_file(&scene, |shown| shown["targets"][0]["state"] == "ok");
+    let changes = shown["history"].as_array().unwrap();
+    let pairs: Vec<_> =
+        changes.iter().map(|change| (&change["old"]["ipv4"], &change["new"]["ipv4"])).collect();
+    let [first, second] = ["11.22.33.44", "11.22.33.55"].map(Value::from);
+    assert_eq!(pairs, [(&first, &second), (&Value::Null, &first)], "the newest first");
+    assert_eq!(shown["targets"][0]["changed"], changes[0]["at"]);
+}
