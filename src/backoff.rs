@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Waits after attempts that reached nobody, before the ordinary back-off.
-const QUICK: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(8)];
+const QUICK: [Duration; 3] = [Duration::from_millis(75), Duration::from_secs(1), Duration::from_secs(8)];
 
 /// The first ordinary wait.
 const FIRST: Duration = Duration::from_secs(30);

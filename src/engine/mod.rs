@@ -75,9 +75,12 @@ pub const MAX_JOBS: usize = 16;
 /// Most jobs in flight, those that hang among them.
 pub const MOST_JOBS: usize = 64;
 
-/// How long to let a change settle after the first hint: gateways tell the loss
-/// of the old address and the new one as two events some 40 ms apart.
+/// How long to let a change settle after a hint that follows another: gateways tell
+/// the loss of the old address and the new one as two events some 40 ms apart.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// A hint is followed at once where none was for so long.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How long quick polls after a hint rest when they were in vain: less than a
 /// reconnect takes, enough that forged hints gain nothing.
@@ -417,7 +420,9 @@ impl Engine {
         for source in self.sources.iter_mut().filter(|source| source.speaker == speaker) {
             source.heard = Some(now.elapsed);
             if source.hint_at.is_none() {
-                let settled = now.elapsed.saturating_add(SETTLE);
+                let quiet = source.followed.is_none_or(|at| now.elapsed.saturating_sub(at) >= QUIET);
+                let settle = if quiet { Duration::ZERO } else { SETTLE };
+                let settled = now.elapsed.saturating_add(settle);
                 source.hint_at = Some(source.hints.next(now.elapsed).max(settled));
             }
         }
@@ -475,6 +480,7 @@ impl Engine {
 /// Counts the hint that a poll is about to follow.
 fn follow_hint(source: &mut SourceStatus, now: Duration) {
     source.hint_at = None;
+    source.followed = Some(now);
     source.hints.next(now);
     source.hints.take();
     let rested = source.early_since.is_none_or(|since| now.saturating_sub(since) >= EARLY_REST);

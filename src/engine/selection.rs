@@ -195,6 +195,8 @@ pub struct SourceStatus {
     pub hint_at: Option<Duration>,
     /// How many hints may lead to a poll.
     pub hints: TokenBucket,
+    /// When a hint was last followed.
+    pub followed: Option<Duration>,
     /// Quick polls so far after a hint that found nothing, while they last.
     pub early: Option<usize>,
     /// When the last quick polls began.
@@ -237,6 +239,7 @@ impl SourceStatus {
             } else {
                 TokenBucket::HINTS
             },
+            followed: None,
             early: None,
             early_since: None,
             failed: false,
