@@ -12,10 +12,14 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ddns_update_daemon::config;
+use ddns_update_daemon::http::lan_url::LanUrl;
+use ddns_update_daemon::sources::upnp::Upnp;
 use support::daemon::{Daemon, Folder, Recorder};
 use support::gateway::{GET_IPV4, Gateway, description, response, soap_fault};
+use support::ssdp::{Answer, Responder};
 use support::wait_for;
 use support::wire::Server;
 
@@ -195,4 +199,27 @@ fn a_router_by_name_is_resolved_at_each_poll_and_has_to_be_near() {
     assert_eq!(wait_for(A_WHILE, || (addresses(&recorder).len() > 1).then_some(())), None);
     fs::write(folder.path("hosts"), "127.0.0.1 box.example\n").unwrap();
     expect(&recorder, &["11.22.33.1", "11.22.33.2"], &folder);
+}
+
+/// Where no other test searches.
+const ALONE: Ipv4Addr = Ipv4Addr::new(127, 0, 9, 1);
+
+#[test]
+fn a_remembered_gateway_that_answers_is_asked_before_any_search() {
+    let responder = Responder::start(ALONE);
+    let mut first = Gateway::start((ALONE, 0).into(), "11.22.33.1");
+    let second = Gateway::start((ALONE, 0).into(), "11.22.33.2");
+    responder.say(vec![Answer::gateway(ALONE, &second.url())], Vec::new());
+    let mut upnp =
+        Upnp::new(config::Gateway::At(vec![ALONE.into()]), false, LanUrl::parse(&first.url()).ok());
+    let mut told = || {
+        let deadline = Instant::now() + SOON;
+        upnp.poll(false, deadline, &|| false).observation.ipv4.known().map(|address| address.to_string())
+    };
+    assert_eq!(told().as_deref(), Some("11.22.33.1"));
+    assert_eq!(responder.polls(), 0);
+    // One that is gone, or tells nothing to publish, keeps nobody from being found.
+    first.power_off();
+    assert_eq!(told().as_deref(), Some("11.22.33.2"));
+    assert_eq!(responder.polls(), 1);
 }

@@ -37,6 +37,10 @@ const SLICE: Duration = Duration::from_millis(20);
 /// answered by then.
 const ENOUGH: Duration = Duration::from_millis(500);
 
+/// How long the gateway that is known is asked before others are searched for: a search
+/// wakes all devices of the network, and slows down the one that is about to answer.
+const HEAD_START: Duration = Duration::from_millis(150);
+
 /// How often news are looked for.
 const NEWS_SLICE: Duration = Duration::from_millis(50);
 
@@ -118,6 +122,20 @@ impl Candidates {
     /// Asks this description without waiting for the search.
     pub(super) fn try_first(&mut self, location: LanUrl) {
         self.ask(location, Delivery::Unicast);
+    }
+
+    /// Whether one that is asked already turns out to be usable, so that nobody has to
+    /// be searched for.
+    pub(super) fn have_settled(&mut self) -> bool {
+        let until = Instant::now().checked_add(HEAD_START);
+        while self.is_waiting()
+            && !self.is_over()
+            && let Some(left) = until.map(|until| until.saturating_duration_since(Instant::now()))
+            && let Ok((location, result, slow)) = self.verdicts.recv_timeout(left)
+        {
+            self.judge(location, result, slow);
+        }
+        self.best.as_ref().is_some_and(|(_, found, _)| is_usable(found))
     }
 
     /// Searches as well, until the deadline. Only answers of these `gateways` count,

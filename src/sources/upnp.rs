@@ -302,7 +302,10 @@ impl Upnp {
         if let Some(location) = named.or(last) {
             candidates.try_first(location);
         }
-        if !is_named && let Err(why) = candidates.search(hosts, deadline) {
+        if !is_named
+            && !candidates.have_settled()
+            && let Err(why) = candidates.search(hosts, deadline)
+        {
             return Poll::failed(why);
         }
         match candidates.best(deadline, news) {
