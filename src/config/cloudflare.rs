@@ -11,7 +11,7 @@ use super::idn::{ascii_name, is_absolute, is_relative};
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::units::HOUR;
-use super::{Config, UpdaterConfig, units};
+use super::{Config, UpdaterConfig, record, units};
 use crate::config::error::Problems;
 use crate::config::placeholders::Needs;
 use crate::secret::Secret;
@@ -118,8 +118,7 @@ fn read_section<'a>(
     section.finish();
     let mut records: Vec<CloudflareRecord> = Vec::new();
     for section in sections {
-        let others = works.then_some(records.as_slice());
-        records.extend(read_record(section, &defaults, router, &account, others, builder));
+        read_records(section, &defaults, router, &account, (works, &mut records), builder);
     }
     if works && account.zone_id.is_none() {
         for record in records.iter().filter(|record| is_relative(&record.name)) {
@@ -220,39 +219,41 @@ fn read_api_url(value: &Value<'_>) -> Option<String> {
     Some(url.trim_end_matches('/').to_owned())
 }
 
-fn read_record<'a>(
+/// Reads one section; its records are added to those of the account, which `works`.
+fn read_records<'a>(
     mut section: Section<'a>,
     defaults: &TargetDefaults<'a>,
     router: &Router,
     account: &Cloudflare,
-    others: Option<&[CloudflareRecord]>,
+    (works, records): (bool, &mut Vec<CloudflareRecord>),
     builder: &mut Builder<'a>,
-) -> Option<CloudflareRecord> {
-    let (entry, own_suffix) = (others.map(<[_]>::len), section.has("ipv6_suffix"));
+) {
+    let own_suffix = section.has("ipv6_suffix");
     let mut defaults = defaults.clone();
     take_common(&mut defaults, &mut section, router);
-    let others = others.filter(|_| account.zone_id.is_some()).unwrap_or_default();
-    let name = section.require("name").and_then(|value| read_name(&value, others));
-    let aaaa = section.require("type").and_then(|value| read_type(&value));
+    let (names, types) = (record::names(&mut section), record::types(&mut section));
     let ttl = section.take("ttl").and_then(|value| read_ttl(&value));
     let proxied = section.take("proxied").and_then(|value| value.flag());
     let comment = section.take("comment").and_then(|value| read_comment(&value));
     let create = section.take("create").and_then(|value| value.flag()).unwrap_or(true);
-    let record =
-        name.zip(aaaa).map(|(name, aaaa)| CloudflareRecord { name, aaaa, ttl, proxied, comment, create });
-    if let Some(record) = &record {
-        if !record.aaaa {
-            defaults.ipv6_suffix = None;
-            if own_suffix {
-                section.refuse("ipv6_suffix belongs to records of type AAAA");
+    if own_suffix && types == [false] {
+        section.refuse("ipv6_suffix belongs to records of type AAAA");
+    }
+    for value in names {
+        let others = if works && account.zone_id.is_some() { records.as_slice() } else { &[] };
+        let Some(name) = read_name(&value, others) else { continue };
+        for aaaa in types.iter().copied() {
+            let (name, comment) = (name.clone(), comment.clone());
+            let record = CloudflareRecord { name, aaaa, ttl, proxied, comment, create };
+            if works {
+                let suffix = defaults.ipv6_suffix.filter(|_| aaaa);
+                let defaults = TargetDefaults { ipv6_suffix: suffix, ..defaults.clone() };
+                builder.add(&section, &defaults, draft(account, &record, &defaults, records.len()));
             }
-        }
-        if let Some(entry) = entry {
-            builder.add(&section, &defaults, draft(account, record, &defaults, entry));
+            records.push(record);
         }
     }
     section.finish();
-    record
 }
 
 fn draft(
@@ -313,15 +314,6 @@ fn read_name(value: &Value<'_>, others: &[CloudflareRecord]) -> Option<String> {
         ));
     }
     Some(name)
-}
-
-fn read_type(value: &Value<'_>) -> Option<bool> {
-    match value.text()? {
-        "A" => Some(false),
-        "AAAA" => Some(true),
-        "a" | "aaaa" => value.refuse("expected \"A\" or \"AAAA\", in capitals"),
-        _ => value.refuse("expected \"A\" (IPv4) or \"AAAA\" (IPv6)"),
-    }
 }
 
 fn read_ttl(value: &Value<'_>) -> Option<u32> {

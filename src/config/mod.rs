@@ -26,6 +26,8 @@ pub mod presets;
 mod provider_url;
 mod proxy;
 mod read;
+#[cfg(any(feature = "cloudflare", feature = "rfc2136"))]
+mod record;
 mod repeated;
 #[cfg(feature = "rfc2136")]
 mod rfc2136;

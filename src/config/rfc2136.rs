@@ -12,7 +12,7 @@ use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
 use super::section::{Section, Value};
 use super::sources::Router;
-use super::{Config, UpdaterConfig};
+use super::{Config, UpdaterConfig, record};
 use crate::config::error::Problems;
 use crate::config::placeholders::Needs;
 use crate::dns::name::Name;
@@ -115,8 +115,7 @@ fn read_section<'a>(
     }
     let mut known = HashSet::new();
     for section in sections {
-        let record = read_record(section, &defaults, router, &group, &mut known, builder);
-        group.records.extend(record);
+        read_records(section, &defaults, router, &mut group, &mut known, builder);
     }
     builder.groups.push(UpdaterConfig::Rfc2136(group));
 }
@@ -259,36 +258,38 @@ fn read_algorithm(text: &str) -> Result<Algorithm, String> {
 
 // -- records --------------------------------------------------------------------
 
-fn read_record<'a>(
+fn read_records<'a>(
     mut section: Section<'a>,
     defaults: &TargetDefaults<'a>,
     router: &Router,
-    group: &Rfc2136,
+    group: &mut Rfc2136,
     known: &mut HashSet<Rfc2136Record>,
     builder: &mut Builder<'a>,
-) -> Option<Rfc2136Record> {
+) {
     let own_suffix = section.has("ipv6_suffix");
     let mut defaults = defaults.clone();
     take_common(&mut defaults, &mut section, router);
-    let name = section.require("name").and_then(|value| read_record_name(&value, group.zone.as_ref()));
-    let aaaa = section.require("type").and_then(|value| read_type(&value));
-    let record = name.zip(aaaa).map(|(name, aaaa)| Rfc2136Record { name, aaaa });
-    let new = record.clone().is_some_and(|record| known.insert(record));
-    if let Some(record) = &record {
-        if !record.aaaa {
-            defaults.ipv6_suffix = None;
-            if own_suffix {
-                section.refuse("ipv6_suffix belongs to records of type AAAA");
+    let (names, types) = (record::names(&mut section), record::types(&mut section));
+    if own_suffix && types == [false] {
+        section.refuse("ipv6_suffix belongs to records of type AAAA");
+    }
+    for value in names {
+        let Some(name) = read_record_name(&value, group.zone.as_ref()) else { continue };
+        for aaaa in types.iter().copied() {
+            let record = Rfc2136Record { name: name.clone(), aaaa };
+            if !known.insert(record.clone()) {
+                section.refuse(
+                    "this name and type stand in this section already; an update would replace the other's address",
+                );
+                continue;
             }
-        }
-        if new {
-            builder.add(&section, &defaults, draft(group, record, &defaults));
-        } else {
-            section.refuse("this name and type stand in this section already; an update would replace the other's address");
+            let suffix = defaults.ipv6_suffix.filter(|_| aaaa);
+            let defaults = TargetDefaults { ipv6_suffix: suffix, ..defaults.clone() };
+            builder.add(&section, &defaults, draft(group, &record, &defaults));
+            group.records.push(record);
         }
     }
     section.finish();
-    record.filter(|_| new)
 }
 
 /// The full name. Within a zone, `@` is the zone itself, and one label (`nas`, `_x`,
@@ -317,15 +318,6 @@ fn read_record_name(value: &Value<'_>, zone: Option<&Name>) -> Option<Name> {
             "this name is not inside the zone {zone}; for one that is, write it in full: \"{inside}\""
         )),
         (_, Err(_)) => value.refuse(&format!("this name is not inside the zone {zone}")),
-    }
-}
-
-fn read_type(value: &Value<'_>) -> Option<bool> {
-    match value.text()? {
-        "A" => Some(false),
-        "AAAA" => Some(true),
-        "a" | "aaaa" => value.refuse("expected \"A\" or \"AAAA\", in capitals"),
-        _ => value.refuse("expected \"A\" (IPv4) or \"AAAA\" (IPv6)"),
     }
 }
 

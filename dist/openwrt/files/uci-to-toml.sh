@@ -14,13 +14,18 @@
 options_of() {
 	local common="list:ipv4 list:ipv6 number:agree flag:allow_private"
 	local target="$common text:ipv6_suffix number:refresh text:when_absent"
-	local record="$target own:parent text:name text:type"
+	local record="$target own:parent text:name list:names text:type list:types"
 	case "$1" in
 	globals)
 		echo "own:enabled own:config_file own:user own:jail own:verbosity number:interval text:router_ip $common \
 flag:events text:proxy file:proxy_file list:no_proxy"
 		;;
 	tls) echo "file:ca_file flag:builtin_roots flag:system_roots pem:client_cert pem:client_key file:client_key_file" ;;
+	notify)
+		echo "text:preset text:url file:url_file list:cmd text:token file:token_file text:chat headers:headers list:on \
+number:after"
+		;;
+	heartbeat) echo "text:url file:url_file number:every" ;;
 	cloudflare)
 		echo "$target number:verify text:api_token file:api_token_file text:zone_id text:api_url"
 		;;
@@ -89,11 +94,11 @@ config_cb() {
 	[ -n "$1" ] || return 0
 	type=$1
 	if [ -z "$(options_of "$type")" ]; then
-		refuse "$type" "$2" "there is no such type of section; known are globals, tls, cloudflare, \
-cloudflare_records, urls, dyndns, rfc2136, rfc2136_records and runs"
+		refuse "$type" "$2" "there is no such type of section; known are globals, tls, notify, \
+heartbeat, cloudflare, cloudflare_records, urls, dyndns, rfc2136, rfc2136_records and runs"
 	fi
 	case "$type:$seen" in
-	globals:*" globals "* | tls:*" tls "*) refuse "$type" "$2" "there can be only one section of this type" ;;
+	globals:*" globals "* | tls:*" tls "* | heartbeat:*" heartbeat "*) refuse "$type" "$2" "there can be only one section of this type" ;;
 	esac
 	seen="$seen$type "
 	[ "$type" != globals ] || globals=$2
@@ -206,6 +211,8 @@ write_sections() {
 	# Named, as its default depends on the path of the TOML, which a jail changes.
 	write_text state_file "$STATE/$NAME.state"
 	config_foreach write_section tls '[tls]'
+	config_foreach write_section notify '[[notify]]'
+	config_foreach write_section heartbeat '[heartbeat]'
 	write_with_records cloudflare
 	config_foreach write_section urls '[[urls]]'
 	config_foreach write_section dyndns '[[dyndns]]'

@@ -5,7 +5,8 @@ What the examples of the project say must come out of the script as it went in.
 
 import uci
 
-SECTIONS = ("tls", "cloudflare", "urls", "dyndns", "rfc2136", "runs")
+SINGLE = ("tls", "heartbeat")
+SECTIONS = (*SINGLE, "notify", "cloudflare", "urls", "dyndns", "rfc2136", "runs")
 
 
 def is_file(key):
@@ -68,10 +69,10 @@ def without_empty(item):
 
 
 def expected(config):
-    """What the script makes of it: single sections are lists, but for tls, and UCI
-    has no empty texts."""
+    """What the script makes of it: single sections are lists, but for those of which there can
+    be one, and UCI has no empty texts."""
     same = {key: without_empty(item) for key, item in config.items() if key != "state_file"}
-    for kind in SECTIONS[1:]:
+    for kind in SECTIONS[len(SINGLE):]:
         if kind in same and not isinstance(same[kind], list):
             same[kind] = [same[kind]]
     return same
