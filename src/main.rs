@@ -63,8 +63,13 @@ fn open_log(call: &Call) -> Log {
     let format = match call.log_format {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
+        LogFormat::Journal => Format::Journal,
     };
-    Log::new(level, format)
+    let log = Log::new(level, format);
+    match call.command {
+        Command::Run(_) | Command::Once(_) => log,
+        _ => log.without_times(),
+    }
 }
 
 /// `asked`: who is to be sent although nothing has changed.
@@ -283,7 +288,7 @@ fn print(text: &str) -> ExitCode {
 
 fn complain(text: &str) -> ExitCode {
     // With a priority where systemd reads along, so that the journal shows it as an error.
-    let log = Log::new(Level::Error, Format::Text);
+    let log = Log::new(Level::Error, Format::Text).without_times();
     for line in text.lines() {
         log.say(Level::Error, line);
     }

@@ -277,9 +277,15 @@ pub(super) fn cli(data: &[u8]) {
         _ => Verbosity::Normal,
     };
     assert_eq!(call.verbosity, verbosity);
-    let json = options.contains(&"--log-format=json")
-        || options.windows(2).any(|pair| pair == ["--log-format", "json"]);
-    assert!(call.log_format == LogFormat::Text || json);
+    let given = |format: &str| {
+        options.contains(&format!("--log-format={format}").as_str())
+            || options.windows(2).any(|pair| pair == ["--log-format", format])
+    };
+    assert!(match call.log_format {
+        LogFormat::Text => true,
+        LogFormat::Json => given("json"),
+        LogFormat::Journal => given("journal"),
+    });
 }
 
 fn check_work(work: &Work, words: &[&str], dry_run: bool) {

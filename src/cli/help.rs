@@ -33,7 +33,8 @@ Options:
   -q, --quiet               log problems only
       --dry-run             poll and decide as usual, print what would be sent
                             with secrets hidden, but send and store nothing
-      --log-format FORMAT   text (default) or json
+      --log-format FORMAT   text (default; with the time where nobody else
+                            writes one), json, or journal (with priorities)
       --json                discover, status: JSON instead of a page
       --alive               status: print nothing, exit with 0 when it runs and
                             polls in time (for the health check of a container)

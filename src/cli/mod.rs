@@ -95,6 +95,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// For journald, with priorities.
+    Journal,
 }
 
 /// A whole call.
@@ -325,12 +327,13 @@ fn flag(options: &mut Arguments, keys: impl Into<pico_args::Keys>) -> bool {
 
 fn take_log_format(options: &mut Arguments) -> Result<Option<LogFormat>, CliError> {
     const NAME: &str = "--log-format";
-    const EXPECTED: &str = "text or json";
+    const EXPECTED: &str = "text, json or journal";
     let taken = options.opt_value_from_os_str(NAME, |value| Ok::<_, CliError>(value.to_owned()));
     let Some(value) = taken.map_err(|_| CliError::Value(NAME, None, EXPECTED))? else { return Ok(None) };
     match value.to_str() {
         Some("text") => Ok(Some(LogFormat::Text)),
         Some("json") => Ok(Some(LogFormat::Json)),
+        Some("journal") => Ok(Some(LogFormat::Journal)),
         _ => Err(CliError::Value(NAME, Some(value.to_string_lossy().into_owned()), EXPECTED)),
     }
 }
@@ -466,8 +469,8 @@ mod tests {
             ("providers --json", "providers and --json exclude each other; see --help"),
             ("providers x y", "one argument too many: \"y\"; see --help"),
             ("discover 192.0.2.1 x", "one argument too many: \"x\"; see --help"),
-            ("c --log-format", "--log-format: expected text or json behind it; see --help"),
-            ("c --log-format xml", "--log-format \"xml\": expected text or json; see --help"),
+            ("c --log-format", "--log-format: expected text, json or journal behind it; see --help"),
+            ("c --log-format xml", "--log-format \"xml\": expected text, json or journal; see --help"),
         ] {
             assert_eq!(call(line), Err(error.to_owned()), "{line}");
         }

@@ -1,8 +1,7 @@
 //! The log: one line a happening, on standard error.
 //!
-//! Plain text for consoles and procd, with priorities for journald when systemd
-//! reads along, JSON on request. Times are added only in JSON: journald, procd
-//! and syslog have their own.
+//! Plain text, with priorities for journald when systemd reads along, JSON on request.
+//! A time stands in front where nobody else writes one, as journald and procd do.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -11,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde::Serialize;
 
 use crate::address::Addresses;
+use crate::calendar;
 use crate::engine::{Level, Report};
 use crate::system::clock::unix_time;
 
@@ -20,6 +20,8 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
+    /// Text with the priorities of sd-daemon(3).
+    Journal,
 }
 
 /// Where reports go.
@@ -27,15 +29,29 @@ pub enum Format {
 pub struct Log {
     level: Level,
     format: Format,
-    journald: bool,
+    /// Lines of text begin with the time.
+    timed: bool,
+    /// The level is coloured.
+    coloured: bool,
 }
 
 impl Log {
     /// A log that drops what is less important than `level`.
     #[must_use]
     pub fn new(level: Level, format: Format) -> Self {
-        let journald = std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
-        Self { level, format, journald }
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_terminal = std::io::stderr().is_terminal();
+        let journald = format == Format::Text && set("JOURNAL_STREAM") && !is_terminal;
+        let format = if journald { Format::Journal } else { format };
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let coloured = is_terminal && !dumb && !set("NO_COLOR");
+        Self { level, format, timed: !is_child_of_procd(), coloured }
+    }
+
+    /// The same without times: for a command that a person waits for.
+    #[must_use]
+    pub fn without_times(self) -> Self {
+        Self { timed: false, ..self }
     }
 
     /// Whether somebody wants to read lines of `level`.
@@ -51,7 +67,7 @@ impl Log {
             return;
         }
         let line = match self.format {
-            Format::Text => self.text(report),
+            Format::Text | Format::Journal => self.text(report, unix_time()),
             Format::Json => json(report, unix_time()),
         };
         let _ = std::io::stderr().write_all(line.as_bytes());
@@ -62,13 +78,26 @@ impl Log {
         self.write(&Report::new(level, "", text.into()));
     }
 
-    fn text(self, report: &Report) -> String {
-        let mut line = match (self.journald, report.level) {
-            (true, level) => format!("<{}>", priority(level)),
-            (false, Level::Error) => "error: ".to_owned(),
-            (false, Level::Warning) => "warning: ".to_owned(),
-            (false, Level::Info | Level::Debug) => String::new(),
-        };
+    fn text(self, report: &Report, unix: u64) -> String {
+        let mut line = String::new();
+        if self.format == Format::Journal {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "<{}>", priority(report.level));
+        } else {
+            if self.timed {
+                line = calendar::iso(unix) + " ";
+            }
+            let (word, colour) = match report.level {
+                Level::Error => ("error:", 31),
+                Level::Warning => ("warning:", 33),
+                Level::Info | Level::Debug => ("", 0),
+            };
+            match (word, self.coloured) {
+                ("", _) => {}
+                (word, true) => drop(write!(line, "\x1b[{colour}m{word}\x1b[0m ")),
+                (word, false) => drop(write!(line, "{word} ")),
+            }
+        }
         if !report.subject.is_empty() {
             line.push_str(&printable(&report.subject));
             line.push_str(": ");
@@ -80,6 +109,15 @@ impl Log {
         line.push('\n');
         line
     }
+}
+
+/// Whether our lines go to procd (OpenWrt), which has the time from its syslog.
+fn is_child_of_procd() -> bool {
+    #[cfg(unix)]
+    let parent = std::os::unix::process::parent_id();
+    #[cfg(not(unix))]
+    let parent = 0;
+    parent == 1 && std::fs::read("/proc/1/comm").is_ok_and(|name| name == b"procd\n")
 }
 
 /// The numbers of sd-daemon(3).
@@ -169,17 +207,32 @@ mod tests {
         }
     }
 
-    fn log(journald: bool) -> Log {
-        Log { level: Level::Debug, format: Format::Text, journald }
+    fn log(format: Format) -> Log {
+        Log { level: Level::Debug, format, timed: false, coloured: false }
     }
 
     #[test]
     fn text_is_for_people_or_for_journald() {
-        assert_eq!(log(false).text(&change()), "A home.example: set to 1.2.3.4 (230 ms)\n");
-        assert_eq!(log(true).text(&change()), "<6>A home.example: set to 1.2.3.4 (230 ms)\n");
+        let [plain, journal] = [Format::Text, Format::Journal].map(log);
+        assert_eq!(plain.text(&change(), 0), "A home.example: set to 1.2.3.4 (230 ms)\n");
+        assert_eq!(journal.text(&change(), 0), "<6>A home.example: set to 1.2.3.4 (230 ms)\n");
         let error = Report::new(Level::Error, "", "no".into());
-        assert_eq!(log(false).text(&error), "error: no\n");
-        assert_eq!(log(true).text(&error), "<3>no\n");
+        assert_eq!(plain.text(&error, 0), "error: no\n");
+        assert_eq!(journal.text(&error, 0), "<3>no\n");
+    }
+
+    #[test]
+    fn the_time_stands_in_front_and_a_terminal_shows_the_level() {
+        let error = Report::new(Level::Error, "x", "no".into());
+        let timed = Log { timed: true, ..log(Format::Text) };
+        assert_eq!(timed.text(&error, 1_795_784_520), "2026-11-27T13:02:00Z error: x: no\n");
+        let journal = Log { timed: true, coloured: true, ..log(Format::Journal) };
+        assert_eq!(journal.text(&error, 1_795_784_520), "<3>x: no\n");
+        let coloured = Log { coloured: true, ..log(Format::Text) };
+        assert_eq!(coloured.text(&error, 0), "\x1b[31merror:\x1b[0m x: no\n");
+        let warning = Report::new(Level::Warning, "", "hm".into());
+        assert_eq!(coloured.text(&warning, 0), "\x1b[33mwarning:\x1b[0m hm\n");
+        assert_eq!(coloured.text(&change(), 0), "A home.example: set to 1.2.3.4 (230 ms)\n");
     }
 
     #[test]
@@ -194,12 +247,12 @@ mod tests {
     #[test]
     fn a_line_stays_one_line() {
         let forged = Report::new(Level::Info, "x", "a\nerror: b\x1b[2J".into());
-        assert_eq!(log(false).text(&forged), "x: a error: b [2J\n");
+        assert_eq!(log(Format::Text).text(&forged, 0), "x: a error: b [2J\n");
     }
 
     #[test]
     fn less_important_lines_are_dropped() {
-        let quiet = Log { level: Level::Warning, ..log(false) };
+        let quiet = Log { level: Level::Warning, ..log(Format::Text) };
         assert!(quiet.wants(Level::Error) && quiet.wants(Level::Warning));
         assert!(!quiet.wants(Level::Info));
     }

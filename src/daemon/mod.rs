@@ -443,7 +443,7 @@ impl<'a> Daemon<'a> {
         }
         for (name, why) in self.engine.behind(self.now()) {
             current = false;
-            self.log.write(&Report::new(Level::Debug, name, format!("not current: {why}")));
+            self.log.write(&Report::new(Level::Warning, name, format!("not current: {why}")));
         }
         current
     }

@@ -90,6 +90,10 @@ const EARLY_REST: Duration = Duration::from_secs(6);
 /// it, as it does for the daemon after some polls.
 const ONCE_PATIENCE: Duration = Duration::from_secs(13);
 
+/// With more targets than this, those that are current at the start are told to who looks
+/// for a fault.
+const MANY: usize = 20;
+
 /// The decisions of the daemon.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Engine {
@@ -311,6 +315,7 @@ impl Engine {
             && self.asked.is_none()
             && !self.sources.iter().any(|source| source.ipv6.as_ref().is_some_and(Ipv6Default::is_open))
             && !self.owes(now)
+            && !(self.once && self.targets.iter().any(|target| target.retries_soon(&self.sources, now)))
             && !self.targets.iter().any(|target| target.awaits_absence(&self.sources, now))
     }
 
@@ -359,12 +364,14 @@ impl Engine {
             self.note_trouble(now, index);
         }
         let mut lines = String::new();
+        let brief = self.once || self.targets.len() > MANY;
         for target in &mut self.targets {
             target.note_absence(&self.sources, now);
             let (line, reports) = target.note_gone(&self.sources, now);
             lines.extend(line);
             self.actions.extend(reports.into_iter().map(Action::Report));
-            let reports = [target.complaint(&self.sources), target.limit_report(&self.sources, now)];
+            let current = target.told_current(&self.sources, &self.state.changes, now, brief);
+            let reports = [current, target.complaint(&self.sources), target.limit_report(&self.sources, now)];
             self.actions.extend(reports.into_iter().flatten().map(Action::Report));
         }
         if !lines.is_empty() {

@@ -50,6 +50,8 @@ pub(super) struct TargetStatus {
     owed: bool,
     /// Why it waits has been reported.
     complained: bool,
+    /// That it holds what it should has been reported, or that it was sent.
+    told_current: bool,
     /// When it was tried last in this run.
     tried: Option<Duration>,
     /// When the first of its failures in a row was, as far as in this run.
@@ -109,6 +111,7 @@ impl TargetStatus {
             overtaken: None,
             confirmed: Duration::ZERO,
             complained: false,
+            told_current: false,
             tried: None,
             failing: Duration::ZERO,
             blocked_until: Duration::ZERO,

@@ -189,6 +189,7 @@ impl TargetStatus {
             () => None,
         };
         self.changed = news.map(|why| (now.elapsed, why)).or(self.changed);
+        self.told_current = true;
         self.state.accepted = Some(Accepted { addresses, at: now.unix });
         self.uncertain = attempt.doubtful;
         // As long as an older attempt may still come after it, no start believes it.

@@ -1,7 +1,9 @@
 //! How a target stands, for [`Status`](crate::engine::status::Status).
 
 use super::{TargetStatus, Waiting};
+use crate::calendar;
 use crate::engine::Now;
+use crate::engine::report::{Level, Report};
 use crate::engine::selection::SourceStatus;
 use crate::engine::state::Change;
 use crate::engine::status::{Clock, Held, Target, Time};
@@ -17,11 +19,7 @@ impl TargetStatus {
         let holds = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         let clock = Clock(now);
         let because = self.changed.map(|(_, why)| why.to_owned());
-        let remembered = || history.iter().rev().find(|change| change.new == holds);
-        let changed = match self.changed {
-            Some((at, _)) => clock.at(at),
-            None => remembered().and_then(|change| change.at).map(Time),
-        };
+        let changed = self.changed.map_or_else(|| self.changed_at(history), |(at, _)| clock.at(at));
         Target {
             name: self.config.name.clone(),
             kind: self.provider.to_owned(),
@@ -38,6 +36,32 @@ impl TargetStatus {
             updates_ok: self.updates_ok,
             updates_failed: self.updates_failed,
         }
+    }
+
+    /// When what it holds changed last in an earlier run.
+    fn changed_at(&self, history: &[Change]) -> Option<Time> {
+        let accepted = self.state.accepted?;
+        let change = history.iter().rev().find(|change| change.new == accepted.addresses);
+        change.and_then(|change| change.at).map(Time)
+    }
+
+    /// At the start: that it holds what it should. `brief`: to who looks for a fault.
+    pub(in crate::engine) fn told_current(
+        &mut self,
+        sources: &[SourceStatus],
+        history: &[Change],
+        now: Now,
+        brief: bool,
+    ) -> Option<Report> {
+        if self.told_current || self.behind(sources, now).is_some() {
+            return None;
+        }
+        self.told_current = true;
+        let accepted = self.state.accepted?;
+        let since = self.changed_at(history).or(accepted.at.map(Time));
+        let since = since.map_or_else(String::new, |since| format!("since {}: ", calendar::iso(since.0)));
+        let level = if brief { Level::Debug } else { Level::Info };
+        Some(Report::new(level, &self.config.name, format!("current {since}{}", accepted.addresses)))
     }
 
     /// State, what is wrong, since when.

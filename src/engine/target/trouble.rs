@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::attempt::Attempt;
 use super::{Kind, TargetStatus, Wanted, rough};
 use crate::backoff::{Backoff, LONGEST_WISH, Random, TokenBucket};
+use crate::calendar;
 use crate::engine::Now;
 use crate::engine::report::{Level, Report};
 use crate::engine::selection::SourceStatus;
@@ -21,6 +22,10 @@ const START_TRIES: u64 = 60 * 60;
 
 /// When a blocked target is tried again after a try that reached nobody.
 const UNREACHED: Duration = Duration::from_secs(60 * 60);
+
+/// How long a single run waits for the next try: for the quick ones after a line that was
+/// not there, and for a provider that asks for seconds.
+const SOON: Duration = Duration::from_secs(10);
 
 /// How old the last try must be before a new address is tried at a provider that
 /// failed.
@@ -85,6 +90,12 @@ impl TargetStatus {
             }
             Cause::Wish => self.not_before,
         }
+    }
+
+    /// Whether a single run waits for its next try.
+    pub(in crate::engine) fn retries_soon(&self, sources: &[SourceStatus], now: Now) -> bool {
+        let until = now.elapsed.saturating_add(SOON);
+        self.state.failed.is_some() && self.due_at(sources, now).is_some_and(|at| at <= until)
     }
 
     /// A person has mended what stood in its way. Its line of the state file, when there
@@ -158,8 +169,16 @@ impl TargetStatus {
             (Cause::Refusal, None) => failed.waits.refused(age, random),
             _ => failed.waits.failed(cause != Cause::Line, after, random),
         };
+        let repeats = match (failed.tries, failed.since) {
+            (0 | 1, _) => String::new(),
+            (tries, since) => {
+                let since =
+                    since.map_or_else(String::new, |since| format!(" since {}", calendar::iso(since)));
+                format!("; failing{since}, {tries} times")
+            }
+        };
         self.wait_for(wait, why, if after.is_some() { Cause::Wish } else { cause }, now);
-        Report::new(Level::Warning, &name, format!("{why}; next try in {}", rough(wait)))
+        Report::new(Level::Warning, &name, format!("{why}; next try in {}{repeats}", rough(wait)))
     }
 
     fn wait_for(&mut self, wait: Duration, why: &str, cause: Cause, now: Now) {
