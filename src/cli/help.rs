@@ -56,7 +56,7 @@ Exit status:
 
 A configuration:
   [cloudflare]
-  api_token_file = \"/etc/ddns/cloudflare-token\"
+  api_token_file = \"cloudflare.token\"
 
   [[cloudflare.records]]
   name = \"home.example.org\"

@@ -1,0 +1,25 @@
+# Completes ddns-update-daemon in fish. Made from --help by tests/command_line.rs.
+set -l commands discover providers status retry update
+set -l run "not __fish_seen_subcommand_from $commands"
+complete -c ddns-update-daemon -f
+complete -c ddns-update-daemon -n $run -k -a '(__fish_complete_suffix .toml)'
+complete -c ddns-update-daemon -n $run -a discover -d 'Show which gateways are there and what they say'
+complete -c ddns-update-daemon -n $run -a providers -d 'List the presets for [[dyndns]]'
+complete -c ddns-update-daemon -n $run -a status -d 'Show what the running daemon knows and did'
+complete -c ddns-update-daemon -n $run -a retry -d 'Try again now what is blocked or waits'
+complete -c ddns-update-daemon -n $run -a update -d 'Poll and send now, although nothing has changed, within the pauses that providers want'
+complete -c ddns-update-daemon -n $run -s v -l verbose -d 'log every poll and answer'
+complete -c ddns-update-daemon -n $run -s q -l quiet -d 'log problems only'
+complete -c ddns-update-daemon -n $run -l dry-run -d 'poll and decide as usual, print what would be sent with secrets hidden, but send and store nothing'
+complete -c ddns-update-daemon -n $run -l log-format -x -a 'text json' -d 'text (default) or json'
+complete -c ddns-update-daemon -n $run -s h -l help -d 'print this help'
+complete -c ddns-update-daemon -n $run -s V -l version -d 'print the version'
+complete -c ddns-update-daemon -n $run -l once -d 'Poll, bring every target up to date, exit'
+complete -c ddns-update-daemon -n $run -l check -d 'Validate the configuration'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from discover' -l json -d 'JSON instead of a page'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from providers' -a '(ddns-update-daemon providers 2>/dev/null | tail -n +2 | cut -d " " -f 1)'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from status' -l json -d 'JSON instead of a page'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from status' -l alive -d 'print nothing, exit with 0 when it runs and polls in time'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from status' -k -a '(__fish_complete_suffix .toml)'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from retry' -k -a '(__fish_complete_suffix .toml)'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from update' -k -a '(__fish_complete_suffix .toml)'
