@@ -91,14 +91,14 @@ fn options() -> Vec<Opt> {
         let mut words = flags.split([' ', ',']).filter(|word| !word.is_empty()).peekable();
         let short = words.next_if(|word| !word.starts_with("--")).and_then(|word| word.chars().nth(1));
         let long = words.next().unwrap().to_owned();
-        let value = words.next().map(|name| {
-            let listed = about.split(|c: char| !c.is_alphanumeric());
-            let listed = listed.filter(|word| !["", "or", "default"].contains(word));
-            (name.to_lowercase(), listed.map(str::to_owned).collect())
-        });
+        let value = words.next().map(|name| (name.to_lowercase(), values(&long)));
         found.push(Opt { short, long, value, about: about.trim().to_owned() });
     }
     found.retain(|option| option.long != "--");
+    // What a value may be is completed anyway.
+    for option in found.iter_mut().filter(|option| option.value.is_some()) {
+        option.long.replace('-', " ").trim().clone_into(&mut option.about);
+    }
     found
 }
 
@@ -108,6 +108,13 @@ fn about(long: &str) -> String {
         options().into_iter().find(|option| option.long == long).unwrap_or_else(|| panic!("no {long}"));
     let text = found.about.split_once(": ").map_or(found.about.as_str(), |(_, text)| text);
     text.split(" (").next().unwrap().to_owned()
+}
+
+/// What an option may be followed by, as the program says to whom writes something else.
+fn values(long: &str) -> Vec<String> {
+    let told = cli::parse(vec![long.into(), "?".into()]).unwrap_err().to_string();
+    let listed = told.split_once("expected ").unwrap().1.split(';').next().unwrap();
+    listed.replace(" or ", ", ").split(", ").map(str::to_owned).collect()
 }
 
 /// Options that belong to a command, so not to a run.

@@ -137,8 +137,8 @@ fn calls(line: &str) -> Vec<Vec<String>> {
             );
         }
     }
-    // The bare name is no call, but a package, a service or a file.
-    found.retain(|words: &Vec<String>| !words.is_empty());
+    // The bare name is no call, but a package, a service or a file; nor is a message.
+    found.retain(|words: &Vec<String>| words.first().is_some_and(|word| !word.starts_with('…')));
     found
 }
 
@@ -241,7 +241,8 @@ fn every_link_leads_somewhere() {
             prose(&page).split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
         {
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            if target.contains("://") || target.starts_with("mailto:") {
+            // The picture is made by tests/bench/scaling --write.
+            if target.contains("://") || target == "scaling.svg" {
                 continue;
             }
             let there = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };

@@ -3,7 +3,7 @@ _ddns_update_daemon() {
     local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     local word command='' words='' files=''
     case $before in
-    --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$current"); return ;;
+    --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json journal' -- "$current"); return ;;
     esac
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in

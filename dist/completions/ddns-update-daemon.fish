@@ -11,7 +11,7 @@ complete -c ddns-update-daemon -n $run -a update -d 'Poll and send now, although
 complete -c ddns-update-daemon -n $run -s v -l verbose -d 'log every poll and answer'
 complete -c ddns-update-daemon -n $run -s q -l quiet -d 'log problems only'
 complete -c ddns-update-daemon -n $run -l dry-run -d 'poll and decide as usual, print what would be sent with secrets hidden, but send and store nothing'
-complete -c ddns-update-daemon -n $run -l log-format -x -a 'text json' -d 'text (default) or json'
+complete -c ddns-update-daemon -n $run -l log-format -x -a 'text json journal' -d 'log format'
 complete -c ddns-update-daemon -n $run -s h -l help -d 'print this help'
 complete -c ddns-update-daemon -n $run -s V -l version -d 'print the version'
 complete -c ddns-update-daemon -n $run -l once -d 'Poll, bring every target up to date, exit'

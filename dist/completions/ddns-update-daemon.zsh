@@ -12,7 +12,7 @@ local -a flags=(
     '(-v --verbose)'{-v,--verbose}'[log every poll and answer]'
     '(-q --quiet)'{-q,--quiet}'[log problems only]'
     '--dry-run[poll and decide as usual, print what would be sent with secrets hidden, but send and store nothing]'
-    '--log-format[text (default) or json]:format:(text json)'
+    '--log-format[log format]:format:(text json journal)'
     '(-h --help)'{-h,--help}'[print this help]'
     '(-V --version)'{-V,--version}'[print the version]'
     '--once[Poll, bring every target up to date, exit]'
