@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use ddns_update_daemon::cli;
 use ddns_update_daemon::cli::asking::{Asking, Found};
-use ddns_update_daemon::cli::{Call, Command, LogFormat, Shown, Verbosity, Work, discover, status};
+use ddns_update_daemon::cli::{Call, Command, LogFormat, Shown, Verbosity, Work, discover, explain, status};
 use ddns_update_daemon::config;
 #[cfg(feature = "dyndns")]
 use ddns_update_daemon::config::presets::list;
@@ -46,6 +46,7 @@ fn perform(call: Call) -> ExitCode {
         Command::Help => print(cli::HELP),
         Command::Version => print(&features::version()),
         Command::Check { config } => check(&config, log),
+        Command::Explain { config, online } => explain_config(&config, online, log),
         Command::Discover { json, gateway } => discover_gateways(json, gateway.as_ref()),
         Command::Ask(asking) => ask(&asking, log),
         Command::Status { asking, shown } => show_status(&asking, shown, log),
@@ -230,6 +231,23 @@ fn check(path: &Path, log: Log) -> ExitCode {
         }
         Err(exit) => exit,
     }
+}
+
+fn explain_config(path: &Path, online: bool, log: Log) -> ExitCode {
+    let mut config = match load(path, log) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    for warning in config.proxies.complete(|name| std::env::var(name).ok()) {
+        log.say(Level::Warning, warning.as_str());
+    }
+    let state = store(&config, path, true).look().state;
+    let explained = explain::explain(&config, &state, online);
+    print(&explained.text);
+    if !config.left_out.is_empty() {
+        return ExitCode::from(WRONG);
+    }
+    if explained.is_whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }
 
 fn load(path: &Path, log: Log) -> Result<Config, ExitCode> {

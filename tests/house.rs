@@ -44,6 +44,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
 const SHELLS: &[&str] = &[
     "cli::asking",
     "cli::discover",
+    "cli::explain",
     "config::files",
     "config::load",
     "daemon",

@@ -255,6 +255,10 @@ pub(super) fn cli(data: &[u8]) {
             let plain = asking.name.iter().all(|name| !name.contains(char::is_control));
             assert_eq!(Request::parse(&request.write()), plain.then_some(request));
         }
+        Command::Explain { config, online } => {
+            assert!(options.contains(&"explain") && online == has("--online", "--online"));
+            check_path(&config, &words);
+        }
         Command::Status { asking, shown } => {
             assert!(options.contains(&"status") && !has("--once", "--dry-run") && !has("--check", "--check"));
             assert_eq!(

@@ -11,6 +11,9 @@ Usage:
       Poll, bring every target up to date, exit.
   ddns-update-daemon --check CONFIG.toml
       Validate the configuration; print it with all defaults, secrets hidden.
+  ddns-update-daemon explain [--online] CONFIG.toml
+      Look and decide, and tell each step: what each source says, what would be
+      sent where and why; nothing is sent.
   ddns-update-daemon discover [--json] [GATEWAY]
       Show which gateways are there and what they say. GATEWAY is an address
       or the URL of a device description.
@@ -35,6 +38,8 @@ Options:
                             with secrets hidden, but send and store nothing
       --log-format FORMAT   text (default; with the time where nobody else
                             writes one), json, or journal (with priorities)
+      --online              explain: test each credential at its provider, where
+                            that changes nothing
       --json                discover, status: JSON instead of a page
       --alive               status: print nothing, exit with 0 when it runs and
                             polls in time (for the health check of a container)
@@ -66,7 +71,7 @@ A configuration:
   cmd = [\"logger\", \"our address is now {ipv4}\"]
 ";
 
-pub(super) const OPTIONS: [&str; 10] = [
+pub(super) const OPTIONS: [&str; 11] = [
     "--once",
     "--check",
     "--dry-run",
@@ -75,6 +80,7 @@ pub(super) const OPTIONS: [&str; 10] = [
     "--log-format",
     "--json",
     "--alive",
+    "--online",
     "--help",
     "--version",
 ];

@@ -3,6 +3,7 @@
 
 pub mod asking;
 pub mod discover;
+pub mod explain;
 mod help;
 mod page;
 pub mod status;
@@ -30,6 +31,13 @@ pub enum Command {
     Check {
         /// The configuration file.
         config: PathBuf,
+    },
+    /// Look, decide and tell each step.
+    Explain {
+        /// The configuration file.
+        config: PathBuf,
+        /// Test credentials as well.
+        online: bool,
     },
     /// Show which gateways are there.
     Discover {
@@ -160,6 +168,7 @@ struct Flags {
     dry_run: bool,
     json: bool,
     alive: bool,
+    online: bool,
     verbose: bool,
     quiet: bool,
     log_format: Option<LogFormat>,
@@ -189,6 +198,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Call, CliError> {
         "discover" => flags.discover(words.into_iter().skip(1))?,
         "providers" => flags.providers(words.into_iter().skip(1))?,
         "retry" => flags.asking(Kind::Retry, words.into_iter().skip(1))?,
+        "explain" => flags.explain(words.into_iter().skip(1))?,
         "status" => flags.status(words.into_iter().skip(1))?,
         "update" => flags.asking(Kind::Update, words.into_iter().skip(1))?,
         _ => flags.work(words.into_iter())?,
@@ -212,6 +222,7 @@ impl Flags {
             dry_run: flag(options, "--dry-run"),
             json: flag(options, "--json"),
             alive: flag(options, "--alive"),
+            online: flag(options, "--online"),
             verbose: flag(options, ["-v", "--verbose"]),
             quiet: flag(options, ["-q", "--quiet"]),
         })
@@ -225,6 +236,7 @@ impl Flags {
             (self.dry_run, "--dry-run"),
             (self.json && !json, "--json"),
             (self.alive && command != "status", "--alive"),
+            (self.online && command != "explain", "--online"),
         ];
         match wrong.into_iter().find(|(given, _)| *given) {
             Some((_, name)) => Err(CliError::Conflict(command, name)),
@@ -236,6 +248,13 @@ impl Flags {
         self.only_json(kind.word(), false)?;
         let asking = Asking::read(kind, words);
         asking.map(Command::Ask).map_err(|word| CliError::TooMany(word.to_string_lossy().into_owned()))
+    }
+
+    fn explain(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+        self.only_json("explain", false)?;
+        let config = PathBuf::from(words.next().filter(|word| !word.is_empty()).ok_or(CliError::NoConfig)?);
+        only(words)?;
+        Ok(Command::Explain { config, online: self.online })
     }
 
     fn status(&self, words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
@@ -270,7 +289,7 @@ impl Flags {
     }
 
     fn work(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
-        for (given, name) in [(self.json, "--json"), (self.alive, "--alive")] {
+        for (given, name) in [(self.json, "--json"), (self.alive, "--alive"), (self.online, "--online")] {
             if given {
                 return Err(CliError::Conflict(name, "a configuration file"));
             }
@@ -413,6 +432,9 @@ mod tests {
             ("--once -- status", Command::Once(work("status", false))),
             ("./status", Command::Run(work("./status", false))),
             ("status", status(None, Shown::Page)),
+            ("explain c", Command::Explain { config: "c".into(), online: false }),
+            ("--online explain c", Command::Explain { config: "c".into(), online: true }),
+            ("--once -- explain", Command::Once(work("explain", false))),
             ("status --json c.toml", status(Some("c.toml"), Shown::Json)),
             ("--alive status", status(None, Shown::Alive)),
             ("-", Command::Run(work("-", false))),
@@ -463,6 +485,10 @@ mod tests {
             ("status --once", "status and --once exclude each other; see --help"),
             ("status a.toml b", "one argument too many: \"b\"; see --help"),
             ("--alive c", "--alive and a configuration file exclude each other; see --help"),
+            ("explain", "which configuration file? expected its path; see --help"),
+            ("explain c --json", "explain and --json exclude each other; see --help"),
+            ("status --online", "status and --online exclude each other; see --help"),
+            ("--online c", "--online and a configuration file exclude each other; see --help"),
             ("retry --alive", "retry and --alive exclude each other; see --help"),
             ("retry --once", "retry and --once exclude each other; see --help"),
             ("update a b", "one argument too many: \"b\"; see --help"),

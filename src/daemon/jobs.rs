@@ -205,6 +205,22 @@ pub fn describe(group: &UpdaterConfig, task: &Task) -> String {
     }
 }
 
+/// Tests the credentials of `group` where its provider has a way that changes nothing:
+/// sentences for people.
+#[must_use]
+pub fn test(group: &UpdaterConfig, client: &SharedClient) -> Vec<String> {
+    let cannot = |what: &str| vec![format!("{what} cannot be tested without an update")];
+    match group {
+        UpdaterConfig::Cloudflare(config) => {
+            config.test(&mut |request| client.send_alone(request, provider::TIMEOUT))
+        }
+        UpdaterConfig::Rfc2136(config) => dns::test(config),
+        UpdaterConfig::Dyndns(_) => cannot("credentials of dyndns2"),
+        UpdaterConfig::Url(_) => cannot("a URL"),
+        UpdaterConfig::Run(_) => cannot("a program"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

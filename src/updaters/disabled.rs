@@ -1,13 +1,18 @@
 //! What stands in for the updaters that this build leaves out: there is no section
 //! of their kinds, so nobody can ask.
 
-use super::{Task, Updater};
+use super::{Ask, Task, Updater};
 use crate::config::disabled::LeftOut;
 
 impl LeftOut {
     /// The updater of a section that cannot be.
     #[must_use]
     pub fn updater(&self) -> Box<dyn Updater> {
+        match *self {}
+    }
+
+    /// What its credentials may do.
+    pub fn test(&self, _: &mut Ask<'_>) -> Vec<String> {
         match *self {}
     }
 

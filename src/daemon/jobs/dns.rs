@@ -29,29 +29,39 @@ impl NameServer {
         began: Instant,
         closer: &Closer,
     ) -> Vec<(usize, Outcome)> {
-        let resolvers = client::system_resolvers();
-        let random = SystemRandom::new();
-        let mut kept = None;
-        rfc2136::update(&self.0, tasks, &mut |request: &Request<'_>| {
-            let left = JOB_TIMEOUT.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Err(over());
-            }
-            if request.message.flags.opcode() == UPDATE {
-                closer.wait();
-            }
-            let mut id = [0; 2];
-            // A system without randomness still has TCP and signatures.
-            let _ = random.fill(&mut id);
-            let unix = unix_time();
-            let exchange = request.exchange(u16::from_ne_bytes(id), unix);
-            let start = Instant::now();
-            let deadline = start.checked_add(left.min(client::TIMEOUT)).unwrap_or(start);
-            match client::exchange(&exchange, &resolvers, &mut kept, deadline) {
-                Ok(verified) => Ok(Answer { verified, unix }),
-                Err(error) => Err(failure(&error)),
-            }
-        })
+        rfc2136::update(&self.0, tasks, &mut asking(began, closer))
+    }
+}
+
+/// Asks the servers of `config` what changes nothing; sentences for people.
+pub(super) fn test(config: &config::Rfc2136) -> Vec<String> {
+    config.test(&mut asking(Instant::now(), &Closer::default()))
+}
+
+/// The way to name servers.
+fn asking(began: Instant, closer: &Closer) -> impl FnMut(&Request<'_>) -> Result<Answer, Failure> {
+    let resolvers = client::system_resolvers();
+    let random = SystemRandom::new();
+    let mut kept = None;
+    move |request| {
+        let left = JOB_TIMEOUT.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Err(over());
+        }
+        if request.message.flags.opcode() == UPDATE {
+            closer.wait();
+        }
+        let mut id = [0; 2];
+        // A system without randomness still has TCP and signatures.
+        let _ = random.fill(&mut id);
+        let unix = unix_time();
+        let exchange = request.exchange(u16::from_ne_bytes(id), unix);
+        let start = Instant::now();
+        let deadline = start.checked_add(left.min(client::TIMEOUT)).unwrap_or(start);
+        match client::exchange(&exchange, &resolvers, &mut kept, deadline) {
+            Ok(verified) => Ok(Answer { verified, unix }),
+            Err(error) => Err(failure(&error)),
+        }
     }
 }
 

@@ -18,3 +18,7 @@ impl NameServer {
         match *self {}
     }
 }
+
+pub(super) fn test(config: &config::Rfc2136) -> Vec<String> {
+    match *config {}
+}

@@ -91,6 +91,15 @@ impl<'a> Api<'a> {
         self.get(&format!("zones?name={name}&status=active"))
     }
 
+    /// Whether the token is good, by what it says itself.
+    pub(super) fn token_status(&self) -> Request {
+        self.get("user/tokens/verify")
+    }
+
+    pub(super) fn zone(&self, id: &str) -> Request {
+        self.get(&format!("zones/{id}"))
+    }
+
     /// Of whatever status.
     pub(super) fn zones(&self, page: usize) -> Request {
         self.get(&format!("zones?per_page={ZONES_A_PAGE}&page={page}"))

@@ -11,6 +11,7 @@
 
 mod api;
 mod changes;
+mod credential;
 mod decide;
 mod records;
 mod reply;
@@ -88,6 +89,11 @@ impl Updater for Cloudflare {
 }
 
 impl config::Cloudflare {
+    /// What its token may do, by questions that change nothing: sentences for people.
+    pub fn test(&self, ask: &mut Ask<'_>) -> Vec<String> {
+        credential::test(self, ask)
+    }
+
     /// The updater of this section.
     #[must_use]
     pub fn updater(&self) -> Box<dyn Updater> {

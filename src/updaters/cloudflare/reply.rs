@@ -142,6 +142,15 @@ struct ZoneEntry<'a> {
     name: Cow<'a, str>,
 }
 
+/// What a token, or a zone that it reads, says of rights.
+#[derive(Deserialize)]
+struct Rights {
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    permissions: Option<Entries<String>>,
+}
+
 /// Of a record of another type, its type alone matters.
 #[derive(Deserialize)]
 struct RecordEntry<'a> {
@@ -226,6 +235,21 @@ pub(super) fn check(api: Api<'_>, reply: &Reply) -> Result<(), Trouble> {
         )),
         Err(_) => Err(Trouble::new(Kind::Fault, reply, "an answer that is not Cloudflare's")),
     }
+}
+
+/// Whether the token is in use.
+pub(super) fn is_active(api: Api<'_>, reply: &Reply) -> Result<bool, Trouble> {
+    check(api, reply)?;
+    let answer = serde_json::from_str::<Answer<Rights>>(&reply.body);
+    Ok(answer.is_ok_and(|answer| answer.result.status.as_deref() == Some("active")))
+}
+
+/// Whether the token may change records of a zone, if the zone says so.
+pub(super) fn may_edit(api: Api<'_>, reply: &Reply) -> Result<Option<bool>, Trouble> {
+    check(api, reply)?;
+    let answer = serde_json::from_str::<Answer<Rights>>(&reply.body);
+    let list = answer.ok().and_then(|answer| answer.result.permissions);
+    Ok(list.map(|Entries(list)| list.iter().any(|right| right == "#dns_records:edit")))
 }
 
 /// The zones of a page of zones.

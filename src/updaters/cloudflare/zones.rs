@@ -93,7 +93,7 @@ impl Zones {
     }
 
     /// Asks for the zone around `name`: the longest part of it that is one.
-    fn find(&mut self, name: &str, session: &mut Session<'_, '_>) -> Result<usize, Stop> {
+    pub(super) fn find(&mut self, name: &str, session: &mut Session<'_, '_>) -> Result<usize, Stop> {
         if is_relative(name) {
             let why =
                 format!("{name:?} is relative, to what is not known; set zone_id or write the full name");

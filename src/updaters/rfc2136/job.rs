@@ -98,7 +98,7 @@ impl Job<'_, '_> {
         self.outcomes.extend(records.into_iter().map(|record| (record.entry, outcome.clone())));
     }
 
-    fn send(&mut self, request: &Request<'_>) -> Result<Answer, Failure> {
+    pub(super) fn send(&mut self, request: &Request<'_>) -> Result<Answer, Failure> {
         let server = request.server.cloned();
         if let Some(why) = self.silent.get(&server) {
             return Err(Failure { why: why.clone(), maybe_done: false });
@@ -141,7 +141,7 @@ impl Job<'_, '_> {
     }
 
     /// Where `name` is changed: as the configuration says, else as the resolver does.
-    fn place_of(&mut self, name: &Name) -> Result<Place, Outcome> {
+    pub(super) fn place_of(&mut self, name: &Name) -> Result<Place, Outcome> {
         let given = self.config.zone.as_ref();
         let (zone, server) = match (given, &self.config.server) {
             (zone, Some(server)) => (zone.cloned(), server.clone()),
@@ -179,7 +179,12 @@ impl Job<'_, '_> {
 
     /// Asks for the start (SOA) of the zone of `name`; without a server, the
     /// system's resolver.
-    fn start_of<'r>(&self, name: &Name, server: Option<&'r Server>, key: Option<&'r Key>) -> Request<'r> {
+    pub(super) fn start_of<'r>(
+        &self,
+        name: &Name,
+        server: Option<&'r Server>,
+        key: Option<&'r Key>,
+    ) -> Request<'r> {
         let question = Question { name: name.clone(), kind: kind::SOA, class: class::IN };
         let flags = Flags::request(QUERY, server.is_none());
         Request {

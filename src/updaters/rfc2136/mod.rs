@@ -16,6 +16,7 @@
 //!
 //! Left out: prerequisites, GSS-TSIG (Windows' "secure only"), SIG(0).
 
+mod credential;
 mod explain;
 mod job;
 
@@ -94,6 +95,11 @@ pub fn update(config: &config::Rfc2136, tasks: &[Task], ask: &mut Ask<'_>) -> Ve
 }
 
 impl config::Rfc2136 {
+    /// What is known of its key, by questions that change nothing: sentences for people.
+    pub fn test(&self, ask: &mut Ask<'_>) -> Vec<String> {
+        Job { config: self, ask, silent: BTreeMap::new(), outcomes: Vec::new() }.test()
+    }
+
     /// What a job would do, for people.
     #[must_use]
     pub fn intent(&self, task: &Task) -> String {

@@ -476,3 +476,27 @@ fn a_resolver_that_is_silent_is_asked_once() {
     assert_eq!((requests, outcomes.len()), (1, 3));
     assert!(outcomes.iter().all(|(_, outcome)| why(outcome) == ("no route", None)));
 }
+
+#[test]
+fn a_test_of_the_key_asks_once_a_zone_and_updates_nothing() {
+    let zone = name("home.example");
+    let config = config(&[("nas.home.example", false), ("www.home.example", true)]);
+    let test = |server: &mut Server, config: &config::Rfc2136| {
+        config.test(&mut |request| Ok(Answer { verified: server.answer(request), unix: NOW }))
+    };
+    let mut server = Server::default();
+    let soa =
+        Rdata::Soa { primary: name("ns.home.example"), rname: name("you.home.example"), numbers: [0; 20] };
+    server.held.insert((zone, kind::SOA), vec![soa]);
+    let said = test(&mut server, &config);
+    let well = "192.0.2.53 knows the zone home.example and our key; whether the key may change it, only an update shows";
+    assert_eq!(said, [well]);
+    assert_eq!((server.questions, server.updates.len()), (1, 0));
+    let message = Message { flags: Flags(0x8409), ..Message::default() };
+    server.question = Some(Verified::Answer { message, tsig_error: error::BADSIG, server_time: None });
+    let said = test(&mut server, &config);
+    assert!(matches!(&said[..], [why] if why.contains("BADSIG") && why.contains("secret")), "{said:?}");
+    let mut strange = Server::default();
+    let said = test(&mut strange, &config);
+    assert!(matches!(&said[..], [why] if why.contains("home.example could not be found")), "{said:?}");
+}

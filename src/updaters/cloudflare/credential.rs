@@ -1,0 +1,58 @@
+//! What a token may do, by questions that change nothing.
+
+use std::collections::BTreeSet;
+
+use super::reply;
+use super::session::{About, Session, Stop};
+use super::zones::Zones;
+use crate::config;
+use crate::updaters::{Ask, Outcome};
+
+pub(super) fn test(config: &config::Cloudflare, ask: &mut Ask<'_>) -> Vec<String> {
+    let mut session = Session::new(config, ask);
+    let (mut zones, mut said) = (Zones::new(config), Vec::new());
+    let verified = session.reply(&session.api.token_status());
+    said.push(match verified.and_then(|reply| reply::is_active(session.api, &reply)) {
+        Ok(true) => "the token is active".to_owned(),
+        Ok(false) => "the token is not active: it is disabled or expired; correct it".to_owned(),
+        // Those of an account are asked for elsewhere; what they may do counts.
+        Err(trouble) => format!("the token is not confirmed as one of a user ({})", trouble.said),
+    });
+    let mut seen = BTreeSet::new();
+    for record in &config.records {
+        let zone = match &config.zone_id {
+            Some(_) => Ok(0),
+            None => zones.find(&record.name, &mut session),
+        };
+        match zone {
+            Ok(zone) if !seen.insert(zone) => {}
+            Ok(zone) => said.push(zone_line(&zones, zone, &mut session)),
+            Err(Stop { outcome, .. }) => said.push(why(&outcome)),
+        }
+    }
+    said.dedup();
+    said
+}
+
+fn zone_line(zones: &Zones, zone: usize, session: &mut Session<'_, '_>) -> String {
+    let id = zones.id(zone).unwrap_or_default();
+    let name = zones.name(zone).map_or_else(|| "with the configured zone_id".to_owned(), str::to_owned);
+    let asked = session.reply(&session.api.zone(id));
+    match asked.and_then(|reply| reply::may_edit(session.api, &reply)) {
+        Ok(Some(true)) => format!("the zone {name}: found, and the token may edit its DNS"),
+        Ok(Some(false)) => {
+            format!(
+                "the zone {name}: found, but the token may not edit its DNS: give it the permission DNS:Edit"
+            )
+        }
+        Ok(None) => format!("the zone {name}: found; whether the token may edit its DNS is not said"),
+        Err(trouble) => format!("the zone {name}: {}", why(&session.stop(trouble, About::Zones).outcome)),
+    }
+}
+
+fn why(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Retry { why, .. } | Outcome::Blocked { why } | Outcome::Refused { why, .. } => why.clone(),
+        Outcome::Dropped { .. } | Outcome::Published { .. } => String::new(),
+    }
+}
