@@ -28,7 +28,7 @@ fn pages() -> Vec<(PathBuf, String)> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir()
-                && !["target", "corpus", "node_modules"].contains(&name.as_str())
+                && !["target", "vendor", "corpus", "node_modules"].contains(&name.as_str())
                 && !name.starts_with('.')
             {
                 folders.push(path);
