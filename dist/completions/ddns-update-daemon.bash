@@ -7,11 +7,12 @@ _ddns_update_daemon() {
     esac
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
-        discover | providers | status | retry | update) command=$word; break ;;
+        explain | discover | providers | status | retry | update) command=$word; break ;;
         esac
     done
     case $command in
-    '') words='-v --verbose -q --quiet --dry-run --log-format -h --help -V --version --once --check discover providers status retry update' files=1 ;;
+    '') words='-v --verbose -q --quiet --dry-run --log-format -h --help -V --version --once --check explain discover providers status retry update' files=1 ;;
+    explain) words="--online" files=1 ;;
     discover) words="--json" files='' ;;
     providers) words="$(ddns-update-daemon providers 2>/dev/null | tail -n +2 | cut -d ' ' -f 1)" files='' ;;
     status) words="--json --alive" files=1 ;;

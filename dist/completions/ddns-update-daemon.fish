@@ -1,8 +1,9 @@
 # Completes ddns-update-daemon in fish. Made from --help by tests/command_line.rs.
-set -l commands discover providers status retry update
+set -l commands explain discover providers status retry update
 set -l run "not __fish_seen_subcommand_from $commands"
 complete -c ddns-update-daemon -f
 complete -c ddns-update-daemon -n $run -k -a '(__fish_complete_suffix .toml)'
+complete -c ddns-update-daemon -n $run -a explain -d 'Look and decide, and tell each step'
 complete -c ddns-update-daemon -n $run -a discover -d 'Show which gateways are there and what they say'
 complete -c ddns-update-daemon -n $run -a providers -d 'List the presets for [[dyndns]]'
 complete -c ddns-update-daemon -n $run -a status -d 'Show what the running daemon knows and did'
@@ -16,6 +17,8 @@ complete -c ddns-update-daemon -n $run -s h -l help -d 'print this help'
 complete -c ddns-update-daemon -n $run -s V -l version -d 'print the version'
 complete -c ddns-update-daemon -n $run -l once -d 'Poll, bring every target up to date, exit'
 complete -c ddns-update-daemon -n $run -l check -d 'Validate the configuration'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from explain' -l online -d 'test each credential at its provider, where that changes nothing'
+complete -c ddns-update-daemon -n '__fish_seen_subcommand_from explain' -k -a '(__fish_complete_suffix .toml)'
 complete -c ddns-update-daemon -n '__fish_seen_subcommand_from discover' -l json -d 'JSON instead of a page'
 complete -c ddns-update-daemon -n '__fish_seen_subcommand_from providers' -a '(ddns-update-daemon providers 2>/dev/null | tail -n +2 | cut -d " " -f 1)'
 complete -c ddns-update-daemon -n '__fish_seen_subcommand_from status' -l json -d 'JSON instead of a page'
