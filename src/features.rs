@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 /// Each feature, what it is called, and whether it is in this build.
-const PARTS: [(&str, &str, bool); 4] = [
+const PARTS: [(&str, &str, bool); 5] = [
     ("tls", "TLS", cfg!(feature = "tls")),
     ("cloudflare", "Cloudflare", cfg!(feature = "cloudflare")),
     ("dyndns", "dyndns2 services", cfg!(feature = "dyndns")),
     ("rfc2136", "DNS UPDATE", cfg!(feature = "rfc2136")),
+    ("monitor", "the monitor", cfg!(feature = "monitor")),
 ];
 
 /// Why the part of this feature cannot be used; `None`: it can.

@@ -9,7 +9,8 @@
 //! - [`config`]: TOML to values, every refusal with its line
 //! - [`updaters`]: what to send to a provider, what its answer means
 //! - [`engine`]: what to do next; pure
-//! - [`sources`]: where addresses come from; [`notify`]: who is told what, and when
+//! - [`sources`]: where addresses come from; [`notify`]: who is told what, and when;
+//!   [`monitor`]: what may be asked over HTTP
 //! - [`daemon`], the loop and its threads, and [`cli`]
 //!
 //! Updaters and sources do not know each other: they meet in the engine. The way
@@ -39,6 +40,8 @@ pub mod engine;
 pub mod features;
 pub mod gena;
 pub mod http;
+#[cfg(feature = "monitor")]
+pub mod monitor;
 pub mod natpmp;
 pub mod notify;
 pub mod pcp;

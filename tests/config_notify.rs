@@ -1,4 +1,4 @@
-//! What `[[notify]]` and `[heartbeat]` mean, and what is said of wrong ones.
+//! What `[[notify]]`, `[heartbeat]` and `[monitor]` mean, and what is said of wrong ones.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 use std::path::Path;
@@ -133,4 +133,38 @@ fn what_is_described_reads_as_the_same_without_a_secret() {
     let again = again.unwrap_or_else(|error| panic!("{error}\n{described}"));
     assert_eq!(again.telling.notify[1].on, config.telling.notify[1].on);
     assert_eq!(again.describe(), described);
+}
+
+#[test]
+#[cfg(feature = "monitor")]
+fn the_monitor_listens_where_it_is_told() {
+    for (text, listen) in [
+        ("[monitor]", "127.0.0.1:9853"),
+        ("[monitor]\nlisten = \"[::1]:80\"", "[::1]:80"),
+        (
+            "[monitor]\nlisten = \"unix:/run/x/monitor\"\nhosts = [\"DDNS\", \"b\u{fc}ro.example\"]",
+            "unix:/run/x/monitor",
+        ),
+    ] {
+        let config = good(&format!("metrics_file = \"x.prom\"\n{text}"));
+        let monitor = config.showing.monitor.as_ref().unwrap();
+        assert_eq!(monitor.listen.to_string(), listen);
+        assert!(monitor.hosts.is_empty() || monitor.hosts == ["ddns", "xn--bro-hoa.example"], "{monitor:?}");
+        assert_eq!(config.showing.metrics_file.as_deref(), Some(Path::new("folder/x.prom")));
+        let again = parse(&config.describe(), Path::new("c.toml"), &|_| Err(String::new())).unwrap();
+        assert_eq!(again.showing, config.showing);
+    }
+    let expected = "expected an address with a port (\"127.0.0.1:9853\", \"[::1]:9853\") or a socket (\"unix:/run/ddns-update-daemon/monitor\")";
+    for (text, problem) in [
+        ("listen = \"9853\"", format!("2:10: listen = \"9853\": {expected}")),
+        ("listen = \"localhost:9853\"", format!("2:10: listen = \"localhost:9853\": {expected}")),
+        ("listen = \"127.0.0.1:0\"", format!("2:10: listen = \"127.0.0.1:0\": {expected}")),
+        ("listen = \"unix:monitor\"", format!("2:10: listen = \"unix:monitor\": {expected}")),
+        ("hosts = [\"a b\"]", "2:10: hosts = \"a b\": ".to_owned()),
+        ("hosts = [\"*\"]", "2:10: hosts = \"*\": expected a host's name".to_owned()),
+        ("port = 1", "2:1: unknown key \"port\" in [monitor]: expected listen, hosts".to_owned()),
+    ] {
+        let error = read(&format!("[monitor]\n{text}")).expect_err(text).to_string();
+        assert!(error.contains(&problem), "{error}");
+    }
 }

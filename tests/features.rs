@@ -24,6 +24,7 @@ const TLS: bool = cfg!(feature = "tls");
 const CLOUDFLARE: bool = cfg!(feature = "cloudflare");
 const DYNDNS: bool = cfg!(feature = "dyndns");
 const RFC2136: bool = cfg!(feature = "rfc2136");
+const MONITOR: bool = cfg!(feature = "monitor");
 
 /// A part's configuration, whether this build has it, and what is said if not.
 const PARTS: &[(&str, bool, &str)] = &[
@@ -46,6 +47,16 @@ const PARTS: &[(&str, bool, &str)] = &[
         "[[rfc2136]]\nserver = \"127.0.0.1\"\n[[rfc2136.records]]\nname = \"a.example.org\"\ntype = \"A\"\n",
         RFC2136,
         "1:1: [[rfc2136]]: this build leaves DNS UPDATE out (feature \"rfc2136\"); use the full build",
+    ),
+    (
+        "[monitor]\nlisten = \"127.0.0.1:9853\"\n[[urls]]\nurl = \"http://127.0.0.1/?ip={ipv4}\"\n",
+        MONITOR,
+        "1:1: [monitor]: this build leaves the monitor out (feature \"monitor\"); use the full build",
+    ),
+    (
+        "metrics_file = \"x.prom\"\n[[urls]]\nurl = \"http://127.0.0.1/?ip={ipv4}\"\n",
+        MONITOR,
+        "1:1: \"metrics_file\": this build leaves the monitor out (feature \"monitor\"); use the full build",
     ),
     (
         "[[urls]]\nurl = \"https://ddns.example/?ip={ipv4}\"\n",

@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 9] = [
     &["config"],
     &["updaters"],
     &["engine"],
-    &["notify", "sources"],
+    &["monitor", "notify", "sources"],
     &["cli", "daemon"],
     &["main"],
 ];
@@ -52,6 +52,7 @@ const SHELLS: &[&str] = &[
     "gena::listener",
     "gena::subscriber",
     "main",
+    "monitor::listener",
     "natpmp::client",
     "pcp::client",
     "sources",

@@ -11,6 +11,7 @@ mod events;
 mod floor;
 mod host;
 mod lan;
+mod monitor;
 mod providers;
 mod quote;
 mod settings;
@@ -38,6 +39,7 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("interface", host::interface),
     ("key_file", settings::key_file),
     ("lan_url", floor::lan_url),
+    ("monitor", monitor::request),
     ("natpmp", lan::natpmp),
     ("netlink", lan::netlink),
     ("pcp", lan::pcp),

@@ -33,9 +33,11 @@ impl Config {
         page.entry("events", self.events);
         page.maybe("router_ip", self.followed_router());
         page.maybe("state_file", self.state_file.as_deref().map(path));
+        self.showing.write_top(&mut page);
         self.write_proxy(&mut page);
         self.tls.write(&mut page);
         self.telling.write(&mut page);
+        self.showing.write(&mut page);
         let targets: BTreeMap<_, _> =
             self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
         let mut dyndns = false;

@@ -19,6 +19,7 @@ mod files;
 mod fingerprint;
 pub mod idn;
 mod load;
+pub mod monitor;
 pub mod notify;
 pub mod placeholders;
 #[cfg(feature = "dyndns")]
@@ -85,6 +86,8 @@ pub struct Config {
     pub tls: Tls,
     /// Through whom web servers are reached.
     pub proxies: Proxies,
+    /// What the daemon shows of itself.
+    pub showing: monitor::Showing,
     /// Who is told what happens.
     pub telling: notify::Telling,
     /// Updaters. The targets of one group are brought up to date in one job.
@@ -111,6 +114,7 @@ impl Default for Config {
             sources: Vec::new(),
             tls: Tls::default(),
             proxies: Proxies::default(),
+            showing: monitor::Showing::default(),
             telling: notify::Telling::default(),
             groups: Vec::new(),
             targets: Vec::new(),

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use super::builder::Builder;
 use super::defaults::TargetDefaults;
 use super::files::{Files, ReadFile};
+use super::monitor::Showing;
 use super::notify::Telling;
 use super::section::{Section, Value};
 use super::sources::Router;
@@ -58,6 +59,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
     let tls = top.take("tls").and_then(|value| value.section("[tls]"));
     let tls = tls.map_or_else(Tls::default, |section| tls::read(section, files));
     let proxies = proxy::read(&mut top, files);
+    let showing = Showing::read(&mut top, files);
     let telling = Telling::read(&mut top, files, problems);
     let builder = read_targets(&mut top, &defaults, &router, files, problems);
     top.finish();
@@ -73,6 +75,7 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
         sources: builder.sources,
         tls,
         proxies,
+        showing,
         telling,
         groups: builder.groups,
         targets: builder.targets,

@@ -11,6 +11,8 @@ mod asked;
 pub mod hints;
 pub mod jobs;
 pub mod log;
+#[cfg_attr(not(feature = "monitor"), path = "no_monitoring.rs")]
+mod monitoring;
 pub mod process;
 pub mod request;
 pub mod runtime;
@@ -33,6 +35,7 @@ use crate::config::{Config, Target};
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Job, SharedClient};
 use crate::daemon::log::Log;
+use crate::daemon::monitoring::MetricsFile;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::signals::Signal;
 use crate::daemon::state_file::{NotKept, Store};
@@ -83,10 +86,27 @@ pub struct Places<'a> {
 /// What a thread has to say.
 enum Message {
     Signal(Signal),
-    Observed { source: usize, poll: sources::Poll },
-    Hint { source: usize, channel: &'static str },
-    Finished { job: u64, group: usize, updater: Job, outcomes: Vec<(usize, Outcome)>, took: Duration },
-    Told { delivery: Delivery, result: Sent },
+    Observed {
+        source: usize,
+        poll: sources::Poll,
+    },
+    Hint {
+        source: usize,
+        channel: &'static str,
+    },
+    Finished {
+        job: u64,
+        group: usize,
+        updater: Job,
+        outcomes: Vec<(usize, Outcome)>,
+        took: Duration,
+    },
+    Told {
+        delivery: Delivery,
+        result: Sent,
+    },
+    #[cfg(feature = "monitor")]
+    Status(Sender<crate::engine::status::Status>),
 }
 
 /// Runs until killed, with `once` until everything has been dealt with, or until the
@@ -109,6 +129,9 @@ pub fn run(config: &Config, mut places: Places<'_>, mode: Mode, asked: Vec<usize
     announce(config, store, log);
     let mut daemon = Daemon::new(config, loaded.state, places, mode, log);
     daemon.listen();
+    if !mode.once && !mode.dry_run {
+        monitoring::open(config, &daemon.sender, log);
+    }
     daemon.handle(Event::Tick);
     if !asked.is_empty() {
         daemon.handle(Event::Update { targets: asked });
@@ -214,6 +237,7 @@ struct Daemon<'a> {
     /// When the status file is to be written; `None`: it says what is known, or there is
     /// none.
     status_due: Option<Duration>,
+    metrics: MetricsFile,
     /// When it may be written again.
     status_rests_until: Duration,
 }
@@ -247,6 +271,7 @@ impl<'a> Daemon<'a> {
             reload_by: None,
             teller,
             status_due: None,
+            metrics: MetricsFile::default(),
             status_rests_until: Duration::ZERO,
         }
     }
@@ -263,7 +288,7 @@ impl<'a> Daemon<'a> {
             tell_left_out(self.config, self.log);
         }
         let told = self.teller.as_ref().map(Teller::deadline);
-        let deadlines = [self.reload_by, told, self.status_due].into_iter().flatten();
+        let deadlines = [self.reload_by, told, self.status_due, self.metrics.due].into_iter().flatten();
         let deadline = deadlines.fold(self.engine.deadline(), Duration::min);
         let wait = deadline.saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {
@@ -285,6 +310,12 @@ impl<'a> Daemon<'a> {
                 Some(Event::Hint { source })
             }
             Ok(Message::Signal(signal)) => Some(self.follow(signal)),
+            #[cfg(feature = "monitor")]
+            Ok(Message::Status(reply)) => {
+                // Fails when nobody waits any more.
+                let _ = reply.send(self.status());
+                Some(Event::Tick)
+            }
             Ok(Message::Told { delivery, result }) => {
                 let now = self.now();
                 let _ = self.teller.as_mut().map(|teller| teller.told(now, &delivery, &result));
@@ -346,6 +377,7 @@ impl<'a> Daemon<'a> {
             teller.work(now, happened, &self.engine);
         }
         self.keep_status(news);
+        self.keep_metrics(news || happened);
     }
 
     fn keep_mark(&mut self, mark: Option<(String, Vec<Closer>)>) {
@@ -436,7 +468,9 @@ impl<'a> Daemon<'a> {
     }
 
     /// For `--once`: says which targets are not current.
-    fn conclude(&self) -> bool {
+    fn conclude(&mut self) -> bool {
+        self.metrics.due = Some(Duration::ZERO);
+        self.keep_metrics(false);
         let mut current = self.is_kept;
         if !current {
             self.log.say(Level::Error, "the state is not kept: the next run cannot know what was sent");

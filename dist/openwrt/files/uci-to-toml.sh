@@ -18,7 +18,7 @@ options_of() {
 	case "$1" in
 	globals)
 		echo "own:enabled own:config_file own:user own:jail own:verbosity number:interval text:router_ip $common \
-flag:events text:proxy file:proxy_file list:no_proxy"
+flag:events text:proxy file:proxy_file list:no_proxy text:metrics_file"
 		;;
 	tls) echo "file:ca_file flag:builtin_roots flag:system_roots pem:client_cert pem:client_key file:client_key_file" ;;
 	notify)
@@ -26,6 +26,7 @@ flag:events text:proxy file:proxy_file list:no_proxy"
 number:after"
 		;;
 	heartbeat) echo "text:url file:url_file number:every" ;;
+	monitor) echo "text:listen list:hosts" ;;
 	cloudflare)
 		echo "$target number:verify text:api_token file:api_token_file text:zone_id text:api_url"
 		;;
@@ -95,10 +96,10 @@ config_cb() {
 	type=$1
 	if [ -z "$(options_of "$type")" ]; then
 		refuse "$type" "$2" "there is no such type of section; known are globals, tls, notify, \
-heartbeat, cloudflare, cloudflare_records, urls, dyndns, rfc2136, rfc2136_records and runs"
+heartbeat, monitor, cloudflare, cloudflare_records, urls, dyndns, rfc2136, rfc2136_records and runs"
 	fi
 	case "$type:$seen" in
-	globals:*" globals "* | tls:*" tls "* | heartbeat:*" heartbeat "*) refuse "$type" "$2" "there can be only one section of this type" ;;
+	globals:*" globals "* | tls:*" tls "* | heartbeat:*" heartbeat "* | monitor:*" monitor "*) refuse "$type" "$2" "there can be only one section of this type" ;;
 	esac
 	seen="$seen$type "
 	[ "$type" != globals ] || globals=$2
@@ -213,6 +214,7 @@ write_sections() {
 	config_foreach write_section tls '[tls]'
 	config_foreach write_section notify '[[notify]]'
 	config_foreach write_section heartbeat '[heartbeat]'
+	config_foreach write_section monitor '[monitor]'
 	write_with_records cloudflare
 	config_foreach write_section urls '[[urls]]'
 	config_foreach write_section dyndns '[[dyndns]]'

@@ -5,7 +5,7 @@ What the examples of the project say must come out of the script as it went in.
 
 import uci
 
-SINGLE = ("tls", "heartbeat")
+SINGLE = ("tls", "heartbeat", "monitor")
 SECTIONS = (*SINGLE, "notify", "cloudflare", "urls", "dyndns", "rfc2136", "runs")
 
 
@@ -57,7 +57,7 @@ def files(config, found=None):
             for entry in item:
                 if isinstance(entry, dict):
                     files(entry, found)
-        elif is_file(key) and key != "state_file":
+        elif is_file(key) and key not in ("state_file", "metrics_file"):
             found.append((config, key))
     return found
 
