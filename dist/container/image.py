@@ -27,6 +27,8 @@ CONFIG = f"etc/{crates.PROGRAM}.toml"
 # No shell and no home: these two files only give the number a name.
 PASSWD = f"root:x:0:0:root:/:/\nddns:x:{USER}:{USER}:{crates.PROGRAM}:/:/\n"
 GROUP = f"root:x:0:\nddns:x:{USER}:\n"
+# Of a duration in JSON.
+SECOND = 10**9
 OCI = "application/vnd.oci.image"
 
 
@@ -124,9 +126,14 @@ def configuration(layer, runs_on):
         "created": created(),
         "config": {
             "User": f"{USER}:{USER}",
-            "Env": ["STATE_DIRECTORY=/data"],
+            # The only folder that can be written to, whatever the engine does about /run.
+            "Env": ["RUNTIME_DIRECTORY=/data", "STATE_DIRECTORY=/data"],
             "Entrypoint": [f"/{PROGRAM}"],
             "Cmd": [f"/{CONFIG}"],
+            "Healthcheck": {
+                "Test": ["CMD", f"/{PROGRAM}", "status", "--alive"],
+                **{"Interval": 60 * SECOND, "Timeout": 10 * SECOND, "StartPeriod": 30 * SECOND, "Retries": 3},
+            },
             "WorkingDir": "/",
             "Volumes": {"/data": {}},
             "Labels": labels(),
