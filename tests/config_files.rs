@@ -42,9 +42,9 @@ fn what_is_no_text_file_is_refused() {
     assert_eq!(refusal(&folder.0), " this is a folder; expected a file");
     let latin = folder.write("latin.toml", b"# one\n# caf\xe9\n");
     assert_eq!(refusal(&latin), "2:6: not UTF-8 text; save the file as UTF-8");
-    let large = folder.write("large.toml", vec![b'\n'; 1024 * 1024 + 1]);
-    assert_eq!(refusal(&large), " this file is larger than 1 MiB");
-    assert!(load(&folder.write("largest.toml", vec![b'\n'; 1024 * 1024])).is_ok());
+    let large = folder.write("large.toml", vec![b'\n'; 4 * 1024 * 1024 + 1]);
+    assert_eq!(refusal(&large), " this file is larger than 4 MiB");
+    assert!(load(&folder.write("largest.toml", vec![b'\n'; 4 * 1024 * 1024])).is_ok());
 }
 
 #[cfg(unix)]

@@ -222,7 +222,7 @@ fn every_recipe_sends_what_its_provider_documents() {
         let outcomes = perform(&config);
         assert!(odd.lock().unwrap().is_empty(), "{recipe}: {odd:?}");
         assert_eq!(outcomes, vec![Outcome::Published { changed: true }; count], "{recipe}");
-        let v4_only = |target: &&ddns_update_daemon::config::Target| target.required.ipv4;
+        let v4_only = |target: &&Arc<ddns_update_daemon::config::Target>| target.required.ipv4;
         assert_eq!(config.targets.iter().filter(v4_only).count(), 1, "{recipe}: one request needs IPv4");
     }
 }

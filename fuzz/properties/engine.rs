@@ -91,7 +91,7 @@ fn config() -> Config {
         interval: INTERVAL,
         sources: vec![Source::Upnp(Gateway::Any), Source::Interface(None)],
         groups: vec![url.clone(), url, run],
-        targets: (0..TARGETS).map(target).collect(),
+        targets: (0..TARGETS).map(target).map(std::sync::Arc::new).collect(),
         ..Config::default()
     }
 }

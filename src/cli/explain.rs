@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
     /// Notes what a job would do, and lets it end well.
     fn note(&mut self, job: u64, group: usize, tasks: &[Task]) -> Event {
         for task in tasks {
-            let is_it = |target: &Target| target.group == group && target.entry == task.entry;
+            let is_it = |target: &std::sync::Arc<Target>| target.group == group && target.entry == task.entry;
             let target = self.config.targets.iter().position(is_it);
             if let (Some(target), Some(updater)) = (target, self.config.groups.get(group)) {
                 self.would.insert(target, jobs::describe(updater, task));

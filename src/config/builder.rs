@@ -1,6 +1,7 @@
 //! Collecting targets: unique names, fingerprints and sources.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::defaults::TargetDefaults;
 use super::section::Section;
@@ -35,7 +36,7 @@ pub(super) struct NewTarget {
 pub(super) struct Builder<'a> {
     problems: &'a Problems<'a>,
     pub(super) groups: Vec<UpdaterConfig>,
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<Arc<Target>>,
     pub(super) sources: Vec<Source>,
     names: HashMap<String, usize>,
     fingerprints: HashMap<String, usize>,
@@ -79,7 +80,7 @@ impl<'a> Builder<'a> {
         let ipv6 = needed.ipv6 || needed.ipv6_prefix;
         let ipv6 = self.indexes(section, if ipv6 { &defaults.ipv6 } else { &[] });
         let fingerprint = self.unique_fingerprint(&draft);
-        self.targets.push(Target {
+        self.targets.push(Arc::new(Target {
             name: draft.name,
             host: draft.host,
             group,
@@ -100,7 +101,7 @@ impl<'a> Builder<'a> {
             extra: draft.extra,
             both_families: draft.both_families,
             any_address: draft.any_address,
-        });
+        }));
     }
 
     fn indexes(&mut self, section: &Section<'_>, list: &[Source]) -> Vec<usize> {

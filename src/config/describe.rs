@@ -39,7 +39,7 @@ impl Config {
         self.telling.write(&mut page);
         self.showing.write(&mut page);
         let targets: BTreeMap<_, _> =
-            self.targets.iter().map(|target| ((target.group, target.entry), target)).collect();
+            self.targets.iter().map(|target| ((target.group, target.entry), &**target)).collect();
         let mut dyndns = false;
         for (index, group) in self.groups.iter().enumerate() {
             let target = |entry: usize| targets.get(&(index, entry)).copied();

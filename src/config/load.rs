@@ -11,7 +11,7 @@ use super::{Config, read};
 use crate::config::error::ConfigError;
 
 /// No configuration, certificate bundle or secret is longer, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// How long to wait for a configuration that comes through a pipe: whoever writes
 /// it may have to ask for a passphrase.
 const PIPE_WAIT: Duration = Duration::from_secs(60);
@@ -79,7 +79,7 @@ fn read_open(path: &Path) -> Result<Vec<u8>, String> {
     let read = file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|error| explain(&error))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
-        return Err("this file is larger than 1 MiB".to_owned());
+        return Err("this file is larger than 4 MiB".to_owned());
     }
     Ok(bytes)
 }

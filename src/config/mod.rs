@@ -64,6 +64,7 @@ pub use crate::transport::trust::{ClientCertificate, Tls};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::placeholders::Needs;
@@ -93,7 +94,7 @@ pub struct Config {
     /// Updaters. The targets of one group are brought up to date in one job.
     pub groups: Vec<UpdaterConfig>,
     /// What is kept up to date.
-    pub targets: Vec<Target>,
+    pub targets: Vec<Arc<Target>>,
     /// Where the state is kept; `None`: the platform's place.
     pub state_file: Option<PathBuf>,
     /// What the user should know about this configuration, one sentence each.

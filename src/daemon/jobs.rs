@@ -76,6 +76,15 @@ impl Job {
         }
     }
 
+    /// Whether the next job needs to know of this one.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        match self {
+            Self::Web(updater) => updater.remembers(),
+            Self::NameServer(_) | Self::Run(_) => false,
+        }
+    }
+
     /// What a person should know of the last job, by entry.
     pub fn notes(&mut self) -> Vec<(usize, String)> {
         match self {

@@ -31,7 +31,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Finding;
-use crate::config::{Config, Target};
+use crate::config::Config;
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Job, SharedClient};
 use crate::daemon::log::Log;
@@ -219,7 +219,7 @@ struct Daemon<'a> {
     log: Log,
     polls: Vec<Sender<bool>>,
     channels: Arc<Channels>,
-    /// `None` while a job has it; a second one beside it takes a new one.
+    /// Those that remember something, between their jobs; others are made for each.
     updaters: Vec<Option<Job>>,
     client: SharedClient,
     /// The jobs in flight.
@@ -261,7 +261,7 @@ impl<'a> Daemon<'a> {
             log,
             polls,
             channels,
-            updaters: config.groups.iter().map(|group| Some(Job::new(group))).collect(),
+            updaters: config.groups.iter().map(|_| None).collect(),
             client,
             running: HashMap::new(),
             sender,
@@ -295,10 +295,13 @@ impl<'a> Daemon<'a> {
             Ok(Message::Observed { source, poll }) => {
                 Some(Event::Observed { source, observation: poll.observation, gateway: poll.gateway })
             }
-            Ok(Message::Finished { job, group, updater, outcomes, took }) => {
+            Ok(Message::Finished { job, group, mut updater, outcomes, took }) => {
                 self.running.remove(&job);
+                for (entry, text) in updater.notes() {
+                    self.log.write(&Report::new(Level::Info, self.engine.label(group, entry), text));
+                }
                 if let Some(place) = self.updaters.get_mut(group) {
-                    *place = Some(updater);
+                    *place = Some(updater).filter(Job::remembers);
                 }
                 Some(Event::Finished { job, outcomes, took })
             }
@@ -430,17 +433,11 @@ impl<'a> Daemon<'a> {
         let entries: Vec<usize> = tasks.iter().map(|task| task.entry).collect();
         let client = self.client.ended_by(&closer);
         self.running.insert(job, closer);
-        let (sender, log) = (self.sender.clone(), self.log);
-        let targets = self.config.targets.iter().filter(|target| target.group == group);
-        let names: Vec<(usize, String)> = targets.map(|target| (target.entry, target.name.clone())).collect();
+        let sender = self.sender.clone();
         let work = move || {
             let start = Instant::now();
             let outcomes = updater.perform(tasks, &client, &standing);
             let took = start.elapsed();
-            for (entry, text) in updater.notes() {
-                let name = names.iter().find(|(known, _)| *known == entry).map_or("", |(_, name)| name);
-                log.write(&Report::new(Level::Info, name, text));
-            }
             let _ = sender.send(Message::Finished { job, group, updater, outcomes, took });
         };
         if let Err(error) = start("job", work) {
@@ -458,8 +455,7 @@ impl<'a> Daemon<'a> {
     /// Says what would be sent.
     fn pretend(&self, group: usize, tasks: &[Task]) -> Vec<(usize, Outcome)> {
         for task in tasks {
-            let is_it = |target: &&Target| target.group == group && target.entry == task.entry;
-            let name = self.config.targets.iter().find(is_it).map_or("", |target| target.name.as_str());
+            let name = self.engine.label(group, task.entry);
             let what = self.config.groups.get(group).map(|group| jobs::describe(group, task));
             let text = format!("dry run: would {}", what.unwrap_or_default());
             self.log.write(&Report::new(Level::Info, name, text));

@@ -5,6 +5,7 @@
 //! silent; one that has none leaves it to this host, as does a network without any.
 //! Who spoke last goes on until an answer says otherwise, over restarts as well.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::{Level, Report};
@@ -92,9 +93,9 @@ pub(super) struct Ipv6Default {
 impl Ipv6Default {
     /// What an earlier run left for the source with this `index`, called `label`; `None`
     /// where it is nobody's default.
-    pub(super) fn of(index: usize, label: &str, targets: &[Target], state: &State) -> Option<Self> {
-        let is_its = |target: &&Target| target.follows_gateway && target.ipv6.first() == Some(&index);
-        let targets: Vec<&Target> = targets.iter().filter(is_its).collect();
+    pub(super) fn of(index: usize, label: &str, targets: &[Arc<Target>], state: &State) -> Option<Self> {
+        let is_its = |target: &&Arc<Target>| target.follows_gateway && target.ipv6.first() == Some(&index);
+        let targets: Vec<&Arc<Target>> = targets.iter().filter(is_its).collect();
         let told = state.ipv6_speakers.get(label).copied();
         let counts = targets.iter().any(|target| {
             let reasons = target.required.or(target.optional);
@@ -194,11 +195,11 @@ impl Ipv6Default {
 
 /// Who spoke in a run that did not write it down: a gateway that has ever told an IPv6
 /// address; else this host, if a target holds one.
-fn infer(label: &str, targets: &[&Target], state: &State) -> Option<Ipv6Speaker> {
+fn infer(label: &str, targets: &[&Arc<Target>], state: &State) -> Option<Ipv6Speaker> {
     if state.has_told_ipv6(label) {
         return Some(Ipv6Speaker::Gateway);
     }
-    let holds = |target: &&Target| {
+    let holds = |target: &&Arc<Target>| {
         let held = state.targets.get(&id(&target.fingerprint));
         let accepted = held.and_then(|held| held.accepted).map(|accepted| accepted.addresses);
         let all = accepted.into_iter().chain(held.and_then(|held| held.trying));

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::account_pause::AccountPause;
-use super::target::{Ended, HANGS};
+use super::target::{Ended, HANGS, TargetStatus};
 use super::{Action, Engine, MAX_JOBS, MOST_JOBS, Now};
 use crate::address::Addresses;
 use crate::config::UpdaterConfig;
@@ -126,6 +126,16 @@ impl Group {
 }
 
 impl Engine {
+    /// What the target with this entry of a group is called.
+    #[must_use]
+    pub fn label(&self, group: usize, entry: usize) -> &str {
+        let members = self.groups.get(group).map_or(&[][..], |group| &group.members);
+        // Mostly at its own place.
+        let found = members.get(entry..).unwrap_or_default().iter().chain(members);
+        let mut targets = found.filter_map(|member| self.targets.get(*member));
+        targets.find(|target| target.entry() == entry).map_or("", TargetStatus::label)
+    }
+
     /// When the next job is due. While all places are taken, one that hangs gives up
     /// its own, or the end of a job is the next thing to happen.
     pub(super) fn next_job(&self) -> Option<Duration> {
@@ -300,6 +310,9 @@ impl Engine {
         let Some(group) = self.groups.get_mut(index) else { return };
         let closed = group.jobs.iter().any(|known| known.job == job && known.closed.is_some());
         group.jobs.retain(|known| known.job != job);
+        if group.jobs.is_empty() {
+            group.jobs = Vec::new();
+        }
         let ended = Ended { job, closed, took, way: &self.way };
         group.pause.finished(outcomes, now.elapsed, &mut self.random);
         let mut outcomes: Vec<_> = outcomes.iter().collect();

@@ -121,9 +121,9 @@ pub struct TargetState {
     /// not, so it is sent again whatever the address is now.
     pub trying: Option<Addresses>,
     /// Set while its provider refuses it for good.
-    pub blocked: Option<Blocked>,
+    pub blocked: Option<Box<Blocked>>,
     /// Its last failure, until it is mended.
-    pub failed: Option<Failed>,
+    pub failed: Option<Box<Failed>>,
     /// Since when the IPv4 address, the IPv6 address and the prefix that it holds are
     /// definitely gone, in seconds of the Unix epoch.
     pub gone: [Option<u64>; 3],

@@ -7,6 +7,7 @@ mod shown;
 mod trouble;
 mod wanted;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::attempt::Attempt;
@@ -28,7 +29,7 @@ const SKEW: u64 = 60;
 /// A target and where it stands.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct TargetStatus {
-    config: Target,
+    config: Arc<Target>,
     /// Its name in the state file.
     id: String,
     /// What is recorded of it.
@@ -43,7 +44,7 @@ pub(super) struct TargetStatus {
     /// The newest attempt.
     in_flight: Option<Attempt>,
     /// An older one that has not ended either.
-    overtaken: Option<Attempt>,
+    overtaken: Option<Box<Attempt>>,
     /// When it was last known to hold what it should, or the program started.
     confirmed: Duration,
     /// It is to be sent whatever it holds: at this start, or because a person says so.
@@ -90,7 +91,7 @@ enum Kind {
 }
 
 impl TargetStatus {
-    pub(super) fn new(config: &Target, group: Option<&UpdaterConfig>, state: &State) -> Self {
+    pub(super) fn new(config: &Arc<Target>, group: Option<&UpdaterConfig>, state: &State) -> Self {
         let id = id(&config.fingerprint);
         let remembered = state.targets.get(&id).cloned().unwrap_or_default();
         Self {
@@ -104,7 +105,7 @@ impl TargetStatus {
                 _ => Kind::Repeatable,
             },
             provider: group.map_or("", UpdaterConfig::word),
-            config: config.clone(),
+            config: Arc::clone(config),
             bucket: TokenBucket::ATTEMPTS,
             not_before: Duration::ZERO,
             in_flight: None,
@@ -273,5 +274,16 @@ fn rough(wait: Duration) -> String {
         0 => format!("{} ms", wait.as_millis()),
         seconds @ 1..120 => format!("{seconds} s"),
         seconds => format!("{} min", seconds / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_targets_fit_a_router() {
+        // What is rare lies elsewhere, and the configuration is there once.
+        assert!(size_of::<TargetStatus>() <= 640, "{}", size_of::<TargetStatus>());
     }
 }

@@ -20,6 +20,7 @@ use crate::engine::state::TITLE;
 use crate::secret::Secret;
 use crate::updaters::run::Standing;
 use crate::updaters::{Outcome, Task};
+use std::sync::Arc;
 
 const SECOND: Duration = Duration::from_secs(1);
 const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
@@ -77,7 +78,7 @@ fn config(sources: Vec<Source>, targets: Vec<Target>) -> Config {
         interval: 300 * SECOND,
         sources,
         groups: (0..groups).map(url).collect(),
-        targets,
+        targets: targets.into_iter().map(Arc::new).collect(),
         ..Config::default()
     }
 }

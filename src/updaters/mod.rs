@@ -93,6 +93,11 @@ pub trait Updater: Send {
     /// entry.
     fn update(&mut self, tasks: Vec<Task>, ask: &mut Ask<'_>) -> Vec<(usize, Outcome)>;
 
+    /// Whether the next job needs to know of this one.
+    fn remembers(&self) -> bool {
+        true
+    }
+
     /// What a person should know of the last job, by entry; each is told once.
     fn notes(&mut self) -> Vec<(usize, String)> {
         Vec::new()

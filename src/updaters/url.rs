@@ -67,6 +67,11 @@ impl Updater for Url {
         outcomes
     }
 
+    /// What it tells once is told of a target that has never accepted anything.
+    fn remembers(&self) -> bool {
+        false
+    }
+
     fn notes(&mut self) -> Vec<(usize, String)> {
         match std::mem::replace(&mut self.accepted, Accepted::Told) {
             Accepted::Note(entry, text) => vec![(entry, text)],

@@ -23,15 +23,15 @@ fn example() -> State {
         name: "A home.example\t100%\n".into(),
         accepted: Some(Accepted { addresses, at: Some(1_790_000_000) }),
         trying: Some(Addresses { ipv6: Some("2001:db8::1".parse().unwrap()), ..addresses }),
-        blocked: Some(Blocked {
+        blocked: Some(Box::new(Blocked {
             why: "status 401".into(),
             banned: true,
             since: Some(4),
             tried: Some(7),
             started: Some(5),
             way: Some("abcd".into()),
-        }),
-        failed: Some(Failed {
+        })),
+        failed: Some(Box::new(Failed {
             why: "no route\t".into(),
             cause: Cause::Wish,
             sent: addresses,
@@ -40,7 +40,7 @@ fn example() -> State {
             tries: 3,
             until: Some(3),
             waits: Backoff::parse("1.2.3").unwrap(),
-        }),
+        })),
         gone: [Some(9), None, Some(8)],
     };
     State {

@@ -194,7 +194,7 @@ impl TargetStatus {
         let (since, started) = (before.since.or(now.unix), before.started);
         let blocked = Blocked { why: why.to_owned(), banned, since, tried: now.unix, started, way: None };
         let text = self.way_out(&blocked);
-        self.state.blocked = Some(blocked);
+        self.state.blocked = Some(Box::new(blocked));
         self.state.failed = None;
         self.blocked_until = now.elapsed.saturating_add(DAY);
         Report::new(Level::Error, &self.config.name, text)
@@ -206,7 +206,7 @@ impl TargetStatus {
             self.failing = now.elapsed;
         }
         let new = Failed { since: now.unix, ..Failed::default() };
-        let failed = self.state.failed.get_or_insert(new);
+        let failed = self.state.failed.get_or_insert_with(|| Box::new(new));
         if wanted.is_news(failed.sent) && cause == Cause::Line {
             // After a reconnect the line is often back within a second.
             failed.waits = Backoff::default();

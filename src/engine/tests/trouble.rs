@@ -171,7 +171,7 @@ fn a_single_run_tries_a_blocked_target_only_a_day_later_and_tells_it() {
 fn a_change_of_its_section_or_of_the_proxy_frees_a_blocked_target() {
     let first = blocked_by("abuse");
     let mut section = one();
-    section.targets[0].fingerprint = "other".into();
+    Arc::get_mut(&mut section.targets[0]).unwrap().fingerprint = "other".into();
     let mut proxy = one();
     let url = Secret::new("http://proxy.example:3128".into());
     let (host, port) = ("proxy.example".into(), 3128);
