@@ -6,6 +6,7 @@
 //! newer address. A program is left alone.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::account_pause::AccountPause;
@@ -36,6 +37,8 @@ pub(super) struct Group {
     pub(super) waits: bool,
     /// The first group that goes to the same server.
     pub(super) server: usize,
+    /// Those that are due and wait for a place at its server, where it is the first.
+    pub(super) waiting: VecDeque<usize>,
     /// Its jobs in flight, at most two, the older first.
     jobs: Vec<InFlight>,
     /// When one of its targets is to be sent.
@@ -94,6 +97,7 @@ impl Group {
             manner,
             waits: matches!(config, UpdaterConfig::Run(run) if run.wait),
             server,
+            waiting: VecDeque::new(),
             jobs: Vec::new(),
             ready: None,
             due: None,
@@ -140,7 +144,7 @@ impl Engine {
     /// its own, or the end of a job is the next thing to happen.
     pub(super) fn next_job(&self) -> Option<Duration> {
         let queued = self.queue.peek().zip(self.place_at).map(|(Reverse((at, ..)), place)| place.max(*at));
-        queued.into_iter().chain(self.programs_at).chain(self.servers.place_at).min()
+        queued.into_iter().chain(self.programs_at).chain(self.server_place_at).min()
     }
 
     /// When there is a place for one more job; `None`: not before one ends.
@@ -166,7 +170,7 @@ impl Engine {
     pub(super) fn schedule_all(&mut self, now: Now) {
         let mut queue = std::mem::take(&mut self.queue).into_vec();
         queue.clear();
-        self.servers.clear();
+        self.groups.iter_mut().for_each(|group| group.waiting.clear());
         queue.extend((0..self.groups.len()).filter_map(|group| self.schedule(group, now)));
         self.queue = queue.into();
     }
@@ -225,7 +229,9 @@ impl Engine {
                 first.closed = Some(now.elapsed);
                 self.actions.push_back(Action::Close { job: first.job });
             } else if self.is_full(server) {
-                self.servers.wait(server, group);
+                if let Some(first) = self.groups.get_mut(server) {
+                    first.waiting.push_back(group);
+                }
                 continue;
             } else {
                 jobs.extend(self.start_job(now, group));

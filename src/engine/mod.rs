@@ -50,7 +50,7 @@ pub mod status;
 mod target;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::address::{Addresses, Observation};
@@ -65,7 +65,6 @@ pub use ipv6_default::Ipv6Speaker;
 use jobs::{Group, Manner, Running};
 pub use report::{Level, Report};
 use selection::{AddressKind, Selection, SourceStatus};
-use servers::Servers;
 use target::{DAY, TargetStatus};
 
 /// Most jobs in flight, so that ten thousand targets cost no threads. One that hangs
@@ -104,8 +103,8 @@ pub struct Engine {
     /// When which group is due, those of one server together; entries that no longer
     /// agree with the group are old.
     queue: BinaryHeap<Reverse<(Duration, usize, usize)>>,
-    /// Who waits for a place at a server.
-    servers: Servers,
+    /// When a job makes place for one that waits at its server, unless it ends before.
+    server_place_at: Option<Duration>,
     /// Jobs in flight, in the order of their beginning.
     running: Vec<Running>,
     /// When there is a place for one more.
@@ -164,7 +163,7 @@ impl Engine {
             .iter()
             .map(|target| TargetStatus::new(target, config.groups.get(target.group), &state));
         let targets: Vec<_> = targets.collect();
-        let mut servers = BTreeMap::new();
+        let mut servers = HashMap::new();
         let groups = config.groups.iter().enumerate().map(|(index, group)| {
             let server = group.server().map_or(index, |server| *servers.entry(server).or_insert(index));
             Group::new(group, server)
@@ -183,7 +182,7 @@ impl Engine {
             targets,
             groups,
             queue: BinaryHeap::new(),
-            servers: Servers::default(),
+            server_place_at: None,
             running: Vec::new(),
             place_at: None,
             programs,

@@ -2,7 +2,6 @@
 //! before has left. One that is not answered in time holds up nobody.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::{Engine, Now};
@@ -16,25 +15,6 @@ pub(super) const UNANSWERED: Duration = Duration::from_secs(3);
 /// Most jobs at one server, those unanswered among them.
 pub(super) const MOST: usize = 16;
 
-/// Groups that are due and wait for a place at their server.
-#[derive(Default)]
-pub(super) struct Servers {
-    /// By the first group that goes to the server.
-    waiting: BTreeMap<usize, VecDeque<usize>>,
-    /// When a job makes place for one of them, unless it ends before.
-    pub(super) place_at: Option<Duration>,
-}
-
-impl Servers {
-    pub(super) fn clear(&mut self) {
-        self.waiting.clear();
-    }
-
-    pub(super) fn wait(&mut self, server: usize, group: usize) {
-        self.waiting.entry(server).or_default().push_back(group);
-    }
-}
-
 impl Engine {
     pub(super) fn is_full(&self, server: usize) -> bool {
         let jobs = || self.running.iter().filter(|job| job.server == server);
@@ -47,8 +27,7 @@ impl Engine {
         if self.is_full(server) {
             return;
         }
-        let Some(waiting) = self.servers.waiting.get_mut(&server) else { return };
-        while let Some(group) = waiting.pop_front() {
+        while let Some(group) = self.groups.get_mut(server).and_then(|first| first.waiting.pop_front()) {
             let due = self.groups.get(group).and_then(|group| group.due);
             // Otherwise it stands in the queue anew.
             if let Some(due) = due.filter(|due| *due <= now.elapsed) {
@@ -56,7 +35,6 @@ impl Engine {
                 return;
             }
         }
-        self.servers.waiting.remove(&server);
     }
 
     /// Makes place for those that wait behind jobs which are not answered.
@@ -74,8 +52,8 @@ impl Engine {
     }
 
     pub(super) fn find_server_place(&mut self) {
-        let holds_up = |server| self.servers.waiting.get(&server).is_some_and(|waiting| !waiting.is_empty());
+        let holds_up = |server: usize| self.groups.get(server).is_some_and(|first| !first.waiting.is_empty());
         let jobs = self.running.iter().filter(|job| !job.unanswered && holds_up(job.server));
-        self.servers.place_at = jobs.map(|job| job.began.saturating_add(UNANSWERED)).min();
+        self.server_place_at = jobs.map(|job| job.began.saturating_add(UNANSWERED)).min();
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct TargetStatus {
     bucket: TokenBucket,
     not_before: Duration,
     /// The newest attempt.
-    in_flight: Option<Attempt>,
+    in_flight: Option<Box<Attempt>>,
     /// An older one that has not ended either.
     overtaken: Option<Box<Attempt>>,
     /// When it was last known to hold what it should, or the program started.

@@ -1,5 +1,6 @@
 //! Linux: routes and addresses from the kernel over netlink.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
@@ -44,25 +45,43 @@ pub(super) fn route_to(destination: IpAddr) -> DefaultRoute {
 
 fn ask_route(destination: IpAddr) -> io::Result<Option<Message>> {
     const SEQUENCE: u32 = 1;
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    let kernel = SocketAddrNetlink::new(0, 0);
-    sendto(&socket, &netlink::route_request(destination, SEQUENCE), SendFlags::empty(), &kernel)?;
-    let mut buffer = [0; CHANGE];
-    let (_, length, _) = recvfrom(&socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT)?;
-    Ok(netlink::parse(buffer.get(..length).unwrap_or_default(), SEQUENCE).into_iter().next())
+    with_socket(|socket| {
+        let kernel = SocketAddrNetlink::new(0, 0);
+        sendto(socket, &netlink::route_request(destination, SEQUENCE), SendFlags::empty(), &kernel)?;
+        let mut buffer = [0; CHANGE];
+        let (_, length, _) = recvfrom(socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT)?;
+        Ok(netlink::parse(buffer.get(..length).unwrap_or_default(), SEQUENCE).into_iter().next())
+    })
+}
+
+thread_local! {
+    /// A thread that asks the kernel asks again: to open a socket costs as much as that.
+    static KEPT: RefCell<Option<OwnedFd>> = const { RefCell::new(None) };
+}
+
+/// What has failed may leave an answer behind, so that its socket is not used again.
+fn with_socket<T>(ask: impl FnOnce(&OwnedFd) -> io::Result<T>) -> io::Result<T> {
+    let kept = KEPT.with_borrow_mut(Option::take);
+    let socket = kept.map_or_else(open, Ok)?;
+    let answer = ask(&socket)?;
+    KEPT.set(Some(socket));
+    Ok(answer)
 }
 
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
-    let socket = open()?;
+    with_socket(ask_addresses)
+}
+
+fn ask_addresses(socket: &OwnedFd) -> io::Result<Vec<InterfaceAddress>> {
     let mut buffer = vec![0; BUFFER];
-    let links: BTreeMap<u32, Link> = dump(&socket, Dump::Links, &mut buffer)?
+    let links: BTreeMap<u32, Link> = dump(socket, Dump::Links, &mut buffer)?
         .into_iter()
         .filter_map(|message| match message {
             Message::Link(link) => Some((link.index, link)),
             _ => None,
         })
         .collect();
-    let addresses = dump(&socket, Dump::Addresses, &mut buffer)?;
+    let addresses = dump(socket, Dump::Addresses, &mut buffer)?;
     Ok(addresses
         .into_iter()
         .filter_map(|message| match message {
@@ -201,4 +220,28 @@ pub(super) fn leave(socket: &UdpSocket, group: Ipv4Addr, way: MulticastSource) -
 pub(super) fn unblock(listener: &TcpListener) {
     // It fails only on a socket that nobody waits for.
     let _ = shutdown(listener, Shutdown::Both);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_asks_again_asks_over_the_same_socket() {
+        let kept = || KEPT.with_borrow(|socket| socket.as_ref().map(AsRawFd::as_raw_fd));
+        let here = "127.0.0.1".parse().unwrap();
+        route_to(here);
+        let first = kept();
+        assert!(first.is_some());
+        for _ in 0..3 {
+            assert!(addresses().unwrap().iter().any(|address| address.address == here));
+            route_to(here);
+            assert_eq!(kept(), first);
+        }
+        assert!(with_socket(|_| Err::<(), _>(io::ErrorKind::TimedOut.into())).is_err());
+        assert_eq!(kept(), None, "an answer may still come");
+        assert!(addresses().is_ok());
+    }
 }

@@ -81,7 +81,7 @@ impl TargetStatus {
         self.bucket.take();
         let checking = !self.must_be_sent(&wanted, now);
         let attempt = Attempt { job, wanted, checking, began: now.elapsed, doubtful: false };
-        self.overtaken = self.in_flight.replace(attempt).map(Box::new).or(self.overtaken.take());
+        self.overtaken = self.in_flight.replace(Box::new(attempt)).or(self.overtaken.take());
         self.tried = Some(now.elapsed);
         self.begin_blocked(now);
         let mut addresses = wanted.addresses;
@@ -110,7 +110,7 @@ impl TargetStatus {
             self.overtaken_ended(outcome, *attempt)
         } else {
             let attempt = self.in_flight.take_if(|attempt| attempt.job == ended.job)?;
-            self.ended(outcome, attempt, ended, now, random)
+            self.ended(outcome, *attempt, ended, now, random)
         };
         self.note_way(ended.way);
         Some((self.news(&before), report))
