@@ -327,6 +327,8 @@ impl Stage {
 
 /// The time in a log line on a poll, as in `upnp: IPv4 11.22.33.44 (3 ms)`.
 fn poll_time(line: &str) -> Option<Duration> {
+    // Where nobody else writes the time, the log does.
+    let line = line.split_once("Z ").map_or(line, |(_, rest)| rest);
     let (_, rest) = line.strip_prefix("upnp")?.rsplit_once('(')?;
     Some(Duration::from_millis(rest.strip_suffix(" ms)")?.parse().ok()?))
 }
