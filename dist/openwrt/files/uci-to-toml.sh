@@ -74,6 +74,7 @@ load_config() {
 	read_flag unjailed "$globals" jail 1
 	[ -n "$unjailed" ] && unjailed='' || unjailed=1
 	config_foreach unjail runs
+	config_foreach unjail_teller notify
 	case "$verbosity" in
 	quiet | normal | verbose) ;;
 	*) refuse globals "$globals" "option verbosity: expected quiet, normal or verbose" ;;
@@ -88,6 +89,13 @@ load_config() {
 # Programs need the whole system.
 unjail() {
 	unjailed=1
+}
+
+# So does one that tells somebody.
+unjail_teller() {
+	local cmd
+	config_get cmd "$1" cmd
+	[ -z "$cmd" ] || unjailed=1
 }
 
 # `functions.sh` calls these three for all that it reads.

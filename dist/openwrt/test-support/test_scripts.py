@@ -292,6 +292,7 @@ def test_without_its_user_nothing_is_started():
 
 def test_programs_have_the_whole_system():
     for text in (ON + uci.section("runs", cmd=["/bin/echo", "{ipv4}"]),
+                 ON + RUN + uci.section("notify", cmd=["/bin/tell"]),
                  uci.section("globals", "globals", enabled="1", jail="0") + RUN):
         _, _, instance, triggers = with_config(text)
         equal((instance.get("jail"), instance["mount"], triggers), (None, {}, ["config.change"]))
