@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use ddns_update_daemon::cli;
 use ddns_update_daemon::cli::asking::{Asking, Found};
+use ddns_update_daemon::cli::discover::How;
 use ddns_update_daemon::cli::{Call, Command, LogFormat, Shown, Verbosity, Work, discover, explain, status};
 use ddns_update_daemon::config;
 #[cfg(feature = "dyndns")]
@@ -47,7 +48,7 @@ fn perform(call: Call) -> ExitCode {
         Command::Version => print(&features::version()),
         Command::Check { config } => check(&config, log),
         Command::Explain { config, online } => explain_config(&config, online, log),
-        Command::Discover { json, gateway } => discover_gateways(json, gateway.as_ref()),
+        Command::Discover { how, gateway } => discover_gateways(how, gateway.as_ref()),
         Command::Ask(asking) => ask(&asking, log),
         Command::Status { asking, shown } => show_status(&asking, shown, log),
         Command::Run(work) => run(&work, false, None, log),
@@ -276,25 +277,18 @@ fn show_providers(_: Option<&str>) -> ExitCode {
     complain(&features::left_out("dyndns").unwrap_or_default())
 }
 
-fn discover_gateways(json: bool, gateway: Option<&Gateway>) -> ExitCode {
-    let found = match discover::discover(gateway) {
+fn discover_gateways(how: How, gateway: Option<&Gateway>) -> ExitCode {
+    let found = match discover::discover(gateway, how) {
         Ok(found) => found,
         Err(why) => return complain(&why),
     };
-    let gateways = &found.gateways;
-    let exit = print(&if json { discover::to_json(gateways) } else { discover::to_text(gateways) });
-    found.failures.iter().chain(&found.advice).for_each(|line| eprintln!("{line}"));
-    if !gateways.is_empty() {
+    found.failures.iter().for_each(|line| eprintln!("not of use: {line}"));
+    let exit = print(&if how.json { discover::to_json(&found.gateways) } else { found.to_text() });
+    if found.is_of_use() {
         return exit;
     }
-    if found.failures.is_empty() {
-        eprintln!(
-            "error: no gateway answered; is UPnP switched on in the router? A host firewall may drop the \
-             answers: try its address, discover 192.168.1.1"
-        );
-    } else {
-        eprintln!("error: no gateway could be asked");
-    }
+    let what = if found.failures.is_empty() { "answered" } else { "could be asked" };
+    eprintln!("error: no gateway {what}");
     ExitCode::from(FAILED)
 }
 

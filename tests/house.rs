@@ -42,6 +42,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
 /// Files that may read the clock, open sockets and files, start threads. All
 /// others are pure.
 const SHELLS: &[&str] = &[
+    "cli::around",
     "cli::asking",
     "cli::discover",
     "cli::explain",

@@ -269,8 +269,8 @@ pub(super) fn cli(data: &[u8]) {
             asking.config.iter().for_each(|path| check_path(path, &words));
         }
         Command::Providers(_) => assert!(words.contains(&"providers")),
-        Command::Discover { json, gateway } => {
-            assert!(options.contains(&"discover") && json == has("--json", "--json"));
+        Command::Discover { how, gateway } => {
+            assert!(options.contains(&"discover") && how.json == has("--json", "--json"));
             let plain = behind.iter().skip(1).chain(options).filter(|word| !word.starts_with('-')).count();
             assert!(gateway.is_none() || plain >= 2 || behind.len() > 1);
         }

@@ -2,9 +2,10 @@
 //!
 //! Asks everybody who answers, not only at the default gateway, and asks
 //! every connection of each: for the person who wants to know why the daemon
-//! finds what it finds. Writes a table or JSON; changes nothing.
+//! finds what it finds. Writes a page or JSON; changes nothing, but for `--pcp`,
+//! which maps a port for a moment.
 
-use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -12,7 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::address::{Family, Finding};
+use super::around;
+use super::around::Around;
+use super::page::Page;
+use crate::address::Finding;
 use crate::config::Gateway;
 use crate::engine::selection::refusal;
 use crate::http::lan_url::LanUrl;
@@ -52,13 +56,63 @@ pub struct Discovery {
     pub gateways: Vec<Discovered>,
     /// A line for each place that answered a search, or was named, and is of no use.
     pub failures: Vec<String>,
-    /// What else the user may write, where no address was told by UPnP.
-    pub advice: Option<String>,
+    around: Option<Around>,
+}
+
+/// How to look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct How {
+    /// JSON: UPnP alone counts.
+    pub json: bool,
+    /// PCP may map a port for a moment.
+    pub pcp: bool,
 }
 
 /// Asks the named gateway, or all that can be found. An error names what could
 /// not be asked at all.
-pub fn discover(gateway: Option<&Gateway>) -> Result<Discovery, String> {
+pub fn discover(gateway: Option<&Gateway>, how: How) -> Result<Discovery, String> {
+    let progress = Progress::begin();
+    let asked = match gateway {
+        Some(Gateway::At(addresses)) => addresses.first().copied(),
+        Some(Gateway::Description(url)) => Some(url.host()),
+        _ => around::default_gateway(),
+    };
+    let around = thread::Builder::new()
+        .name("around".to_owned())
+        .stack_size(STACK)
+        .spawn(move || (!how.json).then(|| Around::ask(asked, how.pcp)));
+    let found = search_all(gateway);
+    let around = around.ok().and_then(|around| around.join().ok().flatten());
+    progress.end();
+    let (gateways, failures) = found?;
+    Ok(Discovery { gateways, failures, around })
+}
+
+/// A line on a terminal, which is overwritten in the end.
+struct Progress(bool);
+
+impl Progress {
+    fn begin() -> Self {
+        let shown = std::io::stderr().is_terminal();
+        if shown {
+            let from = system::default_source();
+            let from = from.map_or_else(String::new, |from| format!(" from {from}"));
+            eprint!("Looking for routers{from} ...");
+        }
+        Self(shown)
+    }
+
+    fn end(self) {
+        if self.0 {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+/// The gateways that could be asked, and what became of the others.
+type Found = (Vec<Discovered>, Vec<String>);
+
+fn search_all(gateway: Option<&Gateway>) -> Result<Found, String> {
     let (sender, receiver) = channel();
     let ask = |location: LanUrl| {
         let sender = sender.clone();
@@ -75,18 +129,14 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Discovery, String> {
         Some(Gateway::Line(gateway, _)) => Some(&**gateway),
         gateway => gateway,
     };
-    let hosts = match gateway {
-        Some(Gateway::Description(url)) => {
-            ask(url.clone())?;
-            vec![url.host()]
-        }
+    match gateway {
+        Some(Gateway::Description(url)) => ask(url.clone())?,
         Some(Gateway::Named(name, url)) => {
             let host = upnp::resolve(name)?;
             match url {
                 Some(url) => ask(url.at(host))?,
                 None => find(&[host], true, ask)?,
             }
-            vec![host]
         }
         Some(Gateway::At(addresses)) => {
             if addresses.iter().any(IpAddr::is_ipv6) {
@@ -96,14 +146,12 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Discovery, String> {
                 );
             }
             find(addresses, true, ask)?;
-            addresses.clone()
         }
         Some(Gateway::Any | Gateway::Line(..)) | None => {
-            let default: Vec<IpAddr> = system::default_route(Family::V4).gateway().into_iter().collect();
+            let default: Vec<IpAddr> = around::default_gateway().into_iter().collect();
             find(&default, false, ask)?;
-            default
         }
-    };
+    }
     drop(sender);
     let (mut gateways, mut failures) = (Vec::new(), Vec::new());
     for result in receiver {
@@ -113,9 +161,7 @@ pub fn discover(gateway: Option<&Gateway>) -> Result<Discovery, String> {
         }
     }
     gateways.sort_by_key(|discovered| discovered.location.to_string());
-    let told = gateways.iter().any(|discovered| discovered.report.observation.ipv4.known().is_some());
-    let advice = if told { None } else { upnp::natpmp_advice(&hosts) };
-    Ok(Discovery { gateways, failures, advice })
+    Ok((gateways, failures))
 }
 
 fn find(
@@ -205,10 +251,38 @@ struct Ipv4Json<'a> {
     value: Option<Ipv4Addr>,
 }
 
-/// A table for people.
-#[must_use]
-pub fn to_text(found: &[Discovered]) -> String {
-    found.iter().map(Discovered::to_text).collect::<Vec<_>>().join("\n")
+impl Discovery {
+    /// Whether a gateway was found, by whatever protocol.
+    #[must_use]
+    pub fn is_of_use(&self) -> bool {
+        !self.gateways.is_empty() || self.around.as_ref().is_some_and(Around::is_of_use)
+    }
+
+    /// A page for people: each gateway, what it says by other protocols, and what to write.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut page = Page::default();
+        let mut told = Vec::new();
+        let gateway = self.around.as_ref().and_then(|around| around.gateway);
+        // The one that is believed comes last, before what it says by other protocols.
+        let (ours, others): (Vec<_>, Vec<_>) =
+            self.gateways.iter().partition(|discovered| Some(discovered.location.host()) == gateway);
+        for (place, discovered) in (1..).zip(others.iter().chain(&ours)) {
+            discovered.put(&mut page);
+            told.extend(discovered.report.services.iter().filter_map(|asked| asked.ipv4.known()));
+            if place <= others.len() {
+                page.line("");
+            }
+        }
+        if let Some(around) = &self.around {
+            if !self.is_of_use() {
+                around.put_reasons(&mut page, SEARCH_TIME);
+            }
+            around.put(&mut page, !ours.is_empty());
+            around.put_lines(&mut page, &told);
+        }
+        page.0
+    }
 }
 
 impl Discovered {
@@ -242,13 +316,13 @@ impl Discovered {
         })
     }
 
-    fn to_text(&self) -> String {
-        let mut text = format!("{}\n", self.location);
-        // Writing to a String cannot fail.
+    fn put(&self, page: &mut Page) {
+        page.line(&self.location.to_string());
+        let mut put = |label: &str, text: &str| page.at(14, &format!("  {label}"), text);
         if let Some(device) = &self.report.device {
             let name = printable(&device.friendly_name);
             let made = printable(&format!("{} {}", device.manufacturer, device.model));
-            let _ = writeln!(text, "  device      {name} ({})", made.trim());
+            put("device", &format!("{name} ({})", made.trim()));
         }
         for (number, asked) in (1..).zip(&self.report.services) {
             let kind = asked.service.service_type.as_str();
@@ -259,18 +333,18 @@ impl Discovered {
                 None => "",
             };
             let name = printable(&asked.service.name);
-            let _ = writeln!(text, "  connection  #{number} {name} ({kind}), {}{up}", asked.service.control);
-            let _ = writeln!(text, "  IPv4        {}", ipv4_to_text(asked));
+            put("connection", &format!("#{number} {name} ({kind}), {}{up}", asked.service.control));
+            put("IPv4", &ipv4_to_text(asked));
         }
         let observation = &self.report.observation;
-        let _ = writeln!(text, "  IPv6        {}", finding_to_text(&observation.ipv6));
-        let _ = writeln!(text, "  prefix      {}", finding_to_text(&observation.ipv6_prefix));
-        let natpmp = match &self.natpmp {
-            Ok(answer) => finding_to_text(&answer.finding()),
-            Err(error) => error.to_string(),
-        };
-        let _ = writeln!(text, "  NAT-PMP     {natpmp}");
-        text
+        put("IPv6", &finding_to_text(&observation.ipv6));
+        put("prefix", &finding_to_text(&observation.ipv6_prefix));
+        let events = self.report.services.iter().any(|asked| asked.service.event.is_some());
+        put("events", if events { "offered" } else { "not offered: changes are noticed by polling" });
+        match &self.natpmp {
+            Ok(answer) => put("NAT-PMP", &finding_to_text(&answer.finding())),
+            Err(error) => put("NAT-PMP", &error.to_string()),
+        }
     }
 }
 

@@ -14,9 +14,9 @@ Usage:
   ddns-update-daemon explain [--online] CONFIG.toml
       Look and decide, and tell each step: what each source says, what would be
       sent where and why; nothing is sent.
-  ddns-update-daemon discover [--json] [GATEWAY]
-      Show which gateways are there and what they say. GATEWAY is an address
-      or the URL of a device description.
+  ddns-update-daemon discover [--json | --pcp] [GATEWAY]
+      Show which gateways are there, what they say by each protocol, and what
+      to write. GATEWAY is an address or the URL of a device description.
   ddns-update-daemon providers [NAME]
       List the presets for [[dyndns]]: name, families, basis, what each needs.
       With NAME: where to get that, a section to copy, what answers mean.
@@ -41,6 +41,8 @@ Options:
       --online              explain: test each credential at its provider, where
                             that changes nothing
       --json                discover, status: JSON instead of a page
+      --pcp                 discover: learn the address by PCP, too, which maps
+                            a port for a moment
       --alive               status: print nothing, exit with 0 when it runs and
                             polls in time (for the health check of a container)
   -h, --help                print this help
@@ -71,7 +73,7 @@ A configuration:
   cmd = [\"logger\", \"our address is now {ipv4}\"]
 ";
 
-pub(super) const OPTIONS: [&str; 11] = [
+pub(super) const OPTIONS: [&str; 12] = [
     "--once",
     "--check",
     "--dry-run",
@@ -81,6 +83,7 @@ pub(super) const OPTIONS: [&str; 11] = [
     "--json",
     "--alive",
     "--online",
+    "--pcp",
     "--help",
     "--version",
 ];

@@ -1,6 +1,7 @@
 //! The command line: from arguments to what is to be done. No I/O; `main.rs`
 //! prints and exits.
 
+mod around;
 pub mod asking;
 pub mod discover;
 pub mod explain;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use pico_args::Arguments;
 
 use self::asking::Asking;
+use self::discover::How;
 pub use self::help::HELP;
 use self::help::OPTIONS;
 use crate::config::suggest::nearest;
@@ -41,8 +43,8 @@ pub enum Command {
     },
     /// Show which gateways are there.
     Discover {
-        /// As JSON instead of a table.
-        json: bool,
+        /// How to look.
+        how: How,
         /// The gateway to ask; `None`: search.
         gateway: Option<Gateway>,
     },
@@ -169,6 +171,7 @@ struct Flags {
     json: bool,
     alive: bool,
     online: bool,
+    pcp: bool,
     verbose: bool,
     quiet: bool,
     log_format: Option<LogFormat>,
@@ -223,6 +226,7 @@ impl Flags {
             json: flag(options, "--json"),
             alive: flag(options, "--alive"),
             online: flag(options, "--online"),
+            pcp: flag(options, "--pcp"),
             verbose: flag(options, ["-v", "--verbose"]),
             quiet: flag(options, ["-q", "--quiet"]),
         })
@@ -237,6 +241,7 @@ impl Flags {
             (self.json && !json, "--json"),
             (self.alive && command != "status", "--alive"),
             (self.online && command != "explain", "--online"),
+            (self.pcp && command != "discover", "--pcp"),
         ];
         match wrong.into_iter().find(|(given, _)| *given) {
             Some((_, name)) => Err(CliError::Conflict(command, name)),
@@ -285,7 +290,11 @@ impl Flags {
             read_gateway(&text).map_err(|why| CliError::Gateway(text.into_owned(), why))
         });
         only(words)?;
-        Ok(Command::Discover { json: self.json, gateway: gateway.transpose()? })
+        let how = How { json: self.json, pcp: self.pcp };
+        if how.json && how.pcp {
+            return Err(CliError::Conflict("--json", "--pcp"));
+        }
+        Ok(Command::Discover { how, gateway: gateway.transpose()? })
     }
 
     fn work(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
@@ -438,8 +447,12 @@ mod tests {
             ("status --json c.toml", status(Some("c.toml"), Shown::Json)),
             ("--alive status", status(None, Shown::Alive)),
             ("-", Command::Run(work("-", false))),
-            ("discover", Command::Discover { json: false, gateway: None }),
-            ("--json discover 192.0.2.1", Command::Discover { json: true, gateway: Some(address) }),
+            ("discover", Command::Discover { how: How { json: false, pcp: false }, gateway: None }),
+            ("discover --pcp", Command::Discover { how: How { json: false, pcp: true }, gateway: None }),
+            (
+                "--json discover 192.0.2.1",
+                Command::Discover { how: How { json: true, pcp: false }, gateway: Some(address) },
+            ),
             ("providers", Command::Providers(None)),
             ("providers no-ip", Command::Providers(Some("no-ip".to_owned()))),
             ("--once -- providers", Command::Once(work("providers", false))),
@@ -489,6 +502,8 @@ mod tests {
             ("explain c --json", "explain and --json exclude each other; see --help"),
             ("status --online", "status and --online exclude each other; see --help"),
             ("--online c", "--online and a configuration file exclude each other; see --help"),
+            ("discover --json --pcp", "--json and --pcp exclude each other; see --help"),
+            ("status --pcp", "status and --pcp exclude each other; see --help"),
             ("retry --alive", "retry and --alive exclude each other; see --help"),
             ("retry --once", "retry and --once exclude each other; see --help"),
             ("update a b", "one argument too many: \"b\"; see --help"),

@@ -10,12 +10,13 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::natpmp::message::{MAX_DATAGRAM, PORT};
+use crate::pcp::message;
 use crate::pcp::message::{Granted, Mapping, Nonce, PcpError};
 
 /// How long to wait after each request. The RFC begins with three seconds, as
@@ -84,6 +85,18 @@ pub fn external_address(gateway: Ipv4Addr, deadline: Instant) -> Result<Told, Pc
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect((gateway, PORT))?;
     Exchange { socket: &socket, deadline, budget: MAX_DATAGRAMS }.map()
+}
+
+/// Asks whether `gateway` speaks PCP, which maps nothing; refused is answered, too.
+pub fn announce(gateway: Ipv4Addr, deadline: Instant) -> Result<(), PcpFailure> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect((gateway, PORT))?;
+    let SocketAddr::V4(own) = socket.local_addr()? else { return Err(PcpFailure::Closed) };
+    let request = message::announce(*own.ip());
+    let nothing = Granted { lifetime: 0, external: Ipv6Addr::UNSPECIFIED };
+    let read = |datagram: &[u8]| message::read_announce(datagram).map(|()| Some(nothing));
+    let mut exchange = Exchange { socket: &socket, deadline, budget: MAX_DATAGRAMS };
+    exchange.converse(&request, &REMOVE_WAITS, deadline, read).map(drop)
 }
 
 struct Exchange<'a> {

@@ -1,8 +1,9 @@
-//! PCP MAP messages: RFC 6887, sections 7, 8 and 11.
+//! PCP MAP and ANNOUNCE messages: RFC 6887, sections 7, 8, 11 and 14.1.
 //!
 //! PCP has no question for the external address; only a mapping tells it. So a
 //! mapping is asked for and taken back at once. Bytes in, values out; the
-//! socket lives in `pcp_client.rs`. Left out: options, PEER, ANNOUNCE, IPv6.
+//! socket lives in `pcp_client.rs`. ANNOUNCE asks whether PCP
+//! is spoken. Left out: options, PEER, IPv6.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -19,7 +20,11 @@ pub type Nonce = [u8; 12];
 /// A request: header and MAP opcode.
 const REQUEST_LENGTH: usize = 60;
 
+/// The header, which is all of ANNOUNCE.
+const HEADER_LENGTH: usize = 24;
+
 const VERSION: u8 = 2;
+const ANNOUNCE: u8 = 0;
 const MAP: u8 = 1;
 const UDP: u8 = 17;
 
@@ -104,6 +109,32 @@ impl Mapping {
             return Err(PcpError::Refused(Refusal(result)));
         }
         Ok(Granted { lifetime: u32::from_be_bytes(*lifetime), external: Ipv6Addr::from(*external) })
+    }
+}
+
+/// Asks whether PCP is spoken (section 14.1).
+#[must_use]
+pub fn announce(client: Ipv4Addr) -> [u8; HEADER_LENGTH] {
+    let mut bytes = [0; HEADER_LENGTH];
+    let parts: [&[u8]; 3] = [&[VERSION, ANNOUNCE, 0, 0], &[0; 4], &client.to_ipv6_mapped().octets()];
+    for (place, byte) in bytes.iter_mut().zip(parts.into_iter().flatten()) {
+        *place = *byte;
+    }
+    bytes
+}
+
+/// Reads a datagram from the gateway as the answer to [`announce`].
+pub fn read_announce(datagram: &[u8]) -> Result<(), PcpError> {
+    match *datagram {
+        _ if datagram.len() > MAX_DATAGRAM => Err(PcpError::Length(datagram.len())),
+        [_, opcode, _, _, ..] if opcode & ANSWER_BIT == 0 => Err(PcpError::Request),
+        [version, _, _, _, ..] if version != VERSION => Err(PcpError::Version(version)),
+        _ if datagram.len() < HEADER_LENGTH => Err(PcpError::Length(datagram.len())),
+        [_, opcode, _, 0, ..] if opcode == ANNOUNCE | ANSWER_BIT => Ok(()),
+        [_, opcode, _, result, ..] if opcode == ANNOUNCE | ANSWER_BIT => {
+            Err(PcpError::Refused(Refusal(result)))
+        }
+        _ => Err(PcpError::Foreign),
     }
 }
 
@@ -209,6 +240,27 @@ mod tests {
         assert_eq!(removal[4..8], [0; 4]);
         assert_eq!(removal[8..42], bytes[8..42]);
         assert_eq!(removal[42..], [0; 18]);
+    }
+
+    #[test]
+    fn an_announcement_is_asked_for_and_read() {
+        let bytes = announce(Ipv4Addr::new(192, 168, 1, 7));
+        assert_eq!(bytes[..8], [2, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes[8..], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 168, 1, 7]);
+        let mut answer = [0_u8; 24];
+        answer[..4].copy_from_slice(&[2, 0x80, 0, 0]);
+        assert_eq!(read_announce(&answer), Ok(()));
+        for length in 0..24 {
+            assert_eq!(read_announce(&answer[..length]), Err(PcpError::Length(length)));
+        }
+        assert_eq!(read_announce(&[0; 2000]), Err(PcpError::Length(2000)));
+        assert_eq!(read_announce(&bytes), Err(PcpError::Request));
+        // A gateway that speaks NAT-PMP alone (RFC 6886, section 3.5).
+        assert_eq!(read_announce(&[0, 0x80, 0, 1, 0, 0, 0, 9]), Err(PcpError::Version(0)));
+        answer[3] = 4;
+        assert_eq!(read_announce(&answer), Err(PcpError::Refused(Refusal(4))));
+        answer[1] = 0x81;
+        assert_eq!(read_announce(&answer), Err(PcpError::Foreign));
     }
 
     #[test]
