@@ -13,7 +13,7 @@ _ddns_update_daemon() {
     case $command in
     '') words='-v --verbose -q --quiet --dry-run --log-format -h --help -V --version --once --check explain discover providers status retry update' files=1 ;;
     explain) words="--online" files=1 ;;
-    discover) words="--json" files='' ;;
+    discover) words="--json --pcp" files='' ;;
     providers) words="$(ddns-update-daemon providers 2>/dev/null | tail -n +2 | cut -d ' ' -f 1)" files='' ;;
     status) words="--json --alive" files=1 ;;
     retry) words="" files=1 ;;

@@ -2,7 +2,7 @@
 # Completes ddns-update-daemon in zsh. Made from --help by tests/command_line.rs.
 local -a commands=(
     'explain:Look and decide, and tell each step'
-    'discover:Show which gateways are there and what they say'
+    'discover:Show which gateways are there, what they say by each protocol, and what to write'
     'providers:List the presets for [[dyndns]]'
     'status:Show what the running daemon knows and did'
     'retry:Try again now what is blocked or waits'
@@ -28,7 +28,7 @@ first)
 rest)
     case $words[1] in
     explain) _arguments '--online[test each credential at its provider, where that changes nothing]' '*:configuration:_files -g "*.toml"' ;;
-    discover) _arguments '--json[JSON instead of a page]' ;;
+    discover) _arguments '--json[JSON instead of a page]' '--pcp[learn the address by PCP, too, which maps a port for a moment]' ;;
     providers) _arguments "1:provider:($(ddns-update-daemon providers 2>/dev/null | tail -n +2 | cut -d ' ' -f 1))" ;;
     status) _arguments '--json[JSON instead of a page]' '--alive[print nothing, exit with 0 when it runs and polls in time]' '*:configuration:_files -g "*.toml"' ;;
     retry) _arguments '*:configuration:_files -g "*.toml"' ;;
