@@ -1,31 +1,37 @@
 //! Cloudflare's API, as far as its documentation says what we use of it.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use ddns_update_daemon::address::Addresses;
+use ddns_update_daemon::config::placeholders::Needs;
 use ddns_update_daemon::updaters::{Reply, Request};
 use serde_json::{Value, json};
 
-use crate::providers::Held;
+use crate::providers::{Change, Held};
 
 const ZONE: &str = "0123456789abcdef0123456789abcdef";
 
 /// What became of a request: the answer, and what it asked to be changed.
 pub(crate) struct Done {
     pub(crate) reply: Reply,
-    pub(crate) changes: Vec<(String, Addresses)>,
+    pub(crate) changes: Vec<Change>,
 }
 
-fn id(name: &str) -> String {
-    let mut text: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+fn id(kind: &str, name: &str) -> String {
+    let mut text: String = format!("{kind}{name}").bytes().map(|byte| format!("{byte:02x}")).collect();
     text.truncate(32);
     text
 }
 
-fn entry(name: &str, held: Held) -> Value {
-    let content = held.ipv4.map(|ipv4| ipv4.to_string());
-    json!({"id": id(name), "type": "A", "name": name, "content": content, "ttl": 1, "proxied": false, "comment": null})
+/// The records of a name.
+fn entries(name: &str, held: Held) -> impl Iterator<Item = Value> {
+    let all = [("A", held.ipv4.map(IpAddr::from)), ("AAAA", held.ipv6.map(IpAddr::from))];
+    all.into_iter().filter_map(move |(kind, content)| Some(entry(kind, name, content?)))
+}
+
+fn entry(kind: &str, name: &str, content: IpAddr) -> Value {
+    json!({"id": id(kind, name), "type": kind, "name": name, "content": content.to_string(), "ttl": 1, "proxied": false, "comment": null})
 }
 
 fn answer(status: u16, result: &Value) -> Reply {
@@ -51,20 +57,29 @@ pub(crate) fn serve(records: &mut BTreeMap<String, Held>, request: &Request, doe
     let mut changes = Vec::new();
     let mut take = |body: &Value| {
         let name = body["name"].as_str().unwrap_or_default().to_owned();
-        let ipv4: Option<Ipv4Addr> = body["content"].as_str().and_then(|text| text.parse().ok());
-        changes.push((name.clone(), Addresses { ipv4, ..Addresses::default() }));
-        let held = Held { ipv4, ipv6: None };
-        if does {
-            records.insert(name.clone(), held);
+        let content = body["content"].as_str().and_then(|text| text.parse().ok());
+        let (mut addresses, mut names) = (Addresses::default(), Needs::default());
+        match content {
+            Some(IpAddr::V4(ipv4)) => (names.ipv4, addresses.ipv4) = (true, Some(ipv4)),
+            Some(IpAddr::V6(ipv6)) => (names.ipv6, addresses.ipv6) = (true, Some(ipv6)),
+            None => {}
         }
-        entry(&name, held)
+        let change = Change { name: name.clone(), addresses, names };
+        if does {
+            records.entry(name.clone()).or_default().take(&change);
+        }
+        changes.push(change);
+        let kind = if names.ipv4 { "A" } else { "AAAA" };
+        content.map_or(Value::Null, |content| entry(kind, &name, content))
     };
     let reply = match (request.method, parts.as_slice()) {
         ("GET", ["zones"]) => answer(200, &json!([{"id": ZONE, "name": "example.org", "status": "active"}])),
         ("GET", ["zones", ZONE, "dns_records"]) => {
             let name = query.split('&').find_map(|part| part.strip_prefix("name.exact="));
+            let kind = query.split('&').find_map(|part| part.strip_prefix("type="));
             let found = records.iter().filter(|(known, _)| name.is_none_or(|name| name == **known));
-            answer(200, &found.map(|(name, held)| entry(name, *held)).collect())
+            let found = found.flat_map(|(name, held)| entries(name, *held));
+            answer(200, &found.filter(|entry| kind.is_none_or(|kind| entry["type"] == kind)).collect())
         }
         ("PATCH", ["zones", ZONE, "dns_records", _]) => {
             let entry = take(&body);

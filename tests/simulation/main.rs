@@ -28,12 +28,15 @@
 mod chance;
 mod cloudflare;
 mod disk;
+mod host;
 mod name_server;
 mod network;
 mod plan;
+mod polls;
 mod providers;
 mod sim;
 mod turns;
+mod voices;
 mod watch;
 
 use std::collections::BTreeMap;

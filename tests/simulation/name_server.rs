@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ddns_update_daemon::address::Addresses;
+use ddns_update_daemon::config::placeholders::Needs;
 use ddns_update_daemon::dns::answer::Sent;
 use ddns_update_daemon::dns::client::TIMEOUT;
 use ddns_update_daemon::dns::message::{Flags, Message, Rdata, Record, UPDATE, class, kind};
@@ -13,7 +14,7 @@ use ddns_update_daemon::updaters::Failure;
 use ddns_update_daemon::updaters::rfc2136::Answer;
 
 use crate::chance::Chance;
-use crate::providers::{Held, Mood};
+use crate::providers::{Change, Held, Mood};
 use crate::turns::DnsQuestion;
 
 const REFUSED: u16 = 5;
@@ -22,7 +23,7 @@ const NOTAUTH: u16 = 9;
 
 /// What became of a message.
 pub(crate) struct Served {
-    pub(crate) changes: Vec<(String, Addresses)>,
+    pub(crate) changes: Vec<Change>,
     pub(crate) took: Duration,
     pub(crate) answer: Result<Answer, Failure>,
 }
@@ -43,8 +44,8 @@ pub(crate) fn serve(
     let late = unix.abs_diff(right) > 300 && question.key.is_some();
     let does = matches!(mood, Mood::Well | Mood::Slow | Mood::TakesSilently | Mood::Mumbling(_)) && !late;
     if does {
-        for (name, addresses) in &changes {
-            records.insert(name.clone(), Held { ipv4: addresses.ipv4, ipv6: None });
+        for change in &changes {
+            records.entry(change.name.clone()).or_default().take(change);
         }
     }
     let took = match mood {
@@ -107,25 +108,29 @@ fn soa() -> Record {
 }
 
 /// What an update sets.
-fn changes(asked: &Message) -> Vec<(String, Addresses)> {
-    let set = |record: &Record| match record.data {
-        Rdata::A(address) if asked.flags.opcode() == UPDATE && record.class == class::IN => {
-            Some((record.name.to_string(), Addresses { ipv4: Some(address), ..Addresses::default() }))
+fn changes(asked: &Message) -> Vec<Change> {
+    let updates = asked.flags.opcode() == UPDATE;
+    let set = |record: &Record| {
+        let (mut addresses, mut names) = (Addresses::default(), Needs::default());
+        match record.data {
+            Rdata::A(ipv4) => (names.ipv4, addresses.ipv4) = (true, Some(ipv4)),
+            Rdata::Aaaa(ipv6) => (names.ipv6, addresses.ipv6) = (true, Some(ipv6)),
+            _ => return None,
         }
-        _ => None,
+        Some(Change { name: record.name.to_string(), addresses, names })
     };
-    asked.authority.iter().filter_map(set).collect()
+    asked.authority.iter().filter(|record| updates && record.class == class::IN).filter_map(set).collect()
 }
 
 fn answers(records: &BTreeMap<String, Held>, asked: &Message) -> Vec<Record> {
     let Some(question) = asked.questions.first() else { return Vec::new() };
     let record =
         |data| Record { name: question.name.clone(), kind: question.kind, class: class::IN, ttl: 60, data };
-    match question.kind {
-        kind::A => {
-            let held = records.get(&question.name.to_string()).and_then(|held| held.ipv4);
-            held.map(|address| record(Rdata::A(address))).into_iter().collect()
-        }
-        _ => Vec::new(),
-    }
+    let held = records.get(&question.name.to_string()).copied().unwrap_or_default();
+    let data = match question.kind {
+        kind::A => held.ipv4.map(Rdata::A),
+        kind::AAAA => held.ipv6.map(Rdata::Aaaa),
+        _ => None,
+    };
+    data.map(record).into_iter().collect()
 }

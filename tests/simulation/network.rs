@@ -1,15 +1,14 @@
 //! Lines to the internet and the gateways in front of them: what they say, and how
 //! they fail.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ddns_update_daemon::address::{Finding, Observation};
+use ddns_update_daemon::address::Prefix;
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::request::{ExchangeError, Request};
 use ddns_update_daemon::http::{Response, ResponseReader};
-use ddns_update_daemon::soap::description::Service;
-use ddns_update_daemon::soap::gateway::{self, StopAt, Wanted};
+use ddns_update_daemon::soap::actions::{GET_EXTERNAL_IPV6, GET_IPV6_PREFIX};
 
 use crate::chance::Chance;
 
@@ -21,25 +20,73 @@ pub(crate) const POOL: [Ipv4Addr; 4] = [
     Ipv4Addr::new(91, 17, 33, 128),
 ];
 
+/// Of this the provider delegates a new part every time.
+const DELEGATED: u8 = 56;
+
+pub(crate) fn v6(text: &str) -> Ipv6Addr {
+    text.parse().unwrap()
+}
+
+/// Whether an address is one that a line had, or a host behind it.
+pub(crate) fn is_of_the_provider(address: Ipv6Addr) -> bool {
+    address.octets().starts_with(&[0x2a, 0x02, 0x81, 0x08])
+}
+
+/// The LAN that the router makes of a delegated prefix.
+pub(crate) fn lan(delegated: Prefix) -> Prefix {
+    Prefix::new(delegated.address(), 64).unwrap()
+}
+
+/// This host's address in it.
+pub(crate) fn local(lan: Prefix) -> Ipv6Addr {
+    lan.host(v6("::211:32ff:fe00:9"))
+}
+
+/// The router's own address.
+pub(crate) fn router(delegated: Prefix) -> Ipv6Addr {
+    delegated.host(v6("::ff:0:0:0:1"))
+}
+
 /// A line to the internet.
 pub(crate) struct Line {
     /// What the provider gave it; `None` while it is down.
     pub(crate) ipv4: Option<Ipv4Addr>,
     /// What the router holds instead, behind the provider's NAT.
     pub(crate) behind: Option<Ipv4Addr>,
+    /// What the provider delegated to it; `None` also while it is down.
+    pub(crate) ipv6: Option<Prefix>,
+    /// It has IPv6, mostly.
+    pub(crate) has_ipv6: bool,
     /// How many times it has come up.
     pub(crate) session: u64,
+    delegated: u16,
 }
 
 impl Line {
     pub(crate) fn new(chance: &mut Chance) -> Self {
-        Self { ipv4: Some(chance.pick(&POOL)), behind: None, session: 0 }
+        let (ipv4, has_ipv6) = (Some(chance.pick(&POOL)), !chance.one_in(4));
+        let mut line = Self { ipv4, behind: None, ipv6: None, has_ipv6, session: 0, delegated: 0 };
+        line.delegate();
+        line
+    }
+
+    /// Goes down.
+    pub(crate) fn go_down(&mut self) {
+        (self.ipv4, self.ipv6) = (None, None);
     }
 
     /// Comes up, mostly with another address than before.
     pub(crate) fn come_up(&mut self, chance: &mut Chance) {
         self.ipv4 = Some(chance.pick(&POOL));
+        self.delegate();
         self.session += 1;
+    }
+
+    /// Gets another prefix, if it has IPv6.
+    pub(crate) fn delegate(&mut self) {
+        self.delegated += 1;
+        let address = Ipv6Addr::new(0x2a02, 0x8108, self.delegated, 0x4200, 0, 0, 0, 0);
+        self.ipv6 = Prefix::new(address, DELEGATED).filter(|_| self.has_ipv6);
     }
 
     /// What the router's interface has.
@@ -68,7 +115,7 @@ pub(crate) enum Manner {
     /// Answers with errors.
     Refusing,
     /// Says what its line had before, for a while.
-    Stale(Option<Ipv4Addr>),
+    Stale(Option<Ipv4Addr>, Option<Prefix>),
     /// Says what cannot be.
     Lying(&'static str),
     /// Takes its time.
@@ -93,6 +140,19 @@ const LIES: [&str; 14] = [
     "unknown",
 ];
 
+/// What it says of IPv6, and for how long.
+const LIES_V6: [(&str, &str); 9] = [
+    ("", "7200"),
+    ("::", "7200"),
+    ("fe80::1", "7200"),
+    ("::1", "7200"),
+    ("ff02::1", "7200"),
+    ("2001:db8::1", "7200"),
+    ("fd00:1::1", "7200"),
+    ("2a02:8108:1::1", "0"),
+    ("2a02:8108:1::1", "soon"),
+];
+
 impl Manner {
     /// A manner that is not good, and its name.
     pub(crate) fn bad(chance: &mut Chance, line: &Line) -> (&'static str, Self) {
@@ -102,7 +162,7 @@ impl Manner {
             2 => ("router's answers cut", Self::Cut),
             3 => ("router's answers damaged", Self::Damaged),
             4 => ("router refuses", Self::Refusing),
-            5 => ("router stale", Self::Stale(line.wan())),
+            5 => ("router stale", Self::Stale(line.wan(), line.ipv6)),
             6 => ("router lies", Self::Lying(chance.pick(&LIES))),
             _ => ("router slow", Self::Slow),
         }
@@ -114,18 +174,20 @@ pub(crate) struct Gateway {
     /// When its manner passes.
     pub(crate) until: Duration,
     pub(crate) location: LanUrl,
+    /// It has AVM's actions for IPv6.
+    pub(crate) avm: bool,
 }
 
 const CONNECTION: &str = "urn:schemas-upnp-org:service:WANIPConnection:1";
 
 impl Gateway {
-    pub(crate) fn new(host: &str) -> Self {
+    pub(crate) fn new(host: &str, avm: bool) -> Self {
         let location = LanUrl::parse(&format!("http://{host}:5000/rootDesc.xml")).unwrap();
-        Self { manner: Manner::Well, until: Duration::ZERO, location }
+        Self { manner: Manner::Well, until: Duration::ZERO, location, avm }
     }
 
     /// Answers one request, after some time.
-    fn answer(
+    pub(crate) fn answer(
         &self,
         line: &Line,
         request: &Request,
@@ -150,7 +212,7 @@ impl Gateway {
             Manner::Damaged => {
                 // A changed digit would be another address, which nobody could tell.
                 let at = chance.below(bytes.len());
-                if !bytes[at].is_ascii_digit() && bytes[at] != b'.' {
+                if !bytes[at].is_ascii_hexdigit() && !b".:".contains(&bytes[at]) {
                     bytes[at] ^= 1 << chance.below(8);
                 }
             }
@@ -166,14 +228,15 @@ impl Gateway {
     }
 
     fn bytes(&self, line: &Line, request: &Request) -> String {
+        let asks = |action: &str| request.fields.iter().any(|(_, value)| value.contains(action));
         let (status, body) = if request.method == "GET" {
             ("200 OK", description())
         } else if self.manner == Manner::Refusing {
             ("500 Internal Server Error", fault(501, "Action Failed"))
-        } else if request.fields.iter().any(|(_, value)| value.contains("GetExternalIPAddress")) {
+        } else if asks("GetExternalIPAddress") {
             let told = match self.manner {
                 Manner::Lying(lie) => lie.to_owned(),
-                Manner::Stale(old) => old.map(|old| old.to_string()).unwrap_or_default(),
+                Manner::Stale(old, _) => old.map(|old| old.to_string()).unwrap_or_default(),
                 _ => line.wan().map(|wan| wan.to_string()).unwrap_or_default(),
             };
             (
@@ -183,17 +246,44 @@ impl Gateway {
                     &format!("<NewExternalIPAddress>{told}</NewExternalIPAddress>"),
                 ),
             )
-        } else if request.fields.iter().any(|(_, value)| value.contains("GetStatusInfo")) {
+        } else if asks("GetStatusInfo") {
             let status = if line.ipv4.is_some() { "Connected" } else { "Disconnected" };
             let body = format!(
                 "<NewConnectionStatus>{status}</NewConnectionStatus><NewLastConnectionError>ERROR_NONE</NewLastConnectionError>\
                  <NewUptime>7</NewUptime>"
             );
             ("200 OK", reply("GetStatusInfo", &body))
+        } else if let Some(action) =
+            [GET_EXTERNAL_IPV6, GET_IPV6_PREFIX].into_iter().find(|action| asks(action)).filter(|_| self.avm)
+        {
+            ("200 OK", reply(action, &self.ipv6(line, action)))
         } else {
             ("500 Internal Server Error", fault(401, "Invalid Action"))
         };
         format!("HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    }
+}
+
+impl Gateway {
+    /// The arguments of an answer to one of AVM's actions.
+    fn ipv6(&self, line: &Line, action: &str) -> String {
+        let told = if let Manner::Stale(_, old) = self.manner { old } else { line.ipv6 };
+        let is_prefix = action == GET_IPV6_PREFIX;
+        let (text, valid) = match (self.manner, told) {
+            (Manner::Lying(lie), _) => {
+                let (text, valid) = LIES_V6[lie.len() % LIES_V6.len()];
+                (text.to_owned(), valid)
+            }
+            (_, Some(prefix)) if is_prefix => (prefix.address().to_string(), "7200"),
+            (_, Some(prefix)) => (router(prefix).to_string(), "7200"),
+            (_, None) => (String::new(), "0"),
+        };
+        let name = if is_prefix { "NewIPv6Prefix" } else { "NewExternalIPv6Address" };
+        let length = if is_prefix { DELEGATED } else { 64 };
+        format!(
+            "<{name}>{text}</{name}><NewPrefixLength>{length}</NewPrefixLength>\
+             <NewValidLifetime>{valid}</NewValidLifetime><NewPreferedLifetime>{valid}</NewPreferedLifetime>"
+        )
     }
 }
 
@@ -233,76 +323,4 @@ fn fault(code: u16, words: &str) -> String {
          <UPnPError xmlns=\"urn:schemas-upnp-org:control-1-0\"><errorCode>{code}</errorCode>\
          <errorDescription>{words}</errorDescription></UPnPError></detail></s:Fault>"
     ))
-}
-
-/// The daemon's way to one gateway, with what it remembers between polls.
-#[derive(Default)]
-pub(crate) struct UpnpPoller {
-    service: Option<Service>,
-    /// What a gateway that was well said while its line had this: the same answers
-    /// lead to the same finding, which need not be worked out again.
-    found: Option<(Option<Ipv4Addr>, Observation)>,
-}
-
-/// What a poll came to, and how long it took.
-pub(crate) struct Polled {
-    pub(crate) observation: Observation,
-    pub(crate) gateway: Option<LanUrl>,
-    pub(crate) took: Duration,
-}
-
-/// The longest poll.
-const POLL: Duration = Duration::from_millis(4500);
-
-impl UpnpPoller {
-    pub(crate) fn poll(&mut self, gateway: &Gateway, line: &Line, chance: &mut Chance) -> Polled {
-        let wanted = Wanted { ipv4: true, ipv6: false };
-        let mut took = Duration::ZERO;
-        let mut ask = |request: &Request| {
-            let left = POLL.saturating_sub(took).min(Duration::from_secs(2));
-            let (time, answer) = gateway.answer(line, request, left, chance);
-            took += time;
-            answer
-        };
-        let location = Some(gateway.location.clone());
-        let well = gateway.manner == Manner::Well;
-        if let Some((wan, observation)) = &self.found
-            && well
-            && *wan == line.wan()
-        {
-            return Polled {
-                observation: observation.clone(),
-                gateway: location,
-                took: Duration::from_millis(9),
-            };
-        }
-        self.found = None;
-        if let Some(service) = self.service.take() {
-            let answer = gateway::ask_service(service.clone(), false, wanted, &mut ask);
-            self.found =
-                Some((line.wan(), answer.observation.clone())).filter(|_| well && answer.chosen.is_some());
-            if answer.chosen.is_some() {
-                self.service = Some(service);
-                return Polled { observation: answer.observation, gateway: location, took };
-            }
-        }
-        match gateway::survey(&gateway.location, None, wanted, StopAt::UntilGlobal, &mut ask) {
-            Ok(report) => {
-                self.service = report.chosen().map(|chosen| chosen.service.clone());
-                let found = self.service.is_some();
-                Polled { observation: report.observation, gateway: location.filter(|_| found), took }
-            }
-            Err(error) => {
-                Polled { observation: Observation::unknown(&error.to_string()), gateway: None, took }
-            }
-        }
-    }
-}
-
-/// The address that an observation vouches for.
-pub(crate) fn vouched(observation: &Observation) -> Option<Ipv4Addr> {
-    match observation.ipv4 {
-        Finding::Known(address) => Some(address),
-        Finding::Absent(_) | Finding::Unknown(_) => None,
-    }
 }

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use ddns_update_daemon::config::placeholders::Needs;
 use ddns_update_daemon::config::{self, Config, UpdaterConfig};
 
 use crate::chance::Chance;
+use crate::host::suffix;
 
 /// One target.
 #[derive(Clone, Debug)]
@@ -17,10 +19,19 @@ pub(crate) struct Entry {
     pub(crate) target: usize,
     /// Its provider's host.
     pub(crate) host: String,
+    /// The families that it names.
+    pub(crate) names: Needs,
+    /// It is sent all of them or nothing.
+    pub(crate) all_or_nothing: bool,
+    /// It holds the address of another host.
+    pub(crate) has_suffix: bool,
+    /// One that is absent is sent as an empty text.
+    pub(crate) empties: bool,
 }
 
 pub(crate) struct Plan {
     pub(crate) config: Config,
+    pub(crate) ipv6: Ipv6,
     pub(crate) entries: Vec<Entry>,
     /// Host and secret of each provider.
     pub(crate) providers: Vec<(String, String)>,
@@ -29,7 +40,29 @@ pub(crate) struct Plan {
 /// What a configuration is made of.
 pub(crate) struct Sketch {
     interval: &'static str,
+    ipv6: Ipv6,
     sections: Vec<Section>,
+}
+
+/// Who speaks for IPv6.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ipv6 {
+    Off,
+    /// Nothing is written: the gateway if it can, else this host.
+    Default,
+    Interface,
+    Upnp,
+    /// The gateway, then this host.
+    List,
+}
+
+/// Which families a section names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Names {
+    Ipv4,
+    Ipv6,
+    Both,
+    Prefix,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -47,6 +80,9 @@ struct Section {
     key: String,
     /// The names of its records.
     records: Vec<String>,
+    names: Names,
+    has_suffix: bool,
+    empties: bool,
     expect: bool,
     refresh: Option<u32>,
 }
@@ -54,11 +90,21 @@ struct Section {
 impl Sketch {
     pub(crate) fn new(chance: &mut Chance) -> Self {
         let kinds = [Kind::Url, Kind::Url, Kind::Dyndns, Kind::Cloudflare, Kind::Rfc2136, Kind::Run];
+        let modes = [Ipv6::Off, Ipv6::Default, Ipv6::Default, Ipv6::Interface, Ipv6::Upnp, Ipv6::List];
+        let ipv6 = chance.pick(&modes);
         let mut sections = Vec::new();
         for index in 0..=chance.below(4) {
             let kind = chance.pick(&kinds);
             let several = matches!(kind, Kind::Cloudflare | Kind::Rfc2136 | Kind::Dyndns);
             let count = if several { 1 + chance.below(3) } else { 1 };
+            let names = match chance.below(8) {
+                _ if ipv6 == Ipv6::Off => Names::Ipv4,
+                0..=2 => Names::Ipv4,
+                3 | 4 => Names::Ipv6,
+                5 if matches!(kind, Kind::Url | Kind::Run) => Names::Prefix,
+                _ => Names::Both,
+            };
+            let in_texts = matches!(kind, Kind::Url | Kind::Run);
             sections.push(Section {
                 kind,
                 host: if kind == Kind::Rfc2136 {
@@ -68,11 +114,14 @@ impl Sketch {
                 },
                 key: secret(chance),
                 records: (0..count).map(|number| format!("n{number}s{index}.example.org")).collect(),
+                names,
+                has_suffix: names != Names::Ipv4 && names != Names::Prefix && chance.one_in(3),
+                empties: in_texts && chance.one_in(4),
                 expect: chance.one_in(2),
                 refresh: (kind != Kind::Run && chance.one_in(3)).then(|| 1 + chance.below(9) as u32),
             });
         }
-        Self { interval: chance.pick(&["1", "5", "5", "5", "10"]), sections }
+        Self { interval: chance.pick(&["1", "5", "5", "5", "10"]), ipv6, sections }
     }
 
     /// A person writes other words into a section: its targets are others now.
@@ -88,10 +137,15 @@ impl Sketch {
     }
 
     fn text(&self) -> String {
-        let mut text = format!(
-            "interval = {}\nrouter_ip = \"192.168.1.1\"\nipv4 = [\"upnp\"]\nipv6 = []\n",
-            self.interval
-        );
+        let mut text =
+            format!("interval = {}\nrouter_ip = \"192.168.1.1\"\nipv4 = [\"upnp\"]\n", self.interval);
+        text += match self.ipv6 {
+            Ipv6::Off => "ipv6 = []\n",
+            Ipv6::Default => "",
+            Ipv6::Interface => "ipv6 = [\"interface\"]\n",
+            Ipv6::Upnp => "ipv6 = [\"upnp\"]\n",
+            Ipv6::List => "ipv6 = [\"upnp\", \"interface\"]\n",
+        };
         for section in &self.sections {
             section.write(&mut text);
         }
@@ -104,20 +158,42 @@ impl Sketch {
         let config = config.unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert!(config.left_out.is_empty(), "{:?}\n{text}", config.left_out);
         let entries = config.targets.iter().enumerate().map(|(target, known)| {
-            let record = match &config.groups[known.group] {
-                UpdaterConfig::Cloudflare(group) => group.records[known.entry].name.clone(),
-                UpdaterConfig::Dyndns(group) => group.hostnames[known.entry].clone(),
-                UpdaterConfig::Rfc2136(group) => group.records[known.entry].name.to_string(),
-                UpdaterConfig::Url(_) | UpdaterConfig::Run(_) => known.name.clone(),
+            let (record, aaaa) = match &config.groups[known.group] {
+                UpdaterConfig::Cloudflare(group) => {
+                    let record = &group.records[known.entry];
+                    (record.name.clone(), Some(record.aaaa))
+                }
+                UpdaterConfig::Dyndns(group) => (group.hostnames[known.entry].clone(), None),
+                UpdaterConfig::Rfc2136(group) => {
+                    let record = &group.records[known.entry];
+                    (record.name.to_string(), Some(record.aaaa))
+                }
+                UpdaterConfig::Url(_) | UpdaterConfig::Run(_) => (known.name.clone(), None),
             };
             let section = self.sections.iter().find(|section| section.records.contains(&record));
-            let host = section.expect("a section of this name").host.clone();
-            Entry { name: known.name.clone(), record, target, host }
+            let section = section.expect("a section of this name");
+            let names = match (aaaa, section.names) {
+                (Some(aaaa), _) => Needs { ipv4: !aaaa, ipv6: aaaa, ipv6_prefix: false },
+                (None, Names::Ipv4) => Needs { ipv4: true, ..Needs::default() },
+                (None, Names::Ipv6) => Needs { ipv6: true, ..Needs::default() },
+                (None, Names::Both) => Needs { ipv4: true, ipv6: true, ipv6_prefix: false },
+                (None, Names::Prefix) => Needs { ipv6_prefix: true, ..Needs::default() },
+            };
+            Entry {
+                name: known.name.clone(),
+                record,
+                target,
+                host: section.host.clone(),
+                names,
+                all_or_nothing: matches!(section.kind, Kind::Url | Kind::Run),
+                has_suffix: section.has_suffix,
+                empties: section.empties,
+            }
         });
         let entries = entries.collect();
         let providers =
             self.sections.iter().map(|section| (section.host.clone(), section.key.clone())).collect();
-        Plan { config, entries, providers }
+        Plan { config, ipv6: self.ipv6, entries, providers }
     }
 }
 
@@ -125,54 +201,70 @@ impl Section {
     fn write(&self, text: &mut String) {
         let Self { host, key, records, .. } = self;
         let name = &records[0];
-        match self.kind {
+        let parameters = match self.names {
+            Names::Ipv4 => "ip={ipv4}",
+            Names::Ipv6 => "ip6={ipv6}",
+            Names::Both => "ip={ipv4}&ip6={ipv6}",
+            Names::Prefix => "prefix={ipv6_prefix}",
+        };
+        let families: &[&str] = match self.names {
+            Names::Ipv4 => &["A"],
+            Names::Ipv6 | Names::Prefix => &["AAAA"],
+            Names::Both => &["A", "AAAA"],
+        };
+        let zoned = match self.kind {
             Kind::Url => {
                 *text += &format!("[[urls]]\nname = \"{name}\"\n");
-                *text += &format!("url = \"https://{host}/update?host={name}&key={key}&ip={{ipv4}}\"\n");
+                *text += &format!("url = \"https://{host}/update?host={name}&key={key}&{parameters}\"\n");
                 if self.expect {
                     *text += "expect = [\"good\", \"nochg\"]\n";
                 }
+                None
             }
             Kind::Dyndns => {
                 *text +=
                     &format!("[[dyndns]]\nurl = \"https://{host}/nic/update\"\nhostnames = {records:?}\n");
                 *text += &format!("username = \"someone\"\npassword = \"{key}\"\n");
+                match self.names {
+                    Names::Ipv4 => *text += "ipv6 = []\n",
+                    Names::Ipv6 | Names::Prefix => *text += "ipv4 = []\n",
+                    Names::Both => {}
+                }
+                None
             }
             Kind::Cloudflare => {
                 *text += &format!(
                     "[[cloudflare]]\napi_token = \"{key}\"\napi_url = \"https://{host}/client/v4\"\n"
                 );
-                if self.expect {
-                    *text += "zone_id = \"0123456789abcdef0123456789abcdef\"\n";
-                }
-                if let Some(days) = self.refresh {
-                    *text += &format!("refresh = {days}\n");
-                }
-                for record in records {
-                    *text += &format!("[[cloudflare.records]]\nname = \"{record}\"\ntype = \"A\"\n");
-                }
-                return;
+                Some(("cloudflare", "zone_id = \"0123456789abcdef0123456789abcdef\"\n"))
             }
             Kind::Rfc2136 => {
                 *text += &format!("[[rfc2136]]\nserver = \"{host}\"\nkey = \"k\"\nsecret = \"{key}\"\n");
-                if self.expect {
-                    *text += "zone = \"example.org\"\n";
-                }
-                if let Some(days) = self.refresh {
-                    *text += &format!("refresh = {days}\n");
-                }
-                for record in records {
-                    *text += &format!("[[rfc2136.records]]\nname = \"{record}\"\ntype = \"A\"\n");
-                }
-                return;
+                Some(("rfc2136", "zone = \"example.org\"\n"))
             }
             Kind::Run => {
                 *text += &format!("[[runs]]\nname = \"{name}\"\n");
-                *text += &format!("cmd = [\"{host}\", \"{name}\", \"{{ipv4}}\", \"{key}\"]\n");
+                *text += &format!("cmd = [\"{host}\", \"{name}\", \"{parameters}\", \"{key}\"]\n");
+                None
             }
-        }
+        };
         if let Some(days) = self.refresh {
             *text += &format!("refresh = {days}\n");
+        }
+        if self.has_suffix {
+            *text += &format!("ipv6_suffix = \"{}\"\n", suffix());
+        }
+        if self.empties {
+            *text += "when_absent = \"empty\"\n";
+        }
+        let Some((word, zone)) = zoned else { return };
+        if self.expect {
+            *text += zone;
+        }
+        for (record, kind) in
+            records.iter().flat_map(|record| families.iter().map(move |kind| (record, kind)))
+        {
+            *text += &format!("[[{word}.records]]\nname = \"{record}\"\ntype = \"{kind}\"\n");
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ddns_update_daemon::address::Addresses;
+use ddns_update_daemon::address::{Addresses, Prefix};
+use ddns_update_daemon::config::placeholders::Needs;
 use ddns_update_daemon::transport::provider::TIMEOUT;
 use ddns_update_daemon::updaters::run::{Ended, Plan};
 use ddns_update_daemon::updaters::{Failure, Reply, Request};
@@ -72,10 +73,30 @@ impl Mood {
     }
 }
 
+/// What a name holds, of each family.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Held {
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
+    /// By the provider's own notation.
+    pub(crate) ipv6_prefix: Option<Prefix>,
+}
+
+/// What a request asks to be changed: families that it does not name stay.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) name: String,
+    pub(crate) addresses: Addresses,
+    pub(crate) names: Needs,
+}
+
+impl Held {
+    pub(crate) fn take(&mut self, change: &Change) {
+        let Change { addresses, names, .. } = change;
+        self.ipv4 = if names.ipv4 { addresses.ipv4 } else { self.ipv4 };
+        self.ipv6 = if names.ipv6 { addresses.ipv6 } else { self.ipv6 };
+        self.ipv6_prefix = if names.ipv6_prefix { addresses.ipv6_prefix } else { self.ipv6_prefix };
+    }
 }
 
 pub(crate) struct Provider {
@@ -89,8 +110,7 @@ pub(crate) struct Provider {
 
 /// What became of a request.
 pub(crate) struct Served {
-    /// Which names were asked for, and what for.
-    pub(crate) changes: Vec<(String, Addresses)>,
+    pub(crate) changes: Vec<Change>,
     pub(crate) took: Duration,
     pub(crate) reply: Result<Reply, Failure>,
 }
@@ -115,7 +135,7 @@ impl Provider {
         } else {
             let asked = read(request);
             let word = match &asked {
-                Some((name, addresses)) if does => self.take(name, addresses),
+                Some(change) if does => self.take(change),
                 Some(_) if !self.may(request) => "badauth".to_owned(),
                 Some(_) => String::new(),
                 None => "notfqdn".to_owned(),
@@ -157,8 +177,9 @@ impl Provider {
             _ => Ended::Exited(1),
         };
         if matches!(ended, Ended::Exited(0)) || self.mood == Mood::TakesSilently {
-            let held = Held { ipv4: plan.args[1].parse().ok(), ipv6: None };
-            self.records.insert(plan.args[0].clone(), held);
+            let parameters = plan.args[1].split('&').filter_map(|text| text.split_once('='));
+            let change = changed(plan.args[0].clone(), parameters);
+            self.records.entry(change.name.clone()).or_default().take(&change);
         }
         (if ended == Ended::TimedOut(limit) { limit } else { chance.millis(1, 3000) }, ended)
     }
@@ -173,13 +194,12 @@ impl Provider {
         texts.iter().any(|text| self.secrets.iter().any(|secret| text.contains(secret)))
     }
 
-    fn take(&mut self, name: &str, addresses: &Addresses) -> String {
-        let held = self.records.entry(name.to_owned()).or_default();
+    fn take(&mut self, change: &Change) -> String {
+        let held = self.records.entry(change.name.clone()).or_default();
         let before = *held;
-        held.ipv4 = addresses.ipv4.or(held.ipv4);
-        held.ipv6 = addresses.ipv6.or(held.ipv6);
+        held.take(change);
         let word = if *held == before { "nochg" } else { "good" };
-        addresses.texts().next().map_or_else(|| word.to_owned(), |address| format!("{word} {address}"))
+        change.addresses.texts().next().map_or_else(|| word.to_owned(), |address| format!("{word} {address}"))
     }
 }
 
@@ -187,21 +207,36 @@ fn plain(status: u16, body: String) -> Reply {
     Reply { status, retry_after: None, redirect: None, body }
 }
 
-/// The name and the addresses of a request.
-fn read(request: &Request) -> Option<(String, Addresses)> {
+/// What a request asks for.
+fn read(request: &Request) -> Option<Change> {
     let (_, query) = request.url.split_once('?')?;
-    let (mut name, mut addresses) = (None, Addresses::default());
-    for (key, value) in query.split('&').filter_map(|parameter| parameter.split_once('=')) {
+    let parameters = || query.split('&').filter_map(|parameter| parameter.split_once('='));
+    let (_, name) = parameters().find(|(key, _)| matches!(*key, "host" | "hostname"))?;
+    Some(changed(name.to_owned(), parameters()))
+}
+
+fn changed<'a>(name: String, parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Change {
+    let (mut addresses, mut names) = (Addresses::default(), Needs::default());
+    for (key, value) in parameters {
+        let value = value.replace("%3A", ":").replace("%2F", "/");
         match key {
-            "host" | "hostname" => name = Some(value.to_owned()),
-            "ip" | "myip" | "ip6" | "myipv6" => {
-                for value in value.replace("%3A", ":").split(',') {
+            "ip" => (names.ipv4, addresses.ipv4) = (true, value.parse().ok()),
+            "ip6" => (names.ipv6, addresses.ipv6) = (true, value.parse().ok()),
+            "prefix" => (names.ipv6_prefix, addresses.ipv6_prefix) = (true, prefix(&value)),
+            "myip" => {
+                for value in value.split(',') {
                     addresses.ipv4 = value.parse().ok().or(addresses.ipv4);
                     addresses.ipv6 = value.parse().ok().or(addresses.ipv6);
                 }
+                (names.ipv4, names.ipv6) = (addresses.ipv4.is_some(), addresses.ipv6.is_some());
             }
             _ => {}
         }
     }
-    Some((name?, addresses))
+    Change { name, addresses, names }
+}
+
+fn prefix(text: &str) -> Option<Prefix> {
+    let (address, length) = text.split_once('/')?;
+    Prefix::new(address.parse().ok()?, length.parse().ok()?)
 }

@@ -12,9 +12,11 @@ use ddns_update_daemon::updaters::{Failure, Task};
 
 use crate::chance::Chance;
 use crate::disk::{Disk, Health};
+use crate::host::Host;
 use crate::name_server;
-use crate::network::{Gateway, Line, Manner, Polled, UpnpPoller, vouched};
-use crate::plan::{Plan, Sketch};
+use crate::network::{Gateway, Line, Manner};
+use crate::plan::{Entry, Plan, Sketch};
+use crate::polls::{House, Polled, Poller};
 use crate::providers::Provider;
 use crate::turns::{Answer, Job, Question, Step, Work};
 use crate::watch::{DAY, Watch};
@@ -80,7 +82,7 @@ struct Process {
     store: Store<Disk>,
     works: Vec<Option<Work>>,
     jobs: BTreeMap<u64, Running>,
-    pollers: Vec<UpnpPoller>,
+    pollers: Vec<Poller>,
 }
 
 struct Running {
@@ -102,6 +104,7 @@ pub(crate) struct Sim {
     plan: Plan,
     line: Line,
     gateway: Gateway,
+    host: Host,
     providers: BTreeMap<String, Provider>,
     disk: Disk,
     /// Something may not have been kept since the daemon started last.
@@ -152,6 +155,9 @@ impl Sim {
         let sketch = Sketch::new(&mut chance);
         let plan = sketch.plan();
         let line = Line::new(&mut chance);
+        let avm = chance.one_in(2);
+        let mut host = Host::default();
+        host.hears(line.ipv6, true, Duration::ZERO);
         let mut sim = Self {
             chance,
             now: Duration::ZERO,
@@ -162,7 +168,8 @@ impl Sim {
             sketch,
             plan,
             line,
-            gateway: Gateway::new("192.168.1.1"),
+            gateway: Gateway::new("192.168.1.1", avm),
+            host,
             providers: BTreeMap::new(),
             disk: Disk::new(),
             disk_failed: false,
@@ -189,6 +196,7 @@ impl Sim {
             self.providers.entry(host.clone()).or_insert_with(Provider::new).secrets.insert(secret.clone());
             self.watch.secrets.push(secret.clone());
         }
+        self.watch.voices.take_config(&self.plan.config);
         for entry in &self.plan.entries {
             let target = self.plan.config.targets.get(entry.target);
             self.watch.lives.entry(entry.name.clone()).or_default().refresh =
@@ -265,7 +273,7 @@ impl Sim {
                 self.answered(job, answer, session);
             }
             Coming::Start => self.start(),
-            Coming::LineDown if !self.calm => self.line.ipv4 = None,
+            Coming::LineDown if !self.calm => self.line.go_down(),
             Coming::LineUp if self.line.ipv4.is_none() => self.line_up(),
             Coming::GatewayWell if self.now >= self.gateway.until => self.gateway.manner = Manner::Well,
             Coming::ProviderWell(host) => self.provider_well(&host),
@@ -309,6 +317,8 @@ impl Sim {
                 return;
             }
         };
+        let pollers = (0..config.sources.len()).map(|index| Poller::new(config, index, &loaded.state));
+        let pollers = pollers.collect();
         let engine = Engine::new(config, loaded.state, self.chance.number());
         self.process = Some(Process {
             run: self.runs,
@@ -317,7 +327,7 @@ impl Sim {
             store,
             works: config.groups.iter().map(|group| Some(Work::new(group))).collect(),
             jobs: BTreeMap::new(),
-            pollers: config.sources.iter().map(|_| UpnpPoller::default()).collect(),
+            pollers,
         });
         self.note(|| format!("the daemon starts; its state: {:?}", loaded.problem));
         if loaded.problem.is_some() || self.disk_failed {
@@ -354,18 +364,17 @@ impl Sim {
 
     fn poll(&mut self, source: usize) {
         let Some(process) = &mut self.process else { return };
-        let polled = process.pollers[source].poll(&self.gateway, &self.line, &mut self.chance);
+        let house = House { gateway: &self.gateway, line: &self.line, host: &self.host, now: self.now };
+        let polled = process.pollers[source].poll(&house, &mut self.chance);
         let run = process.run;
         self.after(polled.took, Coming::Polled { run, source, polled: Box::new(polled) });
     }
 
     fn polled(&mut self, source: usize, polled: Polled) {
         let Polled { observation, gateway, .. } = polled;
-        let told = vouched(&observation);
-        if let Some(address) = told
-            && self.watch.told.insert(source, address) != told
-        {
-            self.note(|| format!("source {source} says {address}"));
+        if self.watch.voices.hears(self.now, source, &observation, gateway.is_some()) {
+            let said = self.watch.voices.said(source);
+            self.note(|| format!("source {source} says {said}"));
         }
         self.handle(Event::Observed { source, observation, gateway });
     }
@@ -375,6 +384,9 @@ impl Sim {
         self.disk.set_time(Duration::from_secs(EPOCH) + self.now);
         let engine = &process.engine;
         let kept = process.store.append(lines, flush, &|| engine.snapshot());
+        if kept.is_ok() {
+            self.watch.voices.are_kept();
+        }
         if let Err(why) = &kept {
             self.disk_failed = true;
             let text = format!("the state is not kept: {} (stands: {})", why.why, why.stands);
@@ -393,9 +405,9 @@ impl Sim {
             let name = self.name_of(group, task.entry);
             let target =
                 self.plan.config.targets.iter().find(|target| target.name == name).expect("it is there");
-            let sources = target.ipv4.clone();
+            self.watch.voices.judge(self.now, target, &task.addresses);
             self.note(|| format!("{name}: {} is to be sent", task.addresses));
-            self.watch.publishes(self.now, number, &name, task, &sources);
+            self.watch.publishes(self.now, number, &name, task);
         }
         let Some(process) = &mut self.process else { return };
         // A second job beside one that hangs takes a new updater.
@@ -522,11 +534,13 @@ impl Sim {
                 (Vec::new(), took, Answer::Run(ended))
             }
         };
-        for (record, addresses) in changes {
-            let found = self.plan.entries.iter().find(|entry| entry.record == record && entry.host == host);
-            let name = found.map_or_else(|| record.clone(), |entry| entry.name.clone());
-            self.note(|| format!("{name}: {addresses} arrives at {host} ({mood:?})"));
-            self.watch.asked(&name, &addresses);
+        for change in changes {
+            self.note(|| format!("{}: {} arrives at {host} ({mood:?})", change.name, change.addresses));
+            let is_its = |entry: &&Entry| {
+                let names = entry.names.or(change.names) == entry.names;
+                entry.record == change.name && entry.host == host && names
+            };
+            self.watch.asked(self.plan.entries.iter().find(is_its), &change);
         }
         let session = if matches!(question, Question::Run(..)) { TOLD } else { session };
         self.after(took, Coming::Answered { run, job, answer, session });

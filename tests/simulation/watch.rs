@@ -2,14 +2,16 @@
 //! the engine: what gateways said, what providers were sent and answered.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::engine::{Level, Report};
 use ddns_update_daemon::updaters::{Outcome, Task};
 
-use crate::network::POOL;
+use crate::network::{POOL, is_of_the_provider};
+use crate::plan::Entry;
+use crate::providers::Change;
+use crate::voices::Voices;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -69,8 +71,7 @@ struct Blocked {
 #[derive(Default)]
 pub(crate) struct Watch {
     pub(crate) lives: BTreeMap<String, Life>,
-    /// What each source told last in this run.
-    pub(crate) told: BTreeMap<usize, Ipv4Addr>,
+    pub(crate) voices: Voices,
     pub(crate) secrets: Vec<String>,
     /// When this run of the daemon began.
     began: Duration,
@@ -88,7 +89,7 @@ impl Watch {
     /// The daemon starts.
     pub(crate) fn starts(&mut self, now: Duration) {
         self.began = now;
-        self.told.clear();
+        self.voices.starts(now);
         for life in self.lives.values_mut() {
             life.attempts.clear();
             life.in_flight.clear();
@@ -103,6 +104,7 @@ impl Watch {
     /// The power was cut or the clock is wrong: waits may be forgotten, and what was
     /// accepted may be sent once more.
     pub(crate) fn forgets(&mut self) {
+        self.voices.forget();
         for life in self.lives.values_mut() {
             life.forgets();
             life.excuses = 1;
@@ -124,10 +126,9 @@ impl Watch {
     }
 
     /// A job is about to begin.
-    pub(crate) fn publishes(&mut self, now: Duration, job: u64, name: &str, task: &Task, sources: &[usize]) {
-        let told = sources.iter().any(|source| self.told.get(source).copied() == task.addresses.ipv4);
-        if task.addresses.ipv4.is_some() && !told {
-            self.fail(format!("{name}: {} is sent, which no source says", task.addresses));
+    pub(crate) fn publishes(&mut self, now: Duration, job: u64, name: &str, task: &Task) {
+        if let Some(why) = self.voices.wrong.take() {
+            self.fail(why);
         }
         if let Some(why) = never(&task.addresses) {
             self.fail(format!("{name}: {} is sent, {why}", task.addresses));
@@ -180,12 +181,13 @@ impl Watch {
         }
     }
 
-    /// A request has reached a provider.
-    pub(crate) fn asked(&mut self, name: &str, addresses: &Addresses) {
-        if !self.lives.contains_key(name) {
-            self.fail(format!("{name}: asked for, and is nobody's name"));
-        }
-        if addresses.is_empty() {
+    /// A request has reached a provider: for `entry`, which names all of these families.
+    pub(crate) fn asked(&mut self, entry: Option<&Entry>, change: &Change) {
+        let Change { name, addresses, .. } = change;
+        let Some(entry) = entry else {
+            return self.fail(format!("{name}: {addresses} is asked for, and nobody names that"));
+        };
+        if addresses.is_empty() && !entry.empties {
             self.fail(format!("{name}: an update without an address"));
         }
         if let Some(why) = never(addresses) {
@@ -318,7 +320,8 @@ impl Watch {
 
     /// Within what time a target must be right, once nothing fails any more.
     pub(crate) fn patience(&self, now: Duration, name: &str) -> Duration {
-        let Some(life) = self.lives.get(name) else { return Duration::from_secs(600) };
+        let polls = self.voices.patience();
+        let Some(life) = self.lives.get(name) else { return polls };
         let retry = match &life.last_outcome {
             Some(Outcome::Blocked { .. }) => DAY,
             Some(Outcome::Refused { .. }) => Duration::from_secs(7 * 3600 + 1800),
@@ -327,7 +330,7 @@ impl Watch {
         };
         let blocked = if life.blocked.is_some() || life.perhaps_blocked { DAY } else { Duration::ZERO };
         let wish = life.wish.unwrap_or_default().saturating_sub(now);
-        retry.max(blocked).max(wish) + Duration::from_secs(900)
+        retry.max(blocked).max(wish) + polls
     }
 }
 
@@ -346,6 +349,8 @@ impl Life {
 
 /// Why nobody may ever be sent these: addresses that no line ever had.
 fn never(addresses: &Addresses) -> Option<&'static str> {
-    let known = addresses.ipv4.is_none_or(|address| POOL.contains(&address));
-    (!known).then_some("which no line ever had")
+    let of_a_line = addresses.ipv4.is_none_or(|address| POOL.contains(&address))
+        && addresses.ipv6.is_none_or(is_of_the_provider)
+        && addresses.ipv6_prefix.is_none_or(|prefix| is_of_the_provider(prefix.address()));
+    (!of_a_line).then_some("which no line ever had")
 }

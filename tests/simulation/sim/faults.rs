@@ -4,10 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ddns_update_daemon::address::Addresses;
+use ddns_update_daemon::config::Source;
+
 use super::{Coming, EPOCH, STATE, Sim};
 use crate::disk::Health;
-use crate::network::Manner;
-use crate::providers::Mood;
+use crate::host::suffix;
+use crate::network::{Line, Manner, lan, local, router};
+use crate::plan::{Entry, Ipv6};
+use crate::providers::{Held, Mood};
 use crate::watch::{DAY, HOUR};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,7 +49,7 @@ impl Sim {
         self.calm = true;
         self.note(|| "it is calm".to_owned());
         self.line.behind = None;
-        if self.line.ipv4.is_none() {
+        if self.line.ipv4.is_none() || self.line.ipv6.is_some() != self.line.has_ipv6 {
             self.line_up();
         }
         self.gateway.manner = Manner::Well;
@@ -67,7 +72,7 @@ impl Sim {
     /// The address changes while all is well: a notice brings it within seconds, a poll
     /// within the interval.
     pub(super) fn change(&mut self) {
-        self.line.ipv4 = None;
+        self.line.go_down();
         self.after(SECOND, Coming::LineUp);
         let hinted = self.chance.one_in(2);
         let wait = if hinted { 10 * SECOND } else { self.plan.config.interval + 15 * SECOND };
@@ -77,9 +82,21 @@ impl Sim {
         self.after(SECOND + wait, Coming::Check(None));
     }
 
+    /// Somebody says that the gateway has something new.
     fn hint(&mut self, time: Duration) {
+        self.hint_to(time, |source| matches!(source, Source::Upnp(_)));
+    }
+
+    /// The kernel says that addresses of this host have changed.
+    fn kernel_tells(&mut self, time: Duration) {
+        self.hint_to(time, |source| matches!(source, Source::Interface(_)));
+    }
+
+    fn hint_to(&mut self, time: Duration, is_meant: fn(&Source) -> bool) {
         let Some(run) = self.process.as_ref().map(|process| process.run) else { return };
-        self.after(time, Coming::Hint { run, source: 0 });
+        if let Some(source) = self.plan.config.sources.iter().position(is_meant) {
+            self.after(time, Coming::Hint { run, source });
+        }
     }
 
     /// Whether targets hold what they should.
@@ -87,13 +104,16 @@ impl Sim {
         if !self.calm {
             return;
         }
-        let truth = self.line.reachable();
         let entries = self.plan.entries.iter().filter(|entry| name.is_none_or(|name| entry.name == name));
         let entries = entries.filter(|entry| !self.watch.has_given_up(&entry.name));
-        let held = |host: &String, record: &String| self.providers.get(host)?.records.get(record)?.ipv4;
-        let wrong = entries.map(|entry| (&entry.name, held(&entry.host, &entry.record)));
-        if let Some((name, held)) = wrong.into_iter().find(|(_, held)| *held != truth) {
-            let text = format!("{name}: holds {held:?} and not {truth:?} long after all was well");
+        let wrong = entries.filter_map(|entry| {
+            let held = self.providers.get(&entry.host)?.records.get(&entry.record).copied();
+            let held = held.unwrap_or_default();
+            let truth = self.truth(entry, held)?;
+            (held != truth).then_some((entry, held, truth))
+        });
+        if let Some((entry, held, truth)) = wrong.into_iter().next() {
+            let text = format!("{}: holds {held:?} and not {truth:?} long after all was well", entry.name);
             self.watch.broken.get_or_insert(text);
         }
         if let Some(text) = self.watch.overdue(self.now).filter(|_| name.is_none()) {
@@ -101,12 +121,91 @@ impl Sim {
         }
     }
 
+    /// What a target should hold that holds this; `None`: it is sent nothing.
+    fn truth(&self, entry: &Entry, held: Held) -> Option<Held> {
+        let delegated = self.line.ipv6;
+        let gateway =
+            || Addresses { ipv6: delegated.map(router), ipv6_prefix: delegated, ..Addresses::default() };
+        let host = || Addresses {
+            ipv6: self.host.lan().map(local),
+            ipv6_prefix: self.host.lan(),
+            ..Addresses::default()
+        };
+        let by_gateway = self.gateway.avm && !matches!(self.plan.ipv6, Ipv6::Interface);
+        let told = match self.plan.ipv6 {
+            // It cannot tell, for ever.
+            Ipv6::Upnp if !self.gateway.avm => None,
+            Ipv6::List if delegated.is_none() => None,
+            _ if by_gateway => Some(gateway()),
+            // Unknown as soon as one was published.
+            _ if self.host.lan().is_none() => None,
+            _ => Some(host()),
+        };
+        let names = entry.names;
+        let is_known = !(names.ipv6 || names.ipv6_prefix)
+            || told.is_some_and(|told| told.ipv6.is_some() || entry.empties);
+        if !is_known && entry.all_or_nothing {
+            return None;
+        }
+        let told = told.filter(|told| told.ipv6.is_some() || (entry.empties && entry.all_or_nothing));
+        let mut truth = held;
+        if names.ipv4 {
+            truth.ipv4 = self.line.reachable();
+        }
+        if let Some(told) = told {
+            let other = || told.ipv6_prefix.map(lan).map(|lan| lan.host(suffix()));
+            if names.ipv6 {
+                truth.ipv6 = if entry.has_suffix { other() } else { told.ipv6 };
+            }
+            if names.ipv6_prefix {
+                truth.ipv6_prefix = told.ipv6_prefix;
+            }
+        }
+        Some(truth)
+    }
+
     pub(super) fn line_up(&mut self) {
-        let chance = &mut self.chance;
-        self.line.come_up(chance);
-        let line = &self.line;
-        let text = format!("the line is up with {:?}, behind {:?}", line.ipv4, line.behind);
+        self.line.come_up(&mut self.chance);
+        if !self.calm && self.chance.one_in(8) && self.line.ipv6.take().is_some() {
+            self.count("line without IPv6");
+        }
+        let Line { ipv4, behind, ipv6, .. } = &self.line;
+        let text = format!("the line is up with {ipv4:?}, behind {behind:?}, {ipv6:?}");
         self.note(|| text);
+        self.advertise();
+    }
+
+    /// The router tells the LAN what it has now, three times, and the kernel the daemon.
+    fn advertise(&mut self) {
+        let takes_back = self.chance.one_in(2);
+        if !takes_back && self.line.has_ipv6 {
+            self.count("prefix forgotten by the router");
+        }
+        self.host.hears(self.line.ipv6, takes_back, self.now);
+        if self.calm || !self.chance.one_in(4) {
+            for seconds in [0, 1, 3] {
+                self.kernel_tells(SECOND * seconds + SECOND / 50);
+            }
+        }
+    }
+
+    /// The provider delegates another prefix, and IPv4 stays.
+    fn prefix_changes(&mut self) {
+        if self.line.ipv6.is_none() {
+            return;
+        }
+        self.count("prefix renumbered");
+        self.line.delegate();
+        self.advertise();
+        if self.chance.one_in(2) {
+            self.hint(SECOND / 50);
+        }
+    }
+
+    /// Another router stands there, with other abilities.
+    fn router_replaced(&mut self) {
+        self.count("router replaced");
+        self.gateway.avm = !self.gateway.avm;
     }
 
     pub(super) fn provider_well(&mut self, host: &str) {
@@ -121,7 +220,9 @@ impl Sim {
         if self.calm {
             return;
         }
-        match self.chance.below(31) / 2 {
+        match self.chance.below(36) / 2 {
+            16 => self.prefix_changes(),
+            17 if self.chance.one_in(4) => self.router_replaced(),
             0..=2 => self.renumbers(),
             3 | 4 => self.gateway_fails(),
             5..=7 => self.provider_fails(),
@@ -143,7 +244,7 @@ impl Sim {
             return;
         }
         self.count("line renumbered");
-        self.line.ipv4 = None;
+        self.line.go_down();
         let down = self.chance.time(SECOND / 3, 2 * HOUR);
         if self.chance.one_in(6) {
             self.count("line behind the provider's NAT");
@@ -266,6 +367,7 @@ impl Sim {
         self.count("flood of forged hints");
         for number in 0..60 {
             self.hint(SECOND / 3 * number);
+            self.kernel_tells(SECOND / 3 * number);
         }
     }
 

@@ -1,0 +1,139 @@
+//! The daemon's sources in the simulated house: what they know between polls.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ddns_update_daemon::address::{Addresses, Finding, Observation, Prefix};
+use ddns_update_daemon::config::{Config, Source};
+use ddns_update_daemon::engine::state::{State, id};
+use ddns_update_daemon::http::lan_url::LanUrl;
+use ddns_update_daemon::http::request::Request;
+use ddns_update_daemon::soap::description::Service;
+use ddns_update_daemon::soap::gateway::{self, StopAt, Wanted};
+
+use crate::chance::Chance;
+use crate::host::Host;
+use crate::network::{Gateway, Line, Manner};
+
+/// What a poll came to, and how long it took.
+pub(crate) struct Polled {
+    pub(crate) observation: Observation,
+    pub(crate) gateway: Option<LanUrl>,
+    pub(crate) took: Duration,
+}
+
+/// The longest poll.
+const POLL: Duration = Duration::from_millis(4500);
+
+/// One source.
+pub(crate) enum Poller {
+    Upnp(Box<UpnpPoller>),
+    Interface(Addresses),
+}
+
+/// What is asked.
+pub(crate) struct House<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) line: &'a Line,
+    pub(crate) host: &'a Host,
+    pub(crate) now: Duration,
+}
+
+impl Poller {
+    pub(crate) fn new(config: &Config, index: usize, state: &State) -> Self {
+        match &config.sources[index] {
+            Source::Interface(_) => {
+                let uses =
+                    config.targets.iter().filter(|t| t.ipv4.contains(&index) || t.ipv6.contains(&index));
+                let mut held =
+                    uses.filter_map(|target| state.targets.get(&id(&target.fingerprint))?.accepted);
+                Self::Interface(held.next().map(|accepted| accepted.addresses).unwrap_or_default())
+            }
+            source => {
+                let ipv6 = config.targets.iter().any(|target| target.ipv6.contains(&index));
+                let told_ipv6 = state.has_told_ipv6(&source.to_string());
+                Self::Upnp(Box::new(UpnpPoller { ipv6, told_ipv6, ..UpnpPoller::default() }))
+            }
+        }
+    }
+
+    pub(crate) fn poll(&mut self, house: &House<'_>, chance: &mut Chance) -> Polled {
+        match self {
+            Self::Upnp(upnp) => upnp.poll(house, chance),
+            Self::Interface(held) => {
+                let observation = house.host.poll(held, house.now);
+                Polled { observation, gateway: None, took: Duration::from_millis(2) }
+            }
+        }
+    }
+}
+
+/// The daemon's way to one gateway, with what it remembers between polls.
+#[derive(Default)]
+pub(crate) struct UpnpPoller {
+    service: Option<Service>,
+    /// Somebody wants to know its IPv6 address.
+    ipv6: bool,
+    told_ipv6: bool,
+    /// What a gateway that was well said while its line had this: the same answers
+    /// lead to the same finding, which need not be worked out again.
+    found: Option<(Had, Observation)>,
+}
+
+/// What a line had, and the host in the LAN, and whether the gateway has actions for IPv6.
+type Had = (Option<Ipv4Addr>, Option<Prefix>, Option<Prefix>, bool);
+
+impl UpnpPoller {
+    fn poll(&mut self, house: &House<'_>, chance: &mut Chance) -> Polled {
+        let House { gateway, line, .. } = *house;
+        let wanted = Wanted { ipv4: true, ipv6: self.ipv6 };
+        let mut took = Duration::ZERO;
+        let mut ask = |request: &Request| {
+            let left = POLL.saturating_sub(took).min(Duration::from_secs(2));
+            let (time, answer) = gateway.answer(line, request, left, chance);
+            took += time;
+            answer
+        };
+        let location = Some(gateway.location.clone());
+        let had = (line.wan(), line.ipv6, house.host.lan(), gateway.avm);
+        let well = gateway.manner == Manner::Well;
+        if let Some((before, observation)) = &self.found
+            && well
+            && *before == had
+        {
+            let took = Duration::from_millis(9);
+            return Polled { observation: observation.clone(), gateway: location, took };
+        }
+        self.found = None;
+        let known = self.service.take();
+        let mut answer = known.map(|service| gateway::ask_service(service, false, wanted, &mut ask));
+        let settles = |answer: &gateway::GatewayReport| answer.chosen.is_some();
+        if !answer.as_ref().is_some_and(settles) {
+            match gateway::survey(&gateway.location, None, wanted, StopAt::UntilGlobal, &mut ask) {
+                Ok(report) => answer = Some(report),
+                Err(error) => {
+                    let observation = Observation::unknown(&error.to_string());
+                    return Polled { observation, gateway: None, took };
+                }
+            }
+        }
+        let answer = answer.expect("asked or surveyed");
+        let mut observation = answer.observation.clone();
+        self.service = answer.chosen().map(|chosen| chosen.service.clone());
+        if wanted.ipv6 && self.service.is_some() {
+            // Only AVM's can be expected to have actions for it.
+            let vague = !gateway.avm && !self.told_ipv6;
+            observation.offers_ipv6 = observation.offers_ipv6.or_else(|| vague.then_some(false));
+            self.told_ipv6 |= observation.offers_ipv6 == Some(true);
+            if let Finding::Known(prefix) = observation.ipv6_prefix {
+                let is_within = |lan: &Prefix| Prefix::new(lan.address(), prefix.length()) == Some(prefix);
+                // A FRITZ!Box gives its LAN the first one.
+                let first = Prefix::new(prefix.address(), 64);
+                observation.lan = house.host.lan().filter(is_within).or(first);
+            }
+        }
+        self.found = Some((had, observation.clone())).filter(|_| well && self.service.is_some());
+        let gateway = location.filter(|_| self.service.is_some());
+        Polled { observation, gateway, took }
+    }
+}
