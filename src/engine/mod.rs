@@ -367,7 +367,7 @@ impl Engine {
         for target in &mut self.targets {
             target.note_absence(&self.sources, now);
             let (line, reports) = target.note_gone(&self.sources, now);
-            lines.extend(line);
+            lines.extend(line.into_iter().chain(target.unmark(&self.sources, now)));
             self.actions.extend(reports.into_iter().map(Action::Report));
             let current = target.told_current(&self.sources, &self.state.changes, now, brief);
             let reports = [current, target.complaint(&self.sources), target.limit_report(&self.sources, now)];

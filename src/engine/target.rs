@@ -155,6 +155,18 @@ impl TargetStatus {
         Some((addresses, &self.id))
     }
 
+    /// Takes a mark back, as it holds again what it should before anything was sent: its
+    /// line of the state file.
+    pub(super) fn unmark(&mut self, sources: &[SourceStatus], now: Now) -> Option<String> {
+        let idle = self.in_flight.is_none() && self.overtaken.is_none() && !self.uncertain;
+        if !idle || self.state.accepted.is_none() || self.state.trying.is_none() {
+            return None;
+        }
+        let stands = self.wanted(sources).is_ok_and(|wanted| !self.must_be_sent(&wanted, now));
+        self.state.trying.take_if(|_| stands)?;
+        Some(self.state.line(&self.id))
+    }
+
     /// Whether the attempt in flight needs a [`Self::mark`].
     pub(super) fn is_unmarked(&self) -> bool {
         self.in_flight.as_ref().is_some_and(|attempt| !attempt.checking)

@@ -104,3 +104,31 @@ fn the_order_of_records_and_actions() {
         [&format!("record false accepted\tt0\t1790000000\n{change}"), "1.1.1.1 -> 2.2.2.2", "record true "]
     );
 }
+
+#[test]
+fn a_mark_for_nothing_is_taken_back() {
+    let second = Target { ipv4: vec![1], ..target("t1", 1, IPV4) };
+    let mut bench =
+        Bench::new(&config(vec![upnp(), interface()], vec![target("t0", 0, IPV4), second]), State::default());
+    let observe = |bench: &mut Bench, source, address: &str| {
+        bench.handle(Event::Observed { source, observation: seen(address), gateway: None });
+    };
+    observe(&mut bench, 1, "9.9.9.9");
+    bench.finish(1, published());
+    // Until the limit of attempts holds the first one back.
+    for n in 0..30 {
+        observe(&mut bench, 0, if n % 2 == 0 { "1.1.1.1" } else { "2.2.2.2" });
+        bench.finish(0, published());
+    }
+    observe(&mut bench, 0, "1.1.1.1");
+    assert!(bench.jobs.is_empty());
+    let is_marked = |bench: &Bench| bench.saved.targets.get("t0").unwrap().trying.is_some();
+    assert!(!is_marked(&bench));
+    // The other one is sent: one flush marks both.
+    observe(&mut bench, 1, "8.8.8.8");
+    assert!(is_marked(&bench));
+    bench.finish(1, published());
+    // The address comes back before the first one was sent anything.
+    observe(&mut bench, 0, "2.2.2.2");
+    assert!(bench.jobs.is_empty() && !is_marked(&bench), "a restart owes nothing");
+}
