@@ -32,9 +32,9 @@ pub(crate) fn is_of_the_provider(address: Ipv6Addr) -> bool {
     address.octets().starts_with(&[0x2a, 0x02, 0x81, 0x08])
 }
 
-/// The LAN that the router makes of a delegated prefix.
+/// The LAN that the router makes of a delegated prefix: not the first.
 pub(crate) fn lan(delegated: Prefix) -> Prefix {
-    Prefix::new(delegated.address(), 64).unwrap()
+    Prefix::new(delegated.host(v6("::1:0:0:0:0")), 64).unwrap()
 }
 
 /// This host's address in it.

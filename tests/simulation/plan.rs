@@ -74,6 +74,7 @@ enum Kind {
     Run,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 struct Section {
     kind: Kind,
     host: String,
@@ -85,6 +86,10 @@ struct Section {
     empties: bool,
     expect: bool,
     refresh: Option<u32>,
+    /// In hours.
+    verify: Option<u32>,
+    retry: bool,
+    wait: bool,
 }
 
 impl Sketch {
@@ -118,6 +123,9 @@ impl Sketch {
                 has_suffix: names != Names::Ipv4 && names != Names::Prefix && chance.one_in(3),
                 empties: in_texts && chance.one_in(4),
                 expect: chance.one_in(2),
+                verify: (kind == Kind::Cloudflare && chance.one_in(2)).then(|| 1 + chance.below(12) as u32),
+                retry: !chance.one_in(3),
+                wait: !chance.one_in(3),
                 refresh: (kind != Kind::Run && chance.one_in(3)).then(|| 1 + chance.below(9) as u32),
             });
         }
@@ -250,6 +258,12 @@ impl Section {
         };
         if let Some(days) = self.refresh {
             *text += &format!("refresh = {days}\n");
+        }
+        if let Some(hours) = self.verify {
+            *text += &format!("verify = {hours}\n");
+        }
+        if self.kind == Kind::Run {
+            *text += &format!("retry = {}\nwait = {}\n", self.retry, self.wait);
         }
         if self.has_suffix {
             *text += &format!("ipv6_suffix = \"{}\"\n", suffix());

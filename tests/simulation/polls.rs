@@ -127,9 +127,7 @@ impl UpnpPoller {
             self.told_ipv6 |= observation.offers_ipv6 == Some(true);
             if let Finding::Known(prefix) = observation.ipv6_prefix {
                 let is_within = |lan: &Prefix| Prefix::new(lan.address(), prefix.length()) == Some(prefix);
-                // A FRITZ!Box gives its LAN the first one.
-                let first = Prefix::new(prefix.address(), 64);
-                observation.lan = house.host.lan().filter(is_within).or(first);
+                observation.lan = house.host.lan().filter(is_within);
             }
         }
         self.found = Some((had, observation.clone())).filter(|_| well && self.service.is_some());

@@ -70,6 +70,14 @@ enum Coming {
     Calm,
     /// The address changes while all is well.
     Change,
+    /// A person says `update` while all is well, and it must have been sent.
+    AllAskedFor,
+    AllSent,
+    /// The configuration is read again, when no job is under way or at this time.
+    Reload {
+        run: u64,
+        by: Duration,
+    },
     /// This target, or all, must be right from now on.
     Check(Option<String>),
 }
@@ -83,6 +91,8 @@ struct Process {
     works: Vec<Option<Work>>,
     jobs: BTreeMap<u64, Running>,
     pollers: Vec<Poller>,
+    /// `--once`.
+    once: bool,
 }
 
 struct Running {
@@ -114,6 +124,8 @@ pub(crate) struct Sim {
     clock: i64,
     process: Option<Process>,
     runs: u64,
+    /// How many single runs are to follow before the daemon starts.
+    single_runs: u32,
     watch: Watch,
     /// No faults at present.
     calm: bool,
@@ -177,6 +189,7 @@ impl Sim {
             clock: 0,
             process: None,
             runs: 0,
+            single_runs: 0,
             watch: Watch::default(),
             calm: false,
             faults: BTreeMap::new(),
@@ -199,8 +212,8 @@ impl Sim {
         self.watch.voices.take_config(&self.plan.config);
         for entry in &self.plan.entries {
             let target = self.plan.config.targets.get(entry.target);
-            self.watch.lives.entry(entry.name.clone()).or_default().refresh =
-                target.and_then(|target| target.refresh);
+            let again = target.and_then(|target| target.refresh.into_iter().chain(target.verify).min());
+            self.watch.lives.entry(entry.name.clone()).or_default().again = again;
         }
     }
 
@@ -260,6 +273,7 @@ impl Sim {
         if self.disk.is_dead() {
             self.power_fails();
         }
+        self.single_run_ends();
         self.watch.step(self.now);
         true
     }
@@ -283,11 +297,15 @@ impl Sim {
             Coming::Storm => self.storm(),
             Coming::Calm => self.calm(),
             Coming::Change => self.change(),
+            Coming::AllAskedFor => self.all_asked_for(),
+            Coming::AllSent => self.all_sent(),
+            Coming::Reload { run, by } if self.is_run(run) => self.reload(run, by),
             Coming::Check(name) => self.check(name.as_deref()),
             // Of a run that has ended, or mended before.
             Coming::Polled { .. }
             | Coming::Hint { .. }
             | Coming::Answered { .. }
+            | Coming::Reload { .. }
             | Coming::LineDown
             | Coming::LineUp
             | Coming::GatewayWell => {}
@@ -320,6 +338,8 @@ impl Sim {
         let pollers = (0..config.sources.len()).map(|index| Poller::new(config, index, &loaded.state));
         let pollers = pollers.collect();
         let engine = Engine::new(config, loaded.state, self.chance.number());
+        let once = self.single_runs > 0;
+        let engine = if once { engine.once() } else { engine };
         self.process = Some(Process {
             run: self.runs,
             began: self.now,
@@ -328,18 +348,41 @@ impl Sim {
             works: config.groups.iter().map(|group| Some(Work::new(group))).collect(),
             jobs: BTreeMap::new(),
             pollers,
+            once,
         });
-        self.note(|| format!("the daemon starts; its state: {:?}", loaded.problem));
+        let what = if once { "a single run" } else { "the daemon" };
+        self.note(|| format!("{what} starts; its state: {:?}", loaded.problem));
         if loaded.problem.is_some() || self.disk_failed {
             self.watch.forgets();
         }
         self.disk_failed = !self.disk.is_well();
-        self.watch.starts(self.now);
+        self.watch.starts(self.now, once);
         self.handle(Event::Tick);
     }
 
     pub(super) fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// A single run ends when there is nothing to be done, and the next one begins.
+    fn single_run_ends(&mut self) {
+        let now = self.engine_now();
+        if self.process.as_ref().is_some_and(|process| process.once && process.engine.is_settled(now)) {
+            self.note(|| "a single run ends".to_owned());
+            self.kill();
+            self.single_runs -= 1;
+            self.after(Duration::from_secs(1), Coming::Start);
+        }
+    }
+
+    /// The configuration is read again, in which the jobs under way may end.
+    fn reload(&mut self, run: u64, by: Duration) {
+        let busy = self.process.as_ref().is_some_and(|process| !process.jobs.is_empty());
+        if busy && self.now < by {
+            return self.after(Duration::from_millis(100), Coming::Reload { run, by });
+        }
+        self.kill();
+        self.start();
     }
 
     fn handle(&mut self, event: Event) {

@@ -47,7 +47,7 @@ struct Voice {
 
 #[derive(Default)]
 pub(crate) struct Voices {
-    voices: Vec<Voice>,
+    all: Vec<Voice>,
     interval: Duration,
     began: Duration,
     /// What was written down may be lost.
@@ -58,8 +58,8 @@ pub(crate) struct Voices {
 impl Voices {
     pub(crate) fn take_config(&mut self, config: &Config) {
         self.interval = config.interval;
-        self.voices.resize_with(config.sources.len(), Voice::default);
-        for (voice, source) in self.voices.iter_mut().zip(&config.sources) {
+        self.all.resize_with(config.sources.len(), Voice::default);
+        for (voice, source) in self.all.iter_mut().zip(&config.sources) {
             voice.is_host = matches!(source, Source::Interface(_));
         }
     }
@@ -71,7 +71,7 @@ impl Voices {
 
     pub(crate) fn starts(&mut self, now: Duration) {
         self.began = now;
-        for voice in &mut self.voices {
+        for voice in &mut self.all {
             let told_at = voice.kept.has_told.map(|told| told.then_some(now));
             let (is_host, kept) = (voice.is_host, voice.kept.clone());
             *voice = Voice { is_host, known: kept.clone(), kept, told_at, ..Voice::default() };
@@ -80,20 +80,20 @@ impl Voices {
 
     /// Everything that was heard is written down.
     pub(crate) fn are_kept(&mut self) {
-        self.voices.iter_mut().for_each(|voice| voice.kept = voice.known.clone());
+        self.all.iter_mut().for_each(|voice| voice.kept = voice.known.clone());
     }
 
     /// What was written down may be lost.
     pub(crate) fn forget(&mut self) {
         self.unsure = true;
-        for voice in &mut self.voices {
+        for voice in &mut self.all {
             voice.kept = Known::default();
         }
     }
 
     /// A poll has ended. Whether it says something else than before.
     pub(crate) fn hears(&mut self, now: Duration, source: usize, seen: &Observation, answered: bool) -> bool {
-        let Some(voice) = self.voices.get_mut(source) else { return false };
+        let Some(voice) = self.all.get_mut(source) else { return false };
         let addresses = Addresses {
             ipv4: seen.ipv4.known(),
             ipv6: seen.ipv6.known(),
@@ -125,7 +125,7 @@ impl Voices {
 
     pub(crate) fn said(&self, source: usize) -> String {
         let mut text = String::new();
-        if let Some(Said { addresses, absent, .. }) = self.voices.get(source).map(|voice| &voice.said) {
+        if let Some(Said { addresses, absent, .. }) = self.all.get(source).map(|voice| &voice.said) {
             let _ = write!(text, "{addresses}, absent {absent:?}");
         }
         text
@@ -134,7 +134,7 @@ impl Voices {
     /// Judges what is to be sent to a target.
     pub(crate) fn judge(&mut self, now: Duration, target: &Target, addresses: &Addresses) {
         let name = &target.name;
-        let said = |source: &usize| self.voices.get(*source).map(|voice| &voice.said);
+        let said = |source: &usize| self.all.get(*source).map(|voice| &voice.said);
         let is_said = target.ipv4.iter().filter_map(said).any(|said| said.addresses.ipv4 == addresses.ipv4);
         if addresses.ipv4.is_some() && !is_said {
             self.wrong = Some(format!("{name}: {addresses} is sent, which no source says"));
@@ -152,7 +152,7 @@ impl Voices {
                 _ => voice.said.addresses.ipv6_prefix == addresses.ipv6_prefix,
             };
             let mut tellers =
-                target.ipv6.iter().filter_map(|source| self.voices.get(*source)).filter(|v| says(v));
+                target.ipv6.iter().filter_map(|source| self.all.get(*source)).filter(|v| says(v));
             match tellers.next() {
                 None => {
                     self.wrong = Some(format!("{name}: {addresses} is sent, which no source for IPv6 says"));
@@ -169,7 +169,7 @@ impl Voices {
 
     /// Why this host does not speak for a target, where the gateway stands before it.
     fn not_the_host(&self, now: Duration, target: &Target, kind: usize) -> Option<&'static str> {
-        let gateway = target.ipv6.first().and_then(|source| self.voices.get(*source))?;
+        let gateway = target.ipv6.first().and_then(|source| self.all.get(*source))?;
         if gateway.is_host {
             return None;
         }

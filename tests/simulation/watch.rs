@@ -38,10 +38,16 @@ pub(crate) struct Life {
     /// When, and whether the clock was wrong then or since.
     accepted_at: Duration,
     odd_clock: bool,
-    /// How often an unchanged address is sent.
-    pub(crate) refresh: Option<Duration>,
+    /// How often an unchanged address is sent, or looked at.
+    pub(crate) again: Option<Duration>,
+    /// Somebody else has changed the record since.
+    pub(crate) meddled: bool,
+    /// What it accepted is written down, as far as it goes by rights.
+    sure: bool,
     /// Why it may be sent what it has accepted: a power cut, a disk, a person.
     pub(crate) excuses: u32,
+    /// A person asked for it to be sent, which has not happened yet.
+    asked_for: bool,
     attempts: Vec<Duration>,
     /// Attempts with nothing but failures, and when the next may come.
     wish: Option<Duration>,
@@ -73,8 +79,9 @@ pub(crate) struct Watch {
     pub(crate) lives: BTreeMap<String, Life>,
     pub(crate) voices: Voices,
     pub(crate) secrets: Vec<String>,
-    /// When this run of the daemon began.
+    /// When this run of the daemon began, and whether it is a single run.
     began: Duration,
+    once: bool,
     pub(crate) broken: Option<String>,
     odd_clock: bool,
     /// Reports of this step, by subject.
@@ -87,8 +94,8 @@ impl Watch {
     }
 
     /// The daemon starts.
-    pub(crate) fn starts(&mut self, now: Duration) {
-        self.began = now;
+    pub(crate) fn starts(&mut self, now: Duration, once: bool) {
+        (self.began, self.once) = (now, once);
         self.voices.starts(now);
         for life in self.lives.values_mut() {
             life.attempts.clear();
@@ -133,15 +140,16 @@ impl Watch {
         if let Some(why) = never(&task.addresses) {
             self.fail(format!("{name}: {} is sent, {why}", task.addresses));
         }
-        let (began, mut wrong) = (self.began, None);
+        let (began, once, mut wrong) = (self.began, self.once, None);
         let life = self.lives.entry(name.to_owned()).or_default();
         life.attempts.push(now);
+        life.asked_for = false;
         let within = life.attempts.iter().rev().take_while(|at| **at + HOUR > now).count();
         if within > AN_HOUR {
             wrong = Some(format!("{name}: {within} attempts in an hour"));
         }
         let aged =
-            life.refresh.is_some_and(|every| life.odd_clock || now + ROUNDING >= life.accepted_at + every);
+            life.again.is_some_and(|every| life.odd_clock || now + ROUNDING >= life.accepted_at + every);
         if life.accepted == Some(task.addresses) && !life.uncertain && !aged {
             match life.excuses.checked_sub(1) {
                 Some(left) => life.excuses = left,
@@ -163,7 +171,7 @@ impl Watch {
             if now + ROUNDING < blocked.tried + wait {
                 let by_start = blocked.tried < began;
                 let rested = blocked.started.is_none_or(|at| now + ROUNDING >= at + HOUR);
-                if !by_start || !rested || blocked.banned {
+                if !by_start || !rested || blocked.banned || once {
                     wrong = Some(format!("{name}: a blocked target is tried too often"));
                 }
                 blocked.started = Some(now);
@@ -187,6 +195,13 @@ impl Watch {
         let Some(entry) = entry else {
             return self.fail(format!("{name}: {addresses} is asked for, and nobody names that"));
         };
+        let life = self.lives.get(&entry.name).filter(|life| life.sure && !entry.empties);
+        let held = life.and_then(|life| life.accepted).unwrap_or_default();
+        let loses = (change.names.ipv4 && addresses.ipv4.is_none() && held.ipv4.is_some())
+            || (change.names.ipv6 && addresses.ipv6.is_none() && held.ipv6.is_some());
+        if loses {
+            self.fail(format!("{name}: {held} is taken away by an update with {addresses}"));
+        }
         if addresses.is_empty() && !entry.empties {
             self.fail(format!("{name}: an update without an address"));
         }
@@ -224,7 +239,9 @@ impl Watch {
                     accepted_at: now,
                     uncertain: life.doubt || !life.in_flight.is_empty(),
                     odd_clock: self.odd_clock,
-                    refresh: life.refresh,
+                    again: life.again,
+                    sure: true,
+                    given_up: matches!(outcome, Outcome::Dropped { .. }),
                     excuses: life.excuses,
                     attempts: std::mem::take(&mut life.attempts),
                     in_flight: std::mem::take(&mut life.in_flight),
@@ -300,6 +317,38 @@ impl Watch {
         if let Some(life) = self.lives.get_mut(name) {
             (life.wish, life.not_before, life.blocked) = (None, None, None);
             life.excuses += 1;
+            life.sure = false;
+        }
+    }
+
+    /// A person has said `retry`: nothing stands in its way any more.
+    pub(crate) fn is_freed(&mut self, name: &str) {
+        if let Some(life) = self.lives.get_mut(name) {
+            (life.wish, life.not_before, life.blocked) = (None, None, None);
+            (life.last_outcome, life.perhaps_blocked) = (None, false);
+        }
+    }
+
+    /// A person has said `update`: it is sent whatever it holds, but a refusal holds, and
+    /// so does a provider's wish.
+    pub(crate) fn is_asked_for(&mut self, name: &str) {
+        if let Some(life) = self.lives.get_mut(name) {
+            (life.not_before, life.excuses, life.asked_for) = (None, 1, true);
+        }
+    }
+
+    /// Whether a person has asked for it to be sent, and nothing stands in the way.
+    pub(crate) fn is_unsent(&self, name: &str) -> bool {
+        self.lives.get(name).is_some_and(|life| {
+            let free = life.blocked.is_none() && !life.perhaps_blocked && life.wish.is_none();
+            free && life.accepted.is_some() && life.asked_for
+        })
+    }
+
+    /// Somebody else changes the record of a target that looks at it now and then.
+    pub(crate) fn is_meddled_with(&mut self, name: &str) {
+        if let Some(life) = self.lives.get_mut(name) {
+            life.meddled = true;
         }
     }
 
@@ -308,14 +357,13 @@ impl Watch {
         self.lives.get(name).is_some_and(|life| life.given_up)
     }
 
-    /// A target that holds what it should, and was not refreshed in its time.
-    pub(crate) fn overdue(&self, now: Duration) -> Option<String> {
-        let late = |life: &Life| {
+    /// Whether a target that holds what it should was not refreshed in its time.
+    pub(crate) fn is_overdue(&self, now: Duration, name: &str) -> bool {
+        self.lives.get(name).is_some_and(|life| {
             let well = life.accepted.is_some() && life.last_outcome.is_none() && life.blocked.is_none();
-            well && life.refresh.is_some_and(|every| now > life.accepted_at + every + HOUR / 4)
-        };
-        let (name, _) = self.lives.iter().find(|(_, life)| late(life) && !life.given_up)?;
-        Some(format!("{name}: its refresh is late"))
+            let late = life.again.is_some_and(|every| now > life.accepted_at + every + HOUR / 4);
+            well && late && !life.given_up
+        })
     }
 
     /// Within what time a target must be right, once nothing fails any more.
@@ -330,13 +378,15 @@ impl Watch {
         };
         let blocked = if life.blocked.is_some() || life.perhaps_blocked { DAY } else { Duration::ZERO };
         let wish = life.wish.unwrap_or_default().saturating_sub(now);
-        retry.max(blocked).max(wish) + polls
+        let looks = life.again.filter(|_| life.meddled).unwrap_or_default();
+        retry.max(blocked).max(wish).max(looks) + polls
     }
 }
 
 impl Life {
     fn forgets(&mut self) {
         (self.forgotten, self.not_before) = (true, None);
+        self.sure = false;
         self.perhaps_blocked |= self.blocked.take().is_some();
     }
 

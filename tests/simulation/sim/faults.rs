@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::Source;
+use ddns_update_daemon::config::placeholders::Needs;
+use ddns_update_daemon::engine::Event;
 
 use super::{Coming, EPOCH, STATE, Sim};
 use crate::disk::Health;
@@ -17,6 +19,9 @@ use crate::watch::{DAY, HOUR};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a target names that needs no IPv6.
+const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
 
 /// How long a calm lasts: the longest patience, and some changes.
 const CALM: Duration = Duration::from_secs(34 * 3600);
@@ -57,7 +62,14 @@ impl Sim {
         self.set_clock(0);
         self.disk.set_health(Health::Well);
         self.disk.stays();
+        if self.process.as_ref().is_some_and(|process| process.once) {
+            self.kill();
+        }
+        self.single_runs = 0;
         self.start();
+        if self.chance.one_in(3) {
+            self.retry(None);
+        }
         let names: Vec<String> = self.plan.entries.iter().map(|entry| entry.name.clone()).collect();
         for name in names {
             let patience = self.watch.patience(self.now, &name);
@@ -66,7 +78,50 @@ impl Sim {
         for change in 0..CHANGES {
             self.after(CALM - HOUR * 2 * (change + 1), Coming::Change);
         }
+        self.after(CALM - HOUR, Coming::AllAskedFor);
         self.after(CALM, Coming::Storm);
+    }
+
+    /// A person says `retry`, for one target or all.
+    fn retry(&mut self, name: Option<&str>) {
+        if self.process.as_ref().is_none_or(|process| process.once) {
+            return;
+        }
+        self.count("a person says retry");
+        let targets = self.plan.config.called(name);
+        for target in targets.iter().filter_map(|index| self.plan.config.targets.get(*index)) {
+            self.watch.is_freed(&target.name);
+        }
+        self.handle(Event::Retry { targets });
+    }
+
+    /// A person says `update`, for one target or all.
+    fn update(&mut self, name: Option<&str>) {
+        if self.process.as_ref().is_none_or(|process| process.once) {
+            return;
+        }
+        self.count("a person says update");
+        let targets = self.plan.config.called(name);
+        for target in targets.iter().filter_map(|index| self.plan.config.targets.get(*index)) {
+            self.watch.is_asked_for(&target.name);
+        }
+        self.handle(Event::Update { targets });
+    }
+
+    pub(super) fn all_asked_for(&mut self) {
+        if self.calm {
+            self.update(None);
+            self.after(2 * MINUTE, Coming::AllSent);
+        }
+    }
+
+    pub(super) fn all_sent(&mut self) {
+        let mut entries = self.plan.entries.iter().filter(|entry| self.can_be_told(entry));
+        let unsent = entries.find(|entry| self.watch.is_unsent(&entry.name));
+        if let Some(entry) = unsent.filter(|_| self.calm) {
+            let text = format!("{}: a person asked for it, and it is not sent", entry.name);
+            self.watch.broken.get_or_insert(text);
+        }
     }
 
     /// The address changes while all is well: a notice brings it within seconds, a poll
@@ -116,9 +171,17 @@ impl Sim {
             let text = format!("{}: holds {held:?} and not {truth:?} long after all was well", entry.name);
             self.watch.broken.get_or_insert(text);
         }
-        if let Some(text) = self.watch.overdue(self.now).filter(|_| name.is_none()) {
-            self.watch.broken.get_or_insert(text);
+        let mut entries = self.plan.entries.iter().filter(|entry| name.is_none() && self.can_be_told(entry));
+        let late = entries.find(|entry| self.watch.is_overdue(self.now, &entry.name));
+        if let Some(entry) = late {
+            self.watch.broken.get_or_insert(format!("{}: its refresh is late", entry.name));
         }
+    }
+
+    /// Whether its sources know all that a target names.
+    fn can_be_told(&self, entry: &Entry) -> bool {
+        let can_tell = self.plan.ipv6 != Ipv6::Upnp || self.gateway.avm;
+        entry.names == IPV4 || (self.line.has_ipv6 && can_tell)
     }
 
     /// What a target should hold that holds this; `None`: it is sent nothing.
@@ -371,8 +434,53 @@ impl Sim {
         }
     }
 
-    /// A person edits the file and starts the daemon anew.
+    /// A person does something.
     fn person(&mut self) {
+        let names: Vec<String> = self.plan.entries.iter().map(|entry| entry.name.clone()).collect();
+        let name = names[self.chance.below(names.len())].clone();
+        let name = Some(name.as_str()).filter(|_| self.chance.one_in(2));
+        match self.chance.below(8) {
+            0 => self.retry(name),
+            1 => self.update(name),
+            2 => {
+                self.count("configuration read again");
+                if let Some(run) =
+                    self.process.as_ref().filter(|process| !process.once).map(|process| process.run)
+                {
+                    self.after(SECOND / 1000, Coming::Reload { run, by: self.now + 10 * SECOND });
+                }
+            }
+            3 => {
+                self.count("five single runs");
+                self.kill();
+                self.single_runs = 5;
+                self.start();
+            }
+            4 | 5 => self.meddle(),
+            _ => self.edit(),
+        }
+    }
+
+    /// Somebody else changes a record that is looked at now and then.
+    fn meddle(&mut self) {
+        let looked_at = |entry: &&Entry| {
+            self.plan.config.targets.get(entry.target).is_some_and(|target| target.verify.is_some())
+        };
+        let Some(entry) = self.plan.entries.iter().find(looked_at).cloned() else { return };
+        let held =
+            self.providers.get_mut(&entry.host).and_then(|provider| provider.records.get_mut(&entry.record));
+        let Some(held) = held else { return };
+        if entry.names.ipv4 && held.ipv4.is_some() {
+            held.ipv4 = Some([203, 0, 113, 7].into());
+        } else if entry.names.ipv6 && held.ipv6.is_some() {
+            held.ipv6 = Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7].into());
+        }
+        self.watch.is_meddled_with(&entry.name);
+        self.count("record changed by someone else");
+    }
+
+    /// A person edits the file and starts the daemon anew.
+    fn edit(&mut self) {
         self.count("file edited");
         self.kill();
         let section = self.sketch.edit(&mut self.chance);
