@@ -79,14 +79,14 @@ impl Host {
                 valid: Some(VALID.saturating_sub(age)),
                 ..entry(local(network.lan).into(), 64)
             };
-            let private = network.lan.host(v6("::5d1f:22e8:7a0c:91"));
+            let private = network.lan.host(v6("::11f:22e8:7a0c:91"));
             addresses.push(InterfaceAddress { temporary: true, address: private.into(), ..made.clone() });
             addresses.push(made);
         }
         let known = |source: Option<IpAddr>| {
             DefaultRoute::Known(Route { gateway: None, interface: 2, source, by_route: false })
         };
-        let private = self.lan().map(|lan| lan.host(v6("::5d1f:22e8:7a0c:91")).into());
+        let private = self.lan().map(|lan| lan.host(v6("::11f:22e8:7a0c:91")).into());
         let ipv6 = private.map_or(DefaultRoute::None, |source| known(Some(source)));
         let observation = choose(&addresses, None, &Routes { ipv4: known(None), ipv6 }, held);
         held.ipv4 = observation.ipv4.known().or(held.ipv4);

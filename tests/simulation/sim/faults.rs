@@ -4,24 +4,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::Source;
-use ddns_update_daemon::config::placeholders::Needs;
-use ddns_update_daemon::engine::Event;
 
 use super::{Coming, EPOCH, STATE, Sim};
 use crate::disk::Health;
-use crate::host::suffix;
-use crate::network::{Line, Manner, lan, local, router};
-use crate::plan::{Entry, Ipv6};
-use crate::providers::{Held, Mood};
+use crate::network::{Line, Manner};
+use crate::providers::Mood;
 use crate::watch::{DAY, HOUR};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// What a target names that needs no IPv6.
-const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long a calm lasts: the longest patience, and some changes.
 const CALM: Duration = Duration::from_secs(34 * 3600);
@@ -34,7 +26,7 @@ impl Sim {
         self.watch.clock(clock != 0);
     }
 
-    fn count(&mut self, fault: &'static str) {
+    pub(super) fn count(&mut self, fault: &'static str) {
         *self.faults.entry(fault).or_default() += 1;
         self.note(|| format!("FAULT: {fault}"));
     }
@@ -62,6 +54,7 @@ impl Sim {
         self.set_clock(0);
         self.disk.set_health(Health::Well);
         self.disk.stays();
+        self.old_release();
         if self.process.as_ref().is_some_and(|process| process.once) {
             self.kill();
         }
@@ -80,48 +73,6 @@ impl Sim {
         }
         self.after(CALM - HOUR, Coming::AllAskedFor);
         self.after(CALM, Coming::Storm);
-    }
-
-    /// A person says `retry`, for one target or all.
-    fn retry(&mut self, name: Option<&str>) {
-        if self.process.as_ref().is_none_or(|process| process.once) {
-            return;
-        }
-        self.count("a person says retry");
-        let targets = self.plan.config.called(name);
-        for target in targets.iter().filter_map(|index| self.plan.config.targets.get(*index)) {
-            self.watch.is_freed(&target.name);
-        }
-        self.handle(Event::Retry { targets });
-    }
-
-    /// A person says `update`, for one target or all.
-    fn update(&mut self, name: Option<&str>) {
-        if self.process.as_ref().is_none_or(|process| process.once) {
-            return;
-        }
-        self.count("a person says update");
-        let targets = self.plan.config.called(name);
-        for target in targets.iter().filter_map(|index| self.plan.config.targets.get(*index)) {
-            self.watch.is_asked_for(&target.name);
-        }
-        self.handle(Event::Update { targets });
-    }
-
-    pub(super) fn all_asked_for(&mut self) {
-        if self.calm {
-            self.update(None);
-            self.after(2 * MINUTE, Coming::AllSent);
-        }
-    }
-
-    pub(super) fn all_sent(&mut self) {
-        let mut entries = self.plan.entries.iter().filter(|entry| self.can_be_told(entry));
-        let unsent = entries.find(|entry| self.watch.is_unsent(&entry.name));
-        if let Some(entry) = unsent.filter(|_| self.calm) {
-            let text = format!("{}: a person asked for it, and it is not sent", entry.name);
-            self.watch.broken.get_or_insert(text);
-        }
     }
 
     /// The address changes while all is well: a notice brings it within seconds, a poll
@@ -152,79 +103,6 @@ impl Sim {
         if let Some(source) = self.plan.config.sources.iter().position(is_meant) {
             self.after(time, Coming::Hint { run, source });
         }
-    }
-
-    /// Whether targets hold what they should.
-    pub(super) fn check(&mut self, name: Option<&str>) {
-        if !self.calm {
-            return;
-        }
-        let entries = self.plan.entries.iter().filter(|entry| name.is_none_or(|name| entry.name == name));
-        let entries = entries.filter(|entry| !self.watch.has_given_up(&entry.name));
-        let wrong = entries.filter_map(|entry| {
-            let held = self.providers.get(&entry.host)?.records.get(&entry.record).copied();
-            let held = held.unwrap_or_default();
-            let truth = self.truth(entry, held)?;
-            (held != truth).then_some((entry, held, truth))
-        });
-        if let Some((entry, held, truth)) = wrong.into_iter().next() {
-            let text = format!("{}: holds {held:?} and not {truth:?} long after all was well", entry.name);
-            self.watch.broken.get_or_insert(text);
-        }
-        let mut entries = self.plan.entries.iter().filter(|entry| name.is_none() && self.can_be_told(entry));
-        let late = entries.find(|entry| self.watch.is_overdue(self.now, &entry.name));
-        if let Some(entry) = late {
-            self.watch.broken.get_or_insert(format!("{}: its refresh is late", entry.name));
-        }
-    }
-
-    /// Whether its sources know all that a target names.
-    fn can_be_told(&self, entry: &Entry) -> bool {
-        let can_tell = self.plan.ipv6 != Ipv6::Upnp || self.gateway.avm;
-        entry.names == IPV4 || (self.line.has_ipv6 && can_tell)
-    }
-
-    /// What a target should hold that holds this; `None`: it is sent nothing.
-    fn truth(&self, entry: &Entry, held: Held) -> Option<Held> {
-        let delegated = self.line.ipv6;
-        let gateway =
-            || Addresses { ipv6: delegated.map(router), ipv6_prefix: delegated, ..Addresses::default() };
-        let host = || Addresses {
-            ipv6: self.host.lan().map(local),
-            ipv6_prefix: self.host.lan(),
-            ..Addresses::default()
-        };
-        let by_gateway = self.gateway.avm && !matches!(self.plan.ipv6, Ipv6::Interface);
-        let told = match self.plan.ipv6 {
-            // It cannot tell, for ever.
-            Ipv6::Upnp if !self.gateway.avm => None,
-            Ipv6::List if delegated.is_none() => None,
-            _ if by_gateway => Some(gateway()),
-            // Unknown as soon as one was published.
-            _ if self.host.lan().is_none() => None,
-            _ => Some(host()),
-        };
-        let names = entry.names;
-        let is_known = !(names.ipv6 || names.ipv6_prefix)
-            || told.is_some_and(|told| told.ipv6.is_some() || entry.empties);
-        if !is_known && entry.all_or_nothing {
-            return None;
-        }
-        let told = told.filter(|told| told.ipv6.is_some() || (entry.empties && entry.all_or_nothing));
-        let mut truth = held;
-        if names.ipv4 {
-            truth.ipv4 = self.line.reachable();
-        }
-        if let Some(told) = told {
-            let other = || told.ipv6_prefix.map(lan).map(|lan| lan.host(suffix()));
-            if names.ipv6 {
-                truth.ipv6 = if entry.has_suffix { other() } else { told.ipv6 };
-            }
-            if names.ipv6_prefix {
-                truth.ipv6_prefix = told.ipv6_prefix;
-            }
-        }
-        Some(truth)
     }
 
     pub(super) fn line_up(&mut self) {
@@ -405,6 +283,9 @@ impl Sim {
     /// A backup is made, or put back while the daemon does not run.
     fn backup(&mut self) {
         let path = Path::new(STATE);
+        if self.set_aside.is_some() {
+            return;
+        }
         if let Some(backup) = self.backup.take() {
             self.count("state restored from a backup");
             self.kill();
@@ -432,64 +313,5 @@ impl Sim {
             self.hint(SECOND / 3 * number);
             self.kernel_tells(SECOND / 3 * number);
         }
-    }
-
-    /// A person does something.
-    fn person(&mut self) {
-        let names: Vec<String> = self.plan.entries.iter().map(|entry| entry.name.clone()).collect();
-        let name = names[self.chance.below(names.len())].clone();
-        let name = Some(name.as_str()).filter(|_| self.chance.one_in(2));
-        match self.chance.below(8) {
-            0 => self.retry(name),
-            1 => self.update(name),
-            2 => {
-                self.count("configuration read again");
-                if let Some(run) =
-                    self.process.as_ref().filter(|process| !process.once).map(|process| process.run)
-                {
-                    self.after(SECOND / 1000, Coming::Reload { run, by: self.now + 10 * SECOND });
-                }
-            }
-            3 => {
-                self.count("five single runs");
-                self.kill();
-                self.single_runs = 5;
-                self.start();
-            }
-            4 | 5 => self.meddle(),
-            _ => self.edit(),
-        }
-    }
-
-    /// Somebody else changes a record that is looked at now and then.
-    fn meddle(&mut self) {
-        let looked_at = |entry: &&Entry| {
-            self.plan.config.targets.get(entry.target).is_some_and(|target| target.verify.is_some())
-        };
-        let Some(entry) = self.plan.entries.iter().find(looked_at).cloned() else { return };
-        let held =
-            self.providers.get_mut(&entry.host).and_then(|provider| provider.records.get_mut(&entry.record));
-        let Some(held) = held else { return };
-        if entry.names.ipv4 && held.ipv4.is_some() {
-            held.ipv4 = Some([203, 0, 113, 7].into());
-        } else if entry.names.ipv6 && held.ipv6.is_some() {
-            held.ipv6 = Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7].into());
-        }
-        self.watch.is_meddled_with(&entry.name);
-        self.count("record changed by someone else");
-    }
-
-    /// A person edits the file and starts the daemon anew.
-    fn edit(&mut self) {
-        self.count("file edited");
-        self.kill();
-        let section = self.sketch.edit(&mut self.chance);
-        self.plan = self.sketch.plan();
-        self.take_plan();
-        let records = self.sketch.records(section);
-        for entry in self.plan.entries.iter().filter(|entry| records.contains(&entry.record)) {
-            self.watch.mended(&entry.name);
-        }
-        self.start();
     }
 }
