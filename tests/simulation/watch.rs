@@ -118,6 +118,12 @@ impl Watch {
         }
     }
 
+    /// An older state is put back, and with it what stood in the way then.
+    pub(crate) fn remembers(&mut self) {
+        self.forgets();
+        self.lives.values_mut().for_each(|life| life.perhaps_blocked = true);
+    }
+
     /// The clock is wrong, or right again.
     pub(crate) fn clock(&mut self, odd: bool) {
         self.odd_clock = odd;

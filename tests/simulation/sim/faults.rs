@@ -292,6 +292,7 @@ impl Sim {
             self.disk.set_time(Duration::from_secs(EPOCH) + self.now);
             self.disk.restore(path, backup);
             self.start();
+            self.watch.remembers();
         } else {
             self.backup = self.disk.copy_of(path);
         }

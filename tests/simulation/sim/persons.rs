@@ -127,8 +127,8 @@ impl Sim {
         }
         self.disk.set_time(Duration::from_secs(EPOCH) + self.now);
         self.disk.restore(Path::new(STATE), state);
-        self.watch.forgets();
         self.start();
+        self.watch.remembers();
     }
 
     /// Somebody else changes a record that is looked at now and then.
