@@ -89,18 +89,45 @@ fn targets_at_one_server_share_a_connection() {
     }
 }
 
+/// RFC 9112, section 9.3.1: only what is safe to repeat is repeated by itself.
 #[test]
-fn a_connection_that_was_left_and_is_dead_costs_nothing() {
-    for method in ["GET", "POST"] {
-        let (port, requests) = server(1);
-        let config = sections(port, method, 3);
-        let client = SharedClient::new(&config);
-        for group in 0..3 {
-            assert_eq!(perform(&config, group, &client), [(0, Outcome::Published { changed: true })]);
+fn a_connection_that_dies_under_a_request_repeats_only_a_question() {
+    let (port, requests) = server(1);
+    let arrived = || requests.try_iter().map(|(number, _)| number).collect::<Vec<_>>();
+    let config = sections(port, "GET", 2);
+    let client = SharedClient::new(&config);
+    for group in 0..2 {
+        assert_eq!(perform(&config, group, &client), [(0, Outcome::Published { changed: true })]);
+    }
+    assert_eq!(arrived(), [0, 0, 1]);
+    let config = sections(port, "POST", 2);
+    let client = SharedClient::new(&config);
+    assert_eq!(perform(&config, 0, &client), [(0, Outcome::Published { changed: true })]);
+    let [(0, Outcome::Retry { reached: true, .. })] = perform(&config, 1, &client)[..] else {
+        panic!("it may have been done");
+    };
+    assert_eq!(arrived(), [2, 2]);
+}
+
+/// Answers one request a connection and closes it, as servers do that keep none.
+#[test]
+fn a_connection_that_its_server_has_closed_is_not_used() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = sections(listener.local_addr().unwrap().port(), "POST", 3);
+    let (sender, closed) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = read_request(&mut stream).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood").unwrap();
+            drop(stream);
+            sender.send(()).unwrap();
         }
-        let arrived: Vec<_> = requests.try_iter().collect();
-        let line = |number, target| (number, format!("{method} /{target}?ip=192.0.2.9 HTTP/1.1"));
-        assert_eq!(arrived, [line(0, 0), line(0, 1), line(1, 1), line(1, 2), line(2, 2)]);
+    });
+    let client = SharedClient::new(&config);
+    for group in 0..3 {
+        assert_eq!(perform(&config, group, &client), [(0, Outcome::Published { changed: true })]);
+        closed.recv().unwrap();
     }
 }
 

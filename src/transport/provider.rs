@@ -9,7 +9,7 @@
 //! a build without TLS has `no_tls.rs` in their place. A name (not an address) in a
 //! URL takes one short-lived thread.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -128,7 +128,6 @@ impl HttpClient {
             proxies: Arc::clone(proxies),
             made,
             closer,
-            lent: Cell::new(false),
             long_replies: self.long_replies.clone(),
             long_reply: RefCell::new(None),
         }
@@ -172,8 +171,6 @@ pub struct Connection {
     made: Arc<AtomicUsize>,
     /// Of the job that it serves.
     closer: Arc<Mutex<Closer>>,
-    /// It has served another job, and nothing yet for this one.
-    lent: Cell<bool>,
     long_replies: LongReplies,
     /// Kept until the next request, for whoever still holds the last reply.
     long_reply: RefCell<Option<LongReply>>,
@@ -189,7 +186,6 @@ impl Connection {
     /// Lets it serve another job, which `closer` can end; an error where it already did.
     pub fn lend(&self, closer: &Closer) -> io::Result<()> {
         self.long_reply.take();
-        self.lent.set(true);
         let mut current = self.closer.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = current.give_up();
         *current = closer.clone();
@@ -244,19 +240,15 @@ impl Connection {
     }
 
     /// The server may have closed the connection that is used again: reading may then
-    /// be repeated (RFC 9112, section 9.5), once, over a new one. So may what changes
-    /// something, where another job left the connection: twice is there once.
+    /// be repeated (RFC 9112, section 9.5), once, over a new one.
     fn exchange_again(&self, request: &Request, until: Instant) -> Result<Response, Error> {
-        let lent = self.lent.take();
         let made = self.made.load(Ordering::Relaxed);
         let answer = self.exchange(request, until);
         let used_again = made == self.made.load(Ordering::Relaxed);
         // RFC 9110, section 9.2.1.
         let reads = matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE");
         match answer {
-            Err(error) if used_again && (reads || lent) && error::is_cut_off(&error) => {
-                self.exchange(request, until)
-            }
+            Err(error) if used_again && reads && error::is_cut_off(&error) => self.exchange(request, until),
             answer => answer,
         }
     }
