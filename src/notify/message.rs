@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 
 use crate::config::notify::{Happening, Heartbeat, Notify, Preset};
 use crate::secret::Secret;
@@ -48,7 +49,6 @@ pub fn compose(to: &Notify, happening: Happening, text: &str) -> Means {
             input: Some(input),
         });
     }
-    let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let token = to.token.as_ref().map_or("", Secret::reveal);
     let url = to.url.reveal();
     let mut headers = Vec::new();
@@ -69,22 +69,19 @@ pub fn compose(to: &Notify, happening: Happening, text: &str) -> Means {
         Some(Preset::Gotify) => {
             headers.push(("X-Gotify-Key".to_owned(), token.to_owned()));
             let priority = if happening == Happening::Failure { 8 } else { 4 };
-            let (title, text) = (quoted(title(happening)), quoted(text));
-            let body = format!("{{\"title\":{title},\"message\":{text},\"priority\":{priority}}}");
-            (below(url, "message"), JSON, body)
+            (below(url, "message"), JSON, json(&Gotify { title: title(happening), message: text, priority }))
         }
         Some(Preset::Telegram) => {
-            let body = format!("{{\"chat_id\":{},\"text\":{}}}", quoted(&to.chat), quoted(text));
-            (below(url, &format!("bot{token}/sendMessage")), JSON, body)
+            let body = Telegram { chat_id: &to.chat, text };
+            (below(url, &format!("bot{token}/sendMessage")), JSON, json(&body))
         }
-        // A name in a text must not ring everybody.
         Some(Preset::Discord) => {
-            let body = format!("{{\"content\":{},\"allowed_mentions\":{{\"parse\":[]}}}}", quoted(text));
-            (url.to_owned(), JSON, body)
+            let body = Discord { content: text, allowed_mentions: Mentions { parse: [] } };
+            (url.to_owned(), JSON, json(&body))
         }
         Some(Preset::Slack) => {
             let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            (url.to_owned(), JSON, format!("{{\"text\":{}}}", quoted(&text)))
+            (url.to_owned(), JSON, json(&Slack { text: &text }))
         }
     };
     headers.push(("Content-Type".to_owned(), kind.to_owned()));
@@ -112,6 +109,40 @@ pub fn ping(to: &Heartbeat, ok: bool, text: &str) -> Request {
 }
 
 const JSON: &str = "application/json";
+
+#[derive(Serialize)]
+struct Gotify<'a> {
+    title: &'a str,
+    message: &'a str,
+    priority: u8,
+}
+
+#[derive(Serialize)]
+struct Telegram<'a> {
+    chat_id: &'a str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Discord<'a> {
+    content: &'a str,
+    allowed_mentions: Mentions,
+}
+
+/// A name in a text must not ring everybody.
+#[derive(Serialize)]
+struct Mentions {
+    parse: [&'static str; 0],
+}
+
+#[derive(Serialize)]
+struct Slack<'a> {
+    text: &'a str,
+}
+
+fn json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).unwrap_or_default()
+}
 
 fn title(happening: Happening) -> &'static str {
     match happening {
