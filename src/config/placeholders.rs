@@ -12,6 +12,22 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// Whether nothing is needed.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// What is needed beside `other`.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self {
+            ipv4: self.ipv4 && !other.ipv4,
+            ipv6: self.ipv6 && !other.ipv6,
+            ipv6_prefix: self.ipv6_prefix && !other.ipv6_prefix,
+        }
+    }
+
     /// What both of them need.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -30,9 +30,13 @@ mod text;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use self::text::{escape, parse_addresses, parse_time, parse_times, unescape, write_addresses, write_times};
+use self::text::{
+    escape, parse_addresses, parse_kinds, parse_time, parse_times, unescape, write_addresses, write_kinds,
+    write_times,
+};
 use crate::address::Addresses;
 use crate::backoff::Backoff;
+use crate::config::placeholders::Needs;
 use crate::engine::ipv6_default::Ipv6Speaker;
 use crate::engine::selection::AddressKind;
 use crate::http::lan_url::LanUrl;
@@ -120,6 +124,8 @@ pub struct TargetState {
     /// What it was to hold when the state was written. The target may hold it or
     /// not, so it is sent again whatever the address is now.
     pub trying: Option<Addresses>,
+    /// Of which kinds that is so, where it was sent the others since.
+    pub doubted: Option<Needs>,
     /// Set while its provider refuses it for good.
     pub blocked: Option<Box<Blocked>>,
     /// Its last failure, until it is mended.
@@ -286,7 +292,8 @@ impl State {
             ("trying", addresses) => {
                 let addresses = parse_addresses(&addresses)?;
                 for id in fields.next()?.split(' ') {
-                    self.targets.get_mut(id)?.trying = Some(addresses);
+                    let target = self.targets.get_mut(id)?;
+                    (target.trying, target.doubted) = (Some(addresses), None);
                 }
             }
             ("changed", at) => {
@@ -333,6 +340,7 @@ impl State {
     pub fn doubt(&mut self) {
         for target in self.targets.values_mut() {
             target.trying = target.trying.or(target.accepted.map(|accepted| accepted.addresses));
+            target.doubted = None;
         }
     }
 
@@ -388,6 +396,7 @@ impl TargetState {
                 "accepted" => addresses = Some(parse_addresses(value)?),
                 "at" => at = Some(value.parse().ok()?),
                 "trying" => target.trying = Some(parse_addresses(value)?),
+                "doubted" => target.doubted = Some(parse_kinds(value)?),
                 "blocked" => target.blocked.get_or_insert_default().why = unescape(value),
                 "banned" => target.blocked.get_or_insert_default().banned = value == "yes",
                 "blocked_since" => target.blocked.get_or_insert_default().since = Some(value.parse().ok()?),
@@ -410,6 +419,23 @@ impl TargetState {
         }
         target.accepted = addresses.map(|addresses| Accepted { addresses, at });
         Some(target)
+    }
+
+    /// Of which kinds it may hold something that it was not known to accept.
+    pub(super) fn doubt(&self) -> Needs {
+        let Some(trying) = &self.trying else { return Needs::default() };
+        let held = self.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
+        let all = Needs {
+            ipv4: trying.ipv4.or(held.ipv4).is_some(),
+            ipv6: trying.ipv6.or(held.ipv6).is_some(),
+            ipv6_prefix: trying.ipv6_prefix.or(held.ipv6_prefix).is_some(),
+        };
+        self.doubted.unwrap_or(all)
+    }
+
+    /// Whether what it is sent may arrive without a start knowing of it.
+    pub(super) fn is_unmarked(&self) -> bool {
+        self.accepted.is_some() && (self.trying.is_none() || self.doubted.is_some())
     }
 
     /// Takes what it was trying, or what it held all along, as accepted.
@@ -455,6 +481,7 @@ impl TargetState {
         if let Some(trying) = &self.trying {
             let _ = write!(text, "\ttrying={}", write_addresses(trying));
         }
+        maybe(&mut text, &[("doubted", self.doubted.map(write_kinds))]);
         if self.gone != [None; 3] {
             let _ = write!(text, "\tgone={}", write_times(self.gone));
         }

@@ -16,6 +16,7 @@ use super::Now;
 use super::report::{Level, Report};
 use crate::address::Addresses;
 use crate::backoff::TokenBucket;
+use crate::config::placeholders::Needs;
 use crate::config::{Target, UpdaterConfig};
 use crate::engine::selection::{AddressKind, SourceStatus};
 use crate::engine::state::{Accepted, State, TargetState, id};
@@ -37,8 +38,8 @@ pub(super) struct TargetStatus {
     kind: Kind,
     /// What updates it, in a word.
     provider: &'static str,
-    /// It may hold something that it was not known to accept.
-    uncertain: bool,
+    /// Of which kinds it may hold something that it was not known to accept.
+    doubt: Needs,
     bucket: TokenBucket,
     not_before: Duration,
     /// The newest attempt.
@@ -96,7 +97,7 @@ impl TargetStatus {
         let remembered = state.targets.get(&id).cloned().unwrap_or_default();
         Self {
             id,
-            uncertain: remembered.trying.is_some(),
+            doubt: remembered.doubt(),
             state: TargetState { name: config.name.clone(), ..remembered },
             owed: config.at_start,
             kind: match group {
@@ -143,7 +144,7 @@ impl TargetStatus {
     /// accepted anything needs none: it is sent at the next start in any case.
     pub(super) fn mark(&mut self, sources: &[SourceStatus], now: Now) -> Option<(Addresses, &str)> {
         let accepted = self.state.accepted?;
-        if self.state.trying.is_some() {
+        if !self.state.is_unmarked() {
             return None;
         }
         let wanted = self.wanted(sources).ok()?;
@@ -151,14 +152,14 @@ impl TargetStatus {
             return None;
         }
         let addresses = merge(accepted.addresses, wanted);
-        self.state.trying = Some(addresses);
+        (self.state.trying, self.state.doubted) = (Some(addresses), None);
         Some((addresses, &self.id))
     }
 
     /// Takes a mark back, as it holds again what it should before anything was sent: its
     /// line of the state file.
     pub(super) fn unmark(&mut self, sources: &[SourceStatus], now: Now) -> Option<String> {
-        let idle = self.in_flight.is_none() && self.overtaken.is_none() && !self.uncertain;
+        let idle = self.in_flight.is_none() && self.overtaken.is_none() && self.doubt.is_empty();
         if !idle || self.state.accepted.is_none() || self.state.trying.is_none() {
             return None;
         }
@@ -169,9 +170,7 @@ impl TargetStatus {
 
     /// Whether the attempt in flight needs a [`Self::mark`].
     pub(super) fn is_unmarked(&self) -> bool {
-        self.in_flight.as_ref().is_some_and(|attempt| !attempt.checking)
-            && self.state.accepted.is_some()
-            && self.state.trying.is_none()
+        self.in_flight.as_ref().is_some_and(|attempt| !attempt.checking) && self.state.is_unmarked()
     }
 
     /// When it is to be sent; `None` when it holds what it should, or must not be.
@@ -192,11 +191,13 @@ impl TargetStatus {
     /// Whether what it holds is not what it should, or is not certain.
     fn must_be_sent(&self, wanted: &Wanted, now: Now) -> bool {
         let Some(accepted) = &self.state.accepted else { return true };
-        let Wanted { mut covers, .. } = wanted.for_reasons();
+        let mut covers = wanted.covers;
         // A private address that joins others is no news.
         covers.ipv4 &= !wanted.private || accepted.addresses.ipv4.is_some() || accepted.addresses.is_empty();
-        let differs = merge(accepted.addresses, Wanted { covers, ..*wanted }) != accepted.addresses;
-        differs || self.uncertain || self.owed || self.refresh_is_due(accepted, now)
+        let doubtful = !self.doubt.and(covers).is_empty();
+        let news = Wanted { covers, ..*wanted }.for_reasons();
+        let differs = merge(accepted.addresses, news) != accepted.addresses;
+        differs || doubtful || self.owed || self.refresh_is_due(accepted, now)
     }
 
     fn check_is_due(&self, now: Now) -> bool {

@@ -23,6 +23,7 @@ fn example() -> State {
         name: "A home.example\t100%\n".into(),
         accepted: Some(Accepted { addresses, at: Some(1_790_000_000) }),
         trying: Some(Addresses { ipv6: Some("2001:db8::1".parse().unwrap()), ..addresses }),
+        doubted: Some(Needs { ipv6: true, ..Needs::default() }),
         blocked: Some(Box::new(Blocked {
             why: "status 401".into(),
             banned: true,

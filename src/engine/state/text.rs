@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::num::ParseIntError;
 
 use crate::address::{Addresses, Prefix};
+use crate::config::placeholders::Needs;
+use crate::engine::selection::AddressKind;
 
 pub(super) fn write_addresses(addresses: &Addresses) -> String {
     fn part<T: ToString>(value: Option<T>) -> String {
@@ -27,6 +29,19 @@ pub(super) fn parse_addresses(text: &str) -> Option<Addresses> {
         addresses.ipv6_prefix = Some(parse_prefix(prefix)?);
     }
     Some(addresses)
+}
+
+/// As `ipv4,-,-`.
+pub(super) fn write_kinds(kinds: Needs) -> String {
+    let marked = AddressKind::ALL.into_iter().zip([kinds.ipv4, kinds.ipv6, kinds.ipv6_prefix]);
+    marked.map(|(kind, is_one)| if is_one { kind.id() } else { "-" }).collect::<Vec<_>>().join(",")
+}
+
+pub(super) fn parse_kinds(text: &str) -> Option<Needs> {
+    let &[ipv4, ipv6, ipv6_prefix] = text.split(',').collect::<Vec<_>>().as_slice() else {
+        return None;
+    };
+    Some(Needs { ipv4: ipv4 != "-", ipv6: ipv6 != "-", ipv6_prefix: ipv6_prefix != "-" })
 }
 
 pub(super) fn write_times(times: [Option<u64>; 3]) -> String {

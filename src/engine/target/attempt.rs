@@ -125,7 +125,9 @@ impl TargetStatus {
         random: &mut Random,
     ) -> Report {
         // A check sends what is there anyway, or nothing.
-        self.uncertain |= !attempt.checking;
+        if !attempt.checking {
+            self.doubt = self.doubt.or(attempt.wanted.covers);
+        }
         let forgotten =
             || Outcome::Retry { why: "the updater gave no outcome".to_owned(), after: None, reached: true };
         let name = &self.config.name;
@@ -154,9 +156,9 @@ impl TargetStatus {
         let doubt = !attempt.checking && !unreached;
         match &mut self.in_flight {
             Some(newer) => newer.doubtful |= doubt,
-            None if doubt => self.uncertain = true,
+            None if doubt => self.doubt = self.doubt.or(attempt.wanted.covers),
             // It holds what the newer one was sent.
-            None if !self.uncertain => self.state.trying = None,
+            None if self.doubt.is_empty() => (self.state.trying, self.state.doubted) = (None, None),
             None => {}
         }
         let then = if doubt { "the newer address is sent once more" } else { "it reached nobody" };
@@ -191,10 +193,14 @@ impl TargetStatus {
         self.changed = news.map(|why| (now.elapsed, why)).or(self.changed);
         self.told_current = true;
         self.state.accepted = Some(Accepted { addresses, at: now.unix });
-        self.uncertain = attempt.doubtful;
+        // What it was not told now is as doubtful as before.
+        if !attempt.doubtful {
+            self.doubt = self.doubt.without(wanted.covers);
+        }
         // As long as an older attempt may still come after it, no start believes it.
-        let certain = !attempt.doubtful && self.overtaken.is_none();
-        self.state.trying = if certain { None } else { Some(addresses) };
+        let done = !attempt.doubtful && self.overtaken.is_none();
+        self.state.trying = if done && self.doubt.is_empty() { None } else { Some(addresses) };
+        self.state.doubted = Some(self.doubt).filter(|doubt| done && !doubt.is_empty());
         (self.state.blocked, self.state.failed) = (None, None);
         self.not_before = now.elapsed;
         self.confirmed = now.elapsed;

@@ -132,3 +132,63 @@ fn a_mark_for_nothing_is_taken_back() {
     observe(&mut bench, 0, "2.2.2.2");
     assert!(bench.jobs.is_empty() && !is_marked(&bench), "a restart owes nothing");
 }
+
+/// A target of both families, each by a source of its own, as accepted.
+fn both() -> (Config, Bench) {
+    let target = Target { required: NONE, optional: IPV4.or(IPV6), ipv6: vec![1], ..target("t0", 0, NONE) };
+    let config = config(vec![upnp(), interface()], vec![target]);
+    let mut bench = Bench::new(&config, State::default());
+    told(&mut bench, 0, seen("1.1.1.1"));
+    told(&mut bench, 1, seen6("2a00::1"));
+    bench.finish(0, published());
+    (config, bench)
+}
+
+fn told(bench: &mut Bench, source: usize, observation: Observation) {
+    bench.handle(Event::Observed { source, observation, gateway: None });
+}
+
+#[test]
+fn what_one_family_was_sent_says_nothing_of_the_other() {
+    let (_, mut bench) = both();
+    bench.pass(300 * SECOND);
+    // 2.2.2.2 may have arrived, and then only the other family is known.
+    told(&mut bench, 0, seen("2.2.2.2"));
+    told(&mut bench, 1, seen6("2a00::1"));
+    bench.finish(0, retry());
+    for _ in 0..5 {
+        bench.pass(300 * SECOND);
+        told(&mut bench, 0, Observation::unknown("silent"));
+        told(&mut bench, 1, seen6("2a00::2"));
+        if bench.sent(0).is_some() {
+            bench.finish(0, published());
+        }
+    }
+    assert_eq!(bench.saved.targets["t0"].accepted.unwrap().addresses.ipv6, Some("2a00::2".parse().unwrap()));
+    told(&mut bench, 0, seen("1.1.1.1"));
+    bench.pass(300 * SECOND);
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()), "it may hold 2.2.2.2");
+    bench.finish(0, published());
+    assert!(bench.saved.targets["t0"].trying.is_none());
+}
+
+#[test]
+fn a_doubted_state_is_doubted_for_each_family_until_it_is_sent() {
+    let (config, bench) = both();
+    let mut saved = bench.saved.clone();
+    saved.doubt();
+    let mut bench = Bench::new(&config, saved);
+    told(&mut bench, 0, Observation::unknown("silent"));
+    told(&mut bench, 1, seen6("2a00::1"));
+    for _ in 0..4 {
+        bench.pass(60 * SECOND);
+        told(&mut bench, 0, Observation::unknown("silent"));
+    }
+    assert_eq!(bench.sent(0).unwrap().ipv4, None);
+    bench.finish(0, published());
+    assert!(bench.saved.targets["t0"].trying.is_some(), "a restart doubts the other one still");
+    told(&mut bench, 0, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+    bench.finish(0, published());
+    assert!(bench.saved.targets["t0"].trying.is_none());
+}
