@@ -413,7 +413,7 @@ def restart(bench, name):
     bench.start([(name, "A"), (name, "AAAA")])
     wait_for(lambda: bench.server.process.poll() is not None, "the server dies")
     bench.server.start()
-    wait_for(lambda: len(re.findall(rf"(?m)^A+ {name}\.\S+: (set to|already) ", bench.log())) == 2, "both are reported", 40)
+    wait_for(lambda: len(re.findall(rf"(?m)(?:^| )A+ {name}\.\S+: (set to|already) ", bench.log())) == 2, "both are reported", 40)
     bench.holds(name, V4, V6)
     return name
 
