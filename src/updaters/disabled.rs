@@ -12,6 +12,7 @@ impl LeftOut {
     }
 
     /// What its credentials may do.
+    #[must_use]
     pub fn test(&self, _: &mut Ask<'_>) -> Vec<String> {
         match *self {}
     }
