@@ -12,6 +12,10 @@ use ddns_update_daemon::config::{Config, Source, Target};
 /// be found, before this host speaks for it.
 const WAIT: Duration = Duration::from_secs(180);
 
+/// How long a single run waits for a source that is silent before the next one speaks:
+/// it has 15 s in all.
+const ONCE: Duration = Duration::from_secs(13);
+
 /// What a source says now.
 #[derive(Clone, Default, PartialEq)]
 struct Said {
@@ -50,6 +54,8 @@ pub(crate) struct Voices {
     all: Vec<Voice>,
     interval: Duration,
     began: Duration,
+    /// It is a single run.
+    once: bool,
     /// What was written down may be lost.
     unsure: bool,
     pub(crate) wrong: Option<String>,
@@ -69,8 +75,8 @@ impl Voices {
         Duration::from_secs(900) + 4 * self.interval
     }
 
-    pub(crate) fn starts(&mut self, now: Duration) {
-        self.began = now;
+    pub(crate) fn starts(&mut self, now: Duration, once: bool) {
+        (self.began, self.once) = (now, once);
         for voice in &mut self.all {
             let told_at = voice.kept.has_told.map(|told| told.then_some(now));
             let (is_host, kept) = (voice.is_host, voice.kept.clone());
@@ -173,8 +179,9 @@ impl Voices {
         if gateway.is_host {
             return None;
         }
+        let wait = if self.once { ONCE } else { WAIT };
         if target.follows_gateway {
-            let nobody = !gateway.known.answered && gateway.lacks.is_none() && now < self.began + WAIT;
+            let nobody = !gateway.known.answered && gateway.lacks.is_none() && now < self.began + wait;
             return match gateway.known.actions {
                 true => Some("the gateway speaks for IPv6"),
                 false if nobody && !self.unsure && !gateway.kept.answered => {
@@ -184,7 +191,8 @@ impl Voices {
             };
         }
         let told_at = gateway.told_at[kind].filter(|_| !gateway.said.absent[kind])?;
-        (now < told_at + self.interval).then_some("the gateway has told one a moment ago")
+        let gives_way = told_at + if self.once { ONCE } else { self.interval };
+        (now < gives_way).then_some("the gateway has told one a moment ago")
     }
 }
 

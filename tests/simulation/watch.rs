@@ -96,7 +96,7 @@ impl Watch {
     /// The daemon starts.
     pub(crate) fn starts(&mut self, now: Duration, once: bool) {
         (self.began, self.once) = (now, once);
-        self.voices.starts(now);
+        self.voices.starts(now, once);
         for life in self.lives.values_mut() {
             life.attempts.clear();
             life.in_flight.clear();
