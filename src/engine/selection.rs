@@ -290,9 +290,11 @@ impl SourceStatus {
         news
     }
 
-    /// Lets the next source speak while this one is silent, whatever it has told before.
+    /// Lets the next source speak while this one is silent, whatever it told in an earlier run.
     pub fn give_way(&mut self) {
-        self.voices.iter_mut().for_each(|answers| answers.missed = PATIENCE);
+        // What it has told in this run stands for the length of it.
+        let silent = self.voices.iter_mut().filter(|answers| answers.known.is_none());
+        silent.for_each(|answers| answers.missed = PATIENCE);
     }
 
     fn voice_mut(&mut self, kind: AddressKind) -> &mut SourceAnswers {

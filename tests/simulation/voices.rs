@@ -115,11 +115,12 @@ impl Voices {
             }
         }
         voice.known.answered |= answered;
+        let wait = if self.once { ONCE } else { WAIT };
         match seen.offers_ipv6 {
             Some(true) => (voice.known.actions, voice.lacks) = (true, None),
             Some(false) => {
                 let since = *voice.lacks.get_or_insert(now);
-                voice.known.actions &= now < since + WAIT;
+                voice.known.actions &= now < since + wait;
             }
             None => {}
         }

@@ -226,6 +226,28 @@ fn a_single_run_waits_fifteen_seconds() {
 }
 
 #[test]
+fn what_a_source_has_told_in_a_single_run_stands_for_its_length() {
+    let written = Target { follows_gateway: false, ..follower(IPV6) };
+    for told in [true, false] {
+        let mut bench = bench_with(written.clone(), State::default());
+        bench.engine =
+            Engine::new(&config(vec![upnp(), interface()], vec![written.clone()]), State::default(), 1)
+                .once();
+        (bench.now.elapsed, bench.polls) = (Duration::ZERO, Vec::new());
+        bench.handle(Event::Tick);
+        bench.answer(0, if told { fritz(known(BOX)) } else { silent() });
+        if told {
+            bench.finish(0, published());
+        }
+        let asked = |source, observation| Event::Observed { source, observation, gateway: None };
+        bench.handle(asked(0, silent()));
+        bench.live(15 * SECOND, &silent(), &seen6(HOST));
+        bench.handle(asked(1, seen6(HOST)));
+        assert_eq!(bench.jobs.is_empty(), told, "it told one: {told}");
+    }
+}
+
+#[test]
 fn only_a_list_that_the_user_wrote_crosses_the_line() {
     let written = Target { follows_gateway: false, ..follower(IPV6) };
     let mut bench = bench_with(written, State::default());
