@@ -16,11 +16,11 @@ use support::wait_for;
 #[test]
 fn a_blocked_target_names_the_way_out_that_frees_it() {
     let scene = Scene::new();
-    scene.refuses.store(true, Ordering::SeqCst);
+    scene.fails.store(true, Ordering::SeqCst);
     let _daemon = scene.start();
     scene.wait_log("blocked: ");
     scene.wait_log("at once by: ddns-update-daemon retry home.example.org");
-    scene.refuses.store(false, Ordering::SeqCst);
+    scene.fails.store(false, Ordering::SeqCst);
     assert_eq!(scene.sent(), 1);
     let (status, text) = scene.call(&["retry", "home.example.org"]);
     assert_eq!((status, text.as_str()), (0, "home.example.org: nothing stands in the way any more\n"));
@@ -34,7 +34,7 @@ fn a_blocked_target_names_the_way_out_that_frees_it() {
 #[test]
 fn where_none_runs_the_next_start_tries() {
     let scene = Scene::new();
-    scene.refuses.store(true, Ordering::SeqCst);
+    scene.fails.store(true, Ordering::SeqCst);
     let mut daemon = scene.start();
     scene.wait_log("blocked: ");
     daemon.stop();
@@ -43,7 +43,7 @@ fn where_none_runs_the_next_start_tries() {
     let mut daemon = scene.start();
     scene.wait_sent(sent + 1);
     daemon.stop();
-    scene.refuses.store(false, Ordering::SeqCst);
+    scene.fails.store(false, Ordering::SeqCst);
     let (status, text) = scene.call(&["retry", "home.example.org", &config]);
     assert_eq!(
         (status, text.as_str()),

@@ -99,7 +99,7 @@ fn a_failure_that_lasts_tells_since_when_and_what_is_not_current() {
 #[test]
 fn what_a_provider_refuses_ends_a_single_run_at_once() {
     let scene = Scene::new();
-    scene.refuses.store(true, Ordering::SeqCst);
+    scene.fails.store(true, Ordering::SeqCst);
     let config = scene.config("home.example.org");
     let mut run = Daemon::start_with(&["--once"], &[], &scene.folder, &config);
     let ended = wait_for(Duration::from_secs(5), || run.ended());

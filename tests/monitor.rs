@@ -13,57 +13,43 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Deref;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use serde_json::Value;
-use support::daemon::{Daemon, Folder};
-use support::gateway::{Gateway, Plays};
+use support::daemon::Daemon;
+use support::gateway::Plays;
+use support::scene::{LOCAL, SOON, Scene};
 use support::wait_for;
-use support::wire::Server;
 
-const SOON: Duration = Duration::from_secs(10);
-const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-struct Scene {
-    gateway: Gateway,
-    provider: Server,
-    fails: Arc<AtomicBool>,
-    folder: Folder,
+struct Monitored {
+    scene: Scene,
     port: u16,
 }
 
-impl Scene {
+impl Deref for Monitored {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
+}
+
+impl Monitored {
     fn new() -> Self {
-        let fails = Arc::new(AtomicBool::new(false));
-        let failing = Arc::clone(&fails);
-        let provider = Server::start(
-            LOCAL,
-            Arc::new(move |_, wire| {
-                let bad = failing.load(Ordering::SeqCst);
-                wire.reply(if bad { "500 No" } else { "200 OK" }, "", b"good")
-            }),
-        );
         // Free a moment ago, and nobody else's soon.
         let port = TcpListener::bind(LOCAL).unwrap().local_addr().unwrap().port();
-        Self { gateway: Gateway::start(LOCAL, "11.22.33.44"), provider, fails, folder: Folder::new(), port }
+        Self { scene: Scene::failing("500 No", b"good"), port }
     }
 
     fn start(&self, top: &str, monitor: &str) -> Daemon {
-        let config = format!(
-            "interval = 60\nevents = false\nstate_file = \"{}\"\nipv4 = [\"upnp:{}\"]\nipv6 = []\n{top}\n{monitor}\n\
-             [[urls]]\nname = \"home\"\nurl = \"http://me:s3cret@{}/?ip={{ipv4}}\"\n",
-            self.folder.path("state/test.state").display(),
-            self.gateway.url(),
-            self.provider.address()
-        );
-        Daemon::start(&[], &self.folder, &config)
+        self.start_with(&self.by_url(&format!("{top}\n{monitor}"), "me:s3cret@"))
     }
 
     fn start_monitored(&self) -> Daemon {
@@ -99,15 +85,6 @@ impl Scene {
         });
         found.unwrap_or_else(|| panic!("{path}: {:?}\n{}", self.get(path), self.log())).2
     }
-
-    fn log(&self) -> String {
-        self.folder.read("log")
-    }
-
-    fn wait_log(&self, text: &str) {
-        let found = wait_for(SOON, || self.log().contains(text).then_some(()));
-        assert!(found.is_some(), "{text:?} is not in the log\n{}", self.log());
-    }
 }
 
 /// Status, head and body.
@@ -123,7 +100,7 @@ fn signal(daemon: &Daemon, name: &str) {
 
 #[test]
 fn every_page_tells_what_is_so() {
-    let scene = Scene::new();
+    let scene = Monitored::new();
     let daemon = scene.start_monitored();
     scene.wait("/ready", 200, "every target is current");
     assert_eq!(scene.get("/health").0, 200);
@@ -164,7 +141,7 @@ fn every_page_tells_what_is_so() {
 
 #[test]
 fn names_that_are_not_ours_and_what_would_change_something_are_refused() {
-    let scene = Scene::new();
+    let scene = Monitored::new();
     let _daemon = scene.start_monitored();
     for (request, code) in [
         ("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403),
@@ -187,7 +164,7 @@ fn names_that_are_not_ours_and_what_would_change_something_are_refused() {
 
 #[test]
 fn a_flood_and_slow_readers_hold_up_neither_updates_nor_others_for_long() {
-    let scene = Scene::new();
+    let scene = Monitored::new();
     let mut daemon = scene.start_monitored();
     scene.wait("/ready", 200, "");
     // Some say nothing, some half a head, some never read their answer.
@@ -224,7 +201,7 @@ fn a_flood_and_slow_readers_hold_up_neither_updates_nor_others_for_long() {
 
 #[test]
 fn a_socket_of_the_file_system_does_as_well_and_is_taken_over() {
-    let scene = Scene::new();
+    let scene = Monitored::new();
     let path = scene.folder.path("run/monitor");
     let section = format!("[monitor]\nlisten = \"unix:{}\"\n", path.display());
     let ask = || {
@@ -244,7 +221,7 @@ fn a_socket_of_the_file_system_does_as_well_and_is_taken_over() {
     // A file that is no socket is left alone.
     let other = scene.folder.path("run/file");
     fs::write(&other, "x").unwrap();
-    let second = Scene::new();
+    let second = Monitored::new();
     let _daemon = second.start("", &format!("[monitor]\nlisten = \"unix:{}\"\n", other.display()));
     second.wait_log("[monitor] cannot listen at unix:");
     second.wait_log("set to 11.22.33.44");
@@ -253,7 +230,7 @@ fn a_socket_of_the_file_system_does_as_well_and_is_taken_over() {
 
 #[test]
 fn the_metrics_file_is_whole_and_written_once_a_minute_at_most() {
-    let scene = Scene::new();
+    let scene = Monitored::new();
     let path = scene.folder.path("ddns.prom");
     let daemon = scene.start(&format!("metrics_file = \"{}\"\n", path.display()), "");
     let text = wait_for(SOON, || fs::read_to_string(&path).ok()).unwrap();
@@ -271,7 +248,7 @@ fn the_metrics_file_is_whole_and_written_once_a_minute_at_most() {
 
 #[test]
 fn a_single_run_writes_the_metrics_at_its_end() {
-    let scene = Scene::new();
+    let scene = Monitored::new();
     let path = scene.folder.path("ddns.prom");
     drop(scene.start(&format!("metrics_file = \"{}\"\n", path.display()), ""));
     let _ = fs::remove_file(&path);
@@ -286,7 +263,7 @@ fn a_single_run_writes_the_metrics_at_its_end() {
 /// Every name that the dashboard asks for is one that a daemon tells.
 #[test]
 fn the_dashboard_asks_for_what_there_is() {
-    let scene = Scene::new();
+    let scene = Monitored::new();
     let _daemon = scene.start_monitored();
     scene.wait("/ready", 200, "");
     let (_, _, metrics) = scene.get("/metrics");

@@ -12,82 +12,36 @@
 #[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use support::daemon::{Daemon, Folder};
-use support::gateway::{Gateway, Plays};
+use support::daemon::Daemon;
+use support::gateway::Plays;
+use support::scene::{LOCAL, SOON, Scene, signal};
 use support::wait_for;
 use support::wire::{Request, Server};
 
-const SOON: Duration = Duration::from_secs(10);
-const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// A gateway, a provider that fails when told to, and their folder.
-struct Scene {
-    gateway: Gateway,
-    provider: Server,
-    fails: Arc<AtomicBool>,
-    folder: Folder,
+fn start(scene: &Scene, sections: &str) -> Daemon {
+    scene.start_with(&scene.by_url(sections, ""))
 }
 
-impl Scene {
-    fn new() -> Self {
-        let fails = Arc::new(AtomicBool::new(false));
-        let failing = Arc::clone(&fails);
-        let provider = Server::start(
-            LOCAL,
-            Arc::new(move |_, wire| {
-                let bad = failing.load(Ordering::SeqCst);
-                wire.reply(if bad { "500 No" } else { "200 OK" }, "", b"good")
-            }),
-        );
-        Self { gateway: Gateway::start(LOCAL, "11.22.33.44"), provider, fails, folder: Folder::new() }
-    }
-
-    /// A configuration with `sections`; SIGUSR1 makes the daemon poll, nothing else does.
-    fn config(&self, sections: &str) -> String {
-        format!(
-            "interval = 60\nevents = false\nstate_file = \"{}\"\nipv4 = [\"upnp:{}\"]\nipv6 = []\n{sections}\n\
-             [[urls]]\nname = \"home\"\nurl = \"http://{}/?ip={{ipv4}}\"\n",
-            self.folder.path("state/test.state").display(),
-            self.gateway.url(),
-            self.provider.address()
-        )
-    }
-
-    fn start(&self, sections: &str) -> Daemon {
-        Daemon::start(&[], &self.folder, &self.config(sections))
-    }
-
-    fn log(&self) -> String {
-        self.folder.read("log")
-    }
-
-    fn wait_log(&self, text: &str) {
-        let found = wait_for(SOON, || self.log().contains(text).then_some(()));
-        assert!(found.is_some(), "{text:?} is not in the log\n{}", self.log());
-    }
-
-    /// The requests that `server` has got, at least so many.
-    fn told(&self, server: &Server, count: usize) -> Vec<Request> {
-        let whole = || -> Vec<Request> {
-            let requests = server.exchanges().into_iter().map(|exchange| exchange.request);
-            requests.filter(|request| !request.path.is_empty()).collect()
-        };
-        let found = wait_for(SOON, || (whole().len() >= count).then_some(()));
-        assert!(found.is_some(), "{:?} instead of {count}\n{}", whole(), self.log());
-        whole()
-    }
+fn failing() -> Scene {
+    Scene::failing("500 No", b"good")
 }
 
-fn signal(daemon: &Daemon, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &daemon.id().to_string()]).status();
-    assert!(status.unwrap().success());
+/// The requests that `server` has got, at least so many.
+fn requests(scene: &Scene, server: &Server, count: usize) -> Vec<Request> {
+    let whole = || -> Vec<Request> {
+        let requests = server.exchanges().into_iter().map(|exchange| exchange.request);
+        requests.filter(|request| !request.path.is_empty()).collect()
+    };
+    let found = wait_for(SOON, || (whole().len() >= count).then_some(()));
+    assert!(found.is_some(), "{:?} instead of {count}\n{}", whole(), scene.log());
+    whole()
 }
 
 fn service() -> Server {
@@ -100,24 +54,31 @@ fn bodies(requests: &[Request]) -> Vec<&str> {
 
 #[test]
 fn changes_are_told_in_the_form_of_each_service() {
-    let scene = Scene::new();
+    let scene = failing();
     let (plain, ntfy, telegram) = (service(), service(), service());
     let mail = scene.folder.path("mail");
-    let daemon = scene.start(&format!(
-        "[[notify]]\nurl = \"http://me:s3cret@{}/p4th?q={}\"\n[[notify]]\npreset = \"ntfy\"\nurl = \"http://{}/t0pic\"\n\
+    let daemon = start(
+        &scene,
+        &format!(
+            "[[notify]]\nurl = \"http://me:s3cret@{}/p4th?q={}\"\n[[notify]]\npreset = \"ntfy\"\nurl = \"http://{}/t0pic\"\n\
          token = \"tk_s3cret\"\n[[notify]]\npreset = \"telegram\"\nurl = \"http://{}/\"\ntoken = \"123:s3cret\"\n\
          chat = \"-42\"\n[[notify]]\npreset = \"mail\"\ncmd = [\"/bin/sh\", \"-c\", 'cat > \"$1.new\"; mv \"$1.new\" \"$1\"', \"sendmail\", \"{}\"]\n",
-        plain.address(), "qu3ry", ntfy.address(), telegram.address(), mail.display()
-    ));
-    let told = scene.told(&plain, 1);
+            plain.address(),
+            "qu3ry",
+            ntfy.address(),
+            telegram.address(),
+            mail.display()
+        ),
+    );
+    let told = requests(&scene, &plain, 1);
     assert_eq!((told[0].method.as_str(), told[0].path.as_str()), ("POST", "/p4th?q=qu3ry"));
     assert_eq!(told[0].body, "home: set to 11.22.33.44");
     assert_eq!(told[0].field("content-type"), "text/plain; charset=utf-8");
     assert_eq!(told[0].field("authorization"), "Basic bWU6czNjcmV0");
-    let told = scene.told(&ntfy, 1);
+    let told = requests(&scene, &ntfy, 1);
     assert_eq!((told[0].path.as_str(), told[0].field("authorization")), ("/t0pic", "Bearer tk_s3cret"));
     assert_eq!(told[0].field("title"), "DDNS: address changed");
-    let told = scene.told(&telegram, 1);
+    let told = requests(&scene, &telegram, 1);
     assert_eq!(told[0].path, "/bot123:s3cret/sendMessage");
     assert_eq!(told[0].body, "{\"chat_id\":\"-42\",\"text\":\"home: set to 11.22.33.44\"}");
     let mailed = wait_for(SOON, || Some(scene.folder.read("mail")).filter(|mail| !mail.is_empty()));
@@ -129,12 +90,12 @@ fn changes_are_told_in_the_form_of_each_service() {
     );
     scene.gateway.play(Plays::default(), "11.22.33.55");
     signal(&daemon, "USR1");
-    assert_eq!(bodies(&scene.told(&plain, 2))[1], "home: 11.22.33.44 -> 11.22.33.55");
+    assert_eq!(bodies(&requests(&scene, &plain, 2))[1], "home: 11.22.33.44 -> 11.22.33.55");
     // What is sent again is no change.
     signal(&daemon, "USR1");
     scene.wait_log("set to 11.22.33.55 again");
     thread::sleep(Duration::from_millis(1500));
-    assert_eq!(scene.told(&plain, 2).len(), 2);
+    assert_eq!(requests(&scene, &plain, 2).len(), 2);
     for secret in ["s3cret", "p4th", "qu3ry", "t0pic", "bot123"] {
         assert!(!scene.log().contains(secret), "{secret}\n{}", scene.log());
     }
@@ -142,23 +103,27 @@ fn changes_are_told_in_the_form_of_each_service() {
 
 #[test]
 fn a_provider_down_for_a_while_is_one_failure_and_one_recovery() {
-    let scene = Scene::new();
+    let scene = failing();
     let (all, few) = (service(), service());
     scene.fails.store(true, Ordering::SeqCst);
-    let daemon = scene.start(&format!(
-        "[[notify]]\nurl = \"http://{}/\"\nafter = 0.02\n[[notify]]\nurl = \"http://{}/\"\non = [\"recovery\"]\nafter = 60\n",
-        all.address(), few.address()
-    ));
-    let told = scene.told(&all, 1);
+    let daemon = start(
+        &scene,
+        &format!(
+            "[[notify]]\nurl = \"http://{}/\"\nafter = 0.02\n[[notify]]\nurl = \"http://{}/\"\non = [\"recovery\"]\nafter = 60\n",
+            all.address(),
+            few.address()
+        ),
+    );
+    let told = requests(&scene, &all, 1);
     assert!(told[0].body.starts_with("home: not up to date since 20"), "{}", told[0].body);
     assert!(told[0].body.contains("Z: ") && told[0].body.contains("500"), "{}", told[0].body);
     // More failures are the same failure.
     signal(&daemon, "USR1");
     thread::sleep(Duration::from_millis(2500));
-    assert_eq!(scene.told(&all, 1).len(), 1);
+    assert_eq!(requests(&scene, &all, 1).len(), 1);
     scene.fails.store(false, Ordering::SeqCst);
     signal(&daemon, "USR1");
-    let told = scene.told(&all, 3);
+    let told = requests(&scene, &all, 3);
     let mut bodies = bodies(&told[1..]);
     bodies.sort_unstable();
     assert_eq!(bodies, ["home: set to 11.22.33.44", "home: up to date again: 11.22.33.44"]);
@@ -167,27 +132,27 @@ fn a_provider_down_for_a_while_is_one_failure_and_one_recovery() {
 
 #[test]
 fn a_service_that_is_down_is_told_when_it_is_back() {
-    let scene = Scene::new();
+    let scene = failing();
     let place = TcpListener::bind(LOCAL).unwrap().local_addr().unwrap();
     scene.fails.store(true, Ordering::SeqCst);
-    let _daemon = scene.start(&format!("[[notify]]\nurl = \"http://{place}/\"\nafter = 0.02\n"));
+    let _daemon = start(&scene, &format!("[[notify]]\nurl = \"http://{place}/\"\nafter = 0.02\n"));
     scene.wait_log(&format!("warning: notify http://{place}: failure not told: "));
     let service = Server::start(place, Arc::new(|_, wire| wire.reply("204 No Content", "", b"")));
-    let told = scene.told(&service, 1);
+    let told = requests(&scene, &service, 1);
     assert!(told[0].body.starts_with("home: not up to date since "), "{}", told[0].body);
     scene.wait_log("failure told; it works again");
 }
 
 #[test]
 fn a_service_that_hangs_holds_up_no_update() {
-    let scene = Scene::new();
+    let scene = failing();
     let hangs = Server::start(LOCAL, Arc::new(|_, wire| wire.hold()));
     let sections = format!(
         "[heartbeat]\nurl = \"http://{0}/\"\n[[notify]]\nurl = \"http://{0}/\"\n[[notify]]\ncmd = [\"sleep\", \"60\"]\n",
         hangs.address()
     );
-    let daemon = scene.start(&sections);
-    scene.told(&hangs, 2);
+    let daemon = start(&scene, &sections);
+    requests(&scene, &hangs, 2);
     scene.gateway.play(Plays::default(), "11.22.33.55");
     let began = Instant::now();
     signal(&daemon, "USR1");
@@ -197,29 +162,35 @@ fn a_service_that_hangs_holds_up_no_update() {
 
 #[test]
 fn a_heartbeat_tells_well_and_ill() {
-    let scene = Scene::new();
+    let scene = failing();
     let (health, kuma) = (service(), service());
     let path = scene.folder.path("ping-url");
     fs::write(&path, format!("http://{}/s3cret-uuid\n", health.address())).unwrap();
-    let mut daemon = scene.start(&format!("[heartbeat]\nurl_file = \"{}\"\nevery = 0.04\n", path.display()));
-    let told = scene.told(&health, 2);
+    let mut daemon =
+        start(&scene, &format!("[heartbeat]\nurl_file = \"{}\"\nevery = 0.04\n", path.display()));
+    let told = requests(&scene, &health, 2);
     for ping in &told {
         assert_eq!((ping.method.as_str(), ping.path.as_str()), ("POST", "/s3cret-uuid"));
         assert_eq!(ping.body, "1 of 1 targets up to date");
     }
     scene.fails.store(true, Ordering::SeqCst);
     signal(&daemon, "USR1");
-    let ill =
-        wait_for(SOON, || scene.told(&health, 2).into_iter().find(|ping| ping.path == "/s3cret-uuid/fail"));
+    let ill = wait_for(SOON, || {
+        requests(&scene, &health, 2).into_iter().find(|ping| ping.path == "/s3cret-uuid/fail")
+    });
     let ill = ill.expect("a failed ping").body;
     assert!(ill.starts_with("0 of 1 targets up to date\nhome: ") && ill.contains("500"), "{ill}");
     assert!(!scene.log().contains("s3cret"), "{}", scene.log());
     daemon.stop();
-    let _daemon = scene.start(&format!(
-        "[heartbeat]\nurl = \"http://{}/api/push/t0ken?status=up&msg=OK&ping=\"\nevery = 0.02\n",
-        kuma.address()
-    ));
-    let ill = wait_for(SOON, || scene.told(&kuma, 1).into_iter().find(|ping| ping.path.contains("down")));
+    let _daemon = start(
+        &scene,
+        &format!(
+            "[heartbeat]\nurl = \"http://{}/api/push/t0ken?status=up&msg=OK&ping=\"\nevery = 0.02\n",
+            kuma.address()
+        ),
+    );
+    let ill =
+        wait_for(SOON, || requests(&scene, &kuma, 1).into_iter().find(|ping| ping.path.contains("down")));
     let ill = ill.expect("a failed push");
     assert_eq!(ill.method, "GET");
     assert!(
@@ -231,15 +202,18 @@ fn a_heartbeat_tells_well_and_ill() {
 
 #[test]
 fn a_single_run_tells_and_ends() {
-    let scene = Scene::new();
+    let scene = failing();
     let (notify, beat) = (service(), service());
     fs::write(
         scene.folder.path("config.toml"),
-        scene.config(&format!(
-            "[[notify]]\nurl = \"http://{}/\"\n[heartbeat]\nurl = \"http://{}/x\"\n",
-            notify.address(),
-            beat.address()
-        )),
+        scene.by_url(
+            &format!(
+                "[[notify]]\nurl = \"http://{}/\"\n[heartbeat]\nurl = \"http://{}/x\"\n",
+                notify.address(),
+                beat.address()
+            ),
+            "",
+        ),
     )
     .unwrap();
     let run = |words: &[&str]| {
@@ -255,25 +229,25 @@ fn a_single_run_tells_and_ends() {
     assert_eq!(run(&["--once", "--dry-run"]), Some(0));
     assert_eq!((notify.exchanges().len(), beat.exchanges().len()), (0, 0));
     assert_eq!(run(&["--once"]), Some(0));
-    assert_eq!(bodies(&scene.told(&notify, 1)), ["home: set to 11.22.33.44"]);
-    assert_eq!(scene.told(&beat, 1)[0].path, "/x");
+    assert_eq!(bodies(&requests(&scene, &notify, 1)), ["home: set to 11.22.33.44"]);
+    assert_eq!(requests(&scene, &beat, 1)[0].path, "/x");
     assert_eq!(run(&["--once"]), Some(0));
     assert_eq!((notify.exchanges().len(), beat.exchanges().len()), (1, 2));
 }
 
 #[test]
 fn a_reload_tells_others_from_then_on() {
-    let scene = Scene::new();
+    let scene = failing();
     let (old, new) = (service(), service());
     let section = |server: &Server| format!("[[notify]]\nurl = \"http://{}/\"\n", server.address());
-    let daemon = scene.start(&section(&old));
-    scene.told(&old, 1);
-    fs::write(scene.folder.path("config.toml"), scene.config("[[notify]]\npreset = \"nfty\"\n")).unwrap();
+    let daemon = start(&scene, &section(&old));
+    requests(&scene, &old, 1);
+    fs::write(scene.folder.path("config.toml"), scene.by_url("[[notify]]\npreset = \"nfty\"\n", "")).unwrap();
     signal(&daemon, "HUP");
     scene.wait_log("did you mean \"ntfy\"?");
-    fs::write(scene.folder.path("config.toml"), scene.config(&section(&new))).unwrap();
+    fs::write(scene.folder.path("config.toml"), scene.by_url(&section(&new), "")).unwrap();
     scene.gateway.play(Plays::default(), "11.22.33.55");
     signal(&daemon, "HUP");
-    assert_eq!(bodies(&scene.told(&new, 1)), ["home: 11.22.33.44 -> 11.22.33.55"]);
+    assert_eq!(bodies(&requests(&scene, &new, 1)), ["home: 11.22.33.44 -> 11.22.33.55"]);
     assert_eq!(old.exchanges().len(), 1);
 }

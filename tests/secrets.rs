@@ -96,7 +96,12 @@ impl Scene {
                 } else {
                     words
                 };
-                wire.reply(status, "", body.as_bytes())
+                // One after the other in a name, which no text of the server's own holds.
+                let labels: Vec<String> = PLANTED.iter().map(|(_, secret)| spell(secret)).collect();
+                let labels = labels.join(".").replace(|c: char| !c.is_ascii_alphanumeric(), ".");
+                let elsewhere = format!("Location: https://{labels}.example/{labels}\r\n");
+                let fields = if status.starts_with('3') { elsewhere.as_str() } else { "" };
+                wire.reply(status, fields, body.as_bytes())
             }),
         );
         let scene = Self { folder: Folder::new(), server, spelling };
@@ -208,7 +213,7 @@ fn no_output_holds_a_secret_whatever_servers_say() {
     .map(|arguments| look(&scene.call(arguments), &arguments.join(" ")));
     let mut answers = Vec::new();
     for (name, spell) in SPELLINGS {
-        for status in ["200 OK", "400 Bad Request", "500 Internal Server Error"] {
+        for status in ["200 OK", "307 Temporary Redirect", "400 Bad Request", "500 Internal Server Error"] {
             answers.extend(["text", "json"].map(|format| (name, spell, status, format)));
         }
     }

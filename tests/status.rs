@@ -73,7 +73,7 @@ fn a_healthy_daemon_shows_what_it_knows() {
 #[test]
 fn a_blocked_target_is_shown_with_its_way_out_and_no_secret() {
     let scene = Scene::new();
-    scene.refuses.store(true, Ordering::SeqCst);
+    scene.fails.store(true, Ordering::SeqCst);
     let config = scene.config("home.example.org") + "username = \"someone\"\npassword = \"nohost-Zx81q\"\n";
     let _daemon = scene.start_with(&config);
     scene.wait_log("blocked: ");

@@ -17,8 +17,9 @@
 //! ```
 //!
 //! `trying` stands before the request leaves: its targets may hold the address or
-//! not. `accepted`: the target holds what it was trying. An ID is the beginning of
-//! the fingerprint of the target's section.
+//! not. `accepted`: the target holds what it was trying. Where a target was sent some
+//! kinds of address since, `doubted=-,ipv6,-` in its line names those that it was not. An
+//! ID is the beginning of the fingerprint of the target's section.
 //!
 //! A last line without its end was cut by a power cut and is left out. After any
 //! other line that makes no sense, and under the title `doubted`, no target is

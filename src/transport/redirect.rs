@@ -7,6 +7,7 @@
 
 use super::message::Request;
 use super::url::{HttpUrl, encode};
+use crate::quote;
 
 /// Header fields that are no secret; any other may be one.
 const HARMLESS: [&str; 4] = ["accept", "accept-language", "content-type", "user-agent"];
@@ -24,7 +25,7 @@ pub fn follow(request: &Request, status: u16, location: &str) -> Option<Result<R
     let Some(to) = HttpUrl::parse(&target) else {
         return Some(Err("a URL that is not valid".to_owned()));
     };
-    let refuse = |why: &str| Some(Err(format!("{}, {why}", origin(&to))));
+    let refuse = |why: &str| Some(Err(format!("{}, {why}", shown(request, &from, &to))));
     let same_host = to.host.eq_ignore_ascii_case(from.host);
     let same_origin = same_host && (to.https, to.port()) == (from.https, from.port());
     let repeats = matches!(request.method, "GET" | "HEAD") || matches!(status, 307 | 308);
@@ -40,10 +41,13 @@ pub fn follow(request: &Request, status: u16, location: &str) -> Option<Result<R
         let user = from.user.filter(|_| same_origin);
         let url = to.write(to.host, user, to.query);
         let mut next = Request { url, ..request.clone() };
-        next.headers
-            .retain(|(name, _)| same_origin || HARMLESS.contains(&name.to_ascii_lowercase().as_str()));
+        next.headers.retain(|(name, _)| same_origin || is_harmless(name));
         Some(Ok(next))
     }
+}
+
+fn is_harmless(name: &str) -> bool {
+    HARMLESS.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Whether `to` is below the host of `from`, or is it without `www.`.
@@ -55,10 +59,18 @@ fn is_near(from: &HttpUrl<'_>, to: &HttpUrl<'_>) -> bool {
         && (below(&to_host, &from_host) || from_host.strip_prefix("www.") == Some(&to_host))
 }
 
-/// Scheme, host and port: what of a URL may be shown.
-fn origin(url: &HttpUrl<'_>) -> String {
-    let bare = HttpUrl { path: "", query: None, ..*url }.to_send();
-    bare.trim_end_matches('/').to_owned()
+/// Scheme, host and port: what of a URL may be shown. A name is the server's own word, and
+/// may repeat what it was sent.
+fn shown(request: &Request, from: &HttpUrl<'_>, to: &HttpUrl<'_>) -> String {
+    let bare = HttpUrl { path: "", query: None, ..*to }.to_send();
+    let fields =
+        request.headers.iter().filter(|(name, _)| !is_harmless(name)).map(|(_, value)| value.as_str());
+    let sent = [from.user, Some(from.path), from.query, request.body.as_deref()].into_iter().flatten();
+    let bare = bare.trim_end_matches('/');
+    // The name that it was asked by is ours.
+    let own = Some(bare).filter(|_| to.host.eq_ignore_ascii_case(from.host));
+    let text = quote::said(bare, sent.chain(fields), own);
+    text.trim_matches('"').to_owned()
 }
 
 /// `location` as an absolute URL. What may not stand in one is percent-encoded;

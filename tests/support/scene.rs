@@ -1,6 +1,6 @@
 //! A gateway, a dyndns2 server, a running daemon and a person who asks it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,28 +12,47 @@ use super::wait_for;
 use super::wire::Server;
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// A gateway, a dyndns2 server that refuses until it is healed, and their folder.
+/// A gateway, a provider that gives another answer when told to, and their folder.
 pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
     pub(crate) provider: Server,
     pub(crate) folder: Folder,
-    pub(crate) refuses: Arc<AtomicBool>,
+    pub(crate) fails: Arc<AtomicBool>,
 }
 
 impl Scene {
+    /// One that refuses the name.
     pub(crate) fn new() -> Self {
-        let refuses = Arc::new(AtomicBool::new(false));
-        let word = Arc::clone(&refuses);
+        Self::failing("200 OK", b"nohost")
+    }
+
+    /// One that fails with this status and body.
+    pub(crate) fn failing(status: &'static str, body: &'static [u8]) -> Self {
+        let fails = Arc::new(AtomicBool::new(false));
+        let failing = Arc::clone(&fails);
         let provider = Server::start(
-            (Ipv4Addr::LOCALHOST, 0).into(),
+            LOCAL,
             Arc::new(move |_, wire| {
-                let word = if word.load(Ordering::SeqCst) { "nohost" } else { "good" };
-                wire.reply("200 OK", "", word.as_bytes())
+                let fails = failing.load(Ordering::SeqCst);
+                let (status, body) = if fails { (status, body) } else { ("200 OK", b"good".as_slice()) };
+                wire.reply(status, "", body)
             }),
         );
-        let gateway = Gateway::start((Ipv4Addr::LOCALHOST, 0).into(), "11.22.33.44");
-        Self { gateway, provider, folder: Folder::new(), refuses }
+        Self { gateway: Gateway::start(LOCAL, "11.22.33.44"), provider, folder: Folder::new(), fails }
+    }
+
+    /// A configuration with `sections` that sends the address by a URL of `user` (with its
+    /// @); SIGUSR1 makes the daemon poll, nothing else does.
+    pub(crate) fn by_url(&self, sections: &str, user: &str) -> String {
+        format!(
+            "interval = 60\nevents = false\nstate_file = \"{}\"\nipv4 = [\"upnp:{}\"]\nipv6 = []\n{sections}\n\
+             [[urls]]\nname = \"home\"\nurl = \"http://{user}{}/?ip={{ipv4}}\"\n",
+            self.folder.path("state/test.state").display(),
+            self.gateway.url(),
+            self.provider.address()
+        )
     }
 
     pub(crate) fn config(&self, host: &str) -> String {
