@@ -181,15 +181,7 @@ fn read_notify(mut section: Section<'_>, files: &Files<'_>, problems: &Problems<
     let inline = section.has("url") || section.has("token");
     let cmd = section.take("cmd").and_then(|value| run::read_cmd(&value));
     let mut url = read_url(&mut section, files);
-    let token = files.text(&mut section, "token", "token_file").and_then(|found| {
-        let token = found.text.trim();
-        let plain = !is_placeholder(token) && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if plain {
-            Some(Secret::new(token.to_owned()))
-        } else {
-            found.value.refuse_hidden("expected a token")
-        }
-    });
+    let token = read_token(&mut section, files);
     let chat = section.take("chat").and_then(|value| value.line());
     let headers = section.take("headers").map_or_else(Vec::new, |value| read_headers(&value, files));
     let on = section.take("on").map_or(Some([true; 3]), |value| read_on(&value));
@@ -238,6 +230,13 @@ fn read_notify(mut section: Section<'_>, files: &Files<'_>, problems: &Problems<
         on: on?,
         after: after?,
     })
+}
+
+fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<Secret> {
+    let found = files.text(section, "token", "token_file")?;
+    let token = found.text.trim();
+    let plain = !is_placeholder(token) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain { Some(Secret::new(token.to_owned())) } else { found.value.refuse_hidden("expected a token") }
 }
 
 fn read_heartbeat(mut section: Section<'_>, files: &Files<'_>) -> Option<Heartbeat> {

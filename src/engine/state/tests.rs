@@ -1,5 +1,7 @@
 use super::*;
 use crate::address::Prefix;
+use crate::backoff::Backoff;
+use crate::config::placeholders::Needs;
 
 fn table<V, const N: usize>(pairs: [(&str, V); N]) -> BTreeMap<String, V> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
