@@ -44,12 +44,16 @@ def make_copy():
 
 
 def row(copy):
-    path = FOLDER / "src" / copy["file"]
-    text = path.read_text()
-    assert text.count(copy["old"]) == 1, f"{copy['name']}: {copy['file']} has changed"
-    path.write_text(text.replace(copy["old"], copy["new"]))
+    changes = [copy, *([copy["and"]] if "and" in copy else [])]
+    texts = {change["file"]: (FOLDER / "src" / change["file"]).read_text() for change in changes}
+    for change in changes:
+        path = FOLDER / "src" / change["file"]
+        text = path.read_text()
+        assert text.count(change["old"]) == 1, f"{copy['name']}: {change['file']} has changed"
+        path.write_text(text.replace(change["old"], change["new"]))
     seed, why = play()
-    path.write_text(text)
+    for file, text in texts.items():
+        (FOLDER / "src" / file).write_text(text)
     print(f"{copy['name']}: " + (f"seed {seed}: {why}" if why else "not caught"), flush=True)
     return {**copy, "seed": seed, "why": why}
 
