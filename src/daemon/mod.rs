@@ -331,13 +331,16 @@ impl<'a> Daemon<'a> {
 
     fn handle(&mut self, event: Event) {
         let happened = !matches!(event, Event::Tick | Event::Hint { .. });
+        let mut quiet = matches!(event, Event::Observed { .. });
         self.engine.handle(self.now(), event);
         // The mark that is to be on the disk before the jobs behind it ask anything: they
         // connect meanwhile.
         let mut mark = None;
         let mut news = self.engine.take_news();
         while let Some(action) = self.engine.action() {
-            news |= matches!(action, Action::Record { .. } | Action::Publish { .. } | Action::Report(_));
+            let is_news =
+                matches!(action, Action::Record { .. } | Action::Publish { .. } | Action::Report(_));
+            (news, quiet) = (news || is_news, quiet && !is_news);
             match action {
                 Action::Poll { source, hinted } => {
                     self.channels.poll_begins(source);
@@ -374,6 +377,10 @@ impl<'a> Daemon<'a> {
         self.keep_mark(mark);
         if self.running.is_empty() {
             self.client.rest();
+            // A poll that found nothing.
+            if quiet && self.places.store.is_overgrown() {
+                self.record("", false);
+            }
         }
         let now = self.now();
         if let Some(teller) = &mut self.teller {

@@ -3,7 +3,8 @@
 //!
 //! News are appended, so that a change costs bytes for itself and not for the
 //! whole file; a flush covers all that was appended before. When the news outgrow
-//! the rest, the file is written anew beside itself, flushed, and takes the name.
+//! the rest, the file is written anew beside itself, flushed, and takes the name: in a
+//! quiet moment, so that no change costs more than others.
 //!
 //! Lines that begin with `#` are ours. The first names the file's own inode and the
 //! configuration, every append ends with the file's time:
@@ -36,10 +37,12 @@ pub use self::disk::{Files, OpenFile, Seen, System};
 pub use self::place::{default_path, runtime_folder, same_or_alike};
 use crate::engine::state::{DOUBTED, Format, MAX_STATE, State, TITLE};
 
-/// The file is written anew once it is longer than so many times what was last
+/// The file is to be written anew once it is longer than so many times what was last
 /// written whole, and this.
 const GROWTH: u64 = 4;
 const ROOM: u64 = 16 * 1024;
+/// No quiet moment is waited for once it is so many times as long as that.
+const OVERDUE: u64 = 2;
 
 /// How long after its time an append may reach the file: some ticks of the file
 /// system's clock, and less than a restore takes. On a busy machine the time is
@@ -251,6 +254,13 @@ impl<F: Files> Store<F> {
         format!("# file {} of {config}\n", seen.inode)
     }
 
+    /// Whether it is to be written anew when there is nothing else to do:
+    /// [`Self::append`] of nothing, without a flush.
+    #[must_use]
+    pub fn is_overgrown(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.stale && held.has_outgrown(1))
+    }
+
     /// Adds lines, and with `flush` sees to it that they and all before them
     /// survive a power cut. Where nothing can be added, the file is written anew
     /// with what `whole` says.
@@ -261,7 +271,7 @@ impl<F: Files> Store<F> {
         let added = match &mut self.held {
             Some(held) if held.is_current(&self.files, &self.path) => {
                 held.append(lines).and_then(|()| match flush {
-                    true if lines.is_empty() && held.is_overgrown() => {
+                    _ if lines.is_empty() && held.has_outgrown(if flush { OVERDUE } else { 1 }) => {
                         Err(io::ErrorKind::FileTooLarge.into())
                     }
                     true => held.flush(&self.files, self.path.parent()),
@@ -406,8 +416,8 @@ impl<File: OpenFile> Held<File> {
         !self.stale && files.at(path).is_ok_and(|seen| seen == self.seen)
     }
 
-    fn is_overgrown(&self) -> bool {
-        self.seen.length > self.whole.saturating_mul(GROWTH).saturating_add(ROOM)
+    fn has_outgrown(&self, times: u64) -> bool {
+        self.seen.length > self.whole.saturating_mul(GROWTH).saturating_add(ROOM).saturating_mul(times)
     }
 
     /// Whether it was changed later than the time in it says.

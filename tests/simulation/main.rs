@@ -46,6 +46,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use ddns_update_daemon::daemon::state_file::Store;
+
 /// Seeds and days where nobody says otherwise.
 const SEEDS: Range<u64> = 0..2;
 const DAYS: u32 = 28;
@@ -110,6 +112,33 @@ fn a_seed_plays_the_same_to_the_letter_again() {
     let digests: Vec<u64> = (0..2).map(|_| sim::play(7, 7, false).digest).collect();
     assert_eq!(digests[0], digests[1]);
     assert_ne!(digests[0], sim::play(8, 7, false).digest);
+}
+
+/// Cut at each write of it and at each byte of that write, and at each end.
+#[test]
+fn a_power_cut_while_a_grown_state_is_written_anew_loses_nothing() {
+    let (path, lines) = ("/var/x.state", "target\ta\tname=x\taccepted=192.0.2.2,-,-\tat=5\n");
+    let whole = || lines.to_owned();
+    let mut ends = [0, 0];
+    for (cut, torn, seed) in
+        (0..10_u32).flat_map(|cut| (0..140_usize).map(move |torn| (cut, torn, u64::from(cut) + torn as u64)))
+    {
+        let disk = disk::Disk::new();
+        let store = || Store::on(disk.clone(), path.into(), "/etc/x.toml".into(), None);
+        let mut held = store();
+        assert_eq!(held.hold().unwrap().problem, None);
+        held.append(&format!("{}{lines}", "# much\n".repeat(3000)), true, &whole).unwrap();
+        assert!(held.is_overgrown());
+        disk.cut_after(cut, torn);
+        ends[usize::from(held.append("", false, &whole).is_ok())] += 1;
+        disk.boot(&mut chance::Chance::new(seed));
+        let loaded = store().hold().unwrap();
+        let target = loaded.state.targets.get("a").unwrap_or_else(|| panic!("lost: {cut} {torn}"));
+        let address = target.accepted.unwrap().addresses.ipv4.unwrap();
+        assert_eq!(address.to_string(), "192.0.2.2", "{cut} {torn}");
+        assert_eq!(target.trying.is_none(), loaded.problem.is_none(), "{cut} {torn}");
+    }
+    assert!(ends.iter().all(|times| *times > 100), "{ends:?}");
 }
 
 #[test]

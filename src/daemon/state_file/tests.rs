@@ -269,14 +269,34 @@ fn a_cut_at_any_byte_never_leaves_an_address_that_may_be_wrong() {
 }
 
 #[test]
-fn a_file_that_has_grown_is_written_anew_at_the_end_of_a_change() {
+fn a_file_that_has_grown_is_written_anew_in_a_quiet_moment() {
     let scratch = Scratch::new("grown");
     let mut store = held(&scratch);
     let line = format!("# {}\n", "x".repeat(1000));
     for _ in 0..30 {
         store.append(&line, false, &String::new).unwrap();
     }
-    assert!(fs::metadata(scratch.file()).unwrap().len() > 30_000);
+    let grown = System.at(&scratch.file()).unwrap();
+    assert!(grown.length > 30_000 && store.is_overgrown());
+    // The end of a change.
+    store.append("", true, &String::new).unwrap();
+    assert_eq!(System.at(&scratch.file()).unwrap(), grown);
+    store.append("", false, &|| accepted("192.0.2.1")).unwrap();
+    assert!(fs::metadata(scratch.file()).unwrap().len() < 1000 && !store.is_overgrown());
+    scratch.holds("192.0.2.1");
+    let kept = System.at(&scratch.file()).unwrap();
+    store.append("", false, &String::new).unwrap();
+    assert_eq!(System.at(&scratch.file()).unwrap(), kept, "nothing is new");
+}
+
+#[test]
+fn a_file_that_grows_without_a_quiet_moment_is_written_anew_at_the_end_of_a_change() {
+    let scratch = Scratch::new("busy");
+    let mut store = held(&scratch);
+    let line = format!("# {}\n", "x".repeat(1000));
+    for _ in 0..60 {
+        store.append(&line, false, &String::new).unwrap();
+    }
     store.append("", true, &|| accepted("192.0.2.1")).unwrap();
     assert!(fs::metadata(scratch.file()).unwrap().len() < 1000);
     scratch.holds("192.0.2.1");

@@ -89,8 +89,10 @@ impl Sim {
     pub(super) fn handle(&mut self, event: Event) {
         let now = self.engine_now();
         let Some(process) = &mut self.process else { return };
+        let mut quiet = matches!(event, Event::Observed { .. });
         process.engine.handle(now, event);
         while let Some(action) = self.process.as_mut().and_then(|process| process.engine.action()) {
+            quiet &= matches!(action, Action::Poll { .. } | Action::Close { .. });
             match action {
                 // Without power nothing more is done.
                 _ if self.disk.is_dead() => return,
@@ -103,6 +105,11 @@ impl Sim {
                     self.watch.reports(self.now, &report);
                 }
             }
+        }
+        let grown = |process: &Process| process.jobs.is_empty() && process.store.is_overgrown();
+        if quiet && self.process.as_ref().is_some_and(grown) {
+            self.note(|| "the state file is written anew".to_owned());
+            self.record("", false);
         }
     }
 
