@@ -22,6 +22,7 @@ use ddns_update_daemon::gena::message::{Expected, Sid};
 use ddns_update_daemon::gena::subscriber::{Clock, Subscriber};
 use ddns_update_daemon::gena::subscription::{PollResult, Status};
 use ddns_update_daemon::http::lan_url::LanUrl;
+use ddns_update_daemon::system::watch::Watch;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -57,7 +58,7 @@ impl World {
         let (on_event, hints) = on_event();
         let (sender, notices) = mpsc::channel();
         let say = move |notice: &Status| drop(sender.send(notice.clone()));
-        let subscriber = Subscriber::start(Clock::new(speed), on_event, say);
+        let subscriber = Subscriber::start(Clock::new(speed), Watch::start().unwrap(), on_event, say);
         let url = LanUrl::parse(&format!("http://{address}:{port}/evt")).unwrap();
         let world = Self { address, url, subscriber, requests, hints, notices };
         world.poll();
@@ -147,7 +148,8 @@ fn sid() -> Expected {
 fn listener(gateway: Ipv4Addr) -> (Listener, SocketAddr, String, Receiver<()>) {
     let (on_event, hints) = on_event();
     let local = IpAddr::from([127, 53, 61, 1]);
-    let listener = Listener::open(local, gateway.into(), [5; 16], on_event).unwrap();
+    let listener =
+        Listener::open(local, gateway.into(), [5; 16], &Watch::start().unwrap(), on_event).unwrap();
     listener.expect(sid());
     let callback = listener.callback().clone();
     (listener, callback.socket, callback.path, hints)

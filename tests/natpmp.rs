@@ -1,12 +1,17 @@
 //! The NAT-PMP client against gateways on loopback addresses of their own.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "clippy knows only the test functions themselves as tests")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "clippy knows only the test functions themselves as tests"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ddns_update_daemon::natpmp::client::{NatPmpError, external_address};
+use ddns_update_daemon::natpmp::client::{Kept, NatPmpError, external_address};
 use ddns_update_daemon::natpmp::message::{ExternalAddress, MessageError, PORT, REQUEST, ResultCode};
 
 /// A gateway that replies to its first requests with these datagrams, several
@@ -80,4 +85,57 @@ fn a_flood_of_junk_ends_before_the_deadline() {
     let gateway = gateway(6, vec![vec![vec![1]; 200]; 4]);
     let error = external_address(gateway, within(600_000)).unwrap_err();
     assert!(matches!(error, NatPmpError::Message(MessageError::Length(1))), "{error}");
+}
+
+/// A gateway with these clocks at its answers, the port that each question came from, and
+/// how often it answers the same.
+fn clocks(last: u8, epochs: &'static [(u32, u8)]) -> (IpAddr, Receiver<u16>) {
+    let address = Ipv4Addr::new(127, 53, 51, last);
+    let socket = UdpSocket::bind((address, PORT)).unwrap();
+    let (sender, ports) = channel();
+    thread::spawn(move || {
+        for (epoch, times) in epochs {
+            let (_, client) = socket.recv_from(&mut [0; 16]).unwrap();
+            sender.send(client.port()).unwrap();
+            for _ in 0..*times {
+                socket.send_to(&ExternalAddress { epoch: *epoch, ..answer() }.to_bytes(), client).unwrap();
+            }
+        }
+    });
+    (address.into(), ports)
+}
+
+#[test]
+fn who_asks_again_asks_over_one_socket() {
+    let (gateway, ports) = clocks(8, &[(9, 1), (9, 1), (10, 1)]);
+    let mut kept = Kept::default();
+    for _ in 0..3 {
+        assert_eq!(kept.external_address(gateway, within(5000)).unwrap().address, answer().address);
+    }
+    let ports: Vec<u16> = ports.iter().collect();
+    assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+}
+
+/// An answer of before, which somebody may have sent too early, is none.
+#[test]
+fn an_answer_whose_clock_went_back_is_asked_for_over_another_socket() {
+    let (gateway, ports) = clocks(9, &[(900, 1), (3, 1), (4, 1), (5, 1)]);
+    let mut kept = Kept::default();
+    for epoch in [900, 4, 5] {
+        assert_eq!(kept.external_address(gateway, within(5000)).unwrap().epoch, epoch);
+    }
+    let ports: Vec<u16> = ports.iter().collect();
+    assert_eq!(ports.len(), 4);
+    assert!(ports[0] == ports[1] && ports[1] != ports[2] && ports[2] != ports[3], "{ports:?}");
+}
+
+#[test]
+fn a_socket_to_which_a_second_answer_may_come_is_not_kept() {
+    let (gateway, ports) = clocks(10, &[(9, 0), (9, 2), (9, 1)]);
+    let mut kept = Kept::default();
+    for _ in 0..2 {
+        kept.external_address(gateway, within(5000)).unwrap();
+    }
+    let ports: Vec<u16> = ports.iter().collect();
+    assert!(ports[0] == ports[1] && ports[1] != ports[2], "{ports:?}");
 }

@@ -22,7 +22,7 @@ use ddns_update_daemon::ssdp::message::GROUP;
 use ddns_update_daemon::ssdp::search;
 use ddns_update_daemon::ssdp::search::Search;
 use ddns_update_daemon::system;
-use ddns_update_daemon::system::{DefaultRoute, InterfaceAddress};
+use ddns_update_daemon::system::{Changes, DefaultRoute, InterfaceAddress};
 
 /// Set in the processes that run inside a namespace; its value is their task.
 const INSIDE: &str = "DDNS_TEST_INSIDE";
@@ -108,6 +108,9 @@ fn the_kernel_tells_addresses_and_routes() {
 }
 
 fn addresses_and_routes() {
+    assert_eq!(system::known_default_route(), DefaultRoute::None, "nobody listens yet");
+    let mut changes = Changes::listen().unwrap();
+    assert_eq!(system::known_default_route(), DefaultRoute::None);
     assert_eq!(system::default_route(Family::V4), DefaultRoute::None);
     assert_eq!(system::default_route(Family::V6), DefaultRoute::None);
     setting("use_tempaddr", "2");
@@ -131,6 +134,18 @@ fn addresses_and_routes() {
     change("addr add 2001:db8:7::5/64 dev v0");
 
     let DefaultRoute::Known(route) = system::default_route(Family::V4) else { panic!("no IPv4 route") };
+    assert_eq!(system::known_default_route(), DefaultRoute::None, "what was told is not read yet");
+    assert!(changes.take().unwrap() && !changes.take().unwrap());
+    assert_eq!(system::known_default_route(), DefaultRoute::Known(route));
+    // A rule is told, too.
+    change("rule add to 198.41.0.4 blackhole");
+    assert!(changes.take().unwrap());
+    assert_eq!(system::known_default_route(), DefaultRoute::None);
+    change("rule del to 198.41.0.4 blackhole");
+    assert!(changes.take().unwrap());
+    assert_eq!(system::known_default_route(), DefaultRoute::Known(route));
+    let both = (DefaultRoute::Known(route), system::default_route(Family::V6));
+    assert_eq!(system::default_routes(), both);
     let interface = index("v0");
     assert_eq!((route.gateway, route.interface), (Some(ip("192.168.77.1")), interface));
     assert_eq!((route.source, route.by_route), (Some(ip("192.168.77.2")), true));

@@ -82,6 +82,36 @@ fn an_obedient_program_is_not_kept_waiting() {
 }
 
 /// A killed grandchild stays a zombie until its new parent reaps it.
+/// docs/footprint.md, "Threads".
+#[cfg(target_os = "linux")]
+#[test]
+fn the_default_sources_need_four_threads_where_nothing_happens() {
+    let (config, state) = (scratch("threads.toml"), scratch("threads.state"));
+    let text = format!(
+        "state_file = {state:?}\nrouter_ip = \"http://127.0.53.7:9/nobody.xml\"\n[[runs]]\ncmd = [\"true\", \"{{ipv4}}\"]\n"
+    );
+    fs::write(&config, text).unwrap();
+    let mut daemon =
+        std::process::Command::new(env!("CARGO_BIN_EXE_ddns-update-daemon")).arg(&config).spawn().unwrap();
+    let tasks = PathBuf::from(format!("/proc/{}/task", daemon.id()));
+    let threads = || {
+        let tasks = fs::read_dir(&tasks).unwrap().flatten();
+        let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+        let mut names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
+        names.sort();
+        names
+    };
+    let (until, expected) =
+        (Instant::now() + LONG, ["channels", "ddns-update-dae", "source", "subscription"]);
+    while threads() != expected && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let found = threads();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert_eq!(found, expected);
+}
+
 fn wait_for_end(pid: &str) {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {

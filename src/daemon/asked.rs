@@ -16,16 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Daemon<'_> {
     /// Lets itself be found and rung, from now on. A single run is neither.
     pub(super) fn listen(&mut self) {
-        if self.mode.once || self.mode.dry_run {
-            return;
-        }
+        let Some(watch) = self.watch.clone().filter(|_| !self.mode.dry_run) else { return };
         let sender = self.sender.clone();
         let tell = move |signal| {
             // Fails only at the end of the program.
             let _ = sender.send(Message::Signal(signal));
         };
         let places = &mut self.places;
-        let result = signals::listen(tell).and_then(|()| places.runtime.announce(places.store.config()));
+        let result =
+            signals::listen(&watch, tell).and_then(|()| places.runtime.announce(places.store.config()));
         if let Err(error) = result {
             // In a container it may be all that can be had.
             let text = format!("`status`, `retry` and `update` cannot find this process: {error}");

@@ -1,8 +1,8 @@
 //! Listening for changes: events and announcements of the gateway, notices of
 //! the kernel.
 //!
-//! Whatever comes in is a hint to poll and nothing more. Each channel is a thread
-//! blocked in one read; what comes from somebody else than the gateway of a source
+//! Whatever comes in is a hint to poll and nothing more. One thread waits for all
+//! channels ([`Watch`]); what comes from somebody else than the gateway of a source
 //! is dropped unread. However much comes, one hint for each source is under way
 //! at a time: the next is passed on only after a poll has begun. A channel that
 //! cannot be opened is done without, since polling goes on underneath.
@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use crate::address::Family;
 use crate::config::{Config, Source};
@@ -25,13 +24,8 @@ use crate::ssdp::message::{self as ssdp, Notify};
 use crate::ssdp::presence::Presence;
 use crate::system;
 use crate::system::multicast::Group;
-use crate::system::{Changes, MulticastSource};
-
-/// Rest after an error of the kernel's socket: it has told more than we read, or
-/// memory is short.
-const PAUSE: Duration = Duration::from_millis(100);
-
-const STACK: usize = 64 * 1024;
+use crate::system::watch::{Channel, PAUSE, Watch};
+use crate::system::{Changes, DefaultRoute, MulticastSource};
 
 /// Passes a hint on: the source it is about and where it comes from.
 type Pass = Box<dyn Fn(usize, &'static str) + Send + Sync>;
@@ -59,6 +53,8 @@ struct SourceState {
     gateway: Mutex<Option<IpAddr>>,
     /// Its announcements can be heard, as far as is known.
     joined: AtomicBool,
+    /// An event of it has come.
+    event_came: AtomicBool,
     /// Why its events do not arrive.
     trouble: Mutex<Option<String>>,
 }
@@ -68,26 +64,29 @@ impl Channels {
     #[must_use]
     pub fn open(
         config: &Config,
+        watch: &Watch,
         log: Log,
         pass: impl Fn(usize, &'static str) + Send + Sync + 'static,
     ) -> Self {
         let sources = config.sources.iter().map(|_| SourceState::default()).collect();
         let hints = Arc::new(Hints { pass: Some(Box::new(pass)), sources });
         let keepers =
-            config.sources.iter().enumerate().map(|(index, source)| keep(index, source, &hints, log));
+            config.sources.iter().enumerate().map(|(index, source)| keep(index, source, watch, &hints, log));
         let keepers = Arc::new(keepers.collect::<Vec<_>>());
         let kernel: Vec<_> = config.sources.iter().map(|s| matches!(s, Source::Interface(_))).collect();
         let mut groups = Vec::new();
         if kernel.contains(&false) {
-            groups.extend(announcements(&hints, log));
-            groups.extend(notifications(&hints, &keepers, log));
+            groups.extend(announcements(&hints, watch, log));
+            groups.extend(notifications(&hints, &keepers, watch, log));
         }
-        let ours = Arc::clone(&hints);
         // Without it, polling notices changes.
-        let _ = thread::Builder::new()
-            .name("kernel".to_owned())
-            .stack_size(STACK)
-            .spawn(move || watch_kernel(&ours, &kernel, log));
+        let told = Changes::listen().and_then(|changes| {
+            let route = system::default_route(Family::V4);
+            watch.add(Box::new(Kernel { changes, route, hints: Arc::clone(&hints), is_asked: kernel }))
+        });
+        if let Err(error) = told {
+            log.say(Level::Debug, format!("changes of interfaces are not listened for: {error}"));
+        }
         Self { hints, keepers, groups }
     }
 
@@ -102,6 +101,13 @@ impl Channels {
     #[must_use]
     pub fn has_news(&self, source: usize) -> bool {
         self.hints.sources.get(source).is_some_and(|place| place.hinted.load(Ordering::Relaxed))
+    }
+
+    /// Whether events of its gateway have been seen to arrive.
+    #[must_use]
+    pub fn events_arrive(&self, source: usize) -> bool {
+        let came = |place: &SourceState| place.event_came.load(Ordering::Relaxed);
+        self.hints.sources.get(source).is_some_and(came) && self.trouble(source).is_none()
     }
 
     /// Why the events of its gateway do not arrive, if so.
@@ -157,7 +163,7 @@ impl Hints {
 }
 
 /// The subscription at the gateway of a source, if it can have one.
-fn keep(index: usize, source: &Source, hints: &Arc<Hints>, log: Log) -> Option<Subscriber> {
+fn keep(index: usize, source: &Source, watch: &Watch, hints: &Arc<Hints>, log: Log) -> Option<Subscriber> {
     let Source::Upnp(_) = source else { return None };
     let (hints, label) = (Arc::clone(hints), source.to_string());
     let ours = Arc::clone(&hints);
@@ -168,12 +174,17 @@ fn keep(index: usize, source: &Source, hints: &Arc<Hints>, log: Log) -> Option<S
             *place.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble.map(Status::to_string);
         }
     };
-    let hint = Arc::new(move || hints.give(index, "an event of the gateway"));
-    Some(Subscriber::start(Clock::new(1), hint, say))
+    let hint = Arc::new(move || {
+        if let Some(place) = hints.sources.get(index) {
+            place.event_came.store(true, Ordering::Relaxed);
+        }
+        hints.give(index, "an event of the gateway");
+    });
+    Some(Subscriber::start(Clock::new(1), watch.clone(), hint, say))
 }
 
 /// NAT-PMP and PCP.
-fn announcements(hints: &Arc<Hints>, log: Log) -> Option<Group> {
+fn announcements(hints: &Arc<Hints>, watch: &Watch, log: Log) -> Option<Group> {
     let hints = Arc::clone(hints);
     let hear = move |sender: IpAddr, datagram: &[u8]| {
         let sources = hints.of_gateway(sender);
@@ -183,12 +194,17 @@ fn announcements(hints: &Arc<Hints>, log: Log) -> Option<Group> {
             }
         }
     };
-    let group = Group::open(natpmp::ANNOUNCEMENTS, natpmp::MAX_DATAGRAM, Box::new(hear));
+    let group = Group::open(natpmp::ANNOUNCEMENTS, natpmp::MAX_DATAGRAM, watch, Box::new(hear));
     noted(group, "NAT-PMP announcements", log)
 }
 
 /// SSDP.
-fn notifications(hints: &Arc<Hints>, keepers: &Arc<Vec<Option<Subscriber>>>, log: Log) -> Option<Group> {
+fn notifications(
+    hints: &Arc<Hints>,
+    keepers: &Arc<Vec<Option<Subscriber>>>,
+    watch: &Watch,
+    log: Log,
+) -> Option<Group> {
     let (hints, keepers) = (Arc::clone(hints), Arc::clone(keepers));
     let mut presence = Presence::default();
     let hear = move |sender: IpAddr, datagram: &[u8]| {
@@ -203,7 +219,7 @@ fn notifications(hints: &Arc<Hints>, keepers: &Arc<Vec<Option<Subscriber>>>, log
             hints.give(source, "the gateway has started");
         }
     };
-    noted(Group::open(ssdp::GROUP, ssdp::MAX_DATAGRAM, Box::new(hear)), "SSDP announcements", log)
+    noted(Group::open(ssdp::GROUP, ssdp::MAX_DATAGRAM, watch, Box::new(hear)), "SSDP announcements", log)
 }
 
 fn noted(group: std::io::Result<Group>, what: &str, log: Log) -> Option<Group> {
@@ -213,34 +229,43 @@ fn noted(group: std::io::Result<Group>, what: &str, log: Log) -> Option<Group> {
     group.ok()
 }
 
-/// Whoever polls interfaces polls again after every change; a new default
-/// route concerns those who ask gateways, too.
-fn watch_kernel(hints: &Hints, kernel: &[bool], log: Log) {
-    let mut changes = match Changes::listen() {
-        Ok(changes) => changes,
-        Err(error) => {
-            return log.say(Level::Debug, format!("changes of interfaces are not listened for: {error}"));
-        }
-    };
-    let mut route = system::default_route(Family::V4);
-    loop {
-        if changes.wait().is_err() {
-            thread::sleep(PAUSE);
+/// What the kernel tells. Whoever polls interfaces polls again after every change; a
+/// new default route concerns those who ask gateways, too.
+struct Kernel {
+    changes: Changes,
+    route: DefaultRoute,
+    hints: Arc<Hints>,
+    /// The sources that ask it.
+    is_asked: Vec<bool>,
+}
+
+impl Channel for Kernel {
+    #[cfg(unix)]
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.changes.fd()
+    }
+
+    fn take(&mut self) -> bool {
+        match self.changes.take() {
+            Ok(false) => return true,
+            Ok(true) => {}
+            Err(_) => thread::sleep(PAUSE),
         }
         let now = system::default_route(Family::V4);
-        let moved = std::mem::replace(&mut route, now) != route;
-        for (source, is_kernel) in kernel.iter().enumerate() {
-            if *is_kernel {
-                hints.give(source, "the kernel");
+        let moved = std::mem::replace(&mut self.route, now) != now;
+        for (source, is_asked) in self.is_asked.iter().enumerate() {
+            if *is_asked {
+                self.hints.give(source, "the kernel");
             } else if moved {
-                hints.give(source, "a new default route");
+                self.hints.give(source, "a new default route");
             }
         }
         if moved {
-            for place in &hints.sources {
+            for place in &self.hints.sources {
                 place.joined.store(false, Ordering::Relaxed);
             }
         }
+        true
     }
 }
 
@@ -268,6 +293,18 @@ mod tests {
         flood();
         channels.hints.give(1, "a test");
         assert_eq!(passed.try_iter().collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn events_arrive_once_one_has_come_and_while_nothing_is_wrong() {
+        let sources = vec![SourceState::default()];
+        let channels = Channels { hints: Arc::new(Hints { pass: None, sources }), ..Channels::default() };
+        let place = &channels.hints.sources[0];
+        assert!(!channels.events_arrive(0) && !channels.events_arrive(9));
+        place.event_came.store(true, Ordering::Relaxed);
+        assert!(channels.events_arrive(0));
+        *place.trouble.lock().unwrap() = Some("silent".to_owned());
+        assert!(!channels.events_arrive(0));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The loop that waits, and the threads that act: performs what the engine asks
 //! for.
 //!
-//! The main thread owns the engine, the clock and the state file. Each source
-//! has a thread that sleeps until it is asked to poll, since it keeps what it
-//! knows of its gateway between polls. Each publishing job is a thread that ends
-//! with the job. The channels of [`hints`](crate::daemon::hints) wait for announcements.
-//! All of them answer over one channel.
+//! The main thread owns the engine, the clock and the state file, and asks the kernel for
+//! addresses of interfaces. Each other source has a thread that sleeps until it is asked
+//! to poll, since it keeps what it knows of its gateway between polls. Each publishing job
+//! is a thread that ends with the job. One thread waits for signals and for the channels
+//! of [`hints`]. All of them answer over one channel.
 
 mod asked;
 pub mod hints;
@@ -45,6 +45,7 @@ use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::notify::{Delivery, Sent};
 use crate::sources;
 use crate::system::clock;
+use crate::system::watch::Watch;
 use crate::transport::closer::Closer;
 use crate::updaters::run::Standing;
 use crate::updaters::{Outcome, Task};
@@ -217,7 +218,9 @@ struct Daemon<'a> {
     places: Places<'a>,
     mode: Mode,
     log: Log,
-    polls: Vec<Sender<bool>>,
+    polls: Vec<Asked>,
+    /// None in a single run.
+    watch: Option<Watch>,
     channels: Arc<Channels>,
     /// Those that remember something, between their jobs; others are made for each.
     updaters: Vec<Option<Job>>,
@@ -245,7 +248,8 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     fn new(config: &'a Config, state: State, places: Places<'a>, mode: Mode, log: Log) -> Self {
         let (sender, messages) = channel();
-        let channels = Arc::new(open_channels(config, mode, &sender, log));
+        let watch = if mode.once { None } else { Watch::start().ok() };
+        let channels = Arc::new(open_channels(config, watch.as_ref(), &sender, log));
         let begin = |source| start_source(config, source, &state, &sender, &channels, log);
         let polls = (0..config.sources.len()).map(begin).collect();
         let engine = Engine::new(config, state, seed());
@@ -260,6 +264,7 @@ impl<'a> Daemon<'a> {
             mode,
             log,
             polls,
+            watch,
             channels,
             updaters: config.groups.iter().map(|_| None).collect(),
             client,
@@ -344,8 +349,9 @@ impl<'a> Daemon<'a> {
             match action {
                 Action::Poll { source, hinted } => {
                     self.channels.poll_begins(source);
-                    // The thread lives as long as the program.
-                    let _ = self.polls.get(source).map(|poll| poll.send(hinted));
+                    if let Some(asked) = self.polls.get_mut(source) {
+                        asked.poll(hinted);
+                    }
                 }
                 Action::Record { lines, flush: true } if !lines.is_empty() => {
                     self.keep_mark(mark.replace((lines, Vec::new())));
@@ -487,18 +493,61 @@ impl<'a> Daemon<'a> {
 }
 
 /// Opens what hints come from; none in a single run, or where the user says so.
-fn open_channels(config: &Config, mode: Mode, sender: &Sender<Message>, log: Log) -> Channels {
-    if mode.once || !config.events {
-        return Channels::default();
-    }
+fn open_channels(config: &Config, watch: Option<&Watch>, sender: &Sender<Message>, log: Log) -> Channels {
+    let Some(watch) = watch.filter(|_| config.events) else { return Channels::default() };
     let sender = sender.clone();
-    Channels::open(config, log, move |source, channel| {
+    Channels::open(config, watch, log, move |source, channel| {
         // Fails only at the end of the program.
         let _ = sender.send(Message::Hint { source, channel });
     })
 }
 
-/// Starts the thread of a source; it polls whenever it is asked to.
+/// A source, and where it is asked.
+enum Asked {
+    /// By a thread that polls whenever it is told to, hinted or not.
+    Elsewhere(Sender<bool>),
+    /// Here: the kernel answers at once.
+    Here(Asking),
+}
+
+impl Asked {
+    fn poll(&mut self, hinted: bool) {
+        match self {
+            // The thread lives as long as the program.
+            Self::Elsewhere(ask) => drop(ask.send(hinted)),
+            Self::Here(asking) => drop(asking.poll(hinted)),
+        }
+    }
+}
+
+/// A source with whoever wants to hear of it.
+struct Asking {
+    source: usize,
+    poller: sources::Poller,
+    sender: Sender<Message>,
+    channels: Arc<Channels>,
+    log: Log,
+}
+
+impl Asking {
+    /// Polls once; `None`: nobody wants to hear of it any more.
+    fn poll(&mut self, hinted: bool) -> Option<()> {
+        let start = Instant::now();
+        self.poller.rely_on_events(self.channels.events_arrive(self.source));
+        let poll = self.poller.poll(hinted, &|| self.channels.has_news(self.source));
+        if self.log.wants(Level::Debug) {
+            self.log.write(&debug_line(self.poller.label(), &poll, start.elapsed()));
+        }
+        if let Some(advice) = &poll.advice {
+            self.log.write(&Report::new(Level::Info, self.poller.label(), advice.clone()));
+        }
+        self.sender.send(Message::Observed { source: self.source, poll: poll.clone() }).ok()?;
+        self.channels.poll_ended(self.source, &self.poller, &poll);
+        Some(())
+    }
+}
+
+/// Makes a source ready to be asked.
 fn start_source(
     config: &Config,
     source: usize,
@@ -506,29 +555,17 @@ fn start_source(
     sender: &Sender<Message>,
     channels: &Arc<Channels>,
     log: Log,
-) -> Sender<bool> {
+) -> Asked {
     let (ask, asked) = channel();
-    let (sender, channels) = (sender.clone(), Arc::clone(channels));
-    if let Some(mut poller) = sources::Poller::new(config, source, state) {
-        let work = move || {
-            while let Ok(hinted) = asked.recv() {
-                let start = Instant::now();
-                let poll = poller.poll(hinted, &|| channels.has_news(source));
-                if log.wants(Level::Debug) {
-                    log.write(&debug_line(poller.label(), &poll, start.elapsed()));
-                }
-                if let Some(advice) = &poll.advice {
-                    log.write(&Report::new(Level::Info, poller.label(), advice.clone()));
-                }
-                if sender.send(Message::Observed { source, poll: poll.clone() }).is_err() {
-                    return;
-                }
-                channels.poll_ended(source, &poller, &poll);
-            }
-        };
-        spawn("source", work);
+    if let Some(poller) = sources::Poller::new(config, source, state) {
+        let mut asking =
+            Asking { source, poller, sender: sender.clone(), channels: Arc::clone(channels), log };
+        if asking.poller.is_at_once() {
+            return Asked::Here(asking);
+        }
+        spawn("source", move || while asked.recv().is_ok_and(|hinted| asking.poll(hinted).is_some()) {});
     }
-    ask
+    Asked::Elsewhere(ask)
 }
 
 fn debug_line(label: &str, poll: &sources::Poll, took: Duration) -> Report {

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::gena::message::{Callback, Expected, NotifyCheck, check_notify};
 use crate::http::{MAX_HEAD, head_is_complete};
 use crate::system;
+use crate::system::watch::{Channel, PAUSE, Watch};
 
 /// The time for a head; a gateway sends it in one packet.
 pub const TIME: Duration = Duration::from_secs(2);
@@ -30,10 +31,6 @@ const MAX_BODY: usize = 16 * 1024;
 
 /// How long that may take.
 const BODY_TIME: Duration = Duration::from_secs(1);
-
-/// Rest after an error (no file descriptors left), so that it does not keep the
-/// CPU busy.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection needs little: the buffers are on the heap.
 const STACK: usize = 64 * 1024;
@@ -58,7 +55,13 @@ struct Shared {
 
 impl Listener {
     /// Listens on `local`, at a path made of `random`, for events of `gateway`.
-    pub fn open(local: IpAddr, gateway: IpAddr, random: [u8; 16], on_event: OnEvent) -> io::Result<Self> {
+    pub fn open(
+        local: IpAddr,
+        gateway: IpAddr,
+        random: [u8; 16],
+        watch: &Watch,
+        on_event: OnEvent,
+    ) -> io::Result<Self> {
         let socket = TcpListener::bind(SocketAddr::new(local, 0))?;
         let shared = Arc::new(Shared {
             gateway,
@@ -68,11 +71,7 @@ impl Listener {
             connections: AtomicUsize::new(0),
             on_event,
         });
-        let (accepting, ours) = (socket.try_clone()?, Arc::clone(&shared));
-        thread::Builder::new()
-            .name("events".to_owned())
-            .stack_size(STACK)
-            .spawn(move || accept(&accepting, &ours))?;
+        watch.add(Box::new(Accepting { socket: socket.try_clone()?, shared: Arc::clone(&shared) }))?;
         Ok(Self { shared, socket })
     }
 
@@ -101,18 +100,29 @@ impl Drop for Listener {
     }
 }
 
-fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
-    loop {
-        let accepted = socket.accept();
-        if shared.closed.load(Ordering::Relaxed) {
-            return;
+struct Accepting {
+    socket: TcpListener,
+    shared: Arc<Shared>,
+}
+
+impl Channel for Accepting {
+    #[cfg(unix)]
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&self.socket)
+    }
+
+    fn take(&mut self) -> bool {
+        let accepted = self.socket.accept();
+        if self.shared.closed.load(Ordering::Relaxed) {
+            return false;
         }
         match accepted {
-            Ok((stream, peer)) if peer.ip() == shared.gateway => serve(stream, shared),
+            Ok((stream, peer)) if peer.ip() == self.shared.gateway => serve(stream, &self.shared),
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::WouldBlock) => {}
             Err(_) => thread::sleep(PAUSE),
         }
+        true
     }
 }
 
@@ -135,6 +145,8 @@ fn serve(mut stream: TcpStream, shared: &Arc<Shared>) {
 }
 
 fn answer(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+    // Some systems hand the listener's manner on.
+    stream.set_nonblocking(false)?;
     let head = read_head(stream)?;
     let judgement = {
         let expected = shared.expected.lock().unwrap_or_else(PoisonError::into_inner);

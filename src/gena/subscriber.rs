@@ -16,6 +16,7 @@ use super::subscription::{Failure, PollResult, Status, Step, Subscription, Told}
 use crate::gena::message::{Expected, Sid, SubscribeResponse, SubscriptionRequest};
 use crate::http::lan_url::LanUrl;
 use crate::system;
+use crate::system::watch::Watch;
 use crate::transport::lan;
 
 /// The time for one exchange: no poll waits for it.
@@ -63,13 +64,14 @@ impl Subscriber {
     /// Waits for the first poll. `hint` is called for every event, `say` for what
     /// the user should know.
     #[must_use]
-    pub fn start(clock: Clock, hint: OnEvent, say: impl Fn(&Status) + Send + 'static) -> Self {
+    pub fn start(clock: Clock, watch: Watch, hint: OnEvent, say: impl Fn(&Status) + Send + 'static) -> Self {
         let (sender, notes) = channel();
         let restarted = Arc::new(AtomicBool::new(false));
         let event_came = Arc::new(AtomicBool::new(false));
         let mut work = Work {
             subscription: Subscription::default(),
             listener: None,
+            watch,
             clock,
             notes,
             sender: sender.clone(),
@@ -106,6 +108,7 @@ impl Subscriber {
 struct Work {
     subscription: Subscription,
     listener: Option<Listener>,
+    watch: Watch,
     clock: Clock,
     notes: Receiver<Input>,
     sender: Sender<Input>,
@@ -192,7 +195,7 @@ impl Work {
         self.listener = None;
         let mut random = [0; 16];
         SystemRandom::new().fill(&mut random).map_err(|_| "the system gives no random numbers")?;
-        let opened = Listener::open(local, gateway, random, self.on_event());
+        let opened = Listener::open(local, gateway, random, &self.watch, self.on_event());
         self.listener = Some(opened.map_err(|error| format!("cannot listen on {local}: {error}"))?);
         Ok(())
     }

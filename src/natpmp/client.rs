@@ -58,12 +58,71 @@ impl From<io::Error> for NatPmpError {
 /// Asks `gateway`, up to four times, until the deadline. A refusal by the
 /// gateway is an answer too: see [`ExternalAddress::finding`].
 pub fn external_address(gateway: IpAddr, deadline: Instant) -> Result<ExternalAddress, NatPmpError> {
+    ask(&open(gateway)?, deadline).map(|(answer, _)| answer)
+}
+
+/// A gateway that is asked again and again, over one socket as long as that does.
+#[derive(Debug, Default)]
+pub struct Kept {
+    socket: Option<UdpSocket>,
+    /// When it answered last, and its clock then.
+    told: Option<(Instant, u32)>,
+    /// Its clock stands still: what came late could not be told from an answer.
+    unfit: bool,
+}
+
+impl Kept {
+    /// As [`external_address`]; always the same `gateway`.
+    pub fn external_address(
+        &mut self,
+        gateway: IpAddr,
+        deadline: Instant,
+    ) -> Result<ExternalAddress, NatPmpError> {
+        let answered = self.socket.take().and_then(|socket| Some((ask_again(&socket)?, socket)));
+        if let Some((answer, socket)) = answered {
+            self.unfit = !self.is_new(answer.epoch);
+            if !self.unfit {
+                self.socket = Some(socket);
+                self.told = Some((Instant::now(), answer.epoch));
+                return Ok(answer);
+            }
+        }
+        let socket = open(gateway)?;
+        let (answer, is_only) = ask(&socket, deadline)?;
+        self.told = Some((Instant::now(), answer.epoch));
+        self.socket = Some(socket).filter(|_| is_only && !self.unfit);
+        Ok(answer)
+    }
+
+    /// Whether its clock has gone on as ours (RFC 6886, section 3.6).
+    fn is_new(&self, epoch: u32) -> bool {
+        self.told.is_some_and(|(at, before)| {
+            let passed = at.elapsed().as_secs().saturating_mul(7).checked_div(8).unwrap_or_default();
+            u64::from(epoch).saturating_add(2) >= u64::from(before).saturating_add(passed)
+        })
+    }
+}
+
+/// Once; the time for it is that of the last wait.
+fn ask_again(socket: &UdpSocket) -> Option<ExternalAddress> {
+    let mut buffer = [0; message::MAX_DATAGRAM.saturating_add(1)];
+    socket.send(&message::REQUEST).ok()?;
+    let length = socket.recv(&mut buffer).ok()?;
+    ExternalAddress::parse(buffer.get(..length).unwrap_or_default()).ok()
+}
+
+fn open(gateway: IpAddr) -> io::Result<UdpSocket> {
     let any = match gateway {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect((gateway, message::PORT))?;
+    Ok(socket)
+}
+
+/// The answer, and whether no other can come.
+fn ask(socket: &UdpSocket, deadline: Instant) -> Result<(ExternalAddress, bool), NatPmpError> {
     let mut budget = MAX_DATAGRAMS;
     let mut failure = NatPmpError::Silent;
     for wait in WAITS {
@@ -73,14 +132,18 @@ pub fn external_address(gateway: IpAddr, deadline: Instant) -> Result<ExternalAd
         }
         socket.send(&message::REQUEST)?;
         let until = now.checked_add(wait).map_or(deadline, |until| until.min(deadline));
-        match receive(&socket, until, &mut budget) {
+        match receive(socket, until, &mut budget) {
+            Ok(answer) => {
+                let is_only = wait == WAITS[0] && budget == MAX_DATAGRAMS.saturating_sub(1);
+                return Ok((answer, is_only));
+            }
             Err(NatPmpError::Silent) => {}
             // What is no answer may be a stray one; ours may still come. But a
             // gateway that names another version will not change its mind.
             Err(NatPmpError::Message(error)) if !matches!(error, MessageError::Version { .. }) => {
                 failure = NatPmpError::Message(error);
             }
-            ended => return ended,
+            Err(error) => return Err(error),
         }
     }
     Err(failure)

@@ -53,11 +53,12 @@ impl Interface {
             Ok(addresses) => addresses,
             Err(error) => return Observation::unknown(&format!("the kernel tells no addresses: {error}")),
         };
-        let ipv6 = match system::default_route(Family::V6) {
+        let (ipv4, ipv6) = system::default_routes();
+        let ipv6 = match ipv6 {
             DefaultRoute::None if self.name.is_none() => route_of_a_source(&addresses, system::leads_out),
             told => told,
         };
-        let routes = Routes { ipv4: system::default_route(Family::V4), ipv6 };
+        let routes = Routes { ipv4, ipv6 };
         let observation = choose(&addresses, self.name.as_deref(), &routes, &self.previous);
         self.previous.ipv4 = observation.ipv4.known().or(self.previous.ipv4);
         self.previous.ipv6 = observation.ipv6.known().or(self.previous.ipv6);

@@ -98,6 +98,12 @@ impl Poller {
         &self.label
     }
 
+    /// Whether a poll waits for nobody outside.
+    #[must_use]
+    pub fn is_at_once(&self) -> bool {
+        matches!(self.kind, PollerKind::Interface(_))
+    }
+
     /// The gateway whose announcements concern it, after a poll.
     #[must_use]
     pub fn gateway(&self) -> Option<IpAddr> {
@@ -117,6 +123,13 @@ impl Poller {
             PollerKind::NatPmp(_) | PollerKind::Pcp(_) | PollerKind::Interface(_) | PollerKind::Echo(_) => {
                 None
             }
+        }
+    }
+
+    /// Says whether events of its gateway have been seen to arrive.
+    pub fn rely_on_events(&mut self, arrive: bool) {
+        if let PollerKind::Upnp(upnp) = &mut self.kind {
+            upnp.rely_on_events(arrive);
         }
     }
 

@@ -25,8 +25,10 @@ use crate::system::resolve::look_up;
 use crate::system::{DefaultRoute, InterfaceAddress};
 use crate::transport::lan;
 
-/// At least every so many polls the address is asked for by SOAP.
+/// At least every so many polls the address is asked for by SOAP, and where the gateway's
+/// events arrive, which tell of changes.
 const SOAP_EVERY: u32 = 4;
+const SOAP_EVERY_WITH_EVENTS: u32 = 12;
 
 /// No longer than this is NAT-PMP alone believed, however rare polls are: 20 minutes,
 /// and what [`SOAP_EVERY`] polls of the default interval take themselves.
@@ -63,6 +65,7 @@ pub struct Upnp {
     told_ipv6: bool,
     /// It has been told that nobody says which gateway is the right one.
     advised: bool,
+    soap_every: u32,
 }
 
 /// Whose answers count.
@@ -88,6 +91,7 @@ struct Known {
     slow: bool,
     ipv6: Ipv6Actions,
     natpmp: Confirmation,
+    natpmp_client: natpmp::client::Kept,
     /// A FRITZ!Box gives its LAN the first subnet of what is delegated to it.
     is_fritz: bool,
 }
@@ -141,11 +145,11 @@ impl Confirmation {
     }
 
     /// Whether SOAP is to be asked now, or would be too late at the next poll.
-    fn is_over(&self) -> bool {
+    fn is_over(&self, soap_every: u32) -> bool {
         let polls = self.polls.saturating_add(1);
         let passed = self.asked_by_soap.elapsed();
         let next = passed.saturating_add(passed.checked_div(polls).unwrap_or_default());
-        polls >= SOAP_EVERY || next > SOAP_WITHIN
+        polls >= soap_every || next > SOAP_WITHIN
     }
 }
 
@@ -170,6 +174,7 @@ impl Upnp {
             asked: None,
             told_ipv6: false,
             advised: false,
+            soap_every: SOAP_EVERY,
         }
     }
 
@@ -179,11 +184,18 @@ impl Upnp {
         Self { told_ipv6, ..self }
     }
 
+    /// Says whether events of its gateway have been seen to arrive.
+    pub fn rely_on_events(&mut self, arrive: bool) {
+        self.soap_every = if arrive { SOAP_EVERY_WITH_EVENTS } else { SOAP_EVERY };
+    }
+
     /// Asks once. `hinted`: something is said to have changed, so NAT-PMP, which
     /// may lag behind, is not asked whether it has.
     /// A search ends early when there are `news`.
     pub fn poll(&mut self, hinted: bool, deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
-        let hosts = match self.trusted() {
+        let is_quiet =
+            !hinted && self.known.as_ref().is_some_and(|known| known.may_be_confirmed(self.soap_every));
+        let hosts = match self.trusted(is_quiet) {
             Trusted::Hosts(hosts) => hosts,
             Trusted::First => Vec::new(),
             Trusted::Nobody(why) => return Poll::failed(&why),
@@ -222,7 +234,8 @@ impl Upnp {
         self.known.as_ref()?.service.event.clone()
     }
 
-    fn trusted(&self) -> Trusted {
+    /// `quiet`: the default route may be one that the kernel would have told a change of.
+    fn trusted(&self, quiet: bool) -> Trusted {
         match &self.gateway {
             Gateway::At(addresses) => Trusted::Hosts(addresses.clone()),
             Gateway::Description(url) => Trusted::Hosts(vec![url.host()]),
@@ -230,7 +243,9 @@ impl Upnp {
                 resolve(name).map_or_else(Trusted::Nobody, |host| Trusted::Hosts(vec![host]))
             }
             Gateway::Any | Gateway::Line(..) => {
-                trust(&system::default_route(Family::V4), self.remembered.as_ref().map(LanUrl::host))
+                let route =
+                    if quiet { system::known_default_route() } else { system::default_route(Family::V4) };
+                trust(&route, self.remembered.as_ref().map(LanUrl::host))
             }
         }
     }
@@ -251,7 +266,7 @@ impl Upnp {
     fn ask_known(&mut self, hinted: bool) -> Option<Poll> {
         let known = self.known.as_mut()?;
         known.ipv6.count_poll();
-        if !hinted && known.is_confirmed() {
+        if !hinted && known.is_confirmed(self.soap_every) {
             return Some(known.poll());
         }
         let wanted = Wanted { ipv6: known.ipv6.is_due(), ..self.wanted };
@@ -343,6 +358,7 @@ impl Upnp {
             slow,
             ipv6: Ipv6Actions::after(self.wanted.ipv6, offers, self.told_ipv6),
             natpmp: Confirmation::new(found.services.len() > 1 || self.line.is_some()),
+            natpmp_client: natpmp::client::Kept::default(),
         });
         self.told_ipv6 |= offers == Some(true);
         Poll { observation, gateway: Some(location), advice: None }
@@ -356,16 +372,26 @@ impl Known {
 
     /// Whether NAT-PMP says that the IPv4 address is still the same one, and
     /// that is all we want to know this time.
-    fn is_confirmed(&mut self) -> bool {
-        let Finding::Known(address) = self.found.ipv4 else { return false };
-        if self.natpmp.useless || self.ipv6.is_due() || self.natpmp.is_over() {
+    fn is_confirmed(&mut self, soap_every: u32) -> bool {
+        if !self.may_be_confirmed(soap_every) {
             return false;
         }
-        let told = ask_natpmp(self.location.host());
+        let told = self.ask_natpmp();
         self.natpmp.useless = told.is_none();
-        let confirmed = told == Some(Finding::Known(address));
+        let confirmed = told.as_ref() == Some(&self.found.ipv4);
         self.natpmp.polls = if confirmed { self.natpmp.polls.saturating_add(1) } else { 0 };
         confirmed
+    }
+
+    fn may_be_confirmed(&self, soap_every: u32) -> bool {
+        let is_known = self.found.ipv4.known().is_some();
+        is_known && !self.natpmp.useless && !self.ipv6.is_due() && !self.natpmp.is_over(soap_every)
+    }
+
+    fn ask_natpmp(&mut self) -> Option<Finding<Ipv4Addr>> {
+        let deadline = Instant::now().checked_add(CONFIRM_TIME)?;
+        let answer = self.natpmp_client.external_address(self.location.host(), deadline);
+        answer.ok().map(|answer| answer.finding())
     }
 
     /// Whether this answer stands by itself: an address that can be published, or
@@ -385,7 +411,7 @@ impl Known {
         // NAT-PMP was not asked this time. If it still tells what is no longer so,
         // it lags.
         if self.natpmp.polls > 0 && answer.ipv4 != self.found.ipv4 {
-            self.natpmp.useless = ask_natpmp(self.location.host()).as_ref() == Some(&self.found.ipv4);
+            self.natpmp.useless = self.ask_natpmp().as_ref() == Some(&self.found.ipv4);
         }
         self.natpmp = Confirmation::new(self.natpmp.useless || self.several);
         self.found = with_lan(answer, self.is_fritz);
@@ -447,12 +473,6 @@ fn lan_of(prefix: Prefix, own: &[InterfaceAddress], is_fritz: bool) -> Option<Pr
     networks.next().or_else(|| Prefix::new(prefix.address(), LAN_BITS).filter(|_| is_fritz))
 }
 
-fn ask_natpmp(gateway: IpAddr) -> Option<Finding<Ipv4Addr>> {
-    let deadline = Instant::now().checked_add(CONFIRM_TIME)?;
-    let answer = natpmp::client::external_address(gateway, deadline);
-    answer.ok().map(|answer| answer.finding())
-}
-
 /// Whom to believe where the user names nobody: the default gateway. Where a route
 /// has none (PPPoE, LTE, a VPN), or where there is none at the moment, only the
 /// gateway that was asked before: whoever answers first might be a stranger.
@@ -472,7 +492,12 @@ fn trust(route: &DefaultRoute, remembered: Option<IpAddr>) -> Trusted {
 /// The line to write where none of these gateways speaks UPnP, and one NAT-PMP.
 #[must_use]
 pub fn natpmp_advice(hosts: &[IpAddr]) -> Option<String> {
-    let host = hosts.iter().find(|host| matches!(ask_natpmp(**host), Some(Finding::Known(_))))?;
+    let answers = |host: &&IpAddr| {
+        let deadline = Instant::now().checked_add(CONFIRM_TIME);
+        let answer = deadline.map(|deadline| natpmp::client::external_address(**host, deadline));
+        answer.is_some_and(|answer| answer.is_ok_and(|answer| answer.finding().known().is_some()))
+    };
+    let host = hosts.iter().find(answers)?;
     Some(format!(
         "{host} answers NAT-PMP, which any host in the network can forge: if all of them are trusted, write \
          ipv4 = [\"upnp\", \"natpmp:{host}\"]"

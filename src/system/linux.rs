@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -33,25 +33,30 @@ const CHANGE: usize = 2048;
 /// How often a dump that changed under way is asked for again.
 const TRIES: u32 = 3;
 
-/// One question and one answer; the kernel has answered when the question is sent.
-pub(super) fn route_to(destination: IpAddr) -> DefaultRoute {
-    match ask_route(destination) {
-        Ok(Some(Message::Route(route))) => DefaultRoute::Known(route),
-        // Unreachable, prohibited, or any other refusal to go there.
-        Ok(Some(_)) => DefaultRoute::None,
-        Ok(None) | Err(_) => DefaultRoute::NotTold,
-    }
+/// Questions of one datagram, each with its answer; the kernel has answered when they are
+/// sent.
+pub(super) fn routes_to<const N: usize>(destinations: [IpAddr; N]) -> [DefaultRoute; N] {
+    let mut told = [DefaultRoute::NotTold; N];
+    // What was answered before an error counts.
+    let _ = with_socket(|socket| ask_routes(socket, &destinations, &mut told));
+    told
 }
 
-fn ask_route(destination: IpAddr) -> io::Result<Option<Message>> {
-    const SEQUENCE: u32 = 1;
-    with_socket(|socket| {
-        let kernel = SocketAddrNetlink::new(0, 0);
-        sendto(socket, &netlink::route_request(destination, SEQUENCE), SendFlags::empty(), &kernel)?;
+fn ask_routes(socket: &OwnedFd, destinations: &[IpAddr], told: &mut [DefaultRoute]) -> io::Result<()> {
+    let numbered = (1..).zip(destinations);
+    let request: Vec<u8> = numbered.flat_map(|(number, to)| netlink::route_request(*to, number)).collect();
+    sendto(socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    for (number, told) in (1..).zip(told) {
         let mut buffer = [0; CHANGE];
         let (_, length, _) = recvfrom(socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT)?;
-        Ok(netlink::parse(buffer.get(..length).unwrap_or_default(), SEQUENCE).into_iter().next())
-    })
+        match netlink::parse(buffer.get(..length).unwrap_or_default(), number).into_iter().next() {
+            Some(Message::Route(route)) => *told = DefaultRoute::Known(route),
+            // Unreachable, prohibited, or any other refusal to go there.
+            Some(_) => *told = DefaultRoute::None,
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 thread_local! {
@@ -172,12 +177,16 @@ impl Changes {
         Ok(Self(socket))
     }
 
-    pub(super) fn wait(&mut self) -> io::Result<()> {
-        let mut flags = RecvFlags::empty();
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    pub(super) fn take(&mut self) -> io::Result<bool> {
         let mut found = false;
         let mut buffer = [0; CHANGE];
-        loop {
-            match recvfrom(&self.0, buffer.as_mut_slice(), flags) {
+        // Several changes at once count as one.
+        for _ in 0..MAX_MESSAGES {
+            match recvfrom(&self.0, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
                 Ok((_, length, sender)) => {
                     let kernel = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
                     // Only the kernel has the number 0.
@@ -186,16 +195,12 @@ impl Changes {
                     let cut = length >= CHANGE;
                     found |= from_kernel && (cut || netlink::tells_a_change(datagram));
                 }
-                // Nothing more at the moment.
-                Err(Errno::AGAIN) if found => return Ok(()),
-                Err(Errno::AGAIN) => flags = RecvFlags::empty(),
+                Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if found {
-                flags = RecvFlags::DONTWAIT;
-            }
         }
+        Ok(found)
     }
 }
 
@@ -232,12 +237,12 @@ mod tests {
     fn a_thread_that_asks_again_asks_over_the_same_socket() {
         let kept = || KEPT.with_borrow(|socket| socket.as_ref().map(AsRawFd::as_raw_fd));
         let here = "127.0.0.1".parse().unwrap();
-        route_to(here);
+        routes_to([here]);
         let first = kept();
         assert!(first.is_some());
         for _ in 0..3 {
             assert!(addresses().unwrap().iter().any(|address| address.address == here));
-            route_to(here);
+            routes_to([here]);
             assert_eq!(kept(), first);
         }
         assert!(with_socket(|_| Err::<(), _>(io::ErrorKind::TimedOut.into())).is_err());

@@ -14,9 +14,12 @@ pub mod netlink;
 mod other;
 pub mod race;
 pub mod resolve;
+pub mod watch;
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::address::Family;
@@ -116,8 +119,37 @@ pub fn default_route(family: Family) -> DefaultRoute {
         Family::V4 => INTERNET_V4,
         Family::V6 => INTERNET_V6,
     };
-    system::route_to(destination)
+    let [route] = system::routes_to([destination]);
+    route
 }
+
+/// The same over IPv4 and over IPv6.
+#[must_use]
+pub fn default_routes() -> (DefaultRoute, DefaultRoute) {
+    system::routes_to([INTERNET_V4, INTERNET_V6]).into()
+}
+
+/// The same over IPv4, from memory as long as the kernel, which tells of changes
+/// ([`Changes`]), has told of none since this thread asked it.
+#[must_use]
+pub fn known_default_route() -> DefaultRoute {
+    thread_local! {
+        static KNOWN: Cell<Option<(u32, DefaultRoute)>> = const { Cell::new(None) };
+    }
+    let told = TOLD.load(Ordering::Relaxed);
+    if let Some((at, route)) = KNOWN.get()
+        && at == told
+        && told > 0
+    {
+        return route;
+    }
+    let route = default_route(Family::V4);
+    KNOWN.set(Some((told, route)));
+    route
+}
+
+/// How often the kernel has told of changes; 0: nobody listens.
+static TOLD: AtomicU32 = AtomicU32::new(0);
 
 /// The address of this host towards the internet, over IPv4: the LAN's with the
 /// gateway in it is there. `None` where there is no route, or none is told.
@@ -150,13 +182,26 @@ pub struct Changes(system::Changes);
 impl Changes {
     /// Begins to listen. Only Linux tells.
     pub fn listen() -> io::Result<Self> {
-        system::Changes::listen().map(Self)
+        let changes = system::Changes::listen()?;
+        TOLD.fetch_add(1, Ordering::Relaxed);
+        Ok(Self(changes))
     }
 
-    /// Waits for something to change. Several changes at once count as one, and
-    /// an error means that some may have been missed.
-    pub fn wait(&mut self) -> io::Result<()> {
-        self.0.wait()
+    /// What becomes readable when something has changed.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.fd()
+    }
+
+    /// Whether something has changed since; does not wait. An error means that some may
+    /// have been missed.
+    pub fn take(&mut self) -> io::Result<bool> {
+        let taken = self.0.take();
+        if !matches!(taken, Ok(false)) {
+            TOLD.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
     }
 }
 
@@ -187,7 +232,7 @@ pub fn leave(socket: &UdpSocket, group: Ipv4Addr, way: MulticastSource) -> io::R
     system::leave(socket, group, way)
 }
 
-/// Ends the wait of another thread that accepts connections.
+/// Ends the wait for connections.
 pub fn unblock(listener: &TcpListener) {
     system::unblock(listener);
 }

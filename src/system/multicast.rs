@@ -1,19 +1,13 @@
-//! A multicast group and the thread that reads what is sent to it.
+//! A multicast group: what is sent to it is a channel.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use crate::system;
 use crate::system::MulticastSource;
-
-/// Rest after an error of the socket: it has told more than we read, or memory is
-/// short.
-const PAUSE: Duration = Duration::from_millis(100);
-
-const STACK: usize = 64 * 1024;
+use crate::system::watch::{Channel, PAUSE, TURN, Watch};
 
 /// The most senders listened to: a laptop sees many networks, and the kernel
 /// takes ten for a socket.
@@ -32,13 +26,11 @@ pub struct Group {
 
 impl Group {
     /// Calls `hear` for every datagram of at most `longest` bytes.
-    pub fn open(group: SocketAddrV4, longest: usize, hear: Hear) -> io::Result<Self> {
+    pub fn open(group: SocketAddrV4, longest: usize, watch: &Watch, hear: Hear) -> io::Result<Self> {
         let socket = Arc::new(system::multicast_socket(group)?);
-        let reading = Arc::clone(&socket);
-        thread::Builder::new()
-            .name("announcements".to_owned())
-            .stack_size(STACK)
-            .spawn(move || read(&reading, longest, hear))?;
+        // One byte more shows what is too long.
+        let buffer = vec![0; longest.saturating_add(1)];
+        watch.add(Box::new(Datagrams { socket: Arc::clone(&socket), buffer, hear }))?;
         Ok(Self { address: *group.ip(), socket, joined: Mutex::default() })
     }
 
@@ -55,16 +47,32 @@ impl Group {
     }
 }
 
-fn read(socket: &UdpSocket, longest: usize, mut hear: Hear) {
-    // One byte more shows what is too long.
-    let mut buffer = vec![0; longest.saturating_add(1)];
-    loop {
-        match socket.recv_from(&mut buffer) {
-            Ok((length, sender)) if length <= longest => {
-                hear(sender.ip(), buffer.get(..length).unwrap_or_default());
+struct Datagrams {
+    socket: Arc<UdpSocket>,
+    buffer: Vec<u8>,
+    hear: Hear,
+}
+
+impl Channel for Datagrams {
+    #[cfg(unix)]
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&*self.socket)
+    }
+
+    fn take(&mut self) -> bool {
+        for _ in 0..TURN {
+            match self.socket.recv_from(&mut self.buffer) {
+                Ok((length, sender)) if length < self.buffer.len() => {
+                    (self.hear)(sender.ip(), self.buffer.get(..length).unwrap_or_default());
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    thread::sleep(PAUSE);
+                    break;
+                }
             }
-            Ok(_) => {}
-            Err(_) => thread::sleep(PAUSE),
         }
+        true
     }
 }

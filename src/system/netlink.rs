@@ -21,6 +21,8 @@ const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
+const RTM_NEWRULE: u16 = 32;
+const RTM_DELRULE: u16 = 33;
 
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
@@ -67,8 +69,8 @@ const TYPE_MASK: u16 = 0x3fff;
 /// longer, but not these.
 const MAX_NAME: usize = 16;
 
-/// The multicast groups of changes: links, addresses and routes of both families.
-pub const CHANGES: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// The multicast groups of changes: links, addresses, routes and rules of both families.
+pub const CHANGES: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x4_0000;
 
 /// What to ask the kernel for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -210,7 +212,7 @@ pub fn tells_a_change(datagram: &[u8]) -> bool {
         let told = match message.kind {
             // Of another family are the ports of bridges.
             RTM_NEWLINK | RTM_DELLINK => message.body.first() == Some(&0),
-            RTM_NEWADDR | RTM_DELADDR => true,
+            RTM_NEWADDR | RTM_DELADDR | RTM_NEWRULE | RTM_DELRULE => true,
             // Cached routes come and go without meaning.
             RTM_NEWROUTE | RTM_DELROUTE => {
                 u32_at(message.body, 8).is_some_and(|flags| flags & RTM_F_CLONED == 0)
@@ -551,6 +553,8 @@ mod tests {
             (RTM_NEWADDR, vec![0; 8], true),
             (RTM_DELADDR, vec![0; 8], true),
             (RTM_DELLINK, vec![0; 16], true),
+            (RTM_NEWRULE, vec![0; 12], true),
+            (RTM_DELRULE, vec![0; 12], true),
             (RTM_NEWLINK, bridge.to_vec(), false),
             (RTM_NEWROUTE, route(0), true),
             (RTM_DELROUTE, route(0), true),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{DefaultRoute, INTERNET_V4, INTERNET_V6, InterfaceAddress, MulticastSource, source_towards};
 
 /// Not told: gateways are found by multicast.
-pub(super) fn route_to(_destination: IpAddr) -> DefaultRoute {
-    DefaultRoute::NotTold
+pub(super) fn routes_to<const N: usize>(_destinations: [IpAddr; N]) -> [DefaultRoute; N] {
+    [DefaultRoute::NotTold; N]
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as on other systems")]
@@ -19,16 +19,20 @@ pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
 
 /// Not told: interfaces are polled every interval.
 #[derive(Debug)]
-pub(super) struct Changes;
+pub(super) enum Changes {}
 
 impl Changes {
     pub(super) fn listen() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    #[expect(clippy::unused_self, reason = "the same signature as on other systems")]
-    pub(super) fn wait(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    #[cfg(unix)]
+    pub(super) fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match *self {}
+    }
+
+    pub(super) fn take(&mut self) -> io::Result<bool> {
+        match *self {}
     }
 }
 
