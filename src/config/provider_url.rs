@@ -7,11 +7,11 @@ use crate::address::{Addresses, Prefix};
 use crate::config::placeholders;
 use crate::config::placeholders::PLACEHOLDERS;
 use crate::features;
-use crate::transport::url::{HttpUrl, encode};
+use crate::transport::url::{HttpUrl, encode, without_dots};
 
 /// Checks a URL that may hold placeholders, and that this build can speak to it.
 /// The result has its host in ASCII and everything percent-encoded that may not
-/// stand in a request line.
+/// stand in a request line; like a browser, as 1.0 did.
 pub(super) fn check(
     text: &str,
     ascii_name: impl Fn(&str) -> Result<String, String>,
@@ -36,7 +36,8 @@ fn normal(text: &str, ascii_name: impl Fn(&str) -> Result<String, String>) -> Re
     }
     let parts = HttpUrl::split(text)?;
     let host = if parts.host.is_ascii() { parts.host.to_owned() } else { ascii_name(parts.host)? };
-    let encoded = encode(&parts.write(&host, parts.user, parts.query));
+    let (path, query) = (without_dots(parts.path), parts.query.map(|query| query.replace('\'', "%27")));
+    let encoded = encode(&parts.with_path(&path).write(&host, parts.user, query.as_deref()));
     let filled = placeholders::fill(&encoded, &sample());
     HttpUrl::split(&filled)?.check()?;
     Ok(encoded)
@@ -169,6 +170,8 @@ mod tests {
             ("https://a.example?q=a b\u{e4}\"", "https://a.example/?q=a%20b%C3%A4%22"),
             ("https://a.example/?p={ipv6_prefix}&x={y}", "https://a.example/?p={ipv6_prefix}&x={y}"),
             ("https://b\u{fc}cher.example/", "https://xn--15/"),
+            ("https://a.example/{ipv4}/../u?a=/../'b'", "https://a.example/u?a=/../%27b%27"),
+            ("https://a:\\@a.example/?\\", "https://a:\\@a.example/?\\"),
             ("https://me@x.example:pw@a.example/", "https://me@x.example:pw@a.example/"),
         ] {
             assert_eq!(checked(text).as_deref(), Ok(normal), "{text}");
@@ -182,6 +185,9 @@ mod tests {
             ("a.example/x", "expected a URL: https://..."),
             ("ftp://a.example/", "expected https:// or http:// at its beginning"),
             ("https://", "the host is neither a name nor an address"),
+            ("https:\\\\a.example\\x", "expected a URL: https://..."),
+            ("https://a.example\\x", "expected / in place of \\"),
+            ("https://a.example/x\\y", "expected / in place of \\"),
             ("https:///x", "the host is neither a name nor an address"),
             ("https://a b/", "the host is neither a name nor an address"),
             ("https://{ipv6}/", "the host is neither a name nor an address"),

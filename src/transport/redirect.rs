@@ -6,7 +6,7 @@
 //! credential goes to the same origin only, a body to the same host only.
 
 use super::message::Request;
-use super::url::{HttpUrl, encode};
+use super::url::{HttpUrl, encode, without_dots};
 use crate::quote;
 
 /// Header fields that are no secret; any other may be one.
@@ -39,7 +39,7 @@ pub fn follow(request: &Request, status: u16, location: &str) -> Option<Result<R
         refuse("another host, where the body does not go")
     } else {
         let user = from.user.filter(|_| same_origin);
-        let url = to.write(to.host, user, to.query);
+        let url = to.with_path(&without_dots(to.path)).write(to.host, user, to.query);
         let mut next = Request { url, ..request.clone() };
         next.headers.retain(|(name, _)| same_origin || is_harmless(name));
         Some(Ok(next))
@@ -73,8 +73,7 @@ fn shown(request: &Request, from: &HttpUrl<'_>, to: &HttpUrl<'_>) -> String {
     text.trim_matches('"').to_owned()
 }
 
-/// `location` as an absolute URL. What may not stand in one is percent-encoded;
-/// dots are left for the server to remove.
+/// `location` as an absolute URL. What may not stand in one is percent-encoded.
 fn resolve(from: &HttpUrl<'_>, location: &str) -> String {
     let location = encode(location.trim());
     let location = location.split('#').next().unwrap_or_default();
@@ -119,6 +118,8 @@ mod tests {
         for (location, target) in [
             ("/c?d#e", Ok("https://me:pw@Ddns.example:8443/c?d")),
             ("c", Ok("https://me:pw@Ddns.example:8443/a/c")),
+            ("../c", Ok("https://me:pw@Ddns.example:8443/c")),
+            ("https://ddns.example/x/%2e%2e/./c?/../", Ok("https://ddns.example/c?/../")),
             ("?c", Ok("https://me:pw@Ddns.example:8443/a/b?c")),
             ("", Ok("https://me:pw@Ddns.example:8443/a/b")),
             ("/\u{fc} x", Ok("https://me:pw@Ddns.example:8443/%C3%BC%20x")),

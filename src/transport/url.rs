@@ -56,6 +56,10 @@ impl<'a> HttpUrl<'a> {
             Some((user, place)) => (Some(user), place),
             None => (None, authority),
         };
+        // 1.0 read it as a slash, others do as a part of the name: whose it is stays open.
+        if place.contains('\\') || path.contains('\\') {
+            return Err("expected / in place of \\");
+        }
         let (host, port) = split_port(place);
         Ok(Self { https, user, host, port, path, query })
     }
@@ -121,10 +125,12 @@ impl<'a> HttpUrl<'a> {
         format!("{} {}", self.https, self.authority().to_ascii_lowercase())
     }
 
-    /// The URL as it is asked for: without credentials and fragment.
+    /// The URL as it is asked for: without credentials and fragment, the braces of its
+    /// path, which are no placeholders any more, encoded.
     #[must_use]
     pub fn to_send(&self) -> String {
-        self.write(self.host, None, self.query)
+        let path = self.path.replace('{', "%7B").replace('}', "%7D");
+        HttpUrl { path: &path, ..*self }.write(self.host, None, self.query)
     }
 
     /// Through whom the server is reached, unless directly.
@@ -166,6 +172,29 @@ fn split_port(place: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// A path as it is asked for: `.` and `..` are taken out, also where their dots are
+/// encoded (RFC 3986, section 5.2.4).
+#[must_use]
+pub fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
+        match &*dots {
+            "." => {}
+            ".." => drop(kept.pop()),
+            _ => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        if segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
 /// Percent-encodes what may not stand in a URL (RFC 3986, section 2).
 #[must_use]
 pub fn encode(url: &str) -> String {
@@ -194,6 +223,34 @@ mod tests {
         assert_eq!((url.bare_host(), url.port(), url.authority().as_str()), ("::1", 80, "[::1]:80"));
         assert_eq!(url.to_send(), "http://[::1]/?x");
         assert_eq!(HttpUrl::parse("http://x:/").map(|url| url.port()), Some(80));
+    }
+
+    #[test]
+    fn dots_are_taken_out_of_a_path() {
+        // The first ten are what 1.0.1 sent, the last two stand in RFC 3986, section 5.2.4.
+        for (path, asked) in [
+            ("/a/../u", "/u"),
+            ("/a/./u", "/a/u"),
+            ("/a/%2e%2E/u", "/u"),
+            ("/u/.%2e/%2E/x", "/x"),
+            ("/../u", "/u"),
+            ("/a/..", "/"),
+            ("/a/.", "/a/"),
+            ("/a//u", "/a//u"),
+            ("/a/...//../u", "/a/.../u"),
+            ("/u%2f..%2fx", "/u%2f..%2fx"),
+            ("", "/"),
+            ("/a/b/c/./../../g", "/a/g"),
+            ("/mid/content=5/../6", "/mid/6"),
+        ] {
+            assert_eq!(without_dots(path), asked, "{path}");
+        }
+    }
+
+    #[test]
+    fn braces_of_a_path_are_encoded() {
+        let url = HttpUrl::split("http://u:p@x.example/a{b}?{c}#d").unwrap();
+        assert_eq!(url.to_send(), "http://x.example/a%7Bb%7D?{c}");
     }
 
     #[test]

@@ -51,10 +51,22 @@ pub(super) fn tells_failure(body: &str, sent: &Addresses) -> bool {
     if is_page(body) {
         return !tells_success(&visible(body), sent);
     }
+    if pair_tells_failure(body) {
+        return true;
+    }
     let first = first_word(body);
     let bare = first.trim_matches(|c: char| c.is_ascii_punctuation());
     let refused = REFUSALS.contains(&bare) || FAILURES.iter().any(|code| begins_with_code(&first, code));
     refused || (!tells_success(body, sent) && words(body).any(|word| REFUSED.contains(&word.as_str())))
+}
+
+/// `status=500`, `success=0&error=token`: what JSON with these keys would say.
+fn pair_tells_failure(body: &str) -> bool {
+    let pairs = body.split(|c: char| c.is_whitespace() || "&;,".contains(c));
+    pairs.filter_map(|pair| pair.split_once('=')).any(|(key, value)| {
+        let bare = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+        says_failure(key, &Value::String(bare.unwrap_or(value).to_owned()))
+    })
 }
 
 /// The words of a text in lower case.
@@ -101,13 +113,16 @@ fn json(body: &str) -> Option<Value> {
 }
 
 fn json_tells_failure(value: &Value) -> bool {
-    let Some(object) = value.as_object() else { return false };
-    object.iter().any(|(key, value)| match key.to_ascii_lowercase().as_str() {
+    value.as_object().is_some_and(|object| object.iter().any(|(key, value)| says_failure(key, value)))
+}
+
+fn says_failure(key: &str, value: &Value) -> bool {
+    match key.to_ascii_lowercase().as_str() {
         "success" | "ok" => is_no(value),
         "status" | "result" => is_error(value),
         "error" | "errors" => says_something(value),
         _ => false,
-    })
+    }
 }
 
 fn is_no(value: &Value) -> bool {
@@ -123,15 +138,22 @@ fn is_no(value: &Value) -> bool {
 fn is_error(value: &Value) -> bool {
     match value {
         Value::Bool(yes) => !yes,
-        Value::Number(number) => number.as_u64().is_some_and(|status| (400..=599).contains(&status)),
+        Value::Number(number) => number.as_u64().is_some_and(is_status_of_error),
         Value::String(text) => {
             let word = first_word(text);
+            if word.parse().is_ok_and(is_status_of_error) {
+                return true;
+            }
             let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
             let refused = REFUSALS.contains(&bare) || REFUSED.contains(&bare) || bare.starts_with("error");
             refused || FAILURES.iter().any(|code| begins_with_code(&word, code))
         }
         _ => false,
     }
+}
+
+fn is_status_of_error(status: u64) -> bool {
+    (400..=599).contains(&status)
 }
 
 fn says_something(value: &Value) -> bool {
@@ -248,6 +270,12 @@ mod tests {
             r#"{"status": 401, "message": "who are you?"}"#,
             r#"{"ok":false,"msg":"no such host"}"#,
             r#"{"Success": "false"}"#,
+            r#"{"status": "500"}"#,
+            "status=500",
+            "STATUS=error&message=token",
+            "ip=192.0.2.1;success=0",
+            "host=x result='failed'",
+            "code=7\nerror=\"no such host\"",
             r#"{"errors": ["no such record"]}"#,
             r#"{"error": "expired"}"#,
             "<?xml version=\"1.0\" encoding=\"utf-16\"?>\n<interface-response><ErrCount>1</ErrCount></interface-response>",
@@ -270,6 +298,10 @@ mod tests {
             "192.0.2.1",
             "9110",
             "no error",
+            "status=200&error=",
+            "status=ok, errors=0",
+            "ip=192.0.2.1 status=5000",
+            r#"{"status": "200"}"#,
             "1 updated, 0 failed",
             "192.0.2.1 (old address expired)",
             "[]",
