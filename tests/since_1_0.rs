@@ -144,6 +144,50 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "credentials in a URL, percent-encoded",
+        config: "[[urls]]\nurl = \"http://me:p%40ss%3A%25%23x@PROVIDER/u?{ipv4}\"\n",
+        recorded: &["GET /u?9.9.9.1 authorization=Basic bWU6cEBzczolI3g="],
+        ..ROW
+    },
+    Row {
+        name: "credentials in a URL with umlauts",
+        config: "[[urls]]\nurl = \"http://m\u{fc}:p\u{e4}@PROVIDER/u?{ipv4}\"\n",
+        recorded: &["GET /u?9.9.9.1 authorization=Basic bcO8OnDDpA=="],
+        ..ROW
+    },
+    Row {
+        name: "a password without a user",
+        config: "[[urls]]\nurl = \"http://:pw@PROVIDER/u?{ipv4}\"\n",
+        recorded: &["GET /u?9.9.9.1 authorization=Basic OnB3"],
+        ..ROW
+    },
+    Row {
+        name: "dots in a path",
+        config: "[[urls]]\nurl = \"http://PROVIDER/a/../b/%2e/u?/../{ipv4}\"\n",
+        recorded: &["GET /b/u?/../9.9.9.1"],
+        ..ROW
+    },
+    Row {
+        name: "braces in a path, apostrophes in a query",
+        config: "[[urls]]\nurl = \"http://PROVIDER/u{x}?{x}'{ipv4}'\"\n",
+        recorded: &["GET /u%7Bx%7D?{x}%279.9.9.1%27"],
+        ..ROW
+    },
+    Row {
+        name: "a backslash in a path",
+        config: "[[urls]]\nurl = 'http://PROVIDER/a\\u?{ipv4}'\n",
+        recorded: &["GET /a/u?9.9.9.1"],
+        ours: Some((&[], "a URL over two lines, with backslashes")),
+        ..ROW
+    },
+    Row {
+        name: "a router that tells an IPv6 address where IPv4 is asked for",
+        config: "[[urls]]\nurl = \"http://PROVIDER/u?{ipv6}\"\n",
+        router: "2a10:1::5",
+        recorded: &["GET /u?2a10:1::5"],
+        ..ROW
+    },
+    Row {
         name: "a user without a password",
         config: "[[urls]]\nurl = \"http://me@PROVIDER/u?{ipv4}\"\n",
         recorded: &["GET /u?9.9.9.1 authorization=Basic bWU6"],
