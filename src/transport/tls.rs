@@ -69,14 +69,13 @@ impl Trust {
     pub(super) fn new(tls: &Tls) -> Result<Self, WebError> {
         let provider = Arc::new(crypto_provider::provider());
         let system_roots = tls.system_roots && tls.builtin_roots;
-        let verifier = Verifier::new(roots(tls)?, system_roots, &provider);
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = Verifier { roots: roots(tls)?, system_roots, algorithms };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| WebError::Tls(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(
-                verifier.map_err(|error| WebError::Tls(error.to_string()))?,
-            ));
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut tls = match &tls.client {
             None => builder.with_no_client_auth(),
             Some(client) => {

@@ -1,39 +1,24 @@
 //! Checks the certificates of servers: by the roots of the configuration, then by
 //! those of the system where the configuration allows it.
+//!
+//! rustls' own verifier does the same and reads revocation lists, too, which nobody
+//! gives us: 17 kB.
 
-use std::sync::Arc;
-
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::system_roots;
 
 #[derive(Debug)]
 pub(super) struct Verifier {
-    known: Arc<WebPkiServerVerifier>,
-    /// What the system's roots are used with, if they are.
-    system: Option<Arc<CryptoProvider>>,
-}
-
-impl Verifier {
-    /// With these roots, and those of the system if `system_roots`.
-    pub(super) fn new(
-        roots: RootCertStore,
-        system_roots: bool,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Self, rustls::client::VerifierBuilderError> {
-        let known =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build()?;
-        Ok(Self { known, system: system_roots.then(|| Arc::clone(provider)) })
-    }
-
-    fn by_system_roots(&self) -> Option<Arc<WebPkiServerVerifier>> {
-        let provider = Arc::clone(self.system.as_ref()?);
-        WebPkiServerVerifier::builder_with_provider(Arc::new(system_roots::read()), provider).build().ok()
-    }
+    pub(super) roots: RootCertStore,
+    /// Whether the system's count as well.
+    pub(super) system_roots: bool,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -42,17 +27,22 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verify =
-            |by: &WebPkiServerVerifier| by.verify_server_cert(end_entity, intermediates, name, ocsp, now);
-        match verify(&self.known) {
-            Err(unknown @ Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                self.by_system_roots().map_or(Err(unknown), |by| verify(&by))
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let verify = |roots: &RootCertStore| {
+            let algorithms = self.algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)
+        };
+        match verify(&self.roots) {
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) if self.system_roots => {
+                verify(&system_roots::read())
             }
             verified => verified,
-        }
+        }?;
+        verify_server_name(&certificate, name)?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -61,7 +51,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.known.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -70,10 +60,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.known.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.known.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
