@@ -27,6 +27,7 @@ use crate::sources::upnp;
 use crate::ssdp::search;
 use crate::ssdp::search::Search;
 use crate::system;
+use crate::system::threads;
 use crate::transport::lan;
 
 /// How long answers are waited for: three rounds of the search, and MX.
@@ -117,11 +118,7 @@ fn search_all(gateway: Option<&Gateway>) -> Result<Found, String> {
     let ask = |location: LanUrl| {
         let sender = sender.clone();
         let work = move || drop(sender.send(examine(location)));
-        thread::Builder::new()
-            .name("discover".to_owned())
-            .stack_size(STACK)
-            .spawn(work)
-            .map(drop)
+        threads::start("discover", STACK, work)
             .map_err(|error| format!("no thread could be started: {error}"))
     };
     let gateway = match gateway {

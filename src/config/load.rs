@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Duration;
 
 use super::{Config, read};
 use crate::config::error::ConfigError;
+use crate::system::threads;
 
 /// No configuration, certificate bundle or secret is longer, in bytes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -54,8 +54,7 @@ fn read_piped(path: &Path) -> Result<Vec<u8>, String> {
         // Fails only when nobody waits any more.
         let _ = sender.send(read_open(&pipe));
     };
-    let reader = thread::Builder::new().name("configuration".to_owned()).stack_size(STACK);
-    reader.spawn(work).map_err(|error| explain(&error))?;
+    threads::start("configuration", STACK, work).map_err(|error| explain(&error))?;
     receiver.recv_timeout(PIPE_WAIT).unwrap_or_else(|_| {
         Err(format!("nothing more came through this pipe within {} s", PIPE_WAIT.as_secs()))
     })

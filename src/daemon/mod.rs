@@ -23,11 +23,9 @@ mod teller;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Finding;
@@ -45,6 +43,7 @@ use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::notify::{Delivery, Sent};
 use crate::sources;
 use crate::system::clock;
+use crate::system::threads;
 use crate::system::watch::Watch;
 use crate::transport::closer::Closer;
 use crate::updaters::run::Standing;
@@ -453,7 +452,7 @@ impl<'a> Daemon<'a> {
             let took = start.elapsed();
             let _ = sender.send(Message::Finished { job, group, updater, outcomes, took });
         };
-        if let Err(error) = start("job", work) {
+        if let Err(error) = threads::start("job", STACK, work) {
             // A limit on threads, or no memory: the others go on.
             let why = format!("no thread could be started: {error}");
             let failed = Outcome::Retry { why, after: None, reached: false };
@@ -591,14 +590,10 @@ fn said<T: ToString>(finding: &Finding<T>) -> String {
 /// Starts the thread of a source. One that cannot be started means a system without
 /// memory; the supervisor starts us again, and the state makes that harmless.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
-    if let Err(error) = start(name, work) {
+    if let Err(error) = threads::start(name, STACK, work) {
         eprintln!("error: no thread could be started: {error}");
         std::process::abort();
     }
-}
-
-fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work).map(drop)
 }
 
 /// Jitter needs no secret: the time and the process differ from start to start.

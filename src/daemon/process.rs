@@ -10,9 +10,9 @@
 use std::io::{self, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::system::threads;
 use crate::updaters::run::{Ended, Plan};
 
 /// From the request to end to the end, for programs that tidy up.
@@ -42,7 +42,7 @@ pub fn run(plan: &Plan, timeout: Duration) -> Ended {
     let (command, input) = (command(plan), plan.input.clone());
     // A thread that waits lets us wait with a time limit, without polling.
     let work = move || start_and_wait(command, input, &sender);
-    if let Err(error) = thread::Builder::new().name("program".to_owned()).stack_size(STACK).spawn(work) {
+    if let Err(error) = threads::start("program", STACK, work) {
         return Ended::Failed(error.to_string());
     }
     let id = match news.recv_timeout(timeout) {

@@ -4,12 +4,13 @@ use std::sync::mpsc::Sender;
 
 use super::jobs::SharedClient;
 use super::log::Log;
-use super::{Message, process, start};
+use super::{Message, STACK, process};
 use crate::calendar;
 use crate::config::Config;
 use crate::engine::{Engine, Level, Now, Report};
 use crate::notify::message::{Means, PROGRAM_TIMEOUT, TIMEOUT, compose, ping};
 use crate::notify::{Delivery, Notifier, Sent, Undelivered};
+use crate::system::threads;
 use crate::updaters::{Outcome, run};
 
 pub(super) struct Teller<'a> {
@@ -74,7 +75,7 @@ impl<'a> Teller<'a> {
             // Fails only at the end of the program.
             let _ = sender.send(Message::Told { delivery: told, result });
         };
-        if let Err(error) = start("notify", work) {
+        if let Err(error) = threads::start("notify", STACK, work) {
             let why = format!("no thread could be started: {error}");
             let result = Err(Undelivered { why, after: None, reached: false });
             let _ = self.sender.send(Message::Told { delivery, result });

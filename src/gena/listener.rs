@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::gena::message::{Callback, Expected, NotifyCheck, check_notify};
 use crate::http::{MAX_HEAD, head_is_complete};
 use crate::system;
+use crate::system::threads;
 use crate::system::watch::{Channel, PAUSE, Watch};
 
 /// The time for a head; a gateway sends it in one packet.
@@ -138,7 +139,7 @@ fn serve(mut stream: TcpStream, shared: &Arc<Shared>) {
         let _ = answer(&mut stream, &ours);
         ours.connections.fetch_sub(1, Ordering::Relaxed);
     };
-    if thread::Builder::new().name("event".to_owned()).stack_size(STACK).spawn(work).is_err() {
+    if threads::start("event", STACK, work).is_err() {
         shared.connections.fetch_sub(1, Ordering::Relaxed);
         (shared.on_event)();
     }

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -16,6 +15,7 @@ use super::subscription::{Failure, PollResult, Status, Step, Subscription, Told}
 use crate::gena::message::{Expected, Sid, SubscribeResponse, SubscriptionRequest};
 use crate::http::lan_url::LanUrl;
 use crate::system;
+use crate::system::threads;
 use crate::system::watch::Watch;
 use crate::transport::lan;
 
@@ -81,10 +81,7 @@ impl Subscriber {
             hint,
         };
         // Without it, polling notices changes.
-        let _ = thread::Builder::new()
-            .name("subscription".to_owned())
-            .stack_size(STACK)
-            .spawn(move || work.run(&say));
+        let _ = threads::start("subscription", STACK, move || work.run(&say));
         Self { notes: sender, restarted, told: Mutex::default(), event_came }
     }
 

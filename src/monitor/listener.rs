@@ -15,6 +15,7 @@ use super::{Page, answer, index, judge};
 use crate::config::monitor::Listen;
 use crate::engine::status::Status;
 use crate::http::{MAX_HEAD, head_is_complete};
+use crate::system::threads;
 
 /// The most connections served at once; more are closed unread.
 pub const MAX_CONNECTIONS: usize = 8;
@@ -100,7 +101,7 @@ pub fn open(listen: &Listen, hosts: &[String], ask: AskStatus) -> io::Result<()>
             Err(_) => thread::sleep(PAUSE),
         }
     };
-    thread::Builder::new().name("monitor".to_owned()).stack_size(STACK).spawn(work).map(drop)
+    threads::start("monitor", STACK, work)
 }
 
 fn serve(mut stream: Box<dyn Stream>, shared: &Arc<Shared>) {
@@ -114,7 +115,7 @@ fn serve(mut stream: Box<dyn Stream>, shared: &Arc<Shared>) {
         let _ = converse(&mut *stream, &ours);
         ours.connections.fetch_sub(1, Ordering::Relaxed);
     };
-    if thread::Builder::new().name("monitored".to_owned()).stack_size(STACK).spawn(work).is_err() {
+    if threads::start("monitored", STACK, work).is_err() {
         shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

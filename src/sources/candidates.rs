@@ -10,7 +10,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::{Finding, Scope, scope};
@@ -21,6 +20,7 @@ use crate::ssdp::message::Delivery;
 use crate::ssdp::search;
 use crate::ssdp::search::{Answers, Search};
 use crate::system;
+use crate::system::threads;
 use crate::transport::lan;
 
 /// Reading a description and asking a few services needs little.
@@ -280,7 +280,7 @@ fn worker(wanted: Wanted, line: Option<String>, verdicts: Sender<Verdict>) -> Se
             }
         }
     };
-    let _ = thread::Builder::new().name("candidate".to_owned()).stack_size(STACK).spawn(work);
+    let _ = threads::start("candidate", STACK, work);
     queue
 }
 

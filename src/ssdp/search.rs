@@ -21,6 +21,7 @@ use crate::http::lan_url::LanUrl;
 use crate::ssdp::filter::{AnswerFilter, Senders};
 use crate::system;
 use crate::system::InterfaceAddress;
+use crate::system::threads;
 
 /// The most interfaces searched from; routers have a dozen.
 pub const MAX_INTERFACES: usize = 16;
@@ -189,7 +190,7 @@ pub fn start(search: Search, deadline: Instant) -> Answers {
                 };
                 // Where a thread or socket cannot be had, the others search.
                 let work = move || worker.run();
-                let _ = thread::Builder::new().name("ssdp".to_owned()).stack_size(STACK).spawn(work);
+                let _ = threads::start("ssdp", STACK, work);
             }
         }
     }

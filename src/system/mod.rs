@@ -14,6 +14,7 @@ pub mod netlink;
 mod other;
 pub mod race;
 pub mod resolve;
+pub mod threads;
 pub mod watch;
 
 use std::cell::Cell;

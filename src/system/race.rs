@@ -9,8 +9,9 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::system::threads;
 
 /// How long the next attempt waits for an answer to the one before (RFC 8305,
 /// section 8).
@@ -119,7 +120,7 @@ fn attempt(address: SocketAddr, until: Instant, others: usize, sender: &Sender<A
     let left = move || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let results = sender.clone();
     let work = move || drop(results.send((address, TcpStream::connect_timeout(&address, left()))));
-    if thread::Builder::new().name("connect".to_owned()).stack_size(STACK).spawn(work).is_err() {
+    if threads::start("connect", STACK, work).is_err() {
         let share =
             left().checked_div(u32::try_from(others).unwrap_or(1).saturating_add(1)).unwrap_or_default();
         let _ = sender.send((address, TcpStream::connect_timeout(&address, share)));

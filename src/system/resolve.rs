@@ -4,8 +4,9 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
 use std::time::Duration;
+
+use crate::system::threads;
 
 /// The C library's resolver works in less; the thread does nothing else.
 const STACK: usize = 256 * 1024;
@@ -42,11 +43,7 @@ pub fn look_up(host: &str, port: u16, wait: Duration) -> Result<Vec<SocketAddr>,
         let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
         let _ = sender.send(found.unwrap_or_default());
     };
-    thread::Builder::new()
-        .name("resolve".to_owned())
-        .stack_size(STACK)
-        .spawn(work)
-        .map_err(ResolveError::Thread)?;
+    threads::start("resolve", STACK, work).map_err(ResolveError::Thread)?;
     match found.recv_timeout(wait) {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) | Err(RecvTimeoutError::Disconnected) => Err(ResolveError::NotFound),

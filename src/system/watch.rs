@@ -4,8 +4,9 @@
 use std::io;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
-use std::thread;
 use std::time::Duration;
+
+use super::threads;
 
 #[cfg(unix)]
 use self::unix as system;
@@ -45,7 +46,7 @@ impl Watch {
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name("channels".to_owned()).stack_size(STACK).spawn(work).map(drop)
+    threads::start("channels", STACK, work)
 }
 
 #[cfg(unix)]
@@ -139,6 +140,7 @@ mod tests {
     use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
     use std::sync::mpsc::{Sender, channel};
+    use std::thread;
 
     use super::*;
 
