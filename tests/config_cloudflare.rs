@@ -45,6 +45,8 @@ fn a_token_in_the_wrong_place_is_told() {
         ("$CF_TOKEN", "a variable"),
         ("%CF_TOKEN%", "a variable"),
         ("{{ token }}", "a variable"),
+        ("{token}", "a variable"),
+        ("[token]", "a variable"),
         ("/run/secrets/cloudflare", "a path; the file that holds the token is given as api_token_file"),
         ("./token", "a path"),
         ("C:\\token.txt", "a path"),

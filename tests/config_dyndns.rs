@@ -67,7 +67,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "provider = \"namecheap\"\nhostname = \"a.b\"\npassword = \"pw\"\nusername = \"b.org\"",
-        "3:12: hostname = \"a.b\": expected a name in b.org, which username says",
+        "3:12: hostname = \"a.b\": this name is not inside b.org, the domain that username names; for one that is, \
+         write it in full: \"a.b.b.org\"",
     ),
     (
         "provider = \"duckdns\"\nhostname = \"a\"\ntoken = \"t\"\nusername = \"me\"",

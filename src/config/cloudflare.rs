@@ -176,7 +176,7 @@ fn misplaced(token: &str) -> Option<&'static str> {
     let is_example = words().any(|word| matches!(word.as_str(), "your" | "here" | "changeme"));
     if is_placeholder(token) || is_wordy && (is_name || is_example) {
         Some("only a placeholder for one")
-    } else if token.starts_with(['$', '%']) || token.contains("${") || token.contains("{{") {
+    } else if token.starts_with(['$', '%', '{', '[']) || token.contains("${") || token.contains("{{") {
         Some("a variable, and nothing replaces those here; api_token_file takes the token from a file")
     } else if token.contains(['/', '\\']) {
         Some("a path; the file that holds the token is given as api_token_file")

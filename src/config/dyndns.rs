@@ -321,7 +321,11 @@ fn read_hostname(value: &Value<'_>, account: &Dyndns) -> Option<String> {
         // As the provider's own pages say it: "home" or "home.duckdns.org".
         Some(_) if preset.zone.as_deref() != Some("{username}") => Some(name),
         Some(zone) if name == zone || name.ends_with(&format!(".{zone}")) => Some(name),
-        Some(zone) => value.refuse(&format!("expected a name in {zone}, which username says")),
+        Some(zone) => value.refuse(&format!(
+            "this name is not inside {zone}, the domain that username names; for one that is, write it in full: \
+             \"{}.{zone}\"",
+            name.trim_end_matches('.')
+        )),
         None if name != "@" && preset.group => Some(name),
         None if name == "@" || !name.contains('.') => {
             value.refuse("expected a full host name, as in \"home.example.org\"")

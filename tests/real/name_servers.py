@@ -72,10 +72,10 @@ def skip_name(message, at):
     return at + 1
 
 
-def ask(port, name, kind):
-    """The data of the records of a name, as texts; over TCP, without a key."""
+def ask(port, name, kind, source="127.0.0.1"):
+    """The data of the records of a name, as texts; over TCP from that address, without a key."""
     question = struct.pack("!6H", 7, 0, 1, 0, 0, 0) + encode(name) + struct.pack("!2H", kind, 1)
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as stream:
+    with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(source, 0)) as stream:
         stream.sendall(struct.pack("!H", len(question)) + question)
         message = read_message(stream)
     at, found = skip_name(message, 12) + 4, []

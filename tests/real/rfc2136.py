@@ -460,6 +460,43 @@ def forged_udp_answers_alone(bench):
     return "w7"
 
 
+# -- two views --------------------------------------------------------------------
+
+
+class Views(name_servers.Bind):
+    """BIND with two views. Only the one that others see has a zone below the one of both."""
+
+    name, inside = "BIND with two views", "127.0.0.2"
+
+    def prepare(self):
+        super().prepare()
+        conf = self.dir / "conf"
+        options, zone = conf.read_text().split("\nzone ")
+        for name in ("others", "below"):
+            (self.dir / name).write_text(name_servers.ZONE_FILE)
+        conf.write_text(f"""{options}
+view "keyed" {{ match-clients {{ key good.key; {self.inside}; }};
+zone {zone} }};
+view "others" {{ match-clients {{ any; }}; zone "{ZONE}" {{ type primary; file "others"; }};
+  zone "below.{ZONE}" {{ type primary; file "below"; }}; }};
+""")
+
+    def held(self, name):
+        return name_servers.ask(self.port, f"{name}.{ZONE}", name_servers.A, self.inside)
+
+
+def zone_is_found_in_the_view_of_the_key(bench):
+    others = name_servers.ask(bench.server.port, f"held.below.{ZONE}", name_servers.A)
+    bench.once([(f"held.below.{ZONE}", "A"), ("held." + ZONE.upper(), "A")], zone=None)
+    bench.holds("held.below", V4)
+    bench.holds("held", V4)
+    assert name_servers.ask(bench.server.port, f"held.below.{ZONE}", name_servers.A) == others
+    return "held.below"
+
+
+IN_VIEWS = [zone_is_found_in_the_view_of_the_key]
+
+
 # -- without a server in the configuration ----------------------------------------
 
 
@@ -543,7 +580,7 @@ def shown(printed):
 
 def write_table(rows):
     lines = ["| test | server | what was printed | what the server held afterwards | passed |", "| --- | --- | --- | --- | --- |"]
-    order = [function.__name__ for function in [*TESTS, primary_is_found_by_the_soa]]
+    order = [function.__name__ for function in [*TESTS, *IN_VIEWS, primary_is_found_by_the_soa]]
     for name, server, printed, held, good in sorted(rows, key=lambda row: order.index(row[0])):
         lines.append(f"| {name.replace('_', ' ')} | {server} | {printed} | {held} | {'yes' if good else 'NO'} |")
     TABLE.parent.mkdir(exist_ok=True)
@@ -575,8 +612,8 @@ def main():
                 print(fault, flush=True)
 
     gateway = serve_gateway()
-    chosen = [function for function in TESTS
-              if not options.names or any(part in function.__name__ for part in options.names)]
+    wanted = lambda function: not options.names or any(part in function.__name__ for part in options.names)
+    chosen, in_views = list(filter(wanted, TESTS)), list(filter(wanted, IN_VIEWS))
     if no_clock():
         chosen = [function for function in chosen if function is not clock_off_by_an_hour]
     kinds = [kind for kind in name_servers.SERVERS if not kind.missing()]
@@ -585,6 +622,8 @@ def main():
         left_out.append(f"clock_off_by_an_hour ({why})")
     with tempfile.TemporaryDirectory(prefix="ddns-dns-") as folder, ThreadPoolExecutor(options.jobs) as pool:
         work = [pool.submit(run_server, kind, chosen, gateway, Path(folder), tell) for kind in kinds]
+        if not Views.missing():
+            work.append(pool.submit(run_server, Views, in_views, gateway, Path(folder), tell))
         rows = [row for done in work for row in done.result()]
     if not options.names:
         apart = run_apart(tell)
