@@ -178,13 +178,20 @@ impl Pieces {
         }
     }
 
+    /// A letter with an accent may stand for any.
+    fn holds(&self, piece: &[char; PIECE]) -> bool {
+        let like =
+            |known: &[char; PIECE]| known.iter().zip(piece).all(|(known, c)| known == c || !c.is_ascii());
+        self.plain.contains(piece) || (!piece.iter().all(char::is_ascii) && self.plain.iter().any(like))
+    }
+
     /// Hides the words that hold one, also one that is spread over several words.
     fn hide(&self, words: &mut [Word<'_>]) {
         let letters = words.iter().enumerate();
         let letters = letters.flat_map(|(index, word)| bare(word.text).into_iter().map(move |c| (index, c)));
         let (places, exact): (Vec<usize>, Vec<char>) = letters.unzip();
         let lower = lower(&exact);
-        let plain = pieces(&lower).enumerate().filter(|(_, piece)| self.plain.contains(piece));
+        let plain = pieces(&lower).enumerate().filter(|(_, piece)| self.holds(piece));
         let coded = pieces(&exact).enumerate().filter(|(_, piece)| self.coded.contains(piece));
         let found = plain.map(|(at, _)| (at, PIECE)).chain(coded.map(|(at, _)| (at, CODED_PIECE)));
         for index in found.flat_map(|(at, size)| places.iter().skip(at).take(size)) {
@@ -309,6 +316,7 @@ mod tests {
             "co rr ec t-".to_owned(),
             "Y29ycmVjdC1oMHJzZQ== OmNvcnJlY3QtaDByc2U= bWU6Y29ycmVjdC1oMHJzZQ".to_owned(),
             "cmV jdC".to_owned(),
+            "ćöŕŕëčť ćořrect".to_owned(),
             each(|c| format!("%{c:02x}")),
             each(|c| format!("&#{c};")),
             each(|c| format!("&#x{c:x};")),
