@@ -179,7 +179,7 @@ fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
     };
     match (status, shown) {
         (Some(status), Shown::Page) => print(&status::to_text(&status, clock::unix_time())),
-        (Some(status), Shown::Json) => print(&status::to_json(&status)),
+        (Some(status), Shown::Json) => print(&status.to_json()),
         _ => ExitCode::SUCCESS,
     };
     ExitCode::from(exit)

@@ -12,13 +12,6 @@ pub fn read(text: &str) -> Option<Status> {
     serde_json::from_str(text).ok()
 }
 
-/// As programs read it.
-#[must_use]
-pub fn to_json(status: &Status) -> String {
-    // Text, numbers and lists of them cannot fail.
-    serde_json::to_string_pretty(status).unwrap_or_default() + "\n"
-}
-
 /// What is known, at `now` by the clock of who reads it.
 #[must_use]
 pub fn to_text(status: &Status, now: u64) -> String {

@@ -40,8 +40,7 @@ impl Daemon<'_> {
 
     pub(super) fn write_status(&mut self) -> io::Result<()> {
         let began = self.now().elapsed;
-        let text = serde_json::to_string(&self.status()).map_err(io::Error::other)?;
-        let written = self.places.runtime.write_status(&text);
+        let written = self.places.runtime.write_status(&self.status().to_json());
         let ended = self.now().elapsed;
         let rest = ended.saturating_sub(began).saturating_mul(SHARE).max(REST);
         (self.status_due, self.status_rests_until) = (None, ended.saturating_add(rest));

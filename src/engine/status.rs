@@ -55,6 +55,15 @@ pub struct Status {
     pub history: Vec<Change>,
 }
 
+impl Status {
+    /// As programs read it.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Text, numbers and lists of them cannot fail.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
 /// A source.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Source {

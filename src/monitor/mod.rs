@@ -147,11 +147,7 @@ pub fn answer(page: Page, status: Option<&Status>) -> Answer {
         Page::Health if status.polls_in_time => Answer::new("200 OK", "it lives and polls in time\n"),
         Page::Health => Answer::new("503 Service Unavailable", "it polls too late\n"),
         Page::Ready => ready(status),
-        Page::Status => {
-            // Text, numbers and lists of them cannot fail.
-            let body = serde_json::to_string(status).unwrap_or_default();
-            Answer { kind: "application/json", ..Answer::new("200 OK", body) }
-        }
+        Page::Status => Answer { kind: "application/json", ..Answer::new("200 OK", status.to_json()) },
     }
 }
 

@@ -7,7 +7,6 @@
 
 pub mod message;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -60,8 +59,8 @@ pub struct Undelivered {
 pub struct Notifier {
     sections: Vec<Section>,
     heartbeat: Option<Pings>,
-    /// Targets that do not hold what they should.
-    troubles: BTreeMap<String, Trouble>,
+    /// Targets that do not hold what they should, in the order of the file.
+    troubles: Vec<Trouble>,
     targets: usize,
     /// Something has happened since the last look.
     news: bool,
@@ -70,6 +69,7 @@ pub struct Notifier {
 }
 
 struct Trouble {
+    name: String,
     since: Duration,
     why: String,
     /// The sections that were told, a bit each.
@@ -131,7 +131,7 @@ impl Notifier {
         (!telling.notify.is_empty() || heartbeat.is_some()).then(|| Self {
             sections: sections.collect(),
             heartbeat,
-            troubles: BTreeMap::new(),
+            troubles: Vec::new(),
             targets: config.targets.len(),
             news: false,
             looked: None,
@@ -160,7 +160,7 @@ impl Notifier {
     fn look_at(&self) -> Duration {
         let rested = self.looked.map_or(Duration::ZERO, |looked| looked.saturating_add(LOOK));
         let by_news = if self.news { rested } else { Duration::MAX };
-        let ripe = self.troubles.values().flat_map(|trouble| {
+        let ripe = self.troubles.iter().flat_map(|trouble| {
             let untold = move |(index, section): (usize, &Section)| {
                 (trouble.told & bit(index) == 0).then(|| trouble.since.saturating_add(section.after))
             };
@@ -179,9 +179,12 @@ impl Notifier {
     ) {
         (self.news, self.looked) = (false, Some(now.elapsed));
         let mut before = std::mem::take(&mut self.troubles);
+        // Both are in the order of the file, so what is looked for is near the end.
+        before.reverse();
         for (name, why) in behind {
-            let new = || Trouble { since: now.elapsed, why: String::new(), told: 0 };
-            let mut trouble = before.remove(name).unwrap_or_else(new);
+            let new = || Trouble { name: name.to_owned(), since: now.elapsed, why: String::new(), told: 0 };
+            let known = before.iter().rposition(|trouble| trouble.name == name);
+            let mut trouble = known.map_or_else(new, |at| before.remove(at));
             for (index, section) in self.sections.iter_mut().enumerate() {
                 let lasts = now.elapsed.saturating_sub(trouble.since) >= section.after;
                 if lasts && trouble.told & bit(index) == 0 {
@@ -192,14 +195,15 @@ impl Notifier {
                 }
             }
             trouble.why = why;
-            self.troubles.insert(name.to_owned(), trouble);
+            self.troubles.push(trouble);
         }
-        for (name, trouble) in before {
-            let held = holds(&name).map(|held| format!(": {held}")).unwrap_or_default();
+        for trouble in before.into_iter().rev() {
+            let name = &trouble.name;
+            let held = holds(name).map(|held| format!(": {held}")).unwrap_or_default();
             let text = format!("up to date again{held}");
             for (index, section) in self.sections.iter_mut().enumerate() {
                 if trouble.told & bit(index) != 0 {
-                    section.put(Happening::Recovery, now, &name, &text);
+                    section.put(Happening::Recovery, now, name, &text);
                     // What failed because the line was down may work now.
                     section.not_before = section.not_before.min(now.elapsed.saturating_add(SETTLE));
                 }
@@ -235,10 +239,10 @@ impl Notifier {
         let lasting = |trouble: &Trouble| now.elapsed.saturating_sub(trouble.since) >= long;
         let current = self.targets.saturating_sub(self.troubles.len());
         let mut text = format!("{current} of {} targets up to date", self.targets);
-        for (name, trouble) in self.troubles.iter().take(MAX_LINES) {
-            let _ = write!(text, "\n{name}: {}", cut(&trouble.why, MAX_LINE));
+        for Trouble { name, why, .. } in self.troubles.iter().take(MAX_LINES) {
+            let _ = write!(text, "\n{name}: {}", cut(why, MAX_LINE));
         }
-        (!self.troubles.values().any(lasting), cut(&text, MAX_TEXT).to_owned())
+        (!self.troubles.iter().any(lasting), cut(&text, MAX_TEXT).to_owned())
     }
 
     /// Takes what became of a delivery; when it is tried again, where it is.
