@@ -91,8 +91,11 @@ fn the_default_sources_need_four_threads_where_nothing_happens() {
         "state_file = {state:?}\nrouter_ip = \"http://127.0.53.7:9/nobody.xml\"\n[[runs]]\ncmd = [\"true\", \"{{ipv4}}\"]\n"
     );
     fs::write(&config, text).unwrap();
-    let mut daemon =
-        std::process::Command::new(env!("CARGO_BIN_EXE_ddns-update-daemon")).arg(&config).spawn().unwrap();
+    let mut daemon = std::process::Command::new(env!("CARGO_BIN_EXE_ddns-update-daemon"))
+        .arg(&config)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let tasks = PathBuf::from(format!("/proc/{}/task", daemon.id()));
     let threads = || {
         let tasks = fs::read_dir(&tasks).unwrap().flatten();

@@ -314,7 +314,11 @@ impl<'a> Daemon<'a> {
                     let text = format!("polling, because of {channel}");
                     self.log.write(&Report::new(Level::Debug, &source.to_string(), text));
                 }
-                Some(Event::Hint { source })
+                Some(if channel == hints::EVENT {
+                    Event::EventHint { source }
+                } else {
+                    Event::Hint { source }
+                })
             }
             Ok(Message::Signal(signal)) => Some(self.follow(signal)),
             #[cfg(feature = "monitor")]
@@ -334,7 +338,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn handle(&mut self, event: Event) {
-        let happened = !matches!(event, Event::Tick | Event::Hint { .. });
+        let happened = !matches!(event, Event::Tick | Event::Hint { .. } | Event::EventHint { .. });
         let mut quiet = matches!(event, Event::Observed { .. });
         self.engine.handle(self.now(), event);
         // The mark that is to be on the disk before the jobs behind it ask anything: they
