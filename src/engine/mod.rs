@@ -375,10 +375,10 @@ impl Engine {
     /// Polls a source again soon whose failure leaves somebody without an
     /// address, and says so once.
     fn note_trouble(&mut self, now: Now, index: usize) {
-        let missed = self.targets.iter().any(|target| target.misses(&self.sources, index));
+        let failed = self.sources.get(index).is_some_and(|source| source.failed);
+        let trouble = failed && self.targets.iter().any(|target| target.misses(&self.sources, index));
         let silent = self.is_silent(index);
         let Some(source) = self.sources.get_mut(index) else { return };
-        let trouble = source.failed && missed;
         if !trouble {
             source.poll_at = None;
             source.early = source.early.filter(|_| source.polling);

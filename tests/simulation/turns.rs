@@ -1,6 +1,7 @@
 //! Jobs in lock-step: each is the real straight function on a thread of its own, which
 //! moves only when it is given the answer that it waits for.
 
+use std::cell::Cell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -48,10 +49,21 @@ pub(crate) enum Step {
     Ends(Work, Vec<(usize, Outcome)>, Vec<(usize, String)>),
 }
 
-/// A job under way.
+/// A job under way, on a thread of its own.
 pub(crate) struct Job {
-    answers: Sender<Answer>,
+    turns: Sender<Turn>,
     steps: Receiver<Step>,
+}
+
+/// What a thread goes on with.
+enum Turn {
+    Begin(Work, Vec<Task>),
+    Answer(Answer),
+}
+
+thread_local! {
+    /// The thread of a job that has ended: most have only one beside them.
+    static IDLE: Cell<Option<Job>> = const { Cell::new(None) };
 }
 
 impl Work {
@@ -108,31 +120,48 @@ impl Work {
 
 impl Job {
     /// Begins a job and lets it go on to its first question.
-    pub(crate) fn begin(mut work: Work, tasks: Vec<Task>) -> (Self, Step) {
-        let (answers, answered) = channel::<Answer>();
-        let (sender, steps) = channel();
-        let body = move || {
-            let mut ask = |question| {
-                sender.send(Step::Asks(Box::new(question))).ok()?;
-                answered.recv().ok()
-            };
-            let outcomes = work.perform(tasks, &mut ask);
-            let notes = if let Work::Web(updater) = &mut work { updater.notes() } else { Vec::new() };
-            let _ = sender.send(Step::Ends(work, outcomes, notes));
-        };
-        thread::Builder::new().stack_size(512 * 1024).spawn(body).expect("a thread");
-        let job = Self { answers, steps };
-        let step = job.wait();
+    pub(crate) fn begin(work: Work, tasks: Vec<Task>) -> (Self, Step) {
+        let job = IDLE.take().unwrap_or_else(Self::waiting);
+        let step = job.turn(Turn::Begin(work, tasks));
         (job, step)
     }
 
     /// Gives the answer, and lets it go on to the next question.
     pub(crate) fn go_on(&self, answer: Answer) -> Step {
-        self.answers.send(answer).expect("a job waits for its answer");
-        self.wait()
+        self.turn(Turn::Answer(answer))
     }
 
-    fn wait(&self) -> Step {
+    /// It has ended: its thread takes another one.
+    pub(crate) fn ends(self) {
+        IDLE.set(Some(self));
+    }
+
+    /// A thread that waits for a job.
+    fn waiting() -> Self {
+        let (turns, taken) = channel::<Turn>();
+        let (sender, steps) = channel();
+        let body = move || {
+            let mut ask = |question| {
+                sender.send(Step::Asks(Box::new(question))).ok()?;
+                match taken.recv() {
+                    Ok(Turn::Answer(answer)) => Some(answer),
+                    _ => None,
+                }
+            };
+            while let Ok(Turn::Begin(mut work, tasks)) = taken.recv() {
+                let outcomes = work.perform(tasks, &mut ask);
+                let notes = if let Work::Web(updater) = &mut work { updater.notes() } else { Vec::new() };
+                if sender.send(Step::Ends(work, outcomes, notes)).is_err() {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().stack_size(512 * 1024).spawn(body).expect("a thread");
+        Self { turns, steps }
+    }
+
+    fn turn(&self, turn: Turn) -> Step {
+        self.turns.send(turn).expect("a job waits for its turn");
         self.steps.recv().expect("a job panicked")
     }
 }

@@ -17,8 +17,11 @@ const ABSENT: Duration = Duration::from_secs(10);
 const KEPT_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl TargetStatus {
-    /// Keeps in mind since when a family is absent.
+    /// Keeps in mind since when a family is absent, where that is sent.
     pub(in crate::engine) fn note_absence(&mut self, sources: &[SourceStatus], now: Now) {
+        if !self.config.both_families {
+            return;
+        }
         for (index, family) in [Family::V4, Family::V6].into_iter().enumerate() {
             let absent = self
                 .kinds()
@@ -74,10 +77,10 @@ impl TargetStatus {
         let (before, mut reports) = (self.state.gone, Vec::new());
         for (place, (kind, held)) in AddressKind::ALL.into_iter().zip(held).enumerate() {
             let used = held && has(self.counts(sources), kind);
-            match self.choice(sources, kind) {
-                Selection::Absent(_) if used => reports.extend(self.is_gone(place, kind, now)),
-                Selection::Unknown(_) | Selection::Pending if used => {}
-                _ => self.forget_gone(place),
+            match used.then(|| self.choice(sources, kind)) {
+                Some(Selection::Absent(_)) => reports.extend(self.is_gone(place, kind, now)),
+                Some(Selection::Unknown(_) | Selection::Pending) => {}
+                Some(Selection::Known(..)) | None => self.forget_gone(place),
             }
         }
         ((before != self.state.gone).then(|| self.state.line(&self.id)), reports)

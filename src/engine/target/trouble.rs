@@ -247,8 +247,11 @@ impl TargetStatus {
 
     /// The line that says that the limit of attempts holds it back, once.
     pub(in crate::engine) fn limit_report(&mut self, sources: &[SourceStatus], now: Now) -> Option<Report> {
-        let wanted = self.wanted(sources).ok().filter(|wanted| self.is_stale(wanted, now))?;
         let free = self.bucket.next(now.elapsed);
+        if free <= now.elapsed && !self.limited {
+            return None;
+        }
+        let wanted = self.wanted(sources).ok().filter(|wanted| self.is_stale(wanted, now))?;
         let held = free > now.elapsed && self.earliest(&wanted) < free && self.in_flight.is_none();
         if !held || std::mem::replace(&mut self.limited, held) {
             self.limited = held;

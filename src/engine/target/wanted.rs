@@ -52,8 +52,8 @@ impl TargetStatus {
         for kind in self.kinds() {
             let required = has(self.config.required, kind);
             if required
-                && self.is_absent(sources, kind)
                 && let Some(from) = self.empty_from(kind)
+                && self.is_absent(sources, kind)
             {
                 wanted.ready = wanted.ready.max(from);
                 wanted.cover(kind);

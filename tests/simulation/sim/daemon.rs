@@ -221,7 +221,8 @@ impl Sim {
                 }
             }
             Step::Ends(work, outcomes, notes) => {
-                let Some(Running { group, tasks, .. }) = process.jobs.remove(&number) else { return };
+                let Some(Running { group, tasks, job, .. }) = process.jobs.remove(&number) else { return };
+                job.ends();
                 process.works[group] = Some(work);
                 for (_, note) in notes {
                     self.watch.says(&note);
