@@ -194,7 +194,10 @@ impl TargetStatus {
         let mut covers = wanted.covers;
         // A private address that joins others is no news.
         covers.ipv4 &= !wanted.private || accepted.addresses.ipv4.is_some() || accepted.addresses.is_empty();
-        let doubtful = !self.doubt.and(covers).is_empty();
+        // What is under way may yet take the place of what it accepted.
+        let sent = self.in_flight.iter().filter(|attempt| !attempt.checking);
+        let doubt = sent.fold(self.doubt, |doubt, attempt| doubt.or(attempt.wanted.covers));
+        let doubtful = !doubt.and(covers).is_empty();
         let news = Wanted { covers, ..*wanted }.for_reasons();
         let differs = merge(accepted.addresses, news) != accepted.addresses;
         differs || doubtful || self.owed || self.refresh_is_due(accepted, now)

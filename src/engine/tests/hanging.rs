@@ -52,6 +52,26 @@ fn a_newer_address_is_sent_within_five_seconds_beside_a_request_that_hangs() {
 }
 
 #[test]
+fn the_address_before_is_sent_again_beside_a_request_that_hangs() {
+    let mut bench = accepted(vec![url(0)]);
+    let began = bench.now.elapsed;
+    change(&mut bench, SECOND, "1.1.1.1");
+    while bench.jobs.len() < 2 {
+        bench.tick();
+    }
+    assert_eq!(bench.now.elapsed - began, 5 * SECOND, "the first may have changed the record");
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+    let newer = bench.jobs.pop().unwrap().0;
+    bench.handle(Event::Finished { job: newer, outcomes: vec![(0, published())], took: SECOND });
+    assert_eq!(trying(&bench).as_deref(), Some("1.1.1.1"), "a start would not believe it");
+    bench.finish(0, retry());
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()), "and once more, as the first may have come last");
+    bench.finish(0, published());
+    assert_eq!((bench.jobs.len(), bench.engine.behind(bench.now).count()), (0, 0));
+    assert_eq!(trying(&bench), None);
+}
+
+#[test]
 fn the_newer_address_is_sent_once_more_unless_the_older_request_reached_nobody() {
     let unreached = || Outcome::Retry { why: "no route".into(), after: None, reached: false };
     for (outcome, doubt) in [(published(), true), (retry(), true), (blocked(), true), (unreached(), false)] {
