@@ -166,8 +166,9 @@ struct Pieces {
 
 impl Pieces {
     fn add(&mut self, secret: &str) {
-        let texts = [Some(secret.to_owned()), Some(percent_decoded(secret)), from_base64(secret)];
-        for text in texts.into_iter().flatten() {
+        let texts = [secret.to_owned(), percent_decoded(secret)];
+        // Also behind `Basic`.
+        for text in texts.into_iter().chain(secret.split_whitespace().filter_map(from_base64)) {
             let mut letters = lower(&bare(&text));
             self.plain.extend(pieces(&letters));
             letters.reverse();
@@ -330,6 +331,7 @@ mod tests {
         }
         assert_eq!(said("Basic bWU6cHc=", ["bWU6cGFzcw=="], []), "\"Basic …\"");
         assert_eq!(said("pass me", ["bWU6cGFzcw=="], []), "\"… me\"");
+        assert_eq!(said("pass me", ["Basic bWU6cGFzcw=="], []), "\"… me\"");
         assert_eq!(said("hunter@22", ["hunter%4022"], []), "\"…\"");
     }
 

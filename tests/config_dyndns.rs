@@ -79,6 +79,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "4:1: \"password\": duckdns has no use for this; it needs hostname, token",
     ),
     (
+        "provider = \"duckdns\"\nhostname = \"a\"\ntoken = \"t\"\n\"hunter\" = \"password\"",
+        "5:1: unknown key \"…\" in [[dyndns]]: expected provider, url, username, password, password_file, token, token_file, name, when_absent, ipv4, ipv6, agree, allow_private, ipv6_suffix, refresh, hostname, hostnames",
+    ),
+    (
+        "provider = \"ovh\"\nhostname = \"a.b\"\npassword = \"pw\"\nusername = \"\\u0007hunter\"",
+        "5:12: username: expected no line breaks or control characters",
+    ),
+    (
         "provider = \"duckdns\"\nhostname = \"a\"\ntoken = \"<token>\"",
         "4:9: token: expected a token; this is only a placeholder for one",
     ),

@@ -199,9 +199,12 @@ fn read_username(section: &Section<'_>, value: Option<Value<'_>>, preset: Option
         }
         return None;
     };
-    let text = value.line()?.trim();
+    let text = value.hidden_text()?.trim();
     if !preset.needs("username") {
         return value.refuse_key(&useless(preset));
+    }
+    if text.chars().any(char::is_control) {
+        return value.refuse_hidden("expected no line breaks or control characters");
     }
     if is_placeholder(text) {
         return value.refuse("expected a user name; this is only a placeholder for one");

@@ -99,7 +99,9 @@ impl<'a> Section<'a> {
     /// Refuses the keys that nobody took.
     pub(super) fn finish(self) {
         for value in &self.left {
-            let key = shown_key(value.key);
+            // The wrong way round, what stands in front may be a password.
+            let swapped = value.held.as_str().is_some_and(|text| self.known.contains(&text));
+            let key = if swapped { "…".to_owned() } else { shown_key(value.key) };
             let advice = match nearest(value.key, self.known.iter().copied()) {
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None => format!("expected {}", self.known.join(", ")),

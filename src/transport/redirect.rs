@@ -155,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_repeats_the_credentials_is_not_shown() {
+        let mut sent = request("GET", "https://ddns.example/", None);
+        // hunter:correcthorse
+        sent.headers = vec![("Authorization".to_owned(), "Basic aHVudGVyOmNvcnJlY3Rob3JzZQ==".to_owned())];
+        for host in ["correcthorse.example", "my.hunter.example", "correct.horse"] {
+            let why = follow(&sent, 302, &format!("https://{host}/")).unwrap().unwrap_err();
+            assert!(!why.contains("hunter") && !why.contains("correct") && !why.contains("horse"), "{why}");
+        }
+    }
+
+    #[test]
     fn methods_go_on_where_the_status_says_that_they_do() {
         for status in [301, 302, 303, 307, 308] {
             assert!(
