@@ -97,6 +97,27 @@ fn a_blocked_target_is_shown_with_its_way_out_and_no_secret() {
 }
 
 #[test]
+fn a_section_that_is_left_out_is_shown_and_is_not_current() {
+    let scene = Scene::new();
+    let config = scene.config("home.example.org") + "[[urls]]\nurl = \"ftp://example.org/{ip}\"\n";
+    let _daemon = scene.start_with(&config);
+    scene.wait_log("set to 11.22.33.44");
+    let (status, text) = scene.call(&["status"]);
+    assert_eq!(status, 1, "{text}");
+    let place = format!("{}:9:7: url", scene.config_path());
+    for line in [
+        "  ok       home.example.org (dyndns)\n",
+        &format!("  LEFT OUT {place}: "),
+        "\nThe target is current.\nWhat is left out cannot work as it is written: mend the file, then reload.\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+    let (status, text) = scene.call(&["--json", "status"]);
+    assert_eq!(status, 1);
+    assert!(json(&text)["left_out"][0].as_str().is_some_and(|line| line.starts_with(&place)), "{text}");
+}
+
+#[test]
 fn where_none_runs_the_last_status_is_shown() {
     let scene = Scene::new();
     let (status, text) = scene.call(&["status"]);

@@ -42,6 +42,7 @@ pub fn to_text(status: &Status, now: u64) -> String {
     page.line("");
     page.line("TARGETS");
     status.targets.iter().for_each(|target| put_target(&mut page, target, now));
+    status.left_out.iter().for_each(|line| page.at(11, "  LEFT OUT", line));
     if !status.history.is_empty() {
         page.line("");
         page.line("CHANGES");
@@ -53,13 +54,16 @@ pub fn to_text(status: &Status, now: u64) -> String {
     }
     page.line("");
     page.line(&sum(status));
+    if !status.left_out.is_empty() {
+        page.line("What is left out cannot work as it is written: mend the file, then reload.");
+    }
     page.0
 }
 
-/// Whether every target holds what it should.
+/// Whether every target holds what it should, and none is left out.
 #[must_use]
 pub fn is_current(status: &Status) -> bool {
-    status.targets.iter().all(|target| target.state == "ok")
+    status.left_out.is_empty() && status.targets.iter().all(|target| target.state == "ok")
 }
 
 fn sum(status: &Status) -> String {

@@ -17,6 +17,7 @@ impl Daemon<'_> {
     pub(super) fn status(&self) -> Status {
         let mut status = self.engine.status(self.now());
         status.config = self.places.store.config().display().to_string();
+        status.left_out.clone_from(&self.config.left_out);
         for (index, (shown, source)) in status.sources.iter_mut().zip(&self.config.sources).enumerate() {
             if let Source::Upnp(_) = source {
                 let told = || self.channels.trouble(index).unwrap_or_else(|| "yes".to_owned());

@@ -51,6 +51,9 @@ pub struct Status {
     pub sources: Vec<Source>,
     /// What is kept up to date, in the order of the file.
     pub targets: Vec<Target>,
+    /// Sections that cannot work, with place and reason; filled in by the daemon.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// The last changes, the newest first.
     pub history: Vec<Change>,
 }
@@ -217,6 +220,7 @@ impl Engine {
             polls_in_time: self.polls_in_time(now),
             sources: (0..self.sources.len()).filter_map(|index| self.source_shown(index, clock)).collect(),
             targets: targets.collect(),
+            left_out: Vec::new(),
             history: history.collect(),
         }
     }

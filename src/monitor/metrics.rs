@@ -179,6 +179,7 @@ mod tests {
             polls_in_time: true,
             sources: vec![source],
             targets: vec![target],
+            left_out: Vec::new(),
             history: Vec::new(),
         }
     }

@@ -15,7 +15,7 @@ use crate::http::Head;
 /// The page; its style and script are allowed by what they are, and nothing else is.
 const PAGE: &str = include_str!("page.html");
 const POLICY: &str = "Content-Security-Policy: default-src 'none'; connect-src 'self'; \
-    style-src 'sha256-aaNHuQKTe99g23RR6wWaRaN/IDC5Zx9TonhibffEG3U='; script-src 'sha256-wxrhsnKDNP0WqEg37BVkrabKpeNuQ5OtiTKiGTCqyAk='; base-uri 'none'; form-action 'none'; \
+    style-src 'sha256-aaNHuQKTe99g23RR6wWaRaN/IDC5Zx9TonhibffEG3U='; script-src 'sha256-SyFuKeES639jJ/jrqEJt2Ye+SU5ywa8nkj5vvwyHU58='; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n";
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -153,13 +153,15 @@ pub fn answer(page: Page, status: Option<&Status>) -> Answer {
 
 fn ready(status: &Status) -> Answer {
     let behind = status.targets.iter().filter(|target| target.state != "ok");
-    let names: Vec<&str> = behind.map(|target| target.name.as_str()).collect();
+    let left_out = status.left_out.iter().map(String::as_str);
+    let names: Vec<&str> = behind.map(|target| target.name.as_str()).chain(left_out).collect();
     if names.is_empty() {
         return Answer::new("200 OK", "every target is current\n");
     }
+    let all = status.targets.len().saturating_add(status.left_out.len());
     let shown: Vec<String> =
         names.iter().take(MAX_NAMES).map(|name| name.replace(char::is_control, " ")).collect();
-    let body = format!("{} of {} not current:\n{}\n", names.len(), status.targets.len(), shown.join("\n"));
+    let body = format!("{} of {} not current:\n{}\n", names.len(), all, shown.join("\n"));
     Answer::new("503 Service Unavailable", body)
 }
 
