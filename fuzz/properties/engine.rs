@@ -195,10 +195,7 @@ impl World {
         self.hints.extend((source < 2).then_some(source));
         for _ in 0..=argument / 64 {
             self.now.elapsed += Duration::from_millis(u64::from(argument / 3));
-            self.handle(match argument % 2 {
-                0 => Event::Hint { source },
-                _ => Event::EventHint { source },
-            });
+            self.handle(Event::Hint { source });
         }
     }
 

@@ -3,8 +3,8 @@
 //!
 //! Whatever comes in is a hint to poll and nothing more. One thread waits for all
 //! channels ([`Watch`]); what comes from somebody else than the gateway of a source
-//! is dropped unread. However much comes, one hint for each source, and one by an event,
-//! is under way at a time: the next is passed on only after a poll has begun. A channel that
+//! is dropped unread. However much comes, one hint for each source is under way
+//! at a time: the next is passed on only after a poll has begun. A channel that
 //! cannot be opened is done without, since polling goes on underneath.
 
 use std::net::IpAddr;
@@ -27,10 +27,6 @@ use crate::system::multicast::Group;
 use crate::system::watch::{Channel, PAUSE, Watch};
 use crate::system::{Changes, DefaultRoute, MulticastSource};
 
-/// A channel that only the gateway itself can use: whoever is heard here has been told
-/// a path and a number that nobody else knows.
-pub const EVENT: &str = "an event of the gateway";
-
 /// Passes a hint on: the source it is about and where it comes from.
 type Pass = Box<dyn Fn(usize, &'static str) + Send + Sync>;
 
@@ -42,7 +38,7 @@ pub struct Channels {
     groups: Vec<Group>,
 }
 
-/// One hint for each source, and one by an event.
+/// One hint for each source.
 #[derive(Default)]
 struct Hints {
     pass: Option<Pass>,
@@ -53,7 +49,6 @@ struct Hints {
 #[derive(Default)]
 struct SourceState {
     hinted: AtomicBool,
-    hinted_by_event: AtomicBool,
     /// The host whose announcements count.
     gateway: Mutex<Option<IpAddr>>,
     /// Its announcements can be heard, as far as is known.
@@ -99,16 +94,13 @@ impl Channels {
     pub fn poll_begins(&self, source: usize) {
         if let Some(place) = self.hints.sources.get(source) {
             place.hinted.store(false, Ordering::Relaxed);
-            place.hinted_by_event.store(false, Ordering::Relaxed);
         }
     }
 
     /// Whether somebody has spoken since.
     #[must_use]
     pub fn has_news(&self, source: usize) -> bool {
-        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        let hinted = |place: &SourceState| is_set(&place.hinted) || is_set(&place.hinted_by_event);
-        self.hints.sources.get(source).is_some_and(hinted)
+        self.hints.sources.get(source).is_some_and(|place| place.hinted.load(Ordering::Relaxed))
     }
 
     /// Whether events of its gateway have been seen to arrive.
@@ -154,8 +146,7 @@ impl Channels {
 impl Hints {
     fn give(&self, source: usize, channel: &'static str) {
         let Some(place) = self.sources.get(source) else { return };
-        let hinted = if channel == EVENT { &place.hinted_by_event } else { &place.hinted };
-        if !hinted.swap(true, Ordering::Relaxed)
+        if !place.hinted.swap(true, Ordering::Relaxed)
             && let Some(pass) = &self.pass
         {
             pass(source, channel);
@@ -187,7 +178,7 @@ fn keep(index: usize, source: &Source, watch: &Watch, hints: &Arc<Hints>, log: L
         if let Some(place) = hints.sources.get(index) {
             place.event_came.store(true, Ordering::Relaxed);
         }
-        hints.give(index, EVENT);
+        hints.give(index, "an event of the gateway");
     });
     Some(Subscriber::start(Clock::new(1), watch.clone(), hint, say))
 }
@@ -296,9 +287,6 @@ mod tests {
         flood();
         channels.hints.give(9, "a test");
         assert!(channels.has_news(0) && !channels.has_news(1));
-        assert_eq!(passed.try_iter().collect::<Vec<_>>(), [0]);
-        // Announcements do not stand in the way of an event.
-        (0..1000).for_each(|_| channels.hints.give(0, EVENT));
         assert_eq!(passed.try_iter().collect::<Vec<_>>(), [0]);
         channels.poll_begins(0);
         assert!(!channels.has_news(0));

@@ -314,11 +314,7 @@ impl<'a> Daemon<'a> {
                     let text = format!("polling, because of {channel}");
                     self.log.write(&Report::new(Level::Debug, &source.to_string(), text));
                 }
-                Some(if channel == hints::EVENT {
-                    Event::EventHint { source }
-                } else {
-                    Event::Hint { source }
-                })
+                Some(Event::Hint { source })
             }
             Ok(Message::Signal(signal)) => Some(self.follow(signal)),
             #[cfg(feature = "monitor")]
@@ -338,7 +334,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn handle(&mut self, event: Event) {
-        let happened = !matches!(event, Event::Tick | Event::Hint { .. } | Event::EventHint { .. });
+        let happened = !matches!(event, Event::Tick | Event::Hint { .. });
         let mut quiet = matches!(event, Event::Observed { .. });
         self.engine.handle(self.now(), event);
         // The mark that is to be on the disk before the jobs behind it ask anything: they

@@ -40,11 +40,6 @@ pub enum Event {
         /// Index into [`Config::sources`].
         source: usize,
     },
-    /// The same, by an event to which we have subscribed at its gateway.
-    EventHint {
-        /// Index into [`Config::sources`].
-        source: usize,
-    },
     /// A person has mended what stood in the way of these targets: they are tried now.
     Retry {
         /// Indexes into [`Config::targets`].

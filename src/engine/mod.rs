@@ -74,6 +74,13 @@ pub const MAX_JOBS: usize = 16;
 /// Most jobs in flight, those that hang among them.
 pub const MOST_JOBS: usize = 64;
 
+/// How long to let a change settle after a hint that follows another: gateways tell
+/// the loss of the old address and the new one as two events some 40 ms apart.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// A hint is followed at once where none was for so long.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// How long quick polls after a hint rest when they were in vain: less than a
 /// reconnect takes, enough that forged hints gain nothing.
 const EARLY_REST: Duration = Duration::from_secs(6);
@@ -250,8 +257,7 @@ impl Engine {
         }
         match event {
             Event::Tick => {}
-            Event::Hint { source } => self.hinted(now, source, false),
-            Event::EventHint { source } => self.hinted(now, source, true),
+            Event::Hint { source } => self.hinted(now, source),
             Event::Retry { targets } => self.retry(now, &targets),
             Event::Update { targets } => self.update(now, targets),
             Event::Observed { source, observation, gateway } => {
@@ -415,13 +421,15 @@ impl Engine {
 
     /// Whoever speaks through the source speaks through others as well: what the
     /// gateway announces by one protocol concerns all that it tells.
-    fn hinted(&mut self, now: Now, index: usize, by_event: bool) {
+    fn hinted(&mut self, now: Now, index: usize) {
         let Some(speaker) = self.sources.get(index).map(|source| source.speaker) else { return };
         for source in self.sources.iter_mut().filter(|source| source.speaker == speaker) {
             source.heard = Some(now.elapsed);
-            let at = source.allowance(by_event).next(now.elapsed);
-            if source.hint_at.is_none_or(|known| at < known) {
-                (source.hint_at, source.hinted_by_event) = (Some(at), by_event);
+            if source.hint_at.is_none() {
+                let quiet = source.followed.is_none_or(|at| now.elapsed.saturating_sub(at) >= QUIET);
+                let settle = if quiet { Duration::ZERO } else { SETTLE };
+                let settled = now.elapsed.saturating_add(settle);
+                source.hint_at = Some(source.hints.next(now.elapsed).max(settled));
             }
         }
     }
@@ -478,7 +486,9 @@ impl Engine {
 /// Counts the hint that a poll is about to follow.
 fn follow_hint(source: &mut SourceStatus, now: Duration) {
     source.hint_at = None;
-    source.allowance(source.hinted_by_event).take(now);
+    source.followed = Some(now);
+    source.hints.next(now);
+    source.hints.take();
     let rested = source.early_since.is_none_or(|since| now.saturating_sub(since) >= EARLY_REST);
     if rested {
         (source.early, source.early_since) = (Some(0), Some(now));

@@ -193,13 +193,10 @@ pub struct SourceStatus {
     pub poll_at: Option<Duration>,
     /// When to poll because of a hint.
     pub hint_at: Option<Duration>,
-    /// That hint is an event of the gateway.
-    pub hinted_by_event: bool,
-    /// Announcements and the kernel's notices.
-    pub hints: Allowance,
-    /// Events of the gateway, which nobody else can send: a flood of forged announcements
-    /// takes nothing from them.
-    pub events: Allowance,
+    /// How many hints may lead to a poll.
+    pub hints: TokenBucket,
+    /// When a hint was last followed.
+    pub followed: Option<Duration>,
     /// Quick polls so far after a hint that found nothing, while they last.
     pub early: Option<usize>,
     /// When the last quick polls began.
@@ -215,41 +212,6 @@ pub struct SourceStatus {
     /// Who speaks for IPv6 where it is a target's default.
     pub(super) ipv6: Option<Ipv6Default>,
     voices: [SourceAnswers; 3],
-}
-
-/// How often hints of one kind lead to a poll.
-#[derive(Clone, Debug)]
-pub struct Allowance {
-    bucket: TokenBucket,
-    /// When one was last followed.
-    followed: Option<Duration>,
-}
-
-/// How long to let a change settle after a hint that follows another: gateways tell
-/// the loss of the old address and the new one as two events some 40 ms apart.
-pub const SETTLE: Duration = Duration::from_millis(50);
-
-/// A hint is followed at once where none of its kind was for so long.
-const QUIET: Duration = Duration::from_secs(1);
-
-impl Allowance {
-    fn new(bucket: TokenBucket) -> Self {
-        Self { bucket, followed: None }
-    }
-
-    /// When a hint that comes now may lead to a poll.
-    pub fn next(&mut self, now: Duration) -> Duration {
-        let quiet = self.followed.is_none_or(|at| now.saturating_sub(at) >= QUIET);
-        let settled = now.saturating_add(if quiet { Duration::ZERO } else { SETTLE });
-        self.bucket.next(now).max(settled)
-    }
-
-    /// Counts the hint that a poll is about to follow.
-    pub fn take(&mut self, now: Duration) {
-        self.followed = Some(now);
-        self.bucket.next(now);
-        self.bucket.take();
-    }
 }
 
 impl SourceStatus {
@@ -272,13 +234,12 @@ impl SourceStatus {
             wanted: false,
             poll_at: None,
             hint_at: None,
-            hinted_by_event: false,
-            hints: Allowance::new(if matches!(source, Source::Interface(_)) {
+            hints: if matches!(source, Source::Interface(_)) {
                 TokenBucket::NOTICES
             } else {
                 TokenBucket::HINTS
-            }),
-            events: Allowance::new(TokenBucket::HINTS),
+            },
+            followed: None,
             early: None,
             early_since: None,
             failed: false,
@@ -288,11 +249,6 @@ impl SourceStatus {
             ipv6: None,
             voices: Default::default(),
         }
-    }
-
-    /// That of events, or of all other hints.
-    pub fn allowance(&mut self, by_event: bool) -> &mut Allowance {
-        if by_event { &mut self.events } else { &mut self.hints }
     }
 
     /// What it said of `kind`.

@@ -16,7 +16,6 @@ use super::*;
 use crate::address::{Addresses, Finding, Prefix};
 use crate::config::placeholders::Needs;
 use crate::config::{Config, Gateway, Run, Source, Target, UpdaterConfig, Url};
-use crate::engine::selection::SETTLE;
 use crate::engine::state::TITLE;
 use crate::secret::Secret;
 use crate::updaters::run::Standing;
@@ -708,34 +707,6 @@ fn the_two_events_of_a_change_cost_two_polls_and_more_of_them_no_more() {
     bench.pass(2 * SECOND);
     bench.handle(HINT);
     assert_eq!((bench.polls.as_slice(), bench.hinted), (&[0][..], 3));
-}
-
-/// A gateway announces a change up to ten times, and anyone can.
-#[test]
-fn announcements_take_nothing_from_events() {
-    let mut bench = quiet();
-    for polls in 1..=3 {
-        bench.handle(HINT);
-        bench.pass(SETTLE);
-        assert_eq!(bench.hinted, polls);
-        bench.observe(0, Observation::unknown("no address"));
-    }
-    bench.handle(HINT);
-    bench.pass(SETTLE);
-    assert_eq!(bench.hinted, 3, "no more of them for two seconds");
-    let event = || Event::EventHint { source: 0 };
-    bench.handle(event());
-    assert_eq!(bench.hinted, 4, "at once");
-    bench.observe(0, Observation::unknown("no address"));
-    for _ in 0..20 {
-        bench.handle(HINT);
-        bench.handle(event());
-        bench.pass(Duration::from_millis(100));
-        if !bench.polls.is_empty() {
-            bench.observe(0, Observation::unknown("no address"));
-        }
-    }
-    assert!((7..=9).contains(&bench.hinted), "both have their bound: {}", bench.hinted);
 }
 
 #[test]
