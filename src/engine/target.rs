@@ -74,6 +74,8 @@ pub(super) struct TargetStatus {
     absent_since: [Option<Duration>; 2],
     /// When and why what it holds changed last in this run.
     changed: Option<(Duration, &'static str)>,
+    /// Until when a closed request may still change what it holds; it is sent once more then.
+    orphan_until: Option<Duration>,
     /// Jobs in this run that ended well for it.
     updates_ok: u64,
     /// And that did not.
@@ -124,6 +126,7 @@ impl TargetStatus {
             unchanged: None,
             absent_since: [None; 2],
             changed: None,
+            orphan_until: None,
             updates_ok: 0,
             updates_failed: 0,
         }
@@ -159,7 +162,8 @@ impl TargetStatus {
     /// Takes a mark back, as it holds again what it should before anything was sent: its
     /// line of the state file.
     pub(super) fn unmark(&mut self, sources: &[SourceStatus], now: Now) -> Option<String> {
-        let idle = self.in_flight.is_none() && self.overtaken.is_none() && self.doubt.is_empty();
+        let settled = self.doubt.is_empty() && self.orphan_until.is_none();
+        let idle = self.in_flight.is_none() && self.overtaken.is_none() && settled;
         if !idle || self.state.accepted.is_none() || self.state.trying.is_none() {
             return None;
         }
@@ -177,10 +181,9 @@ impl TargetStatus {
     pub(super) fn due_at(&self, sources: &[SourceStatus], now: Now) -> Option<Duration> {
         let wanted = self.wanted(sources).ok()?;
         let free = self.free_at(&wanted)?;
-        self.is_stale(&wanted, now).then(|| {
-            let mut bucket = self.bucket;
-            bucket.next(now.elapsed).max(self.earliest(&wanted)).max(wanted.ready).max(free)
-        })
+        let asked = if self.is_stale(&wanted, now) { Duration::ZERO } else { self.orphan_until? };
+        let mut bucket = self.bucket;
+        Some(bucket.next(now.elapsed).max(self.earliest(&wanted)).max(wanted.ready).max(free).max(asked))
     }
 
     /// Whether something is to be done for it.
@@ -200,7 +203,8 @@ impl TargetStatus {
         let doubtful = !doubt.and(covers).is_empty();
         let news = Wanted { covers, ..*wanted }.for_reasons();
         let differs = merge(accepted.addresses, news) != accepted.addresses;
-        differs || doubtful || self.owed || self.refresh_is_due(accepted, now)
+        let overdue = self.orphan_until.is_some_and(|until| until <= now.elapsed);
+        differs || doubtful || overdue || self.owed || self.refresh_is_due(accepted, now)
     }
 
     fn check_is_due(&self, now: Now) -> bool {

@@ -33,6 +33,8 @@ pub(crate) struct Life {
     in_flight: Vec<u64>,
     doubt: bool,
     newest: u64,
+    /// Until when its provider may come to one that was closed: 30 s.
+    orphan_until: Option<Duration>,
     /// Something was sent since, or the daemon cannot know.
     uncertain: bool,
     /// When, and whether the clock was wrong then or since.
@@ -189,6 +191,7 @@ impl Watch {
         if life.in_flight.len() > 2 {
             wrong = Some(format!("{name}: three attempts at once"));
         }
+        life.orphan_until.take_if(|until| now >= *until);
         (life.uncertain, life.doubt, life.given_up) = (true, false, false);
         if let Some(wrong) = wrong {
             self.fail(wrong);
@@ -236,6 +239,7 @@ impl Watch {
             return;
         }
         if closed && matches!(outcome, Outcome::Retry { .. }) {
+            life.orphan_until = life.orphan_until.max((!unreached).then(|| now + Duration::from_secs(30)));
             return;
         }
         match outcome {
@@ -243,7 +247,7 @@ impl Watch {
                 *life = Life {
                     accepted: Some(sent),
                     accepted_at: now,
-                    uncertain: life.doubt || !life.in_flight.is_empty(),
+                    uncertain: life.doubt || life.orphan_until.is_some() || !life.in_flight.is_empty(),
                     odd_clock: self.odd_clock,
                     again: life.again,
                     sure: true,
@@ -251,6 +255,7 @@ impl Watch {
                     excuses: life.excuses,
                     attempts: std::mem::take(&mut life.attempts),
                     in_flight: std::mem::take(&mut life.in_flight),
+                    orphan_until: life.orphan_until,
                     newest: job,
                     ..Life::default()
                 };

@@ -15,6 +15,10 @@ use crate::updaters::{Outcome, Task};
 /// How long an attempt may take before a newer address is sent beside it.
 pub(in crate::engine) const HANGS: Duration = Duration::from_secs(5);
 
+/// How long a request that was closed without an answer may still be worked on: what its
+/// provider had received of it, or the system still delivers.
+const ORPHAN: Duration = Duration::from_secs(30);
+
 /// One attempt in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
@@ -80,6 +84,7 @@ impl TargetStatus {
         self.bucket.next(now.elapsed);
         self.bucket.take();
         let checking = !self.must_be_sent(&wanted, now);
+        self.orphan_until.take_if(|until| *until <= now.elapsed);
         let attempt = Attempt { job, wanted, checking, began: now.elapsed, doubtful: false };
         self.overtaken = self.in_flight.replace(Box::new(attempt)).or(self.overtaken.take());
         self.tried = Some(now.elapsed);
@@ -140,6 +145,10 @@ impl TargetStatus {
                 report
             }
             Some(Outcome::Retry { .. }) | None if ended.closed => {
+                let unreached = matches!(outcome, Some(Outcome::Retry { reached: false, .. }));
+                if !attempt.checking && !unreached {
+                    self.orphan_until = Some(now.elapsed.saturating_add(ORPHAN));
+                }
                 let text = "closed a request without an answer, as the address has changed".to_owned();
                 Report::new(Level::Debug, name, text)
             }
@@ -198,7 +207,7 @@ impl TargetStatus {
             self.doubt = self.doubt.without(wanted.covers);
         }
         // As long as an older attempt may still come after it, no start believes it.
-        let done = !attempt.doubtful && self.overtaken.is_none();
+        let done = !attempt.doubtful && self.overtaken.is_none() && self.orphan_until.is_none();
         self.state.trying = if done && self.doubt.is_empty() { None } else { Some(addresses) };
         self.state.doubted = Some(self.doubt).filter(|doubt| done && !doubt.is_empty());
         (self.state.blocked, self.state.failed) = (None, None);

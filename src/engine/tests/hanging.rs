@@ -194,6 +194,30 @@ fn an_account_that_takes_one_request_at_a_time_has_the_old_one_closed() {
 
 #[cfg(all(feature = "tls", feature = "dyndns"))]
 #[test]
+fn what_follows_a_closed_request_is_sent_once_more_when_that_can_do_nothing_more() {
+    let mut bench = account("no-ip");
+    bench.finish(0, published());
+    change(&mut bench, SECOND, "2.2.2.2");
+    change(&mut bench, 10 * SECOND, "3.3.3.3");
+    assert_eq!(bench.closed.len(), 1);
+    let closed = bench.now.elapsed;
+    bench.finish(0, Outcome::Retry { why: "timed out".into(), after: None, reached: true });
+    bench.finish(0, published());
+    let trying = |bench: &Bench| bench.saved.targets.values().next()?.trying.map(|all| all.to_string());
+    assert_eq!(trying(&bench).as_deref(), Some("3.3.3.3"), "a start would not believe it");
+    while bench.jobs.is_empty() {
+        bench.tick();
+        if bench.polls.contains(&0) {
+            bench.observe(0, seen("3.3.3.3"));
+        }
+    }
+    assert_eq!((bench.now.elapsed - closed, bench.sent_ipv4(0)), (30 * SECOND, Some("3.3.3.3".into())));
+    bench.finish(0, published());
+    assert_eq!((bench.jobs.len(), trying(&bench)), (0, None));
+}
+
+#[cfg(all(feature = "tls", feature = "dyndns"))]
+#[test]
 fn what_is_closed_and_does_not_end_is_not_waited_for() {
     let mut bench = account("no-ip");
     change(&mut bench, 10 * SECOND, "2.2.2.2");
