@@ -295,12 +295,15 @@ pub(super) fn echo_answer(data: &[u8]) {
     let body = String::from_utf8_lossy(data);
     for family in [Family::V4, Family::V6] {
         check_echo(&body, "/", family, Some(body.trim_end_matches(|c: char| c.is_ascii_whitespace())));
-        let mut told = body.split('\n').filter_map(|line| line.strip_prefix("ip="));
-        let only = told.next().filter(|_| told.next().is_none());
-        let tunnel = body.split('\n').filter_map(|line| line.strip_prefix("warp="));
-        let tunnel =
-            tunnel.map(|value| value.strip_suffix('\r').unwrap_or(value)).any(|value| value != "off");
-        let only = only.filter(|_| !tunnel).map(|value| value.strip_suffix('\r').unwrap_or(value));
+        // A carriage return belongs to the end of a line only where a line feed follows.
+        let line = |line| match str::strip_suffix(line, '\n') {
+            Some(line) => line.strip_suffix('\r').unwrap_or(line),
+            None => line,
+        };
+        let values = |key| body.split_inclusive('\n').filter_map(move |text| line(text).strip_prefix(key));
+        let tunnel = values("warp=").any(|value: &str| value != "off");
+        let mut told = values("ip=");
+        let only = told.next().filter(|_| told.next().is_none() && !tunnel);
         check_echo(&body, "/cdn-cgi/trace", family, only);
     }
 }

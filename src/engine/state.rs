@@ -185,8 +185,12 @@ impl State {
                 self.ipv6_speakers.insert(source, Ipv6Speaker::parse(fields.next()?)?);
             }
             ("target", fingerprint) => {
-                let target = TargetState::parse(fields.by_ref())?;
-                self.targets.insert(id(&fingerprint), target);
+                let (target, short) = (TargetState::parse(fields.by_ref())?, id(&fingerprint));
+                // Else it is no fingerprint, and would be another one when read again.
+                if id(&short) != short {
+                    return None;
+                }
+                self.targets.insert(short, target);
             }
             ("trying", addresses) => {
                 let addresses = parse_addresses(&addresses)?;
