@@ -187,7 +187,7 @@ impl State {
             ("target", fingerprint) => {
                 let (target, short) = (TargetState::parse(fields.by_ref())?, id(&fingerprint));
                 // Else it is no fingerprint, and would be another one when read again.
-                if id(&short) != short {
+                if !short.is_ascii() || id(&short) != short {
                     return None;
                 }
                 self.targets.insert(short, target);
