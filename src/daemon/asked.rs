@@ -1,5 +1,6 @@
 //! What a person asks of the running daemon, by signals.
 
+use std::io;
 use std::time::Duration;
 
 use super::request::{Answer, Kind, Request};
@@ -16,15 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Daemon<'_> {
     /// Lets itself be found and rung, from now on. A single run is neither.
     pub(super) fn listen(&mut self) {
-        let Some(watch) = self.watch.clone().filter(|_| !self.mode.dry_run) else { return };
+        if self.mode.once || self.mode.dry_run {
+            return;
+        }
         let sender = self.sender.clone();
         let tell = move |signal| {
             // Fails only at the end of the program.
             let _ = sender.send(Message::Signal(signal));
         };
         let places = &mut self.places;
-        let result =
-            signals::listen(&watch, tell).and_then(|()| places.runtime.announce(places.store.config()));
+        let watch = self.watch.as_ref().ok_or_else(|| io::Error::other("no thread could be started"));
+        let result = watch
+            .and_then(|watch| signals::listen(watch, tell))
+            .and_then(|()| places.runtime.announce(places.store.config()));
         if let Err(error) = result {
             // In a container it may be all that can be had.
             let text = format!("`status`, `retry` and `update` cannot find this process: {error}");

@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod log;
 #[cfg_attr(not(feature = "monitor"), path = "no_monitoring.rs")]
 mod monitoring;
+mod polling;
 pub mod process;
 pub mod request;
 pub mod runtime;
@@ -22,18 +23,17 @@ mod status;
 mod teller;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::address::Finding;
 use crate::config::Config;
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Job, SharedClient};
 use crate::daemon::log::Log;
 use crate::daemon::monitoring::MetricsFile;
+use crate::daemon::polling::{Asked, start_source};
 use crate::daemon::runtime::Runtime;
 use crate::daemon::signals::Signal;
 use crate::daemon::state_file::{NotKept, Store};
@@ -499,101 +499,6 @@ fn open_channels(config: &Config, watch: Option<&Watch>, sender: &Sender<Message
         // Fails only at the end of the program.
         let _ = sender.send(Message::Hint { source, channel });
     })
-}
-
-/// A source, and where it is asked.
-enum Asked {
-    /// By a thread that polls whenever it is told to, hinted or not.
-    Elsewhere(Sender<bool>),
-    /// Here: the kernel answers at once.
-    Here(Asking),
-}
-
-impl Asked {
-    fn poll(&mut self, hinted: bool) {
-        match self {
-            // The thread lives as long as the program.
-            Self::Elsewhere(ask) => drop(ask.send(hinted)),
-            Self::Here(asking) => drop(asking.poll(hinted)),
-        }
-    }
-}
-
-/// A source with whoever wants to hear of it.
-struct Asking {
-    source: usize,
-    poller: sources::Poller,
-    sender: Sender<Message>,
-    channels: Arc<Channels>,
-    log: Log,
-}
-
-impl Asking {
-    /// Polls once; `None`: nobody wants to hear of it any more.
-    fn poll(&mut self, hinted: bool) -> Option<()> {
-        let start = Instant::now();
-        self.poller.rely_on_events(self.channels.events_arrive(self.source));
-        let poll = self.poller.poll(hinted, &|| self.channels.has_news(self.source));
-        if self.log.wants(Level::Debug) {
-            self.log.write(&debug_line(self.poller.label(), &poll, start.elapsed()));
-        }
-        if let Some(advice) = &poll.advice {
-            self.log.write(&Report::new(Level::Info, self.poller.label(), advice.clone()));
-        }
-        self.sender.send(Message::Observed { source: self.source, poll: poll.clone() }).ok()?;
-        self.channels.poll_ended(self.source, &self.poller, &poll);
-        Some(())
-    }
-}
-
-/// Makes a source ready to be asked.
-fn start_source(
-    config: &Config,
-    source: usize,
-    state: &State,
-    sender: &Sender<Message>,
-    channels: &Arc<Channels>,
-    log: Log,
-) -> Asked {
-    let (ask, asked) = channel();
-    if let Some(poller) = sources::Poller::new(config, source, state) {
-        let mut asking =
-            Asking { source, poller, sender: sender.clone(), channels: Arc::clone(channels), log };
-        if asking.poller.is_at_once() {
-            return Asked::Here(asking);
-        }
-        spawn("source", move || while asked.recv().is_ok_and(|hinted| asking.poll(hinted).is_some()) {});
-    }
-    Asked::Elsewhere(ask)
-}
-
-fn debug_line(label: &str, poll: &sources::Poll, took: Duration) -> Report {
-    let observation = &poll.observation;
-    let mut text = format!("IPv4 {}, IPv6 {}", said(&observation.ipv4), said(&observation.ipv6));
-    if let Finding::Known(prefix) = observation.ipv6_prefix {
-        let _ = write!(text, ", prefix {prefix}");
-    }
-    if let Some(gateway) = &poll.gateway {
-        let _ = write!(text, ", from {gateway}");
-    }
-    Report { took: Some(took), ..Report::new(Level::Debug, label, text) }
-}
-
-fn said<T: ToString>(finding: &Finding<T>) -> String {
-    match finding {
-        Finding::Known(value) => value.to_string(),
-        Finding::Absent(why) => format!("none ({why})"),
-        Finding::Unknown(why) => format!("unknown ({why})"),
-    }
-}
-
-/// Starts the thread of a source. One that cannot be started means a system without
-/// memory; the supervisor starts us again, and the state makes that harmless.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
-    if let Err(error) = threads::start(name, STACK, work) {
-        eprintln!("error: no thread could be started: {error}");
-        std::process::abort();
-    }
 }
 
 /// Jitter needs no secret: the time and the process differ from start to start.

@@ -1,0 +1,111 @@
+//! Sources and the threads that ask them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::hints::Channels;
+use super::log::Log;
+use super::{Message, STACK};
+use crate::address::Finding;
+use crate::config::Config;
+use crate::engine::state::State;
+use crate::engine::{Level, Report};
+use crate::sources;
+use crate::system::threads;
+
+/// A source, and where it is asked.
+pub(super) enum Asked {
+    /// By a thread that polls whenever it is told to, hinted or not.
+    Elsewhere(Sender<bool>),
+    /// Here: the kernel answers at once.
+    Here(Asking),
+}
+
+impl Asked {
+    pub(super) fn poll(&mut self, hinted: bool) {
+        match self {
+            // The thread lives as long as the program.
+            Self::Elsewhere(ask) => drop(ask.send(hinted)),
+            Self::Here(asking) => drop(asking.poll(hinted)),
+        }
+    }
+}
+
+/// A source with whoever wants to hear of it.
+pub(super) struct Asking {
+    source: usize,
+    poller: sources::Poller,
+    sender: Sender<Message>,
+    channels: Arc<Channels>,
+    log: Log,
+}
+
+impl Asking {
+    /// Polls once; `None`: nobody wants to hear of it any more.
+    fn poll(&mut self, hinted: bool) -> Option<()> {
+        let start = Instant::now();
+        self.poller.rely_on_events(self.channels.events_arrive(self.source));
+        let poll = self.poller.poll(hinted, &|| self.channels.has_news(self.source));
+        if self.log.wants(Level::Debug) {
+            self.log.write(&debug_line(self.poller.label(), &poll, start.elapsed()));
+        }
+        if let Some(advice) = &poll.advice {
+            self.log.write(&Report::new(Level::Info, self.poller.label(), advice.clone()));
+        }
+        self.sender.send(Message::Observed { source: self.source, poll: poll.clone() }).ok()?;
+        self.channels.poll_ended(self.source, &self.poller, &poll);
+        Some(())
+    }
+}
+
+/// Makes a source ready to be asked.
+pub(super) fn start_source(
+    config: &Config,
+    source: usize,
+    state: &State,
+    sender: &Sender<Message>,
+    channels: &Arc<Channels>,
+    log: Log,
+) -> Asked {
+    let (ask, asked) = channel();
+    if let Some(poller) = sources::Poller::new(config, source, state) {
+        let mut asking =
+            Asking { source, poller, sender: sender.clone(), channels: Arc::clone(channels), log };
+        if asking.poller.is_at_once() {
+            return Asked::Here(asking);
+        }
+        spawn("source", move || while asked.recv().is_ok_and(|hinted| asking.poll(hinted).is_some()) {});
+    }
+    Asked::Elsewhere(ask)
+}
+
+fn debug_line(label: &str, poll: &sources::Poll, took: Duration) -> Report {
+    let observation = &poll.observation;
+    let mut text = format!("IPv4 {}, IPv6 {}", said(&observation.ipv4), said(&observation.ipv6));
+    if let Finding::Known(prefix) = observation.ipv6_prefix {
+        let _ = write!(text, ", prefix {prefix}");
+    }
+    if let Some(gateway) = &poll.gateway {
+        let _ = write!(text, ", from {gateway}");
+    }
+    Report { took: Some(took), ..Report::new(Level::Debug, label, text) }
+}
+
+fn said<T: ToString>(finding: &Finding<T>) -> String {
+    match finding {
+        Finding::Known(value) => value.to_string(),
+        Finding::Absent(why) => format!("none ({why})"),
+        Finding::Unknown(why) => format!("unknown ({why})"),
+    }
+}
+
+/// Starts the thread of a source. One that cannot be started means a system without
+/// memory; the supervisor starts us again, and the state makes that harmless.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = threads::start(name, STACK, work) {
+        eprintln!("error: no thread could be started: {error}");
+        std::process::abort();
+    }
+}
