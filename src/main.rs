@@ -18,8 +18,9 @@ use ddns_update_daemon::daemon::log::{Format, Log};
 use ddns_update_daemon::daemon::request::Kind;
 use ddns_update_daemon::daemon::runtime::Runtime;
 use ddns_update_daemon::daemon::state_file::{self, Store};
-use ddns_update_daemon::daemon::{Ended, Mode, Places, process};
+use ddns_update_daemon::daemon::{Ended, Mode, Places, process, signals};
 use ddns_update_daemon::engine::Level;
+use ddns_update_daemon::engine::status::Status;
 use ddns_update_daemon::features;
 use ddns_update_daemon::system::clock;
 
@@ -34,6 +35,7 @@ const USUAL_CONFIG: &str = "/etc/ddns-update-daemon.toml";
 
 fn main() -> ExitCode {
     die_of_panics();
+    signals::end_as_first_process();
     match cli::parse(std::env::args_os().skip(1).collect()) {
         Ok(call) => perform(call),
         Err(error) => complain(&error.to_string()),
@@ -76,6 +78,7 @@ fn open_log(call: &Call) -> Log {
 
 /// `asked`: who is to be sent although nothing has changed.
 fn run(work: &Work, once: bool, asked: Option<&Asking>, log: Log) -> ExitCode {
+    let signals = (!once && !work.dry_run).then(signals::catch);
     let mut config = match load(&work.config, log) {
         Ok(config) => config,
         Err(exit) => return exit,
@@ -97,7 +100,7 @@ fn run(work: &Work, once: bool, asked: Option<&Asking>, log: Log) -> ExitCode {
         tell_differences(&config, log);
     }
     let runtime = Runtime::new(&runtime_folder(), store.path());
-    let places = Places { config: &work.config, store, runtime };
+    let places = Places { config: &work.config, store, runtime, signals };
     let ended = daemon::run(&config, places, mode, targets, log);
     if ended == Ended::Reload {
         let error = process::start_anew();
@@ -153,10 +156,23 @@ fn complain_of_several(configs: &[PathBuf]) -> ExitCode {
 /// What the running daemon knows; where it cannot be asked, what was written last.
 fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
     let folder = runtime_folder();
+    let mut running = true;
     let (status, fresh) = match asking.find(&folder) {
         Found::Several(configs) => return complain_of_several(&configs),
         Found::None => {
-            (asking.last_status(&folder), Err("no daemon runs, as far as this user may see".into()))
+            let last = asking.last_status(&folder);
+            let usual = asking.config.as_deref().unwrap_or(Path::new(USUAL_CONFIG));
+            let held = last.iter().map(|last| Path::new(&last.config)).chain([usual]).find_map(held_state);
+            running = held.is_some();
+            let why = match held {
+                Some(state) => format!(
+                    "a daemon holds {}, but cannot be found in {}: ask as its user or as root",
+                    state.display(),
+                    folder.display()
+                ),
+                None => "no daemon runs, as far as this user may see".to_owned(),
+            };
+            (last.map(|last| Status { running, ..last }), Err(why))
         }
         Found::One(daemon) => {
             let answer = daemon.ask(&asking.request());
@@ -172,8 +188,8 @@ fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
         log.say(Level::Warning, format!("{why}; {rest}"));
     }
     let exit = match &status {
-        None => NOT_RUNNING,
-        Some(status) if !status.running => NOT_RUNNING,
+        _ if !running => NOT_RUNNING,
+        None => FAILED,
         Some(status) if shown == Shown::Alive => u8::from(fresh.is_err() || !status.polls_in_time),
         Some(status) => u8::from(!status::is_current(status)),
     };
@@ -183,6 +199,13 @@ fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
         _ => ExitCode::SUCCESS,
     };
     ExitCode::from(exit)
+}
+
+/// The state file of the configuration at `path`, if a process holds it.
+fn held_state(path: &Path) -> Option<PathBuf> {
+    let config = config::load(path).ok()?;
+    let store = store(&config, path, true);
+    store.is_held().then(|| store.path().to_owned())
 }
 
 fn ask_nobody(asking: &Asking, log: Log) -> ExitCode {

@@ -6,10 +6,12 @@
 #[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
 mod support;
 
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{fs, thread};
 
+use support::daemon::Daemon;
 use support::scene::{SOON, Scene, signal};
 use support::wait_for;
 
@@ -102,6 +104,66 @@ fn a_reload_takes_a_whole_file_and_no_other() {
     scene.wait_sent(4);
     let (_, text) = scene.call(&["retry", "home.example.org"]);
     assert!(text.contains("there are: new.example.org"), "{text}");
+}
+
+#[test]
+fn signals_of_the_first_moment_are_followed() {
+    let scene = Scene::new();
+    let state = fs::File::create(scene.folder.path("state/test.state")).unwrap();
+    let caught = |daemon: &Daemon| {
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t"))?;
+        (u64::from_str_radix(mask, 16).ok()? & 1 != 0).then_some(())
+    };
+    // It waits a moment for the state's lock; on a busy machine that moment may be over.
+    let mut daemon;
+    loop {
+        state.lock().unwrap();
+        daemon = scene.start();
+        let early = wait_for(Duration::from_secs(1), || caught(&daemon));
+        let _ = early.map(|()| signal(&daemon, "HUP"));
+        state.unlock().unwrap();
+        let is_there = |text: &str| scene.log().contains(text).then_some(());
+        if wait_for(Duration::from_secs(2), || is_there("reading the configuration again")).is_some() {
+            break;
+        }
+        assert!(scene.log().contains("is in use"), "{}", scene.log());
+    }
+    scene.wait_log("set to 11.22.33.44");
+    assert_eq!(daemon.ended(), None);
+    // Many reloads at once are one, and what is asked during it is done by the new start.
+    for _ in 0..5 {
+        signal(&daemon, "HUP");
+    }
+    let (status, text) = scene.call(&["update"]);
+    assert_eq!(status, 0, "{text}");
+    assert_eq!(daemon.ended(), None);
+}
+
+#[test]
+fn the_first_process_of_a_container_ends_when_it_is_asked() {
+    let scene = Scene::new();
+    let made = Command::new("unshare").args(["--pid", "--fork", "true"]).stderr(Stdio::null()).status();
+    if !made.is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "a namespace of processes needs root");
+        println!("left out: a namespace of processes needs root");
+        return;
+    }
+    let config = scene.config("home.example.org");
+    for name in ["TERM", "INT"] {
+        let launcher = ["unshare", "--pid", "--fork", "--kill-child"].map(str::to_owned);
+        let mut outer = Daemon::start(&launcher, &scene.folder, &config);
+        let before = scene.log().len();
+        let up = wait_for(SOON, || scene.log().split_off(before).contains("11.22.33.44").then_some(()));
+        assert!(up.is_some(), "{}", scene.log());
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", outer.id())).unwrap();
+        assert!(
+            Command::new("kill").args([&format!("-{name}"), children.trim()]).status().unwrap().success()
+        );
+        let ended = wait_for(SOON, || outer.ended());
+        let expected = if name == "TERM" { "exit status: 143" } else { "exit status: 130" };
+        assert_eq!(ended.as_deref(), Some(expected), "{}", scene.log());
+    }
 }
 
 #[test]

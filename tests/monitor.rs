@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -229,11 +230,31 @@ fn a_socket_of_the_file_system_does_as_well_and_is_taken_over() {
 }
 
 #[test]
+fn an_address_that_is_not_to_be_had_yet_is_told_once_and_tried_at_every_poll() {
+    let scene = Monitored::new();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, scene.port)).unwrap();
+    let daemon = scene.start("", &format!("[monitor]\nlisten = \"127.0.0.1:{}\"\n", scene.port));
+    scene.wait_log("[monitor] cannot listen at 127.0.0.1:");
+    scene.wait_log("set to 11.22.33.44");
+    signal(&daemon, "USR1");
+    scene.wait_log("set to 11.22.33.44 again");
+    drop(taken);
+    signal(&daemon, "USR1");
+    scene.wait_log("[monitor] listens at 127.0.0.1:");
+    assert_eq!(scene.get("/health").0, 200);
+    assert_eq!(scene.log().matches("cannot listen").count(), 1, "{}", scene.log());
+}
+
+#[test]
 fn the_metrics_file_is_whole_and_written_once_a_minute_at_most() {
     let scene = Monitored::new();
     let path = scene.folder.path("ddns.prom");
-    let daemon = scene.start(&format!("metrics_file = \"{}\"\n", path.display()), "");
+    let config = scene.by_url(&format!("metrics_file = \"{}\"\n", path.display()), "");
+    // As the packages' service has it; who reads the file is another user.
+    let strict = ["sh", "-c", "umask 077; exec \"$@\"", "sh"].map(str::to_owned);
+    let daemon = Daemon::start(&strict, &scene.folder, &config);
     let text = wait_for(SOON, || fs::read_to_string(&path).ok()).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     assert!(text.starts_with("# HELP ddns_build_info ") && text.ends_with('\n'));
     scene.wait_log("set to 11.22.33.44");
     let before = fs::metadata(&path).unwrap().modified().unwrap();

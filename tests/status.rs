@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::daemon::Daemon;
 use support::scene::{SOON, Scene, signal};
 use support::wait_for;
 
@@ -28,7 +29,9 @@ fn wait_file(scene: &Scene, condition: impl Fn(&Value) -> bool) -> Value {
 #[test]
 fn a_healthy_daemon_shows_what_it_knows() {
     let scene = Scene::new();
-    let _daemon = scene.start();
+    // As the packages' service has it.
+    let strict = ["sh", "-c", "umask 077; exec \"$@\"", "sh"].map(str::to_owned);
+    let _daemon = Daemon::start(&strict, &scene.folder, &scene.config("home.example.org"));
     scene.wait_log("set to 11.22.33.44");
     let (status, text) = scene.call(&["status"]);
     assert_eq!(status, 0, "{text}");
@@ -60,8 +63,10 @@ fn a_healthy_daemon_shows_what_it_knows() {
     assert_eq!((&target["updates_ok"], &target["updates_failed"]), (&1.into(), &0.into()));
     let written = shown["written"].as_str().unwrap();
     assert!(written.starts_with("20") && written.ends_with('Z') && written.len() == 20, "{written}");
-    let file = scene.folder.path("run/test.status.json");
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    for file in ["run/test.status.json", "run/test.pid"] {
+        let mode = fs::metadata(scene.folder.path(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640, "{file}");
+    }
     let names = fs::read_dir(scene.folder.path("run")).unwrap();
     let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -126,6 +131,16 @@ fn where_none_runs_the_last_status_is_shown() {
     let mut daemon = scene.start();
     scene.wait_log("set to 11.22.33.44");
     wait_file(&scene, |shown| shown["targets"][0]["state"] == "ok");
+    // Its files are gone, or elsewhere: the state's lock still says that it runs.
+    let (pid, hidden) = (scene.folder.path("run/test.pid"), scene.folder.path("hidden"));
+    fs::rename(&pid, &hidden).unwrap();
+    for words in [&["status"][..], &["status", &scene.config_path()]] {
+        let (status, text) = scene.call(words);
+        assert_eq!(status, 0, "{text}");
+        assert!(text.contains("a daemon holds ") && text.contains(" runs since "), "{text}");
+    }
+    assert_eq!(scene.call(&["status", "--alive"]).0, 1);
+    fs::rename(&hidden, &pid).unwrap();
     daemon.stop();
     let (status, text) = scene.call(&["status"]);
     assert_eq!(status, 3, "{text}");

@@ -78,14 +78,13 @@ impl Asking {
         }
     }
 
-    /// What a daemon that is meant wrote last, and runs no more, as far as can be seen.
+    /// What a daemon that is meant, and is not found, wrote last.
     #[must_use]
     pub fn last_status(&self, folder: &Path) -> Option<Status> {
         let texts = statuses(folder).into_iter().flatten();
         let mut all: Vec<Status> = texts.filter_map(|text| super::status::read(&text)).collect();
         self.keep_meant(&mut all, |status| Path::new(&status.config));
-        let last = all.into_iter().max_by_key(|status| status.written)?;
-        Some(Status { running: false, ..last })
+        all.into_iter().max_by_key(|status| status.written)
     }
 }
 

@@ -13,6 +13,9 @@ use crate::engine::{Event, Level};
 /// How long jobs under way may take before the configuration is read again: what is cut
 /// off is sent once more.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it waits for another such signal: for a moment of the new start, before
+/// [`signals::catch`], signals end the process.
+const SETTLE: Duration = Duration::from_millis(200);
 
 impl Daemon<'_> {
     /// Lets itself be found and rung, from now on. A single run is neither.
@@ -26,10 +29,13 @@ impl Daemon<'_> {
             let _ = sender.send(Message::Signal(signal));
         };
         let places = &mut self.places;
+        let Some(caught) = places.signals.take() else { return };
         let watch = self.watch.as_ref().ok_or_else(|| io::Error::other("no thread could be started"));
         let result = watch
-            .and_then(|watch| signals::listen(watch, tell))
+            .and_then(|watch| signals::listen(caught?, watch, tell))
             .and_then(|()| places.runtime.announce(places.store.config()));
+        // Put there while a reload was under way.
+        let _ = self.sender.send(Message::Signal(Signal::Request));
         if let Err(error) = result {
             // In a container it may be all that can be had.
             let text = format!("`status`, `retry` and `update` cannot find this process: {error}");
@@ -118,21 +124,27 @@ impl Daemon<'_> {
         };
         if problems.is_empty() {
             self.log.say(Level::Info, "reading the configuration again");
-            self.reload_by = Some(self.now().elapsed.saturating_add(PATIENCE));
+            self.reload_asked = Some(self.now().elapsed);
             return;
         }
         for problem in &problems {
             self.log.say(Level::Error, problem.as_str());
         }
         self.log.say(Level::Error, "the configuration is wrong: the one from before goes on");
-        self.reload_by = None;
+        self.reload_asked = None;
+    }
+
+    /// When a reload that was asked for is to be looked at next.
+    pub(super) fn reload_due(&self) -> Option<Duration> {
+        let asked = self.reload_asked?;
+        let settled = asked.saturating_add(SETTLE);
+        Some(if settled > self.now().elapsed { settled } else { asked.saturating_add(PATIENCE) })
     }
 
     /// Whether a new start would cut nothing off, or waits for too long.
     pub(super) fn may_reload(&self) -> bool {
-        self.reload_by.is_some_and(|by| {
-            (self.running.is_empty() && self.teller.as_ref().is_none_or(Teller::is_idle))
-                || self.now().elapsed >= by
-        })
+        let waited = self.reload_asked.map(|asked| self.now().elapsed.saturating_sub(asked));
+        let idle = self.running.is_empty() && self.teller.as_ref().is_none_or(Teller::is_idle);
+        waited.is_some_and(|waited| waited >= if idle { SETTLE } else { PATIENCE })
     }
 }

@@ -17,7 +17,7 @@ mod polling;
 pub mod process;
 pub mod request;
 pub mod runtime;
-mod signals;
+pub mod signals;
 pub mod state_file;
 mod status;
 mod teller;
@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Job, SharedClient};
 use crate::daemon::log::Log;
-use crate::daemon::monitoring::MetricsFile;
+use crate::daemon::monitoring::{Listening, MetricsFile};
 use crate::daemon::polling::{Asked, start_source};
 use crate::daemon::runtime::Runtime;
 use crate::daemon::signals::Signal;
@@ -81,6 +81,8 @@ pub struct Places<'a> {
     pub store: Store,
     /// The files of the runtime folder.
     pub runtime: Runtime,
+    /// `None` in a single run.
+    pub signals: Option<std::io::Result<signals::Caught>>,
 }
 
 /// What a thread has to say.
@@ -130,7 +132,7 @@ pub fn run(config: &Config, mut places: Places<'_>, mode: Mode, asked: Vec<usize
     let mut daemon = Daemon::new(config, loaded.state, places, mode, log);
     daemon.listen();
     if !mode.once && !mode.dry_run {
-        monitoring::open(config, &daemon.sender, log);
+        daemon.monitor();
     }
     daemon.handle(Event::Tick);
     if !asked.is_empty() {
@@ -232,14 +234,15 @@ struct Daemon<'a> {
     is_kept: bool,
     /// When to say again what is left out of the configuration.
     remind_at: Duration,
-    /// When to read the configuration again, whatever is under way.
-    reload_by: Option<Duration>,
+    /// When it was asked to read the configuration again.
+    reload_asked: Option<Duration>,
     /// `None` where nobody is to be told.
     teller: Option<Teller<'a>>,
     /// When the status file is to be written; `None`: it says what is known, or there is
     /// none.
     status_due: Option<Duration>,
     metrics: MetricsFile,
+    listening: Listening,
     /// When it may be written again.
     status_rests_until: Duration,
 }
@@ -272,10 +275,11 @@ impl<'a> Daemon<'a> {
             messages,
             is_kept: true,
             remind_at: DAY,
-            reload_by: None,
+            reload_asked: None,
             teller,
             status_due: None,
             metrics: MetricsFile::default(),
+            listening: Listening::default(),
             status_rests_until: Duration::ZERO,
         }
     }
@@ -292,7 +296,7 @@ impl<'a> Daemon<'a> {
             tell_left_out(self.config, self.log);
         }
         let told = self.teller.as_ref().map(Teller::deadline);
-        let deadlines = [self.reload_by, told, self.status_due, self.metrics.due].into_iter().flatten();
+        let deadlines = [self.reload_due(), told, self.status_due, self.metrics.due].into_iter().flatten();
         let deadline = deadlines.fold(self.engine.deadline(), Duration::min);
         let wait = deadline.saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {
@@ -335,7 +339,8 @@ impl<'a> Daemon<'a> {
 
     fn handle(&mut self, event: Event) {
         let happened = !matches!(event, Event::Tick | Event::Hint { .. });
-        let mut quiet = matches!(event, Event::Observed { .. });
+        let polled = matches!(event, Event::Observed { .. });
+        let mut quiet = polled;
         self.engine.handle(self.now(), event);
         // The mark that is to be on the disk before the jobs behind it ask anything: they
         // connect meanwhile.
@@ -380,6 +385,9 @@ impl<'a> Daemon<'a> {
             }
         }
         self.keep_mark(mark);
+        if polled {
+            self.keep_listening();
+        }
         if self.running.is_empty() {
             self.client.rest();
             // A poll that found nothing.

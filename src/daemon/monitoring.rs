@@ -1,13 +1,13 @@
 //! What the daemon shows of itself: `[monitor]` and `metrics_file`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::log::Log;
+use super::runtime::set_mode;
 use super::{Daemon, Message};
-use crate::config::Config;
 use crate::engine::Level;
 use crate::monitor::{listener, metrics};
 
@@ -24,26 +24,55 @@ pub(super) struct MetricsFile {
     failed: bool,
 }
 
-/// Opens the socket, where one is wanted.
-pub(super) fn open(config: &Config, sender: &Sender<Message>, log: Log) {
-    let Some(monitor) = &config.showing.monitor else { return };
-    let sender = sender.clone();
-    let ask = move || {
-        let (reply, status) = channel();
-        sender.send(Message::Status(reply)).ok()?;
-        status.recv_timeout(PATIENCE).ok()
-    };
-    let (level, text) = match listener::open(&monitor.listen, &monitor.hosts, Box::new(ask)) {
-        Ok(()) => (Level::Debug, format!("[monitor] listens at {}", monitor.listen)),
-        Err(error) => {
-            let listen = &monitor.listen;
-            (Level::Error, format!("[monitor] cannot listen at {listen}: {error}; all else works"))
-        }
-    };
-    log.say(level, text);
+/// How far the socket of `[monitor]` is.
+#[derive(Default)]
+pub(super) enum Listening {
+    /// Open, or not wanted.
+    #[default]
+    Settled,
+    Wanted,
+    /// Said; an address that is not there yet may come.
+    Failed,
 }
 
 impl Daemon<'_> {
+    /// Wants the socket from now on.
+    pub(super) fn monitor(&mut self) {
+        self.listening = Listening::Wanted;
+        self.keep_listening();
+    }
+
+    /// Opens the socket where it is wanted and not open.
+    pub(super) fn keep_listening(&mut self) {
+        let Some(monitor) = &self.config.showing.monitor else { return };
+        if matches!(self.listening, Listening::Settled) {
+            return;
+        }
+        let sender = self.sender.clone();
+        let ask = move || {
+            let (reply, status) = channel();
+            sender.send(Message::Status(reply)).ok()?;
+            status.recv_timeout(PATIENCE).ok()
+        };
+        let listen = &monitor.listen;
+        let opened = listener::open(listen, &monitor.hosts, Box::new(ask));
+        let listening = if opened.is_ok() { Listening::Settled } else { Listening::Failed };
+        let before = std::mem::replace(&mut self.listening, listening);
+        let again = matches!(before, Listening::Failed);
+        let (level, text) = match opened {
+            Ok(()) if again => (Level::Info, format!("[monitor] listens at {listen} now")),
+            Ok(()) => (Level::Debug, format!("[monitor] listens at {listen}")),
+            Err(_) if again => return,
+            Err(error) => (
+                Level::Error,
+                format!(
+                    "[monitor] cannot listen at {listen}: {error}; it is tried again at every poll, all else works"
+                ),
+            ),
+        };
+        self.log.say(level, text);
+    }
+
     /// Writes the metrics when there is `news`, or has been, once a minute at most.
     pub(super) fn keep_metrics(&mut self, news: bool) {
         let Some(path) = &self.config.showing.metrics_file else { return };
@@ -67,10 +96,13 @@ impl Daemon<'_> {
     }
 }
 
-/// Whole or not at all: who reads it may come at any time.
+/// Whole or not at all: who reads it may come at any time, and is another user, whatever
+/// the umask of a service is.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    fs::write(&new, text)?;
+    let mut file = File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    set_mode(&file, 0o644)?;
     fs::rename(&new, path)
 }

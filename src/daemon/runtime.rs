@@ -8,6 +8,9 @@
 //! home-1234abcd.status.json   what it knows and did
 //! ```
 //!
+//! Who may not read the state file sees by the lock of the first that a daemon runs: its
+//! process holds both. `status` looks at the state's own lock where it finds no such file.
+//!
 //! Others may write to the last of the folders. So a file counts only when it belongs
 //! to this user or to root, links are not followed, and no more is read than it may hold.
 
@@ -26,6 +29,8 @@ const MAX_FILE: u64 = 4096;
 const MAX_STATUS: u64 = 32 * 1024 * 1024;
 /// Files of the folder that are looked at.
 const MAX_FILES: usize = 10_000;
+/// What others than the daemon's user may do with its pid file and its status.
+const GROUP_READS: u32 = 0o640;
 /// How long a running daemon may take to answer, and to write its status.
 const PATIENCE: Duration = Duration::from_secs(5);
 const STATUS_PATIENCE: Duration = Duration::from_secs(1);
@@ -71,10 +76,10 @@ impl Runtime {
     pub fn write_status(&self, text: &str) -> io::Result<()> {
         let new = self.folder.join(format!("{}.{}.new", self.stem, std::process::id()));
         let _ = fs::remove_file(&new);
-        let mut options = OpenOptions::new();
-        let written = readable(options.write(true).create_new(true))
+        let options = &mut OpenOptions::new();
+        let written = private(options.write(true).create_new(true))
             .open(&new)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| set_mode(&file, GROUP_READS)))
             .and_then(|()| fs::rename(&new, self.path("status.json")));
         if written.is_err() {
             let _ = fs::remove_file(&new);
@@ -90,17 +95,20 @@ impl Runtime {
         let mut file = match ours(&path, process::user()) {
             Ok(_) => options.open(&path)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                readable(options.create_new(true)).open(&path)?
+                private(options.create_new(true)).open(&path)?
             }
             Err(error) => return Err(error),
         };
         lock(&file)?;
+        let who = format!("{}\n{}\n", std::process::id(), process::namespace());
+        // What an earlier process left unanswered is old; a reload is the same process.
+        if !read(&path, process::user(), MAX_FILE).is_ok_and(|before| before.starts_with(&who)) {
+            let _ = fs::remove_file(self.path("request"));
+        }
         file.set_len(0)?;
+        set_mode(&file, GROUP_READS)?;
         let config = config.to_string_lossy().replace(char::is_control, "?");
-        let text = format!("{}\n{}\n{config}\n", std::process::id(), process::namespace());
-        file.write_all(text.as_bytes())?;
-        // What an earlier one left unanswered is old.
-        let _ = fs::remove_file(self.path("request"));
+        file.write_all(format!("{who}{config}\n").as_bytes())?;
         self.held = Some(file);
         Ok(())
     }
@@ -296,10 +304,10 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
 }
 
-/// Readable by its group as well.
+/// Whatever the umask is.
 #[cfg(unix)]
-fn readable(options: &mut OpenOptions) -> &mut OpenOptions {
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o640)
+pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
 }
 
 /// Only root can.
@@ -325,8 +333,8 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 #[cfg(not(unix))]
-fn readable(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
+pub(super) fn set_mode(_: &File, _: u32) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(unix))]

@@ -2,6 +2,13 @@
 //! time that is harmless.
 
 use std::io;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+
+#[cfg(unix)]
+use signal_hook::iterator::backend::SignalDelivery;
+#[cfg(unix)]
+use signal_hook::iterator::exfiltrator::SignalOnly;
 
 #[cfg(unix)]
 use crate::system::watch::Channel;
@@ -18,16 +25,58 @@ pub(super) enum Signal {
     Request,
 }
 
-/// Calls `tell` for each signal from now on.
+/// Signals that came since [`catch`], for [`listen`].
 #[cfg(unix)]
-pub(super) fn listen(watch: &Watch, tell: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
+pub struct Caught(SignalDelivery<UnixStream, SignalOnly>);
+
+#[cfg(not(unix))]
+pub struct Caught;
+
+/// Keeps signals from now on, which would end the process otherwise: to be called first of
+/// all, as one may follow a reload, which is a new start, at once.
+#[cfg(unix)]
+pub fn catch() -> io::Result<Caught> {
     use std::io::IsTerminal as _;
-    use std::os::fd::{AsFd as _, BorrowedFd};
-    use std::os::unix::net::UnixStream;
 
     use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
-    use signal_hook::iterator::backend::SignalDelivery;
-    use signal_hook::iterator::exfiltrator::SignalOnly;
+
+    let mut wanted = vec![SIGUSR1, SIGUSR2];
+    // To a program in a terminal it says that the terminal is gone.
+    if !io::stderr().is_terminal() {
+        wanted.push(SIGHUP);
+    }
+    let (read, write) = UnixStream::pair()?;
+    Ok(Caught(SignalDelivery::with_pipe(read, write, SignalOnly, &wanted)?))
+}
+
+/// The kernel spares the first process of a container SIGTERM and SIGINT, unless it asks
+/// for them: they end it with the status that a shell shows.
+#[cfg(unix)]
+pub fn end_as_first_process() {
+    use std::sync::Arc;
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag::register_conditional_shutdown;
+
+    if std::process::id() == 1 {
+        for signal in [SIGTERM, SIGINT] {
+            // Without it the runtime kills, some seconds later.
+            let _ =
+                register_conditional_shutdown(signal, 128_i32.saturating_add(signal), Arc::new(true.into()));
+        }
+    }
+}
+
+/// Calls `tell` for each signal that was caught, and for each to come.
+#[cfg(unix)]
+pub(super) fn listen(
+    caught: Caught,
+    watch: &Watch,
+    tell: impl Fn(Signal) + Send + 'static,
+) -> io::Result<()> {
+    use std::os::fd::{AsFd as _, BorrowedFd};
+
+    use signal_hook::consts::{SIGHUP, SIGUSR1};
 
     struct Signals<T>(SignalDelivery<UnixStream, SignalOnly>, T);
 
@@ -48,18 +97,19 @@ pub(super) fn listen(watch: &Watch, tell: impl Fn(Signal) + Send + 'static) -> i
         }
     }
 
-    let mut wanted = vec![SIGUSR1, SIGUSR2];
-    // To a program in a terminal it says that the terminal is gone.
-    if !io::stderr().is_terminal() {
-        wanted.push(SIGHUP);
-    }
-    let (read, write) = UnixStream::pair()?;
-    let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, &wanted)?;
-    watch.add(Box::new(Signals(delivery, tell)))
+    watch.add(Box::new(Signals(caught.0, tell)))
 }
 
 /// There are none.
 #[cfg(not(unix))]
-pub(super) fn listen(_: &Watch, _: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
+pub fn catch() -> io::Result<Caught> {
+    Ok(Caught)
+}
+
+#[cfg(not(unix))]
+pub fn end_as_first_process() {}
+
+#[cfg(not(unix))]
+pub(super) fn listen(_: Caught, _: &Watch, _: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     Ok(())
 }

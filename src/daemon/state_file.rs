@@ -138,6 +138,13 @@ impl<F: Files> Store<F> {
         }
     }
 
+    /// Whether a process holds the file, as far as this user may know.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let file = self.files.regular(&self.path).and_then(|()| self.files.open(&self.path));
+        file.is_ok_and(|file| !file.lock())
+    }
+
     /// Takes the file for this process and says what is in it. The error names who
     /// has it.
     pub fn hold(&mut self) -> Result<Loaded, String> {

@@ -5,6 +5,11 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How often a lock is tried, and the rest between: who looks whether it is held has it for
+/// a moment.
+const LOCK_TRIES: u32 = 10;
+const LOCK_REST: Duration = Duration::from_millis(10);
+
 /// The file system under a state file; the simulation has one of its own, which loses
 /// what was not flushed.
 pub trait Files {
@@ -138,7 +143,13 @@ impl OpenFile for File {
     }
 
     fn lock(&self) -> bool {
-        !matches!(self.try_lock(), Err(TryLockError::WouldBlock))
+        for _ in 0..LOCK_TRIES {
+            if !matches!(self.try_lock(), Err(TryLockError::WouldBlock)) {
+                return true;
+            }
+            std::thread::sleep(LOCK_REST);
+        }
+        false
     }
 }
 
