@@ -1,19 +1,14 @@
 //! `retry`, `update`, SIGHUP and SIGUSR1, as a person says them to a running daemon and
 //! where none runs.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{fs, thread};
 
-use support::daemon::Daemon;
-use support::scene::{SOON, Scene, signal};
-use support::wait_for;
+use crate::support::daemon::Daemon;
+use crate::support::scene::{SOON, Scene, signal};
+use crate::support::wait_for;
 
 #[test]
 fn a_blocked_target_names_the_way_out_that_frees_it() {

@@ -1,12 +1,5 @@
 //! What Cloudflare costs, and whether every request is one that its description
 //! (`cloudflare.openapi.json`) allows.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking, helpers included"
-)]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -1,7 +1,6 @@
 //! `--help` is the one place where commands and options are listed by hand. What it
 //! says is what the program takes, what the manual's synopsis shows, and what shells
-//! complete. `BLESS=1 cargo test --test command_line` writes `dist/completions` anew.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+//! complete. `BLESS=1 cargo test --test behaviour command_line` writes `dist/completions` anew.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -384,6 +383,9 @@ fn the_completions_are_those_of_the_help() {
             fs::write(&path, &text).unwrap();
         }
         let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == text, "{file} is not of this --help: BLESS=1 cargo test --test command_line");
+        assert!(
+            found == text,
+            "{file} is not of this --help: BLESS=1 cargo test --test behaviour command_line"
+        );
     }
 }

@@ -1,5 +1,4 @@
 //! `[cloudflare]`: tokens in the wrong place, and names that no zone can hold.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 use std::path::Path;
 

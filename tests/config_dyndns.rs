@@ -1,5 +1,4 @@
 //! `[[dyndns]]` sections: what they mean, and what is said of wrong ones.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,4 @@
 //! Configuration files as they lie on disks: what `load` makes of them.
-#![allow(clippy::unwrap_used, reason = "tests may fail loudly")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

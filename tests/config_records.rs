@@ -1,5 +1,4 @@
 //! One entry for several names and both families: `names`, `types`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 use std::path::Path;
 

@@ -1,10 +1,4 @@
 //! Jobs of one change share connections, and connect while the disk is waited for.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking, helpers included"
-)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,15 +1,10 @@
 //! `discover`, where UPnP answers, where only NAT-PMP does, and where nobody does.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::{Command, Output};
 use std::thread;
 
-use support::gateway::Gateway;
+use crate::support::gateway::Gateway;
 
 fn discover(words: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =

@@ -1,11 +1,5 @@
 //! What the pages show works: every configuration is right, every command line is
 //! understood, every link leads to a file.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking"
-)]
 
 use std::ffi::OsString;
 use std::fs;

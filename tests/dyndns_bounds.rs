@@ -2,13 +2,6 @@
 //! together, in simulated time.
 //!
 //! The bounds are those that README states.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "tests may fail loudly"
-)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

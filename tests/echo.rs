@@ -1,10 +1,4 @@
 //! Echo services over real sockets and TLS, well and ill.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, helpers included"
-)]
 
 use std::fmt::Debug;
 use std::io::{Read, Write};

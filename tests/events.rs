@@ -1,13 +1,5 @@
 //! Subscriptions and their events over real sockets, with gateways on loopback
 //! addresses of their own.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test may panic; that is how it fails"
-)]
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -1,17 +1,12 @@
 //! `explain`, as a person calls it before trusting a configuration.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use support::scene::Scene;
-use support::wire::Server;
+use crate::support::scene::Scene;
+use crate::support::wire::Server;
 
 /// What `explain` says of this configuration.
 fn explain(scene: &Scene, config: &str, options: &[&str]) -> (i32, String) {

@@ -6,20 +6,11 @@
 //!
 //! `FAULTS_ONLY=text` runs the rows with that text in their names;
 //! `FAULTS_BINARY=path` tests another build of the program.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-#![allow(clippy::string_slice, reason = "the documents that are cut here are our own")]
 
-#[path = "faults/lan.rs"]
 mod lan;
-#[path = "faults/plays.rs"]
 mod plays;
-#[path = "faults/rows/mod.rs"]
 mod rows;
-#[path = "faults/run.rs"]
 mod run;
-#[allow(dead_code, reason = "shared with the tests of providers; each uses a part")]
-mod support;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -49,7 +40,7 @@ fn the_daemon_outlives_every_fault_of_a_gateway() {
             jobs.push(Box::new(move || lan::run(name)));
         }
     } else {
-        support::show(&format!("LEFT OUT, they need root for network namespaces: {names:?}"));
+        crate::support::show(&format!("LEFT OUT, they need root for network namespaces: {names:?}"));
         assert!(env::var_os("CI").is_none() || names.is_empty(), "CI must run all rows, as root");
     }
     let all: Vec<usize> = (0..jobs.len()).collect();
@@ -61,12 +52,12 @@ fn the_daemon_outlives_every_fault_of_a_gateway() {
         .filter(|n| verdicts[*n].problems.is_empty() && !verdicts[*n].late.is_empty())
         .collect();
     for (n, again) in late.iter().zip(perform(&jobs, &late, FEW)) {
-        support::show(&format!("played again, since it was late: {}", verdicts[*n].line()));
+        crate::support::show(&format!("played again, since it was late: {}", verdicts[*n].line()));
         verdicts[*n] = again;
     }
     let table: Vec<String> = verdicts.iter().map(Verdict::line).collect();
     let table = format!("{HEADING}\n{}\n", table.join("\n"));
-    support::show(&table);
+    crate::support::show(&table);
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("faults-table.md");
     fs::write(file, &table).unwrap();
     let failed: Vec<&str> = verdicts.iter().filter(|v| !v.is_good()).map(|v| v.name.as_str()).collect();

@@ -1,10 +1,5 @@
 //! Gateways with two lines, gateways that are known by a name, and NAT-PMP that lies
 //! beside a gateway, over real sockets.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-
-#[allow(dead_code, reason = "shared with the tests of faults; each uses a part")]
-mod support;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,14 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::daemon::{Daemon, Folder, Recorder};
+use crate::support::gateway::{GET_IPV4, Gateway, description, response, soap_fault};
+use crate::support::ssdp::{Answer, Responder};
+use crate::support::wait_for;
+use crate::support::wire::Server;
 use ddns_update_daemon::config;
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::sources::upnp::Upnp;
-use support::daemon::{Daemon, Folder, Recorder};
-use support::gateway::{GET_IPV4, Gateway, description, response, soap_fault};
-use support::ssdp::{Answer, Responder};
-use support::wait_for;
-use support::wire::Server;
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -38,7 +33,7 @@ type Lines = Arc<Mutex<[(&'static str, &'static str); 2]>>;
 
 fn two_lines(lines: &Lines) -> Server {
     let lines = Arc::clone(lines);
-    let script = move |request: &support::wire::Request, wire: &mut support::wire::Wire<'_>| {
+    let script = move |request: &crate::support::wire::Request, wire: &mut crate::support::wire::Wire<'_>| {
         let services = [1, 2].map(|line| (SERVICE.to_owned(), format!("/line/{line}")));
         let (address, status) = lines.lock().unwrap()[usize::from(request.path.ends_with('2'))];
         let action = request.field("SOAPAction").trim_matches('"').split('#').next_back().unwrap_or_default();
@@ -177,7 +172,7 @@ fn with_hosts(folder: &Folder, host: &str) -> Option<Vec<String>> {
         return Some(launcher.into());
     }
     assert!(std::env::var_os("CI").is_none(), "a mount namespace needs root");
-    support::show("left out: a mount namespace needs root");
+    crate::support::show("left out: a mount namespace needs root");
     None
 }
 

@@ -2,13 +2,6 @@
 //! folders stand in no circle, and the libraries that meet bytes from outside are
 //! known by one place each. ARCHITECTURE.md draws it.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic; that is how it fails"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -231,5 +224,20 @@ fn the_audit_path_is_short_and_complete() {
         let core = is_in(&module, &["address", "http", "soap"]) && module != "soap";
         let core = core || ["ssdp::message", "ssdp::filter"].contains(&module.as_str());
         assert!(!core || file.iter().any(|file| all.contains(file.as_str())), "{module} is not listed");
+    }
+}
+
+/// A file that is not named there would be compiled by nobody.
+#[test]
+fn every_file_of_tests_is_in_the_program_of_tests() {
+    let (folder, root) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), "behaviour");
+    let program = fs::read_to_string(folder.join(root).with_extension("rs")).unwrap();
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    for name in files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)) {
+        let own = [root, "features"].contains(&name.as_str());
+        assert!(
+            own || program.contains(&format!("mod {name};")),
+            "tests/{name}.rs is not in tests/{root}.rs"
+        );
     }
 }

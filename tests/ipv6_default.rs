@@ -3,18 +3,6 @@
 //!
 //! A test makes a network namespace and runs itself again inside it. That needs root and
 //! iproute2; without them the tests are left out.
-#![cfg(test)]
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "clippy knows only the test functions themselves as tests"
-)]
-
-#[allow(dead_code, reason = "shared with the fault tests; each uses a part")]
-mod support;
 
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,9 +10,9 @@ use std::process::{self, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::daemon::{Daemon, Folder, Recorder};
-use support::gateway::{GET_IPV6, Gateway, Plays};
-use support::wait_for;
+use crate::support::daemon::{Daemon, Folder, Recorder};
+use crate::support::gateway::{GET_IPV6, Gateway, Plays};
+use crate::support::{only_test, passed_alone, show, wait_for};
 
 /// Set in the processes that run inside a namespace.
 const INSIDE: &str = "DDNS_TEST_INSIDE";
@@ -57,7 +45,7 @@ fn is_inside(test: &str) -> bool {
     let ip = |words: &str| Command::new("ip").args(words.split(' ')).stderr(Stdio::null()).status();
     if !ip(&format!("netns add {name}")).is_ok_and(|status| status.success()) {
         assert!(env::var_os("CI").is_none(), "network namespaces need root and iproute2");
-        support::show("LEFT OUT: network namespaces need root and iproute2");
+        show("LEFT OUT: network namespaces need root and iproute2");
         return false;
     }
     for command in NETWORK.iter().chain(["route add default via 192.168.77.1"].iter()) {
@@ -65,9 +53,10 @@ fn is_inside(test: &str) -> bool {
     }
     let mut inner = Command::new("ip");
     inner.args(["netns", "exec", &name]).arg(env::current_exe().unwrap());
-    let status = inner.args(["--exact", test, "--nocapture"]).env(INSIDE, test).status().unwrap();
+    only_test(inner.env(INSIDE, test), module_path!(), test);
+    let passed = passed_alone(&mut inner);
     drop(ip(&format!("netns del {name}")));
-    assert!(status.success(), "{test} failed inside its network");
+    assert!(passed, "{test} failed inside its network");
     false
 }
 

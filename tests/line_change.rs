@@ -1,20 +1,15 @@
 //! The line changes in the middle of a request: the flow is forgotten, and nothing
 //! answers on it any more. The newest address goes out all the same, within seconds.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::daemon::{Daemon, Folder};
-use support::gateway::Gateway;
-use support::wait_for;
-use support::wire::{Exchange, Server};
+use crate::support::daemon::{Daemon, Folder};
+use crate::support::gateway::Gateway;
+use crate::support::wait_for;
+use crate::support::wire::{Exchange, Server};
 
 const ADDRESSES: [&str; 2] = ["11.22.33.44", "11.22.33.45"];
 

@@ -1,19 +1,14 @@
 //! What the log of the real program looks like.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use support::daemon::Daemon;
-use support::scene::{SOON, Scene};
-use support::wait_for;
-use support::wire::Server;
+use crate::support::daemon::Daemon;
+use crate::support::scene::{SOON, Scene};
+use crate::support::wait_for;
+use crate::support::wire::Server;
 
 /// `2026-11-27T13:02:00Z`, by its form.
 fn is_time(word: &str) -> bool {

@@ -5,12 +5,6 @@
 //! attributes, `src/config`, whose errors show the line and what to write there, and
 //! the metrics, which have their help. A
 //! placeholder is an ellipsis on the page.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,15 +1,4 @@
 //! `[monitor]` and `metrics_file` of the running daemon, over real sockets.
-#![cfg(test)]
-#![cfg(unix)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -23,11 +12,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use crate::support::daemon::Daemon;
+use crate::support::gateway::Plays;
+use crate::support::scene::{LOCAL, SOON, Scene};
+use crate::support::wait_for;
 use serde_json::Value;
-use support::daemon::Daemon;
-use support::gateway::Plays;
-use support::scene::{LOCAL, SOON, Scene};
-use support::wait_for;
 
 struct Monitored {
     scene: Scene,
@@ -197,7 +186,11 @@ fn a_flood_and_slow_readers_hold_up_neither_updates_nor_others_for_long() {
         text.starts_with("HTTP/1.1 200 OK\r\n").then_some(())
     });
     assert!(served.is_some() && daemon.ended().is_none());
-    assert!(daemon.peak_memory() < support::daemon::memory_limit_kib(), "{} KiB", daemon.peak_memory());
+    assert!(
+        daemon.peak_memory() < crate::support::daemon::memory_limit_kib(),
+        "{} KiB",
+        daemon.peak_memory()
+    );
 }
 
 #[test]

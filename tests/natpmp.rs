@@ -1,10 +1,4 @@
 //! The NAT-PMP client against gateways on loopback addresses of their own.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "clippy knows only the test functions themselves as tests"
-)]
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::mpsc::{Receiver, channel};

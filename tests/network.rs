@@ -3,12 +3,6 @@
 //!
 //! A test makes namespaces and runs itself again inside one of them. That needs
 //! root and iproute2; without them the tests are left out.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "clippy knows only the test functions themselves as tests"
-)]
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -16,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
+use crate::support::{only_test, passed_alone};
 use ddns_update_daemon::address::{Addresses, Family, Finding};
 use ddns_update_daemon::sources::interface::Interface;
 use ddns_update_daemon::ssdp::message::GROUP;
@@ -61,12 +56,12 @@ impl Namespace {
     fn command(&self, test: &str, task: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.0]).arg(env::current_exe().unwrap());
-        command.args(["--exact", test, "--include-ignored", "--nocapture"]).env(INSIDE, task);
+        only_test(command.env(INSIDE, task), module_path!(), test);
         command
     }
 
     fn run(&self, test: &str) {
-        assert!(self.command(test, "test").status().unwrap().success(), "{test} failed inside its namespace");
+        assert!(passed_alone(&mut self.command(test, "test")), "{test} failed inside its namespace");
     }
 }
 

@@ -1,16 +1,5 @@
 //! `[[notify]]` and `[heartbeat]` against servers and programs that stand in for
 //! services, over real sockets.
-#![cfg(test)]
-#![cfg(unix)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -19,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use support::daemon::Daemon;
-use support::gateway::Plays;
-use support::scene::{LOCAL, SOON, Scene, signal};
-use support::wait_for;
-use support::wire::{Request, Server};
+use crate::support::daemon::Daemon;
+use crate::support::gateway::Plays;
+use crate::support::scene::{LOCAL, SOON, Scene, signal};
+use crate::support::wait_for;
+use crate::support::wire::{Request, Server};
 
 fn start(scene: &Scene, sections: &str) -> Daemon {
     scene.start_with(&scene.by_url(sections, ""))

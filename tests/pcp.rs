@@ -1,10 +1,4 @@
 //! The PCP client against gateways on loopback addresses of their own.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "clippy knows only the test functions themselves as tests"
-)]
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::mpsc::{self, Receiver};

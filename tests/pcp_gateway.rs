@@ -2,12 +2,6 @@
 //! the address is told, and no mapping remains.
 //!
 //! It needs root, iproute2, nftables and miniupnpd; without them it is left out.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    reason = "clippy knows only the test functions themselves as tests"
-)]
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -15,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
+use crate::support::{only_test, passed_alone};
 use ddns_update_daemon::pcp::client::{Told, external_address};
 
 /// Set in the process that runs inside the client's namespace.
@@ -162,8 +157,8 @@ fn a_real_gateway_tells_its_address_and_keeps_no_mapping() {
     let before = lab.rules();
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &lab.client]).arg(env::current_exe().unwrap()).env(INSIDE, "yes");
-    command.args(["--exact", "a_real_gateway_tells_its_address_and_keeps_no_mapping", "--nocapture"]);
-    let worked = command.status().unwrap().success();
+    only_test(&mut command, module_path!(), "a_real_gateway_tells_its_address_and_keeps_no_mapping");
+    let worked = passed_alone(&mut command);
     let log = lab.log();
     assert!(worked, "{log}");
     assert_eq!(log.matches("added mapping UDP").count(), 3, "{log}");

@@ -1,11 +1,5 @@
 //! The IPv6 prefix of a stand-in for an AVM router: what it says is published
 //! only while it is valid.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "clippy knows only the test functions themselves as tests"
-)]
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};

@@ -5,14 +5,6 @@
 //! header over a real connection, decodes them, and answers in the provider's
 //! words. It stands in as a proxy, so each provider is asked under its real name;
 //! TLS is the one thing that is left out here.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "tests may fail loudly"
-)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

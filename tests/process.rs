@@ -1,10 +1,4 @@
 //! Programs are started, fed and ended as promised.
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking, helpers included"
-)]
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,6 +1,5 @@
 //! The recipes of `examples/` for providers' JSON interfaces, against a server
 //! that takes nothing else than what the provider documents.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

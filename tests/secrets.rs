@@ -1,20 +1,6 @@
 //! Secrets are shown nowhere, whatever servers say back: every place of a
 //! configuration that can hold one, times what the program writes, times answers
 //! that repeat them in every spelling.
-#![cfg(test)]
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test fails by panicking, helpers included"
-)]
-
-#[allow(dead_code, reason = "shared with the fault tests; each uses a part")]
-mod support;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -23,10 +9,10 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::support::daemon::Folder;
+use crate::support::wire::Server;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use support::daemon::Folder;
-use support::wire::Server;
 
 /// What is planted. No four characters in a row stand in any word of ours.
 const PLANTED: [(&str, &str); 12] = [
@@ -231,7 +217,7 @@ fn no_output_holds_a_secret_whatever_servers_say() {
     });
     let texts = quiet.len() + searched.len();
     let searched: usize = quiet.iter().chain(&searched).sum();
-    support::show(&format!(
+    crate::support::show(&format!(
         "secrets: {} planted, {texts} outputs, {} spellings, {searched} pieces looked for, 0 found",
         PLANTED.len(),
         SPELLINGS.len()
@@ -275,5 +261,5 @@ fn no_mistake_in_a_file_shows_a_secret() {
     // No mistake, but what stands in it is shown by nothing either.
     scene.write("good.toml", &good.replacen("proxy = \"http", "router_ip = \"http", 1));
     searched += search(&scene.call(&["--check", "good.toml"]), "credentials in router_ip");
-    support::show(&format!("secrets: {texts} mistakes, {searched} pieces looked for, 0 found"));
+    crate::support::show(&format!("secrets: {texts} mistakes, {searched} pieces looked for, 0 found"));
 }

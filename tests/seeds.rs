@@ -1,16 +1,5 @@
 //! Replays every fuzz seed against the property of its target.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test may panic; that is how it fails"
-)]
-
 #[path = "../fuzz/properties/mod.rs"]
 mod properties;
 

@@ -4,18 +4,6 @@
 //! 1.0.1`) against a gateway and a web server like these; what arrived there is
 //! written down here. Where we differ on purpose, the row says what the
 //! CHANGELOG calls it under "Behaves differently from 1.0".
-#![cfg(test)]
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, helpers included"
-)]
-
-#[allow(dead_code, reason = "shared with the fault tests; each uses a part")]
-mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::daemon::{Daemon, Folder};
-use support::gateway::Gateway;
-use support::wire::{Request, Server};
+use crate::support::daemon::{Daemon, Folder};
+use crate::support::gateway::Gateway;
+use crate::support::wire::{Request, Server};
 
 /// What is played.
 struct Row {
@@ -277,7 +265,7 @@ fn play(row: &Row) -> Option<String> {
     let first = if row.later.is_empty() { expected.len() } else { expected.len() / 2 };
     let wait = |count: usize| {
         // Ten seconds pass before an absent family counts as such.
-        support::wait_for(Duration::from_secs(40), || (arrived().len() >= count).then_some(()));
+        crate::support::wait_for(Duration::from_secs(40), || (arrived().len() >= count).then_some(()));
     };
     wait(first);
     if !row.later.is_empty() {
@@ -286,7 +274,7 @@ fn play(row: &Row) -> Option<String> {
     }
     // What comes too often comes at one of the next polls.
     let polled = Instant::now();
-    support::wait_for(Duration::from_secs(20), || (gateway.polls(polled).len() > 2).then_some(()));
+    crate::support::wait_for(Duration::from_secs(20), || (gateway.polls(polled).len() > 2).then_some(()));
     drop(daemon);
     let arrived = arrived();
     (arrived != expected).then(|| {
@@ -299,7 +287,7 @@ fn files_of_1_0_do_what_1_0_1_did() {
     let players: Vec<_> = ROWS.iter().map(|row| thread::spawn(move || play(row))).collect();
     let count = players.len();
     let wrong: Vec<String> = players.into_iter().filter_map(|player| player.join().unwrap()).collect();
-    support::show(&format!("1.0: {count} rows played"));
+    crate::support::show(&format!("1.0: {count} rows played"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -326,7 +314,8 @@ fn programs_come_behind_requests() {
             .replace("OUT", &folder.path("out").display().to_string())
     );
     let daemon = Daemon::start(&[], &folder, &config);
-    let ran = support::wait_for(Duration::from_secs(20), || (!folder.read("out").is_empty()).then_some(()));
+    let ran =
+        crate::support::wait_for(Duration::from_secs(20), || (!folder.read("out").is_empty()).then_some(()));
     assert!(ran.is_some() && answered.load(Ordering::SeqCst), "{}", folder.read("log"));
     assert_eq!(folder.read("out"), "run there\n", "it learns the outcome");
     drop(daemon);

@@ -1,5 +1,4 @@
 //! A state file that 2.0.0 wrote: the first start after the update sends nothing.
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "tests may fail loudly")]
 
 use std::path::Path;
 use std::time::Duration;

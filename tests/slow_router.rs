@@ -1,10 +1,5 @@
 //! A router that takes 3 s for each answer works: for the daemon, for a single run, and
 //! for `discover`.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -12,9 +7,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::daemon::{Daemon, Folder, Recorder};
-use support::gateway::{Gateway, Play, Plays};
-use support::wait_for;
+use crate::support::daemon::{Daemon, Folder, Recorder};
+use crate::support::gateway::{Gateway, Play, Plays};
+use crate::support::wait_for;
 
 /// For the description and each of the questions behind it.
 const ANSWER: Duration = Duration::from_secs(3);

@@ -1,20 +1,14 @@
 //! `status`, as a person or a program that watches calls it.
-#![cfg(test)]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-#![allow(clippy::indexing_slicing, reason = "a value that is not there is null")]
-
-#[allow(dead_code, reason = "shared with the tests of gateways; each uses a part")]
-mod support;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::support::daemon::Daemon;
+use crate::support::scene::{SOON, Scene, signal};
+use crate::support::wait_for;
 use serde_json::Value;
-use support::daemon::Daemon;
-use support::scene::{SOON, Scene, signal};
-use support::wait_for;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))

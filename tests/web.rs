@@ -1,12 +1,4 @@
 //! Requests over real sockets and TLS, against servers that misbehave.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking, helpers included"
-)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::{only_test, passed_alone};
 use ddns_update_daemon::config::{ClientCertificate, Proxies, Proxy, Tls};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::transport::provider::HttpClient;
@@ -501,15 +494,12 @@ fn the_roots_of_the_system_are_asked_about_unknown_issuers() {
     let path = std::env::temp_dir().join(format!("ddns-system-roots-{}.pem", std::process::id()));
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     std::fs::write(&path, format!("{damaged}{}", ca.pem)).unwrap();
-    let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "with_system_roots"])
-        .env("SSL_CERT_FILE", &path)
-        .env("DDNS_TEST_PORT", port.to_string())
-        .output()
-        .unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.env("SSL_CERT_FILE", &path).env("DDNS_TEST_PORT", port.to_string());
+    only_test(&mut child, module_path!(), "with_system_roots");
+    let passed = passed_alone(&mut child);
     std::fs::remove_file(&path).unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    assert!(passed);
 }
 
 #[test]

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::run::{Stage, Verdict};
+use crate::faults::run::{Stage, Verdict};
 use crate::support::gateway::Gateway;
 use crate::support::ssdp::{Answer, Responder};
-use crate::support::wait_for;
 use crate::support::wire::Server;
+use crate::support::{only_test, wait_for};
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const ROGUE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 66);
@@ -84,14 +84,10 @@ pub(crate) fn possible() -> bool {
 /// Runs a row inside a network of its own.
 pub(crate) fn run(name: &str) -> Verdict {
     let network = Network::new();
-    let output = Command::new("ip")
-        .args(["netns", "exec", &network.gateway])
-        .arg(env::current_exe().unwrap())
-        .args(["--exact", "lan::a_row_inside_its_network", "--ignored", "--nocapture"])
-        .env("FAULTS_ROW", name)
-        .env("FAULTS_CLIENT", &network.client)
-        .output()
-        .unwrap();
+    let mut again = Command::new("ip");
+    again.args(["netns", "exec", &network.gateway]).arg(env::current_exe().unwrap());
+    only_test(&mut again, module_path!(), "a_row_inside_its_network");
+    let output = again.env("FAULTS_ROW", name).env("FAULTS_CLIENT", &network.client).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     eprint!("{err}");
     out.lines().find_map(read_verdict).unwrap_or_else(|| {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::run::{Expect, Row};
+use crate::faults::run::{Expect, Row};
 use crate::support::gateway::{Ask, GET_IPV4, Play, response};
 use crate::support::wire::{Server, Wire};
 

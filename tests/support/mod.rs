@@ -8,6 +8,7 @@ pub(crate) mod ssdp;
 pub(crate) mod wire;
 
 use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How often a condition is polled while waiting for it.
@@ -23,6 +24,18 @@ pub(crate) fn wait_for<T>(limit: Duration, mut condition: impl FnMut() -> Option
         }
         std::thread::sleep(TICK);
     }
+}
+
+/// `command` runs this program once more, with the one test of a `module_path!()`.
+pub(crate) fn only_test(command: &mut Command, module: &str, test: &str) {
+    let file = module.split_once("::").unwrap().1;
+    command.args(["--exact", &format!("{file}::{test}"), "--include-ignored", "--nocapture"]);
+}
+
+/// Whether it ran just that and passed; what it printed as errors is seen here, too.
+pub(crate) fn passed_alone(command: &mut Command) -> bool {
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    output.status.success() && String::from_utf8_lossy(&output.stdout).contains("test result: ok. 1 passed")
 }
 
 /// Shows `text` even when the test passes and its output is captured.

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::wait_for;
+
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
 
 /// The target that our gateways answer to.
@@ -63,7 +65,8 @@ impl Responder {
     pub(crate) fn start(host: Ipv4Addr) -> Self {
         let unicast = UdpSocket::bind((host, 1900)).unwrap();
         // Bound to the group, a socket gets nothing else.
-        let multicast = UdpSocket::bind((GROUP, 1900)).unwrap();
+        // There is one on a machine: another run of these tests may have it for a while.
+        let multicast = wait_for(Duration::from_secs(60), || UdpSocket::bind((GROUP, 1900)).ok()).unwrap();
         multicast.join_multicast_v4(&GROUP, &host).unwrap();
         let (state, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let readers = [(unicast, false), (multicast, true)].map(|(socket, is_group)| {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::run::Expect::{Refused, Works};
-use crate::run::Row;
+use crate::faults::run::Expect::{Refused, Works};
+use crate::faults::run::Row;
 
-use crate::plays::{answers, body, play, trap, value};
+use crate::faults::plays::{answers, body, play, trap, value};
 use crate::support::gateway::{GET_IPV4, GET_IPV6, description, service_entry, soap_fault};
 
 pub(crate) fn rows() -> Vec<Row> {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::run::Expect::{Refused, Tolerated, Works};
-use crate::run::Row;
+use crate::faults::run::Expect::{Refused, Tolerated, Works};
+use crate::faults::run::Row;
 
-use crate::plays::{answers, before, body, both, chunks, fields, play, raw, trap};
+use crate::faults::plays::{answers, before, body, both, chunks, fields, play, raw, trap};
 use crate::support::gateway::Play;
 use crate::support::wire::Wire;
 

@@ -4,7 +4,7 @@ mod answers;
 mod http;
 mod xml;
 
-use crate::run::Row;
+use crate::faults::run::Row;
 
 /// All rows.
 pub(crate) fn rows() -> Vec<Row> {

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::run::Expect::{Refused, Tolerated, Works};
-use crate::run::Row;
+use crate::faults::run::Expect::{Refused, Tolerated, Works};
+use crate::faults::run::Row;
 
-use crate::plays::{answers, before, body, both, inside, trap};
+use crate::faults::plays::{answers, before, body, both, inside, trap};
 
 pub(crate) fn rows() -> Vec<Row> {
     [bombs(), texts()].into_iter().flatten().collect()
