@@ -297,7 +297,8 @@ impl Engine {
     }
 
     /// Marks every target that is to be sent, also those that wait for a job, a
-    /// pause or their back-off: one flush is enough for all.
+    /// pause or their back-off, but not for the limit of attempts: one flush is enough
+    /// for all.
     fn mark_all(&mut self, now: Now) {
         let mut marks: Vec<(Addresses, Vec<String>)> = Vec::new();
         for target in &mut self.targets {

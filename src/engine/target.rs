@@ -151,7 +151,10 @@ impl TargetStatus {
             return None;
         }
         let wanted = self.wanted(sources).ok()?;
-        if !self.must_be_sent(&wanted, now) {
+        // What the limit of attempts holds back may be over before it is sent.
+        let mut bucket = self.bucket;
+        let held_back = self.in_flight.is_none() && bucket.next(now.elapsed) > now.elapsed;
+        if held_back || !self.must_be_sent(&wanted, now) {
             return None;
         }
         let addresses = merge(accepted.addresses, wanted);

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Three names of an account that wants a pause of ten minutes.
-fn account_with_pauses() -> Config {
+pub(super) fn account_with_pauses() -> Config {
     let text = "ipv4 = [\"upnp\"]\nipv6 = []\n[[dyndns]]\nprovider = \"easydns\"\nusername = \"me\"\n\
                 password = \"pw\"\nhostnames = [\"a.example.org\", \"b.example.org\", \"c.example.org\"]";
     crate::config::parse(text, std::path::Path::new("c.toml"), &|_| Err(String::new())).unwrap()

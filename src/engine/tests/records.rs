@@ -107,30 +107,45 @@ fn the_order_of_records_and_actions() {
 
 #[test]
 fn a_mark_for_nothing_is_taken_back() {
+    // The pause of their account holds back all but the first.
+    let mut bench = Bench::new(&pauses::account_with_pauses(), State::default());
+    for _ in 0..3 {
+        told(&mut bench, 0, seen("1.1.1.1"));
+        bench.finish(0, published());
+        bench.pass(800 * SECOND);
+    }
+    let marked =
+        |bench: &Bench| bench.saved.targets.values().filter(|target| target.trying.is_some()).count();
+    assert_eq!((bench.saved.targets.len(), marked(&bench)), (3, 0));
+    told(&mut bench, 0, seen("2.2.2.2"));
+    assert_eq!(marked(&bench), 3, "one flush for all");
+    bench.finish(0, published());
+    // The address comes back before the others were sent anything.
+    told(&mut bench, 0, seen("1.1.1.1"));
+    assert_eq!(marked(&bench), 0, "a restart owes the others nothing");
+}
+
+#[test]
+fn what_the_limit_of_attempts_holds_back_is_marked_when_it_is_sent() {
     let second = Target { ipv4: vec![1], ..target("t1", 1, IPV4) };
     let mut bench =
         Bench::new(&config(vec![upnp(), interface()], vec![target("t0", 0, IPV4), second]), State::default());
-    let observe = |bench: &mut Bench, source, address: &str| {
-        bench.handle(Event::Observed { source, observation: seen(address), gateway: None });
-    };
-    observe(&mut bench, 1, "9.9.9.9");
+    told(&mut bench, 1, seen("9.9.9.9"));
     bench.finish(1, published());
-    // Until the limit of attempts holds the first one back.
+    let address = |n: u8| if n.is_multiple_of(2) { "1.1.1.1" } else { "2.2.2.2" };
     for n in 0..30 {
-        observe(&mut bench, 0, if n % 2 == 0 { "1.1.1.1" } else { "2.2.2.2" });
+        told(&mut bench, 0, seen(address(n)));
         bench.finish(0, published());
     }
-    observe(&mut bench, 0, "1.1.1.1");
-    assert!(bench.jobs.is_empty());
-    let is_marked = |bench: &Bench| bench.saved.targets.get("t0").unwrap().trying.is_some();
-    assert!(!is_marked(&bench));
-    // The other one is sent: one flush marks both.
-    observe(&mut bench, 1, "8.8.8.8");
-    assert!(is_marked(&bench));
+    // Held back, when the other one is sent: killed now, and back at what it accepted,
+    // it owes nothing.
+    told(&mut bench, 0, seen("1.1.1.1"));
+    told(&mut bench, 1, seen("8.8.8.8"));
+    let mark = |bench: &Bench, id: &str| bench.saved.targets[id].trying.map(|trying| trying.to_string());
+    assert_eq!((mark(&bench, "t0"), mark(&bench, "t1").as_deref()), (None, Some("8.8.8.8")));
     bench.finish(1, published());
-    // The address comes back before the first one was sent anything.
-    observe(&mut bench, 0, "2.2.2.2");
-    assert!(bench.jobs.is_empty() && !is_marked(&bench), "a restart owes nothing");
+    assert!(trouble::until_sent(&mut bench, "1.1.1.1") > 60 * SECOND);
+    assert_eq!(mark(&bench, "t0").as_deref(), Some("1.1.1.1"), "the last of its attempts is marked, too");
 }
 
 /// A target of both families, each by a source of its own, as accepted.

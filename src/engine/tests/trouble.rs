@@ -51,7 +51,7 @@ const WAY_OUT: &str = "tried again once a day, after a start of the daemon (once
                        the proxy or [tls] changes, and at once by: ddns-update-daemon retry t0";
 
 /// Lets time pass, answering every poll, until a job is there.
-fn until_sent(bench: &mut Bench, address: &str) -> Duration {
+pub(super) fn until_sent(bench: &mut Bench, address: &str) -> Duration {
     let start = bench.now.elapsed;
     while bench.jobs.is_empty() {
         bench.tick();
