@@ -34,6 +34,7 @@ mod network;
 mod plan;
 mod polls;
 mod providers;
+mod secrets;
 mod sim;
 mod turns;
 mod voices;

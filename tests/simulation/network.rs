@@ -60,12 +60,15 @@ pub(crate) struct Line {
     /// How many times it has come up.
     pub(crate) session: u64,
     delegated: u16,
+    /// What it gets next, where that is no matter of chance.
+    pub(crate) next: Option<Ipv4Addr>,
 }
 
 impl Line {
     pub(crate) fn new(chance: &mut Chance) -> Self {
         let (ipv4, has_ipv6) = (Some(chance.pick(&POOL)), !chance.one_in(4));
-        let mut line = Self { ipv4, behind: None, ipv6: None, has_ipv6, session: 0, delegated: 0 };
+        let mut line =
+            Self { ipv4, behind: None, ipv6: None, has_ipv6, session: 0, delegated: 0, next: None };
         line.delegate();
         line
     }
@@ -77,7 +80,7 @@ impl Line {
 
     /// Comes up, mostly with another address than before.
     pub(crate) fn come_up(&mut self, chance: &mut Chance) {
-        self.ipv4 = Some(chance.pick(&POOL));
+        self.ipv4 = self.next.take().or_else(|| Some(chance.pick(&POOL)));
         self.delegate();
         self.session += 1;
     }

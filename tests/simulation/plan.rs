@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) host: String,
     /// The families that it names.
     pub(crate) names: Needs,
+    /// What it may be sent: programs are given all that is known.
+    pub(crate) given: Needs,
     /// It is sent all of them or nothing.
     pub(crate) all_or_nothing: bool,
     /// It holds the address of another host.
@@ -193,6 +195,9 @@ impl Sketch {
                 target,
                 host: section.host.clone(),
                 names,
+                given: Needs { ipv6_prefix: section.has_suffix, ..Needs::default() }
+                    .or(names)
+                    .or(known.extra),
                 all_or_nothing: matches!(section.kind, Kind::Url | Kind::Run),
                 has_suffix: section.has_suffix,
                 empties: section.empties,

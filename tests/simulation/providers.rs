@@ -14,6 +14,7 @@ use ddns_update_daemon::updaters::{Failure, Reply, Request};
 
 use crate::chance::Chance;
 use crate::cloudflare;
+use crate::secrets::{SPELLINGS, spelled};
 
 /// How a provider behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -142,22 +143,28 @@ impl Provider {
             };
             (plain(200, word), asked.into_iter().collect())
         };
+        // Some show what was asked for, secrets and all, in whatever spelling.
+        let echo = spelled(self.secret_in(request).unwrap_or_default(), chance.below(SPELLINGS));
         let reply = match self.mood {
             Mood::Well | Mood::Slow => Ok(reply),
             Mood::Mumbling(_) if is_cloudflare => Ok(reply),
             Mood::Refusing(word) if is_cloudflare && word == "abuse" => {
-                Ok(cloudflare::refusal(429, 971, "Please wait and consider throttling"))
+                Ok(cloudflare::refusal(429, 971, &format!("Please wait, {echo}")))
             }
-            Mood::Refusing(_) if is_cloudflare => Ok(cloudflare::refusal(403, 9109, "Invalid access token")),
-            Mood::Word(_) if is_cloudflare => Ok(cloudflare::refusal(400, 10001, "Internal error")),
-            // Some pages show what was asked for, secrets and all.
-            Mood::Status(status) => Ok(plain(status, format!("no: {} {:?}", request.url, request.headers))),
+            Mood::Refusing(_) if is_cloudflare => {
+                Ok(cloudflare::refusal(403, 9109, &format!("Invalid access token {echo}")))
+            }
+            Mood::Word(_) if is_cloudflare => Ok(cloudflare::refusal(400, 10001, &format!("{echo}: error"))),
+            Mood::Status(status) => {
+                Ok(plain(status, format!("no {echo}: {} {:?}", request.url, request.headers)))
+            }
             Mood::Wishing(status, wish) => Ok(Reply {
                 retry_after: Some(Duration::from_secs(wish)),
                 ..plain(status, "later".to_owned())
             }),
             Mood::Word(word) | Mood::Refusing(word) => Ok(plain(200, word.to_owned())),
-            Mood::Nonsense(body) | Mood::Mumbling(body) => Ok(plain(200, body.to_owned())),
+            Mood::Nonsense(body) => Ok(plain(200, body.replace("try again", &echo))),
+            Mood::Mumbling(body) => Ok(plain(200, body.to_owned())),
             Mood::TakesSilently | Mood::Silent => {
                 Err(Failure { why: "it did not answer in time".to_owned(), maybe_done: true })
             }
@@ -185,13 +192,19 @@ impl Provider {
     }
 
     fn may(&self, request: &Request) -> bool {
+        self.secret_in(request).is_some()
+    }
+
+    /// The secret of its own that a request shows.
+    fn secret_in(&self, request: &Request) -> Option<&str> {
         let plain = |value: &String| match value.strip_prefix("Basic ") {
             Some(coded) => String::from_utf8(STANDARD.decode(coded).unwrap_or_default()).unwrap_or_default(),
             None => value.clone(),
         };
         let mut texts: Vec<String> = request.headers.iter().map(|(_, value)| plain(value)).collect();
         texts.push(request.url.clone());
-        texts.iter().any(|text| self.secrets.iter().any(|secret| text.contains(secret)))
+        let mut secrets = self.secrets.iter().map(String::as_str);
+        secrets.find(|secret| texts.iter().any(|text| text.contains(secret)))
     }
 
     fn take(&mut self, change: &Change) -> String {

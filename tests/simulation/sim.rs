@@ -31,6 +31,8 @@ const STATE: &str = "/var/lib/sim.state";
 const TOLD: u64 = u64::MAX;
 /// Of the answer to a job that was closed.
 const CLOSED: u64 = u64::MAX - 1;
+/// How long after its connection was closed a request may still arrive.
+const ORPHAN: Duration = Duration::from_secs(30);
 /// Lines of the trace that a failing seed shows.
 const SHOWN: usize = 60;
 
@@ -69,7 +71,9 @@ enum Coming {
     Storm,
     Calm,
     /// The address changes while all is well.
-    Change,
+    Change {
+        again: bool,
+    },
     /// A person says `update` while all is well, and it must have been sent.
     AllAskedFor,
     AllSent,
@@ -128,6 +132,8 @@ pub(crate) struct Sim {
     clock: i64,
     process: Option<Process>,
     runs: u64,
+    /// When jobs were closed, by run and number.
+    closed: BTreeMap<(u64, u64), Duration>,
     /// How many single runs are to follow before the daemon starts.
     single_runs: u32,
     watch: Watch,
@@ -194,6 +200,7 @@ impl Sim {
             clock: 0,
             process: None,
             runs: 0,
+            closed: BTreeMap::new(),
             single_runs: 0,
             watch: Watch::default(),
             calm: false,
@@ -212,7 +219,7 @@ impl Sim {
     fn take_plan(&mut self) {
         for (host, secret) in &self.plan.providers {
             self.providers.entry(host.clone()).or_insert_with(Provider::new).secrets.insert(secret.clone());
-            self.watch.secrets.push(secret.clone());
+            self.watch.secrets.add(secret);
         }
         self.watch.voices.take_config(&self.plan.config);
         for entry in &self.plan.entries {
@@ -301,7 +308,7 @@ impl Sim {
             Coming::Fault => self.fault(),
             Coming::Storm => self.storm(),
             Coming::Calm => self.calm(),
-            Coming::Change => self.change(),
+            Coming::Change { again } => self.change(again),
             Coming::AllAskedFor => self.all_asked_for(),
             Coming::OldRelease => self.old_release(),
             Coming::AllSent => self.all_sent(),

@@ -130,6 +130,12 @@ impl Voices {
         news
     }
 
+    /// Whether each of these says that there is no IPv6 address.
+    pub(crate) fn say_there_is_none(&self, sources: &[usize]) -> bool {
+        let none = |source: &usize| self.all.get(*source).is_some_and(|voice| voice.said.absent[0]);
+        !sources.is_empty() && sources.iter().all(none)
+    }
+
     pub(crate) fn said(&self, source: usize) -> String {
         let mut text = String::new();
         if let Some(Said { addresses, absent, .. }) = self.all.get(source).map(|voice| &voice.said) {

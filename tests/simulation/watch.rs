@@ -9,8 +9,9 @@ use ddns_update_daemon::engine::{Level, Report};
 use ddns_update_daemon::updaters::{Outcome, Task};
 
 use crate::network::{POOL, is_of_the_provider};
-use crate::plan::Entry;
+use crate::plan::{Entry, Plan};
 use crate::providers::Change;
+use crate::secrets::Secrets;
 use crate::voices::Voices;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -64,6 +65,11 @@ pub(crate) struct Life {
     given_up: bool,
     /// It was refused for good, of which the daemon may or may not know.
     perhaps_blocked: bool,
+    /// It was, until an acceptance that may not have reached the disk.
+    was_blocked: bool,
+    /// Since when an IPv6 address that it holds is definitely gone, and when that was told.
+    gone: Option<Duration>,
+    gone_told: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -80,12 +86,14 @@ struct Blocked {
 pub(crate) struct Watch {
     pub(crate) lives: BTreeMap<String, Life>,
     pub(crate) voices: Voices,
-    pub(crate) secrets: Vec<String>,
+    pub(crate) secrets: Secrets,
     /// When this run of the daemon began, and whether it is a single run.
     began: Duration,
     once: bool,
     pub(crate) broken: Option<String>,
     odd_clock: bool,
+    /// The disk may keep nothing.
+    pub(crate) unkept: bool,
     /// Reports of this step, by subject.
     reported: Vec<String>,
 }
@@ -134,19 +142,27 @@ impl Watch {
 
     /// A sentence for the log.
     pub(crate) fn says(&mut self, text: &str) {
-        if let Some(secret) = self.secrets.iter().find(|secret| text.contains(*secret)) {
-            let text = format!("the secret {secret} stands in the log: {text}");
+        if let Some(piece) = self.secrets.find(text) {
+            let text = format!("{piece}, of a secret, stands in the log: {text}");
             self.fail(text);
         }
     }
 
     /// A job is about to begin.
-    pub(crate) fn publishes(&mut self, now: Duration, job: u64, name: &str, task: &Task) {
+    pub(crate) fn publishes(&mut self, now: Duration, job: u64, entry: &Entry, task: &Task) {
+        let Entry { name, given, .. } = entry;
         if let Some(why) = self.voices.wrong.take() {
             self.fail(why);
         }
         if let Some(why) = never(&task.addresses) {
             self.fail(format!("{name}: {} is sent, {why}", task.addresses));
+        }
+        let Addresses { ipv4, ipv6, ipv6_prefix } = task.addresses;
+        if (ipv4.is_some() && !given.ipv4)
+            || (ipv6.is_some() && !given.ipv6)
+            || (ipv6_prefix.is_some() && !given.ipv6_prefix)
+        {
+            self.fail(format!("{name}: {} is sent, which it does not name", task.addresses));
         }
         let (began, once, mut wrong) = (self.began, self.once, None);
         let life = self.lives.entry(name.to_owned()).or_default();
@@ -257,6 +273,9 @@ impl Watch {
                     in_flight: std::mem::take(&mut life.in_flight),
                     orphan_until: life.orphan_until,
                     newest: job,
+                    was_blocked: life.blocked.is_some()
+                        || life.perhaps_blocked
+                        || (life.was_blocked && self.unkept),
                     ..Life::default()
                 };
             }
@@ -295,12 +314,37 @@ impl Watch {
         {
             blocked.told = now;
         }
+        if report.text.contains("for a day or more")
+            && let Some(life) = self.lives.get_mut(&report.subject)
+        {
+            life.gone_told = now;
+        }
         if report.text.contains("it is not run again for this address")
             && let Some(life) = self.lives.get_mut(&report.subject)
         {
             (life.given_up, life.wish, life.not_before) = (true, None, None);
         }
         self.reported.push(report.subject.clone());
+    }
+
+    /// A source has answered: what is gone for a day while a record holds it is told.
+    pub(crate) fn notes_absence(&mut self, now: Duration, plan: &Plan) {
+        let mut silent = None;
+        for entry in plan.entries.iter().filter(|entry| entry.names.ipv6 && !entry.has_suffix) {
+            let Some(target) = plan.config.targets.get(entry.target) else { continue };
+            let Some(life) = self.lives.get_mut(&entry.name) else { continue };
+            let held = life.sure && life.accepted.is_some_and(|accepted| accepted.ipv6.is_some());
+            let gone = held && self.voices.say_there_is_none(&target.ipv6);
+            life.gone = gone.then(|| life.gone.unwrap_or(now));
+            let since = life.gone.map(|since| since.max(self.began).max(life.gone_told));
+            if since.is_some_and(|since| now > since + DAY + HOUR / 4) {
+                silent =
+                    Some(format!("{}: its IPv6 address is gone for a day, and nothing was said", entry.name));
+            }
+        }
+        if let Some(text) = silent {
+            self.fail(text);
+        }
     }
 
     /// After every step.
@@ -398,7 +442,7 @@ impl Life {
     fn forgets(&mut self) {
         (self.forgotten, self.not_before) = (true, None);
         self.sure = false;
-        self.perhaps_blocked |= self.blocked.take().is_some();
+        self.perhaps_blocked |= self.blocked.take().is_some() || self.was_blocked;
     }
 
     fn waits(&mut self, now: Duration, sent: Addresses, after: Option<Duration>, least: Duration) {

@@ -69,6 +69,10 @@ impl Sim {
         if !is_known && entry.all_or_nothing {
             return None;
         }
+        // What names IPv6 alone is sent nothing without one: an empty text never goes alone.
+        if !names.ipv4 && told.is_some_and(|told| told.ipv6.is_none()) {
+            return None;
+        }
         let told = told.filter(|told| told.ipv6.is_some() || (entry.empties && entry.all_or_nothing));
         let mut truth = held;
         if names.ipv4 {

@@ -9,7 +9,7 @@ use ddns_update_daemon::engine::{Action, Engine, Event};
 use ddns_update_daemon::transport::provider::TIMEOUT;
 use ddns_update_daemon::updaters::{Failure, Task};
 
-use super::{CLOSED, Coming, EPOCH, Process, Running, STATE, Sim, TOLD};
+use super::{CLOSED, Coming, EPOCH, ORPHAN, Process, Running, STATE, Sim, TOLD};
 use crate::name_server;
 use crate::plan::Entry;
 use crate::polls::{House, Polled, Poller};
@@ -128,6 +128,7 @@ impl Sim {
             self.note(|| format!("source {source} says {said}"));
         }
         self.handle(Event::Observed { source, observation, gateway });
+        self.watch.notes_absence(self.now, &self.plan);
     }
 
     fn record(&mut self, lines: &str, flush: bool) {
@@ -158,7 +159,8 @@ impl Sim {
                 self.plan.config.targets.iter().find(|target| target.name == name).expect("it is there");
             self.watch.voices.judge(self.now, target, &task.addresses);
             self.note(|| format!("{name}: {} is to be sent", task.addresses));
-            self.watch.publishes(self.now, number, &name, task);
+            let entry = self.plan.entries.iter().find(|entry| entry.name == name).expect("it is there");
+            self.watch.publishes(self.now, number, entry, task);
         }
         let Some(process) = &mut self.process else { return };
         // A second job beside one that hangs takes a new updater.
@@ -176,6 +178,7 @@ impl Sim {
         running.closed = true;
         let failure = Failure { why: "the connection was closed".to_owned(), maybe_done: true };
         let (run, answer) = (process.run, Answer::Web(Err(failure)));
+        self.closed.insert((run, number), self.now);
         self.after(Duration::from_millis(1), Coming::Answered { run, job: number, answer, session: CLOSED });
     }
 
@@ -232,6 +235,7 @@ impl Sim {
                     match outcomes.iter().find(|(entry, _)| *entry == task.entry) {
                         Some((_, outcome)) => {
                             self.note(|| format!("{name}: {outcome:?}"));
+                            self.watch.unkept = self.disk_failed;
                             self.watch.ends(self.now, number, &name, task.addresses, outcome, closed);
                         }
                         None => {
@@ -256,6 +260,10 @@ impl Sim {
     /// A request arrives where it goes, also when who sent it is no more.
     pub(super) fn arrives(&mut self, run: u64, job: u64, question: &Question, session: u64) {
         let lost = || Failure { why: "it did not answer in time".to_owned(), maybe_done: true };
+        // No system goes on delivering for longer what was closed.
+        if self.closed.get(&(run, job)).is_some_and(|at| self.now > *at + ORPHAN) {
+            return;
+        }
         let far = !matches!(question, Question::Run(..));
         if far && (self.line.session != session || self.line.ipv4.is_none()) {
             let answer = failed(question, lost());

@@ -8,7 +8,7 @@ use ddns_update_daemon::config::Source;
 
 use super::{Coming, EPOCH, STATE, Sim};
 use crate::disk::Health;
-use crate::network::{Line, Manner};
+use crate::network::{Line, Manner, POOL};
 use crate::providers::Mood;
 use crate::watch::{DAY, HOUR};
 
@@ -69,22 +69,37 @@ impl Sim {
             self.after(patience, Coming::Check(Some(name)));
         }
         for change in 0..CHANGES {
-            self.after(CALM - HOUR * 2 * (change + 1), Coming::Change);
+            self.after(CALM - HOUR * 2 * (change + 1), Coming::Change { again: false });
         }
+        // Before the changes: a refresh of a day is due since.
+        self.after(CALM - HOUR * 13 / 2, Coming::Check(None));
         self.after(CALM - HOUR, Coming::AllAskedFor);
         self.after(CALM, Coming::Storm);
     }
 
     /// The address changes while all is well: a notice brings it within seconds, a poll
     /// within the interval.
-    pub(super) fn change(&mut self) {
+    /// `again`: while requests with the one before are on their way, which hang now.
+    pub(super) fn change(&mut self, again: bool) {
+        if again {
+            self.line.next = POOL.into_iter().find(|address| self.line.ipv4 != Some(*address));
+        }
         self.line.go_down();
         self.after(SECOND, Coming::LineUp);
-        let hinted = self.chance.one_in(2);
-        let wait = if hinted { 10 * SECOND } else { self.plan.config.interval + 15 * SECOND };
+        let hinted = again || self.chance.one_in(2);
         if hinted {
             self.hint(SECOND + SECOND / 20);
+            if !again && self.chance.one_in(2) {
+                let time = self.chance.millis(1060, 1600);
+                return self.after(time, Coming::Change { again: true });
+            }
         }
+        let wait = match (hinted, again) {
+            // What hangs is passed by after 5 s.
+            (true, true) => 16 * SECOND,
+            (true, false) => 10 * SECOND,
+            (false, _) => self.plan.config.interval + 15 * SECOND,
+        };
         self.after(SECOND + wait, Coming::Check(None));
     }
 
@@ -143,6 +158,17 @@ impl Sim {
         }
     }
 
+    /// The provider takes IPv6 away, or gives it, until further notice.
+    fn ipv6_comes_or_goes(&mut self) {
+        if self.line.ipv4.is_none() {
+            return;
+        }
+        self.count("IPv6 taken away, or given");
+        self.line.has_ipv6 = !self.line.has_ipv6;
+        self.line.delegate();
+        self.advertise();
+    }
+
     /// Another router stands there, with other abilities.
     fn router_replaced(&mut self) {
         self.count("router replaced");
@@ -162,6 +188,7 @@ impl Sim {
             return;
         }
         match self.chance.below(36) / 2 {
+            16 if self.chance.one_in(6) => self.ipv6_comes_or_goes(),
             16 => self.prefix_changes(),
             17 if self.chance.one_in(4) => self.router_replaced(),
             0..=2 => self.renumbers(),
