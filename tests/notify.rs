@@ -240,3 +240,35 @@ fn a_reload_tells_others_from_then_on() {
     assert_eq!(bodies(&requests(&scene, &new, 1)), ["home: 11.22.33.44 -> 11.22.33.55"]);
     assert_eq!(old.exchanges().len(), 1);
 }
+
+#[test]
+fn a_reload_and_a_restart_neither_lose_nor_repeat_what_is_told() {
+    let scene = failing();
+    let place = TcpListener::bind(LOCAL).unwrap().local_addr().unwrap();
+    let section = format!("[[notify]]\nurl = \"http://{place}/\"\nafter = 0.02\n");
+    scene.fails.store(true, Ordering::SeqCst);
+    let mut daemon = start(&scene, &section);
+    scene.wait_log("failure not told: ");
+    let kept = scene.folder.path("run/test.notices");
+    let told = wait_for(SOON, || fs::read_to_string(&kept).ok().filter(|kept| kept.contains("told\t")));
+    let message = told.expect("it is kept").lines().last().unwrap().rsplit('\t').next().unwrap().to_owned();
+    daemon.stop();
+    let service = Server::start(place, Arc::new(|_, wire| wire.reply("204 No Content", "", b"")));
+    let mut daemon = start(&scene, &section);
+    assert_eq!(bodies(&requests(&scene, &service, 1)), [message.as_str()]);
+    scene.wait_log("failure told");
+    // Who was told is known to the next, who tells the end of it.
+    daemon.stop();
+    let daemon = start(&scene, &section);
+    let third = wait_for(SOON, || (scene.log().matches("state is kept in").count() == 3).then_some(()));
+    assert!(third.is_some(), "{}", scene.log());
+    signal(&daemon, "HUP");
+    scene.wait_log("reading the configuration again");
+    scene.fails.store(false, Ordering::SeqCst);
+    signal(&daemon, "USR1");
+    let told = requests(&scene, &service, 3);
+    let mut bodies = bodies(&told[1..]);
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["home: set to 11.22.33.44", "home: up to date again: 11.22.33.44"]);
+    assert!(wait_for(SOON, || (!kept.exists()).then_some(())).is_some(), "nothing is left to keep");
+}

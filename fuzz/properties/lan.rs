@@ -7,7 +7,7 @@ use std::time::Duration;
 use ddns_update_daemon::address::{Finding, Scope, scope};
 use ddns_update_daemon::http::lan_url::{LanUrl, MAX_URL};
 use ddns_update_daemon::natpmp::message::{ExternalAddress, MAX_DATAGRAM, ResultCode, restarted};
-use ddns_update_daemon::pcp::message::{Mapping, PcpError};
+use ddns_update_daemon::pcp::message::{Mapping, PcpError, announce, read_announce};
 use ddns_update_daemon::ssdp::filter::{
     AnswerFilter, MAX_LOCATIONS, MAX_PER_HOST, MAX_PER_SECOND, RESERVED, Senders,
 };
@@ -180,6 +180,11 @@ pub(super) fn pcp(data: &[u8]) {
             assert!(!why.is_empty() && why.len() < 200);
         }
     }
+    if read_announce(datagram).is_ok() {
+        assert!((24..=MAX_DATAGRAM).contains(&datagram.len()) && datagram.starts_with(&[2, 0x80]));
+        assert!(datagram[3] == 0 && mapping.read(datagram).is_err(), "one is not the other");
+    }
+    assert_eq!(read_announce(&announce(mapping.client)), Err(PcpError::Request));
     let mut answer = mapping.request().to_vec();
     assert_eq!(mapping.read(&answer), Err(PcpError::Request), "an echo of it is no answer");
     answer[1] |= 0x80;

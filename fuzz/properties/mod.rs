@@ -16,6 +16,7 @@ mod providers;
 mod quote;
 mod settings;
 mod soap;
+mod told;
 
 /// Panics when the bytes break what it stands for.
 pub(crate) type Property = fn(&[u8]);
@@ -42,6 +43,7 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("monitor", monitor::request),
     ("natpmp", lan::natpmp),
     ("netlink", lan::netlink),
+    ("notices", told::notices),
     ("pcp", lan::pcp),
     ("quote", quote::said),
     ("reply", soap::reply),
@@ -51,6 +53,7 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("ssdp_notify", lan::ssdp_notify),
     ("ssdp_sieve", lan::ssdp_sieve),
     ("state", floor::state),
+    ("status", told::status),
     ("survey", soap::survey),
     ("tsig", dns::tsig),
     ("url_updater", providers::url_updater),

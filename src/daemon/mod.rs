@@ -140,6 +140,7 @@ pub fn run(config: &Config, mut places: Places<'_>, mode: Mode, asked: Vec<usize
     }
     while !(mode.once && daemon.is_settled()) {
         if daemon.may_reload() {
+            daemon.keep_notices(true);
             return Ended::Reload;
         }
         match daemon.wait() {
@@ -257,7 +258,8 @@ impl<'a> Daemon<'a> {
         let engine = Engine::new(config, state, seed());
         let engine = if mode.once { engine.once() } else { engine };
         let client = SharedClient::new(config);
-        let teller = Teller::new(config, &client, log, &sender, seed()).filter(|_| !mode.dry_run);
+        let kept = places.runtime.notices();
+        let teller = Teller::new(config, &client, log, &sender, seed(), kept).filter(|_| !mode.dry_run);
         Self {
             config,
             engine: if mode.dry_run { engine.without_pauses() } else { engine },
@@ -399,6 +401,7 @@ impl<'a> Daemon<'a> {
         if let Some(teller) = &mut self.teller {
             teller.work(now, happened, &self.engine);
         }
+        self.keep_notices(false);
         self.keep_status(news);
         self.keep_metrics(news || happened);
     }
@@ -485,6 +488,7 @@ impl<'a> Daemon<'a> {
 
     /// For `--once`: says which targets are not current.
     fn conclude(&mut self) -> bool {
+        self.keep_notices(true);
         self.metrics.due = Some(Duration::ZERO);
         self.keep_metrics(false);
         let mut current = self.is_kept;

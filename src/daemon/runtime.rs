@@ -6,6 +6,7 @@
 //! home-1234abcd.request   what is asked, put there before the signal
 //! home-1234abcd.answer    what became of it
 //! home-1234abcd.status.json   what it knows and did
+//! home-1234abcd.notices   who was told what ([`crate::notify::kept`])
 //! ```
 //!
 //! Who may not read the state file sees by the lock of the first that a daemon runs: its
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use super::process;
 use super::request::{Answer, Kind, Request};
+use crate::notify::kept::MAX_KEPT;
 
 /// The longest of these files.
 const MAX_FILE: u64 = 4096;
@@ -74,13 +76,32 @@ impl Runtime {
 
     /// Puts the status in the place of the last one; its group may read it.
     pub fn write_status(&self, text: &str) -> io::Result<()> {
+        self.replace("status.json", text, GROUP_READS)
+    }
+
+    /// What an earlier start of this daemon kept for this one.
+    #[must_use]
+    pub fn notices(&self) -> Option<String> {
+        read(&self.path("notices"), process::user(), MAX_KEPT).ok()
+    }
+
+    /// Keeps it for the next start.
+    pub fn keep_notices(&self, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            fs::remove_file(self.path("notices"))
+        } else {
+            self.replace("notices", text, 0o600)
+        }
+    }
+
+    fn replace(&self, kind: &str, text: &str, mode: u32) -> io::Result<()> {
         let new = self.folder.join(format!("{}.{}.new", self.stem, std::process::id()));
         let _ = fs::remove_file(&new);
         let options = &mut OpenOptions::new();
         let written = private(options.write(true).create_new(true))
             .open(&new)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| set_mode(&file, GROUP_READS)))
-            .and_then(|()| fs::rename(&new, self.path("status.json")));
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| set_mode(&file, mode)))
+            .and_then(|()| fs::rename(&new, self.path(kind)));
         if written.is_err() {
             let _ = fs::remove_file(&new);
         }

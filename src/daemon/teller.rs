@@ -1,16 +1,17 @@
 //! Sends what [`crate::notify`] decides, each message on a thread of its own.
 
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use super::jobs::SharedClient;
 use super::log::Log;
-use super::{Message, STACK, process};
+use super::{Daemon, Message, STACK, process};
 use crate::calendar;
 use crate::config::Config;
 use crate::engine::{Engine, Level, Now, Report};
 use crate::notify::message::{Means, PROGRAM_TIMEOUT, TIMEOUT, compose, ping};
 use crate::notify::{Delivery, Notifier, Sent, Undelivered};
-use crate::system::threads;
+use crate::system::{clock, threads};
 use crate::updaters::{Outcome, run};
 
 pub(super) struct Teller<'a> {
@@ -32,9 +33,13 @@ impl<'a> Teller<'a> {
         log: Log,
         sender: &Sender<Message>,
         seed: u64,
+        kept: Option<String>,
     ) -> Option<Self> {
         let (client, sender) = (client.clone(), sender.clone());
-        let notifier = Notifier::new(config, seed)?;
+        let mut notifier = Notifier::new(config, seed)?;
+        let targets: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+        let now = Now::new(Duration::ZERO, clock::unix_time());
+        notifier.restore(now, &kept.unwrap_or_default(), &targets);
         Some(Self { notifier, config, client, log, sender, under_way: 0, failing: Vec::new() })
     }
 
@@ -119,7 +124,7 @@ impl<'a> Teller<'a> {
         self.log.write(&Report::new(level, &label, text));
     }
 
-    pub(super) fn deadline(&self) -> std::time::Duration {
+    pub(super) fn deadline(&self) -> Duration {
         self.notifier.deadline()
     }
 
@@ -132,6 +137,19 @@ impl<'a> Teller<'a> {
         self.notifier.conclude(now);
         self.work(now, true, engine);
         self.notifier.is_settled()
+    }
+}
+
+impl Daemon<'_> {
+    /// Keeps what a later start is to know: news, or at an `end` all of it.
+    pub(super) fn keep_notices(&mut self, end: bool) {
+        let now = self.now();
+        let Some(teller) = &mut self.teller else { return };
+        let notifier = &mut teller.notifier;
+        if let Some(text) = notifier.take_unkept(now).or_else(|| end.then(|| notifier.keep(now))) {
+            // Where it cannot be kept, a failure is told once more.
+            let _ = self.places.runtime.keep_notices(&text);
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Each section keeps one message of each kind, a line for each target. A failure or a
 //! recovery stays until it is delivered, tried at waits that grow to an hour; a change
-//! is tried twice. Nothing here holds up an update: what is to be told is read off the
+//! is tried twice; [`kept`] is what a new start knows of it. Nothing here holds up an update: what is to be told is read off the
 //! engine after it has decided.
 
+pub mod kept;
 pub mod message;
 
 use std::fmt::Write as _;
@@ -65,18 +66,24 @@ pub struct Notifier {
     /// Something has happened since the last look.
     news: bool,
     looked: Option<Duration>,
+    /// [`Self::keep`] says otherwise than before.
+    unkept: bool,
     random: Random,
 }
 
 struct Trouble {
     name: String,
     since: Duration,
+    /// How long it had lasted by then, in an earlier start.
+    before: Duration,
     why: String,
     /// The sections that were told, a bit each.
     told: u16,
 }
 
 struct Section {
+    /// Its name for an earlier and a later start.
+    key: String,
     on: [bool; 3],
     after: Duration,
     waiting: [Waiting; 3],
@@ -112,7 +119,8 @@ impl Notifier {
     #[must_use]
     pub fn new(config: &Config, seed: u64) -> Option<Self> {
         let telling = &config.telling;
-        let sections = telling.notify.iter().map(|to| Section {
+        let sections = telling.notify.iter().zip(kept::keys(config)).map(|(to, key)| Section {
+            key,
             on: to.on,
             after: to.after,
             waiting: Default::default(),
@@ -135,6 +143,7 @@ impl Notifier {
             targets: config.targets.len(),
             news: false,
             looked: None,
+            unkept: false,
             random: Random::new(seed),
         })
     }
@@ -149,6 +158,7 @@ impl Notifier {
         for section in &mut self.sections {
             section.put(Happening::Change, now, target, text);
         }
+        self.unkept = true;
     }
 
     /// Whether [`Self::look`] is due.
@@ -162,7 +172,8 @@ impl Notifier {
         let by_news = if self.news { rested } else { Duration::MAX };
         let ripe = self.troubles.iter().flat_map(|trouble| {
             let untold = move |(index, section): (usize, &Section)| {
-                (trouble.told & bit(index) == 0).then(|| trouble.since.saturating_add(section.after))
+                (trouble.told & bit(index) == 0)
+                    .then(|| trouble.since.saturating_add(section.after.saturating_sub(trouble.before)))
             };
             self.sections.iter().enumerate().filter_map(untold)
         });
@@ -182,15 +193,21 @@ impl Notifier {
         // Both are in the order of the file, so what is looked for is near the end.
         before.reverse();
         for (name, why) in behind {
-            let new = || Trouble { name: name.to_owned(), since: now.elapsed, why: String::new(), told: 0 };
+            let new = || Trouble {
+                name: name.to_owned(),
+                since: now.elapsed,
+                before: Duration::ZERO,
+                why: String::new(),
+                told: 0,
+            };
             let known = before.iter().rposition(|trouble| trouble.name == name);
             let mut trouble = known.map_or_else(new, |at| before.remove(at));
             for (index, section) in self.sections.iter_mut().enumerate() {
-                let lasts = now.elapsed.saturating_sub(trouble.since) >= section.after;
-                if lasts && trouble.told & bit(index) == 0 {
+                if trouble.age(now) >= section.after && trouble.told & bit(index) == 0 {
                     trouble.told |= bit(index);
+                    self.unkept = true;
                     let held = holds(name).map(|held| format!("; it holds {held}")).unwrap_or_default();
-                    let text = format!("not up to date{}: {why}{held}", since(now, trouble.since));
+                    let text = format!("not up to date{}: {why}{held}", since(now, trouble.age(now)));
                     section.put(Happening::Failure, now, name, &text);
                 }
             }
@@ -203,6 +220,7 @@ impl Notifier {
             let text = format!("up to date again{held}");
             for (index, section) in self.sections.iter_mut().enumerate() {
                 if trouble.told & bit(index) != 0 {
+                    self.unkept = true;
                     section.put(Happening::Recovery, now, name, &text);
                     // What failed because the line was down may work now.
                     section.not_before = section.not_before.min(now.elapsed.saturating_add(SETTLE));
@@ -236,7 +254,7 @@ impl Notifier {
 
     /// Whether no target has been behind for `long`, and how many are not.
     fn standing(&self, now: Now, long: Duration) -> (bool, String) {
-        let lasting = |trouble: &Trouble| now.elapsed.saturating_sub(trouble.since) >= long;
+        let lasting = |trouble: &Trouble| trouble.age(now) >= long;
         let current = self.targets.saturating_sub(self.troubles.len());
         let mut text = format!("{current} of {} targets up to date", self.targets);
         for Trouble { name, why, .. } in self.troubles.iter().take(MAX_LINES) {
@@ -249,6 +267,7 @@ impl Notifier {
     pub fn sent(&mut self, now: Now, delivery: &Delivery, result: &Sent) -> Option<Duration> {
         match delivery {
             Delivery::Message { to, .. } => {
+                self.unkept = true;
                 let section = self.sections.get_mut(*to)?;
                 section.sent(now, result, &mut self.random)
             }
@@ -264,6 +283,11 @@ impl Notifier {
                 Some(pings.next.saturating_sub(now.elapsed))
             }
         }
+    }
+
+    /// What is to be kept for a later start, where that is news.
+    pub fn take_unkept(&mut self, now: Now) -> Option<String> {
+        std::mem::take(&mut self.unkept).then(|| self.keep(now))
     }
 
     /// When there is something to do.
@@ -292,6 +316,12 @@ impl Notifier {
         };
         self.sections.iter().all(told)
             && self.heartbeat.as_ref().is_none_or(|pings| !pings.first && !pings.sending)
+    }
+}
+
+impl Trouble {
+    fn age(&self, now: Now) -> Duration {
+        now.elapsed.saturating_sub(self.since).saturating_add(self.before)
     }
 }
 
@@ -372,8 +402,8 @@ fn bit(section: usize) -> u16 {
 }
 
 /// Since when, by the clock where that is set.
-fn since(now: Now, began: Duration) -> String {
-    let age = now.elapsed.saturating_sub(began).as_secs();
+fn since(now: Now, age: Duration) -> String {
+    let age = age.as_secs();
     match now.unix {
         Some(unix) => format!(" since {}", calendar::iso(unix.saturating_sub(age))),
         None => format!(" for {}", calendar::age(age)),

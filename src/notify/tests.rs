@@ -230,3 +230,48 @@ fn a_single_run_pings_at_its_end() {
     n.sent(at(3), &ping, &GOOD);
     assert!(n.is_settled());
 }
+
+/// What `before` knows, in a new start at its second 0, an hour later.
+fn started_anew(before: &Notifier, now: u64, notify: Vec<Notify>, targets: &[&str]) -> Notifier {
+    let mut after = notifier(notify, None);
+    after.restore(Now::new(Duration::ZERO, UNIX + 3600), &before.keep(at(now)), targets);
+    after
+}
+
+#[test]
+fn a_new_start_knows_since_when_and_who_was_told() {
+    let sections = || vec![to([true; 3], 60), to([true; 3], 7200)];
+    let mut n = notifier(sections(), None);
+    n.note();
+    play(&mut n, 0, 100, &[("A x", "no"), ("A gone", "no")], &GOOD);
+    let kept =
+        "behind\t1795784520\tA x\thttps://n.example 1\nbehind\t1795784520\tA gone\thttps://n.example 1\n";
+    assert_eq!(n.keep(at(100)), kept);
+    let mut n = started_anew(&n, 100, sections(), &["A x"]);
+    n.note();
+    let told = play(&mut n, 0, 3700, &[("A x", "no")], &GOOD);
+    let (when, text) = &told[0];
+    assert_eq!((told.len(), *when), (1, 3601), "the first was told before: {told:?}");
+    // An hour before, by a clock that begins at 13:02 again.
+    assert!(text.starts_with("failure: A x: not up to date since 2026-11-27T12:02:00Z: no"), "{text}");
+    n.note();
+    let told = play(&mut n, 3700, 3800, &[], &GOOD);
+    assert_eq!(told.len(), 2, "both are told its end, and nothing of what is gone: {told:?}");
+}
+
+#[test]
+fn what_was_not_delivered_is_told_after_a_new_start() {
+    let sections = || vec![to([true; 3], 60)];
+    let mut n = notifier(sections(), None);
+    n.note();
+    let names: Vec<String> = (0..25).map(|index| format!("A n{index}")).collect();
+    let down: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "no")).collect();
+    let undelivered = play(&mut n, 0, 62, &down, &bad());
+    let mut n = started_anew(&n, 62, sections(), &[]);
+    let told = play(&mut n, 0, 10, &[], &GOOD);
+    assert_eq!((told[0].0, &told[0].1), (1, &undelivered[0].1));
+    assert_eq!((told.len(), n.keep(at(10)).as_str()), (1, ""));
+    // A section that is gone, and lines that are none.
+    n.restore(at(0), "told\tgone\tfailure\tA x\tA x: y\nmore\t\nbehind\n\t\t\n\u{1b}", &["A x"]);
+    assert_eq!(n.keep(at(0)), "");
+}
