@@ -7,6 +7,7 @@
 //! too when it holds three characters in a row of a secret.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -43,10 +44,11 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A server's words: likewise, but without anything that could be one of
-/// `secrets`. `names` are our own names and addresses, which are shown.
+/// `secrets` or of `all`. `names` are our own names and addresses, which are shown.
 #[must_use]
 pub fn said<'a>(
     text: &str,
+    all: &Secrets,
     secrets: impl IntoIterator<Item = &'a str>,
     names: impl IntoIterator<Item = &'a str>,
 ) -> String {
@@ -58,9 +60,8 @@ pub fn said<'a>(
         word.hidden = !word.name && !is_plain(word.text);
     }
     hide_spelled(&mut words);
-    let mut pieces = Pieces::default();
-    secrets.into_iter().for_each(|secret| pieces.add(secret));
-    pieces.hide(&mut words);
+    Secrets::new(secrets).hide(&mut words);
+    all.hide(&mut words);
     marked(&shown(&line, &words))
 }
 
@@ -156,15 +157,29 @@ fn hide_spelled(words: &mut [Word<'_>]) {
     }
 }
 
-/// The pieces of a secret in every spelling of letters and digits.
-#[derive(Default)]
-struct Pieces {
+/// The pieces of secrets in every spelling of letters and digits.
+#[derive(Default, Eq, PartialEq)]
+pub struct Secrets {
     /// In lower case.
     plain: BTreeSet<[char; PIECE]>,
     coded: BTreeSet<[char; CODED_PIECE]>,
 }
 
-impl Pieces {
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secrets>")
+    }
+}
+
+impl Secrets {
+    /// What of these must not be shown.
+    #[must_use]
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all = Self::default();
+        secrets.into_iter().for_each(|secret| all.add(secret));
+        all
+    }
+
     fn add(&mut self, secret: &str) {
         let texts = [secret.to_owned(), percent_decoded(secret)];
         // Also behind `Basic`.
@@ -268,7 +283,7 @@ mod tests {
     const SECRET: &str = "correct-h0rse";
 
     fn heard(text: &str) -> String {
-        said(text, [SECRET], ["home.example.org", "203.0.113.7", "2001:db8::1"])
+        said(text, &Secrets::default(), [SECRET], ["home.example.org", "203.0.113.7", "2001:db8::1"])
     }
 
     #[test]
@@ -329,14 +344,20 @@ mod tests {
             assert!(!shown.chars().any(|c| c.is_ascii_digit()), "{text}: {shown}");
             assert!(["\"…\"", "\"…;\"", "\"… \"", "\"…-\""].contains(&shown.as_str()), "{text}: {shown}");
         }
-        assert_eq!(said("Basic bWU6cHc=", ["bWU6cGFzcw=="], []), "\"Basic …\"");
-        assert_eq!(said("pass me", ["bWU6cGFzcw=="], []), "\"… me\"");
-        assert_eq!(said("pass me", ["Basic bWU6cGFzcw=="], []), "\"… me\"");
-        assert_eq!(said("hunter@22", ["hunter%4022"], []), "\"…\"");
+        for (text, secret, shown) in [
+            ("Basic bWU6cHc=", "bWU6cGFzcw==", "\"Basic …\""),
+            ("pass me", "bWU6cGFzcw==", "\"… me\""),
+            ("pass me", "Basic bWU6cGFzcw==", "\"… me\""),
+            ("hunter@22", "hunter%4022", "\"…\""),
+        ] {
+            assert_eq!(said(text, &Secrets::default(), [secret], []), shown);
+            assert_eq!(said(text, &Secrets::new([secret]), [], []), shown);
+        }
     }
 
     #[test]
     fn a_name_with_a_piece_of_a_secret_is_a_secret() {
-        assert_eq!(said("nohost my.correct.example", [SECRET], ["my.correct.example"]), "\"nohost …\"");
+        let name = "my.correct.example";
+        assert_eq!(said(&format!("nohost {name}"), &Secrets::new([SECRET]), [], [name]), "\"nohost …\"");
     }
 }

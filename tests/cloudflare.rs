@@ -245,7 +245,7 @@ fn page(result: &Value, page: Option<&str>, size: Option<&str>) -> Reply {
         body["result_info"] = json!({"page": page, "per_page": size, "total_pages": pages});
         body["result"] = json!(shown);
     }
-    Reply { status: 200, retry_after: None, redirect: None, body: body.to_string() }
+    Reply { status: 200, body: body.to_string(), ..Reply::default() }
 }
 
 fn record(name: &str, comment: Option<&str>) -> CloudflareRecord {
@@ -353,7 +353,7 @@ fn the_check_against_the_description_sees_what_is_wrong() {
         cut_will_do: false,
         family: None,
     };
-    let fine = Reply { status: 200, retry_after: None, redirect: None, body: String::new() };
+    let fine = Reply { status: 200, body: String::new(), ..Reply::default() };
     let right = json!({"type": "A", "name": "a", "content": "192.0.2.1"});
     for (url, body, objected) in [
         (zone.clone() + "/batch", json!({}), true),

@@ -81,7 +81,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("intervall = 5", "1:1: unknown key \"intervall\": did you mean \"interval\"?"),
     (
         "frobnicate = 5",
-        "1:1: unknown key \"frobnicate\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, proxy, proxy_file, no_proxy, metrics_file, monitor, notify, heartbeat, cloudflare, urls, dyndns, rfc2136, runs",
+        "1:1: unknown key \"…\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, proxy, proxy_file, no_proxy, metrics_file, monitor, notify, heartbeat, cloudflare, urls, dyndns, rfc2136, runs",
     ),
     ("Interval = 5", "1:1: unknown key \"Interval\": did you mean \"interval\"?"),
     (

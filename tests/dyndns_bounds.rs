@@ -69,7 +69,7 @@ impl World {
 
     fn answer(&mut self) -> Result<Reply, Failure> {
         if self.accepts == Accepts::All {
-            return Ok(Reply { status: 200, retry_after: None, redirect: None, body: "good".into() });
+            return Ok(Reply { status: 200, body: "good".into(), ..Reply::default() });
         }
         let (status, body) = match self.dice(10) {
             0..=2 => return Err(Failure { why: "no route".into(), maybe_done: self.dice(2) == 0 }),
@@ -78,7 +78,7 @@ impl World {
             _ => FAULTS[self.dice(8)],
         };
         let wish = [None, Some(Duration::ZERO), Some(Duration::from_secs(5))][self.dice(3)];
-        Ok(Reply { status, retry_after: wish, redirect: None, body: body.into() })
+        Ok(Reply { status, retry_after: wish, body: body.into(), ..Reply::default() })
     }
 
     fn publish(&mut self, at: Duration, tasks: &[Task]) -> Vec<(usize, Outcome)> {

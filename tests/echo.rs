@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ddns_update_daemon::address::{Finding, Observation};
-use ddns_update_daemon::config::Tls;
+use ddns_update_daemon::config::{Config, Tls};
 use ddns_update_daemon::sources::echo::{Echo, Families};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -31,7 +31,7 @@ impl Service {
     }
 
     fn echo(&self, path: &str, families: Families) -> Echo {
-        Echo::new(&format!("http://127.0.0.1:{}{path}", self.port), families, &Tls::default())
+        Echo::new(&format!("http://127.0.0.1:{}{path}", self.port), families, &Config::default())
     }
 
     fn poll(&self, path: &str) -> Observation {
@@ -188,7 +188,7 @@ fn a_connection_has_the_family_that_is_asked_for() {
     let _six = serve(listener, answer("2a00:1450::1"));
     let _four = serve(four, answer("8.8.4.4"));
     let both = Families { ipv4: true, ipv6: true };
-    let seen = Echo::new(&format!("http://localhost:{port}/"), both, &Tls::default()).poll();
+    let seen = Echo::new(&format!("http://localhost:{port}/"), both, &Config::default()).poll();
     assert_eq!(seen.ipv4, Finding::Known(ADDRESS));
     // Not every machine's hosts file knows ::1 by this name.
     if let Finding::Known(address) = seen.ipv6 {
@@ -221,7 +221,8 @@ fn tls_is_checked() {
         }
     });
     let url = format!("https://127.0.0.1:{}/", service.port);
-    let trusting = Tls { extra_roots: Some(pem), ..Tls::default() };
+    let tls = Tls { extra_roots: Some(pem), ..Tls::default() };
+    let trusting = Config { tls, ..Config::default() };
     assert_eq!(Echo::new(&url, IPV4, &trusting).poll().ipv4, Finding::Known(ADDRESS));
-    assert!(why(Echo::new(&url, IPV4, &Tls::default()).poll().ipv4).contains("unknown issuer"));
+    assert!(why(Echo::new(&url, IPV4, &Config::default()).poll().ipv4).contains("unknown issuer"));
 }

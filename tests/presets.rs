@@ -465,7 +465,7 @@ fn every_preset_knows_the_return_codes() {
         let sent = families(row)[0];
         let outcome = |status, body: &str| {
             let mut updater = updater(&values.section(name, row, ""));
-            let reply = Reply { status, retry_after: None, redirect: None, body: body.to_owned() };
+            let reply = Reply { status, body: body.to_owned(), ..Reply::default() };
             updater.update(vec![task(sent)], &mut |_| Ok(reply.clone())).remove(0).1
         };
         for word in [
@@ -537,7 +537,7 @@ fn every_preset_understands_its_providers_words() {
                 let body = answers.get(key)?.get_ref().as_str().unwrap();
                 let body = body.replace("{ip}", "192.0.2.77").replace("{host}", &values.host);
                 let mut updater = updater(&values.section(name, row, ""));
-                let reply = Reply { status, retry_after: None, redirect: None, body };
+                let reply = Reply { status, body, ..Reply::default() };
                 Some(updater.update(vec![task(sent)], &mut |_| Ok(reply.clone())).remove(0).1)
             };
             assert_eq!(outcome("good", 200), Some(Outcome::Published { changed: true }), "{name}");

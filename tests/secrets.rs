@@ -14,20 +14,21 @@ use crate::support::wire::Server;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-/// What is planted. No four characters in a row stand in any word of ours.
+/// What is planted. No four characters in a row stand in any word of ours; those of
+/// letters alone would pass for words, and the server of each section repeats all.
 const PLANTED: [(&str, &str); 12] = [
     ("path", "pZq4xKvJ7w"),
     ("query", "qXj9zWkV3m"),
     ("user", "uKz5qXwJ8v"),
-    ("password", "wVx2jQzK6p"),
-    ("header", "hQk7vZjX4w"),
-    ("body", "bXw3kJqZ9v"),
-    ("token", "tJv8xQkZ5w"),
-    ("dyndns", "dZx6wKjQ2v"),
-    ("tsig", "sWq4jXvZ7k"),
-    ("proxy", "xKj3vQwZ8q"),
-    ("argument", "aVz9kXqJ5w"),
-    ("telling", "mXq7vKzJ3w"),
+    ("password", "wVxfjQzKgp"),
+    ("header", "hQkrvZjXbw"),
+    ("body", "bXwtkJqZnv"),
+    ("token", "tJvmxQkZfw"),
+    ("dyndns", "dZxnwKjQcv"),
+    ("tsig", "sWqljXvZrk"),
+    ("proxy", "xKjcvQwZmq"),
+    ("argument", "aVzlkXqJnw"),
+    ("telling", "mXqpvKzJhw"),
 ];
 
 fn planted(name: &str) -> &'static str {
@@ -249,8 +250,13 @@ fn no_mistake_in_a_file_shows_a_secret() {
         ("token = \"", "token = [\""),
         ("url = \"http", "url = \"htp"),
         ("method = \"post\"\nurl = ", "method = "),
+        ("[cloudflare]", "[TOKEN]"),
+        ("[heartbeat]", "[heartbeat.TOKEN]"),
+        ("[[urls]]", "[[TOKEN]]"),
+        ("hostname = \"home.example\"\ntoken = ", "TOKEN = "),
+        ("secret = ", "TOKEN = \"secret\" #"),
     ] {
-        let text = good.replacen(from, to, 1);
+        let text = good.replacen(from, &to.replace("TOKEN", planted("token")), 1);
         assert_ne!(text, good, "{from}");
         scene.write("wrong.toml", &text);
         let told = scene.call(&["--check", "wrong.toml"]);

@@ -210,24 +210,19 @@ fn reply(request: &Request, script: &mut impl Iterator<Item = u8>) -> Result<Rep
         }
         13 => (200, json!({"success": true, "result": null})),
         14 => {
-            return Ok(Reply {
-                status: 502,
-                retry_after: None,
-                redirect: None,
-                body: format!("<html>{TOKEN}"),
-            });
+            return Ok(Reply { status: 502, body: format!("<html>{TOKEN}"), ..Reply::default() });
         }
         _ => {
             let body = json!({"success": false, "errors": []}).to_string();
             return Ok(Reply {
                 status: 429,
                 retry_after: Some(Duration::from_secs(shape.into())),
-                redirect: None,
                 body,
+                ..Reply::default()
             });
         }
     };
-    Ok(Reply { status, retry_after: None, redirect: None, body: body.to_string() })
+    Ok(Reply { status, body: body.to_string(), ..Reply::default() })
 }
 
 /// Something like what Cloudflare would say.

@@ -173,7 +173,7 @@ fn answer(bytes: Option<&[u8]>, request: &Request, host: &str, ip: &str) -> Resu
         .replace('\u{5}', header)
         .replace('\u{6}', request.body.as_deref().unwrap_or_default());
     let retry_after = (wait & 1 != 0).then(|| Duration::from_secs(u64::from(*wait)));
-    Ok(Reply { status, retry_after, redirect: None, body })
+    Ok(Reply { status, retry_after, body, ..Reply::default() })
 }
 
 fn lines(reply: &Reply) -> Vec<&str> {

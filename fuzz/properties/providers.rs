@@ -7,6 +7,7 @@ use std::time::Duration;
 use ddns_update_daemon::address::{Addresses, Family, Prefix, Scope, scope};
 use ddns_update_daemon::config::idn::to_ascii;
 use ddns_update_daemon::config::{Run, Url, placeholders};
+use ddns_update_daemon::quote::Secrets;
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::sources::echo_answer::{MAX_ANSWER, read};
 use ddns_update_daemon::transport::fields::{MAX_WAIT, date, retry_after};
@@ -184,6 +185,7 @@ pub(super) fn url_updater(data: &[u8]) {
         retry_after: (setting & 2 != 0).then(|| Duration::from_secs(u64::from(*wait))),
         redirect: (wait & 1 != 0).then(|| "another host".to_owned()),
         body: body.clone(),
+        ..Reply::default()
     };
     let reply = if setting & 0x1c == 0 {
         Err(Failure { why: "lost".to_owned(), maybe_done: setting & 2 != 0 })
@@ -250,7 +252,7 @@ pub(super) fn web_fields(data: &[u8]) {
             cut_will_do: false,
             family: None,
         };
-        let Some(next) = redirect::follow(&request, 302, &text) else { continue };
+        let Some(next) = redirect::follow(&request, 302, &text, &Secrets::default()) else { continue };
         let Ok(next) = next else { continue };
         let (scheme, rest) = next.url.split_once("://").expect("absolute");
         assert!(scheme == "https" || (scheme == "http" && url.starts_with("http:")));

@@ -1,6 +1,6 @@
 //! Properties of what is shown of a server's words.
 
-use ddns_update_daemon::quote;
+use ddns_update_daemon::quote::{self, Secrets};
 
 use super::settings::write_base64;
 
@@ -32,7 +32,8 @@ pub(super) fn said(data: &[u8]) {
 }
 
 fn check(secret: &str, said: &str) {
-    let shown = quote::said(said, [secret], []);
+    let shown = quote::said(said, &Secrets::default(), [secret], []);
+    assert_eq!(quote::said(said, &Secrets::new([secret]), [], []), shown);
     assert!(shown.chars().count() <= 200 && !shown.contains('\n'), "{shown}");
     let base64 = bare(&write_base64(secret.as_bytes()));
     for piece in shown.split('…') {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::builder::{Builder, NewTarget};
 use super::defaults::{MAX_DAYS, TargetDefaults};
-use super::describe::{Entries, HIDDEN, TomlWriter, toml_string};
+use super::describe::{Entries, HIDDEN, TomlWriter, hidden_url, toml_string};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
 use super::idn::{ascii_name, is_absolute, is_relative};
+use super::repeated::in_url;
 use super::section::{Section, Value};
 use super::sources::Router;
 use super::units::HOUR;
@@ -60,12 +61,22 @@ pub struct CloudflareRecord {
 }
 
 impl Cloudflare {
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let url = Some(&self.api_url).filter(|url| *url != API_URL);
+        let url = url.into_iter().flat_map(|url| in_url(url));
+        [self.api_token.reveal().to_owned()].into_iter().chain(url).collect()
+    }
+
     /// Writes it as TOML, its token hidden.
     pub(super) fn write(&self, config: &Config, page: &mut TomlWriter, target: &Entries<'_>) {
         page.header("[[cloudflare]]");
         page.entry("api_token", toml_string(HIDDEN));
         page.maybe("zone_id", self.zone_id.as_deref().map(toml_string));
-        page.entry("api_url", toml_string(&self.api_url));
+        let is_ours = self.api_url == API_URL;
+        page.entry(
+            "api_url",
+            toml_string(&if is_ours { API_URL.to_owned() } else { hidden_url(&self.api_url) }),
+        );
         for (entry, record) in self.records.iter().enumerate() {
             page.header("[[cloudflare.records]]");
             page.entry("name", toml_string(&record.name));

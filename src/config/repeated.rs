@@ -1,9 +1,9 @@
 //! What of a configuration a server could say back to us: the secrets that must
 //! not be shown then, and the names that may be.
 
-use super::Url;
-use super::provider_url::names_secret;
-use crate::quote::percent_decoded;
+use super::provider_url::{hide_in_arguments, names_secret};
+use super::{Config, Run, UpdaterConfig, Url};
+use crate::quote::{Secrets, percent_decoded};
 use crate::secret::Secret;
 use crate::transport::url::HttpUrl;
 
@@ -19,16 +19,44 @@ const SCHEMES: [&str; 4] = ["basic", "bearer", "token", "apikey"];
 /// Keys of a query whose value is a host's name.
 const NAMES: [&str; 8] = ["host", "hostname", "hostnames", "domain", "domains", "name", "subdomain", "zone"];
 
+impl Config {
+    /// What no text from a server may show: the secrets of all sections, as the
+    /// servers of two may know each other.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        let mut all: Vec<String> = self.groups.iter().flat_map(UpdaterConfig::secrets).collect();
+        for notify in &self.telling.notify {
+            all.extend(in_url(notify.url.reveal()));
+            all.extend(notify.token.iter().map(|token| token.reveal().to_owned()));
+            all.extend(in_headers(&notify.headers));
+            all.extend(in_arguments(&notify.cmd));
+        }
+        let heartbeat = self.telling.heartbeat.iter().flat_map(|heartbeat| in_url(heartbeat.url.reveal()));
+        let proxies = [&self.proxies.http, &self.proxies.https].into_iter().flatten();
+        all.extend(heartbeat.chain(proxies.flat_map(|proxy| in_url(proxy.url.reveal()))));
+        all.retain(|secret| !SCHEMES.contains(&secret.to_ascii_lowercase().as_str()));
+        Secrets::new(all.iter().map(String::as_str))
+    }
+}
+
+impl UpdaterConfig {
+    fn secrets(&self) -> Vec<String> {
+        match self {
+            Self::Cloudflare(account) => account.secrets(),
+            Self::Url(url) => url.secrets(),
+            Self::Dyndns(account) => account.secrets(),
+            Self::Rfc2136(zone) => zone.secrets(),
+            Self::Run(Run { cmd, .. }) => in_arguments(cmd).collect(),
+        }
+    }
+}
+
 impl Url {
     /// What must not be shown of an answer.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = in_url(self.url.reveal());
-        for (name, value) in &self.headers {
-            if !PLAIN_FIELDS.contains(&name.to_ascii_lowercase().as_str()) {
-                secrets.extend(value.reveal().split_whitespace().map(str::to_owned));
-            }
-        }
+        secrets.extend(in_headers(&self.headers));
         secrets.extend(in_body(self.body.as_ref().map_or("", Secret::reveal)));
         secrets.retain(|secret| !SCHEMES.contains(&secret.to_ascii_lowercase().as_str()));
         secrets
@@ -41,6 +69,19 @@ impl Url {
         let names = pieces(&parts).filter(is_name).map(|(_, value)| percent_decoded(value));
         [parts.host.to_owned()].into_iter().chain(names).collect()
     }
+}
+
+fn in_headers(headers: &[(String, Secret)]) -> impl Iterator<Item = String> {
+    let fields =
+        headers.iter().filter(|(name, _)| !PLAIN_FIELDS.contains(&name.to_ascii_lowercase().as_str()));
+    fields.flat_map(|(_, value)| value.reveal().split_whitespace()).map(str::to_owned)
+}
+
+/// What of a program's arguments is not shown.
+fn in_arguments(arguments: &[String]) -> impl Iterator<Item = String> {
+    let shown = hide_in_arguments(arguments, "");
+    let hidden = arguments.iter().zip(shown).filter(|(argument, shown)| *argument != shown);
+    hidden.flat_map(|(argument, _)| in_body(argument))
 }
 
 /// User, password, and every piece of path and query that could be secret.

@@ -4,6 +4,9 @@ mod key_file;
 
 use std::collections::HashSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use self::key_file::{WrittenKey, keys};
 use super::builder::{Builder, NewTarget};
 use super::defaults::TargetDefaults;
@@ -53,6 +56,11 @@ pub struct Rfc2136Record {
 }
 
 impl Rfc2136 {
+    /// As it is written.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        self.key.iter().map(|key| STANDARD.encode(key.reveal())).collect()
+    }
+
     /// Writes it as TOML, its secret hidden.
     pub(super) fn write(&self, config: &Config, page: &mut TomlWriter, target: &Entries<'_>) {
         page.header("[[rfc2136]]");

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::error::Problems;
-use crate::config::suggest::nearest;
+use crate::config::suggest::{is_usual, nearest};
 
 /// Longer values and keys are not shown, and numbers are cut.
 const MAX_SHOWN: usize = 60;
@@ -99,10 +99,12 @@ impl<'a> Section<'a> {
     /// Refuses the keys that nobody took.
     pub(super) fn finish(self) {
         for value in &self.left {
-            // The wrong way round, what stands in front may be a password.
+            let meant = nearest(value.key, self.known.iter().copied());
+            // Any other word may be a secret in the wrong place, or be the wrong way round.
             let swapped = value.held.as_str().is_some_and(|text| self.known.contains(&text));
-            let key = if swapped { "…".to_owned() } else { shown_key(value.key) };
-            let advice = match nearest(value.key, self.known.iter().copied()) {
+            let plain = !swapped && (meant.is_some() || is_usual(value.key));
+            let key = if plain { value.key } else { "…" };
+            let advice = match meant {
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None => format!("expected {}", self.known.join(", ")),
             };

@@ -7,6 +7,21 @@ use super::placeholders::PLACEHOLDERS;
 /// Longer words are no typing mistakes, and comparing them costs time.
 const MAX_WORD: usize = 40;
 
+/// What stands in configurations of this program and of others.
+const USUAL: &str = "address after agree algorithm allow_private api_key api_token api_token_file api_url at_start \
+                     body body_file builtin_roots ca ca_file chat client_cert client_key client_key_file cloudflare cmd \
+                     comment create domain dyndns email events every expect headers heartbeat host hostname hostnames \
+                     hosts interval ip ipv4 ipv6 ipv6_suffix key key_file listen log_level login method metrics_file \
+                     monitor name names no_proxy notify on password password_file port preset provider proxied proxy \
+                     proxy_file record records refresh retry rfc2136 router_ip runs script secret secret_file server \
+                     service state_file system_roots timeout tls token token_file transport ttl type types url url_file \
+                     urls user username verify wait when_absent zone zone_id";
+
+/// Whether a key is a usual word, and so none of its owner's own; or nothing.
+pub(super) fn is_usual(key: &str) -> bool {
+    key.is_empty() || USUAL.split(' ').any(|word| word == key)
+}
+
 /// The word of `known` that is nearest to `word`, if it is near enough to be
 /// what was meant: one mistake in three letters, at most three. Letter case is
 /// no mistake.
@@ -90,6 +105,20 @@ mod tests {
             assert_eq!(nearest(word, known), meant, "{word}");
         }
         assert_eq!(nearest(&"x".repeat(100_000), known), None);
+    }
+
+    #[test]
+    fn every_key_of_the_example_is_usual() {
+        let lines =
+            include_str!("../../examples/full.toml").lines().map(|line| line.trim_start_matches(['#', ' ']));
+        let named = lines.filter_map(|line| {
+            let key = line.split_once(" = ").map(|(key, _)| key);
+            key.or_else(|| Some(line.trim().strip_suffix(']')?.trim_start_matches('[')))
+        });
+        let is_key = |key: &&str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let unknown: Vec<&str> = named.filter(is_key).filter(|key| !is_usual(key)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        assert!(is_usual("") && !is_usual("hunter") && !is_usual("ip ipv4"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use self::dns::NameServer;
 use crate::address::Family;
 use crate::config::{Config, Proxies, Run, Tls, UpdaterConfig};
 use crate::daemon::process;
+use crate::quote::Secrets;
 use crate::transport::closer::Closer;
 use crate::transport::provider;
 use crate::transport::provider::{Connection, HttpClient};
@@ -116,6 +117,7 @@ fn closed() -> Failure {
 pub struct SharedClient {
     tls: Tls,
     proxies: Proxies,
+    secrets: Arc<Secrets>,
     client: Arc<OnceLock<Result<HttpClient, String>>>,
     closer: Closer,
     idle: Arc<Mutex<Vec<Kept>>>,
@@ -133,7 +135,15 @@ impl SharedClient {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let (tls, proxies) = (config.tls.clone(), config.proxies.clone());
-        Self { tls, proxies, client: Arc::default(), closer: Closer::default(), idle: Arc::default() }
+        let secrets = Arc::new(config.secrets());
+        Self {
+            tls,
+            proxies,
+            secrets,
+            client: Arc::default(),
+            closer: Closer::default(),
+            idle: Arc::default(),
+        }
     }
 
     /// The same for one job, which `closer` can end.
@@ -155,8 +165,10 @@ impl SharedClient {
         if self.closer.is_closed() {
             return Err(closed());
         }
-        let set_up =
-            || HttpClient::with_proxies(&self.tls, self.proxies.clone()).map_err(|error| error.to_string());
+        let set_up = || {
+            let client = HttpClient::with_proxies(&self.tls, self.proxies.clone());
+            client.map(|client| client.hiding(Arc::clone(&self.secrets))).map_err(|error| error.to_string())
+        };
         let client = self.client.get_or_init(set_up);
         let client = client.as_ref().map_err(|why| Failure { why: why.clone(), maybe_done: false })?;
         let server = HttpUrl::parse(&request.url).map(|url| url.server()).unwrap_or_default();

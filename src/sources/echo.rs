@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::{Family, Finding, Observation};
 use crate::backoff::Random;
-use crate::config::Tls;
+use crate::config::Config;
 use crate::sources::echo_answer;
 use crate::sources::echo_answer::MAX_ANSWER;
 use crate::sources::echo_rate::{EchoRateLimit, JITTER, Turn};
@@ -63,8 +63,9 @@ struct Heard<A> {
 impl Echo {
     /// The service at `url`, which is asked for these families.
     #[must_use]
-    pub fn new(url: &str, families: Families, tls: &Tls) -> Self {
-        let web = HttpClient::new(tls).map_err(|error| error.to_string());
+    pub fn new(url: &str, families: Families, config: &Config) -> Self {
+        let web = HttpClient::new(&config.tls);
+        let web = web.map(|web| web.hiding(Arc::new(config.secrets()))).map_err(|error| error.to_string());
         Self {
             service: Arc::new(Service { url: url.to_owned(), families, web }),
             start: Instant::now(),

@@ -86,7 +86,7 @@ impl Poller {
                     ipv4: config.targets.iter().any(|target| target.ipv4.contains(&index)),
                     ipv6: config.targets.iter().any(|target| target.ipv6.contains(&index)),
                 };
-                PollerKind::Echo(Box::new(echo::Echo::new(url, families, &config.tls)))
+                PollerKind::Echo(Box::new(echo::Echo::new(url, families, config)))
             }
         };
         Some(Self { label, kind, cut_short: false })

@@ -1,9 +1,11 @@
 //! What is sent to a provider and what comes back, as those see it who ask.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Family;
+use crate::quote::Secrets;
 
 /// An HTTP request to a provider. `Debug` shows neither query, headers nor body.
 #[derive(Clone, Eq, PartialEq)]
@@ -38,7 +40,7 @@ impl fmt::Debug for Request {
 }
 
 /// A provider's answer.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
@@ -49,6 +51,8 @@ pub struct Reply {
     pub redirect: Option<String>,
     /// The body, bytes that are not UTF-8 replaced; cut at the request's limit.
     pub body: String,
+    /// What must not be shown of it, besides what the request held.
+    pub secrets: Arc<Secrets>,
 }
 
 impl Reply {

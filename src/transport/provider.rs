@@ -29,7 +29,7 @@ use super::trust::Tls;
 use super::url::HttpUrl;
 use super::{connect, error, fields, redirect, resolver, tls, tunnel};
 use crate::address::Family;
-use crate::quote::percent_decoded;
+use crate::quote::{Secrets, percent_decoded};
 use crate::system::clock::unix_time;
 use crate::system::race::Failed;
 
@@ -61,6 +61,7 @@ pub struct HttpClient {
     failed: Arc<Failed>,
     long_replies: LongReplies,
     closer: Closer,
+    secrets: Arc<Secrets>,
 }
 
 impl fmt::Debug for HttpClient {
@@ -84,6 +85,7 @@ impl HttpClient {
             failed: Arc::default(),
             long_replies: LongReplies::default(),
             closer: Closer::default(),
+            secrets: Arc::default(),
         })
     }
 
@@ -91,6 +93,12 @@ impl HttpClient {
     #[must_use]
     pub fn ended_by(&self, closer: Closer) -> Self {
         Self { closer, ..self.clone() }
+    }
+
+    /// The same; of what servers say, nothing of `secrets` is to be shown.
+    #[must_use]
+    pub fn hiding(self, secrets: Arc<Secrets>) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Reads the page at `url` over a connection of this family, within
@@ -130,6 +138,7 @@ impl HttpClient {
             closer,
             long_replies: self.long_replies.clone(),
             long_reply: RefCell::new(None),
+            secrets: Arc::clone(&self.secrets),
         }
     }
 
@@ -174,6 +183,8 @@ pub struct Connection {
     long_replies: LongReplies,
     /// Kept until the next request, for whoever still holds the last reply.
     long_reply: RefCell<Option<LongReply>>,
+    /// Must not be shown of what the server says.
+    secrets: Arc<Secrets>,
 }
 
 impl fmt::Debug for Connection {
@@ -216,7 +227,9 @@ impl Connection {
                 return Err(Failure { maybe_done: false, ..failure(&error) });
             }
             let location = field(response.headers(), "location");
-            let refused = match location.and_then(|location| redirect::follow(&request, status, &location)) {
+            let refused = match location
+                .and_then(|location| redirect::follow(&request, status, &location, &self.secrets))
+            {
                 Some(Ok(next)) if redirects.next().is_some() => {
                     request = next;
                     continue;
@@ -227,7 +240,7 @@ impl Connection {
             };
             let body = self.body(response, &request, until);
             return match body {
-                Ok(reply) => Ok(Reply { redirect: refused, ..reply }),
+                Ok(reply) => Ok(Reply { redirect: refused, secrets: Arc::clone(&self.secrets), ..reply }),
                 Err(error) => Err(failure(&error)),
             };
         }
@@ -311,7 +324,7 @@ impl Connection {
         }
         let body = String::from_utf8(body)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        Ok(Reply { status: status.as_u16(), retry_after, redirect: None, body })
+        Ok(Reply { status: status.as_u16(), retry_after, body, ..Reply::default() })
     }
 }
 

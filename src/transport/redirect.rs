@@ -7,7 +7,7 @@
 
 use super::message::Request;
 use super::url::{HttpUrl, encode, without_dots};
-use crate::quote;
+use crate::quote::{self, Secrets};
 
 /// Header fields that are no secret; any other may be one.
 const HARMLESS: [&str; 4] = ["accept", "accept-language", "content-type", "user-agent"];
@@ -16,7 +16,12 @@ const HARMLESS: [&str; 4] = ["accept", "accept-language", "content-type", "user-
 /// `Location`; `None` if that is no redirect. An error tells where it led and why
 /// we do not go there.
 #[must_use]
-pub fn follow(request: &Request, status: u16, location: &str) -> Option<Result<Request, String>> {
+pub fn follow(
+    request: &Request,
+    status: u16,
+    location: &str,
+    all: &Secrets,
+) -> Option<Result<Request, String>> {
     if !matches!(status, 301 | 302 | 303 | 307 | 308) {
         return None;
     }
@@ -25,7 +30,7 @@ pub fn follow(request: &Request, status: u16, location: &str) -> Option<Result<R
     let Some(to) = HttpUrl::parse(&target) else {
         return Some(Err("a URL that is not valid".to_owned()));
     };
-    let refuse = |why: &str| Some(Err(format!("{}, {why}", shown(request, &from, &to))));
+    let refuse = |why: &str| Some(Err(format!("{}, {why}", shown(request, &from, &to, all))));
     let same_host = to.host.eq_ignore_ascii_case(from.host);
     let same_origin = same_host && (to.https, to.port()) == (from.https, from.port());
     let repeats = matches!(request.method, "GET" | "HEAD") || matches!(status, 307 | 308);
@@ -61,7 +66,7 @@ fn is_near(from: &HttpUrl<'_>, to: &HttpUrl<'_>) -> bool {
 
 /// Scheme, host and port: what of a URL may be shown. A name is the server's own word, and
 /// may repeat what it was sent.
-fn shown(request: &Request, from: &HttpUrl<'_>, to: &HttpUrl<'_>) -> String {
+fn shown(request: &Request, from: &HttpUrl<'_>, to: &HttpUrl<'_>, all: &Secrets) -> String {
     let bare = HttpUrl { path: "", query: None, ..*to }.to_send();
     let fields =
         request.headers.iter().filter(|(name, _)| !is_harmless(name)).map(|(_, value)| value.as_str());
@@ -69,7 +74,7 @@ fn shown(request: &Request, from: &HttpUrl<'_>, to: &HttpUrl<'_>) -> String {
     let bare = bare.trim_end_matches('/');
     // The name that it was asked by is ours.
     let own = Some(bare).filter(|_| to.host.eq_ignore_ascii_case(from.host));
-    let text = quote::said(bare, sent.chain(fields), own);
+    let text = quote::said(bare, all, sent.chain(fields), own);
     text.trim_matches('"').to_owned()
 }
 
@@ -109,7 +114,9 @@ mod tests {
     }
 
     fn led(method: &'static str, status: u16, url: &str, location: &str) -> Result<String, String> {
-        follow(&request(method, url, None), status, location).unwrap().map(|next| next.url)
+        follow(&request(method, url, None), status, location, &Secrets::default())
+            .unwrap()
+            .map(|next| next.url)
     }
 
     #[test]
@@ -160,7 +167,8 @@ mod tests {
         // hunter:correcthorse
         sent.headers = vec![("Authorization".to_owned(), "Basic aHVudGVyOmNvcnJlY3Rob3JzZQ==".to_owned())];
         for host in ["correcthorse.example", "my.hunter.example", "correct.horse"] {
-            let why = follow(&sent, 302, &format!("https://{host}/")).unwrap().unwrap_err();
+            let why =
+                follow(&sent, 302, &format!("https://{host}/"), &Secrets::default()).unwrap().unwrap_err();
             assert!(!why.contains("hunter") && !why.contains("correct") && !why.contains("horse"), "{why}");
         }
     }
@@ -176,7 +184,7 @@ mod tests {
             assert_eq!(post.is_ok(), status >= 307, "{status}");
         }
         for status in [200, 300, 304, 305, 404] {
-            assert!(follow(&request("GET", "http://x/", None), status, "/y").is_none());
+            assert!(follow(&request("GET", "http://x/", None), status, "/y", &Secrets::default()).is_none());
         }
     }
 
@@ -184,14 +192,17 @@ mod tests {
     fn secrets_stay_with_the_origin_and_bodies_with_the_host() {
         let headers = |location: &str| {
             let next =
-                follow(&request("GET", "https://me:pw@x.example/", None), 302, location).unwrap().unwrap();
+                follow(&request("GET", "https://me:pw@x.example/", None), 302, location, &Secrets::default())
+                    .unwrap()
+                    .unwrap();
             (next.headers.len(), next.url.contains("pw"))
         };
         assert_eq!(headers("/y"), (2, true));
         assert_eq!(headers("https://x.example:444/"), (1, false));
         assert_eq!(headers("https://y.x.example/"), (1, false));
         let post = request("POST", "http://x.example/", Some("secret"));
-        assert!(follow(&post, 308, "http://x.example:81/").unwrap().is_ok());
-        assert!(follow(&post, 308, "http://y.x.example/").unwrap().is_err());
+        let led = |location| follow(&post, 308, location, &Secrets::default()).unwrap();
+        assert!(led("http://x.example:81/").is_ok());
+        assert!(led("http://y.x.example/").is_err());
     }
 }

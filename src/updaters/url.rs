@@ -156,7 +156,7 @@ fn said(url: &config::Url, task: &Task, reply: &Reply, text: &str) -> String {
     let (secrets, mut names) = (url.secrets(), url.names());
     names.extend(task.addresses.texts());
     let secrets = secrets.iter().map(String::as_str);
-    let text = quote::said(text, secrets, names.iter().map(String::as_str));
+    let text = quote::said(text, &reply.secrets, secrets, names.iter().map(String::as_str));
     format!("status {}, {text}", reply.status)
 }
 
@@ -289,7 +289,7 @@ mod tests {
     }
 
     fn answer(status: u16, body: &str) -> Reply {
-        Reply { status, retry_after: None, redirect: None, body: body.to_owned() }
+        Reply { status, body: body.to_owned(), ..Reply::default() }
     }
 
     fn judged(status: u16, body: &str) -> Outcome {
@@ -442,7 +442,7 @@ mod tests {
                 other => panic!("{status}: {other:?}"),
             }
             let wish = Some(Duration::from_secs(2));
-            let reply = Reply { status, retry_after: wish, redirect: None, body: String::new() };
+            let reply = Reply { status, retry_after: wish, body: String::new(), ..Reply::default() };
             let outcome = judge(&url(None), &task(), Ok(reply));
             assert!(
                 matches!(outcome, Outcome::Retry { after, .. } | Outcome::Refused { after, .. } if after == wish),

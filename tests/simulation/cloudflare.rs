@@ -38,13 +38,13 @@ fn answer(status: u16, result: &Value) -> Reply {
     let count = result.as_array().map_or(0, Vec::len);
     let info = json!({"page": 1, "per_page": 100, "count": count, "total_count": count, "total_pages": 1});
     let body = json!({"success": true, "errors": [], "messages": [], "result": result, "result_info": info});
-    Reply { status, retry_after: None, redirect: None, body: body.to_string() }
+    Reply { status, body: body.to_string(), ..Reply::default() }
 }
 
 /// A refusal in the API's own form.
 pub(crate) fn refusal(status: u16, code: u64, text: &str) -> Reply {
     let body = json!({"success": false, "errors": [{"code": code, "message": text}], "messages": [], "result": null});
-    Reply { status, retry_after: None, redirect: None, body: body.to_string() }
+    Reply { status, body: body.to_string(), ..Reply::default() }
 }
 
 /// Does what `request` asks, or with `does` unset only reads what that would be.

@@ -217,7 +217,7 @@ impl Provider {
 }
 
 fn plain(status: u16, body: String) -> Reply {
-    Reply { status, retry_after: None, redirect: None, body }
+    Reply { status, body, ..Reply::default() }
 }
 
 /// What a request asks for.

@@ -318,7 +318,7 @@ fn refused(api: Api<'_>, reply: &Reply, errors: Vec<ApiError>) -> Trouble {
         errors.iter().map(|error| error.code).chain(chained.map(|error| error.code)).flatten().collect();
     let message = errors.into_iter().next().and_then(|error| error.message).unwrap_or_default();
     let said = match codes.first() {
-        Some(code) => format!("code {code}, {}", said(&message, [api.token()], [])),
+        Some(code) => format!("code {code}, {}", said(&message, &reply.secrets, [api.token()], [])),
         None => "no reason given".to_owned(),
     };
     Trouble::new(kind(reply.status, &codes, &message), reply, &said)

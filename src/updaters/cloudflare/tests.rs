@@ -112,7 +112,7 @@ impl Fake {
         let info = json!({"page": page, "per_page": self.page_size, "total_pages": pages});
         let body =
             json!({"success": true, "errors": [], "messages": [], "result": shown, "result_info": info});
-        Reply { status: 200, retry_after: None, redirect: None, body: body.to_string() }
+        Reply { status: 200, body: body.to_string(), ..Reply::default() }
     }
 
     fn content(&self, name: &str) -> Vec<&str> {
@@ -123,7 +123,7 @@ impl Fake {
 
 fn success(result: &Value) -> Reply {
     let body = json!({"success": true, "errors": [], "messages": [], "result": result}).to_string();
-    Reply { status: 200, retry_after: None, redirect: None, body }
+    Reply { status: 200, body, ..Reply::default() }
 }
 
 /// The codes behind the first are chained.
@@ -131,7 +131,7 @@ fn refusal(status: u16, codes: &[u64], message: &str) -> Reply {
     let chain: Vec<Value> = codes[1..].iter().map(|code| json!({"code": code, "message": "more"})).collect();
     let errors = json!([{"code": codes[0], "message": message, "error_chain": chain}]);
     let body = json!({"success": false, "errors": errors, "messages": [], "result": null}).to_string();
-    Reply { status, retry_after: None, redirect: None, body }
+    Reply { status, body, ..Reply::default() }
 }
 
 fn record(name: &str) -> CloudflareRecord {
@@ -552,8 +552,7 @@ fn limits_and_faults_are_waited_for() {
     assert_eq!(waits(&limited, Some(300)), 1);
     limited.retry_after = Some(Duration::from_secs(30));
     assert_eq!(waits(&limited, Some(30)), 1);
-    let plain =
-        |status, body: &str| Reply { status, retry_after: None, redirect: None, body: body.to_owned() };
+    let plain = |status, body: &str| Reply { status, body: body.to_owned(), ..Reply::default() };
     assert_eq!(waits(&plain(429, "error code: 1015"), Some(300)), 1);
     assert_eq!(waits(&refusal(500, &[10001], "Internal error"), None), 2);
     for body in ["<html>503</html>", "", "{", "null", "[]", "{\"success\":1}", "{\"success\":true}"] {
@@ -639,7 +638,7 @@ fn where_the_plan_refuses_batches_the_changes_are_sent_one_by_one() {
         refusal(403, &[10000], "Authentication error"),
         refusal(404, &[7003, 7000], "Could not route"),
         refusal(400, &[4711], "Not on this plan"),
-        Reply { status: 405, retry_after: None, redirect: None, body: "<html>".into() },
+        Reply { status: 405, body: "<html>".into(), ..Reply::default() },
     ] {
         let (mut updater, mut fake) = many(250);
         fake.page_size = 500;
@@ -791,9 +790,7 @@ fn a_page_that_was_cut_off_is_no_reason_to_give_up() {
     let (mut updater, mut fake) = many(5);
     let outcomes = run_with(&mut updater, &mut fake, tasks(5, 2), |request, _| {
         let list = request.url.contains("&page=");
-        list.then(|| {
-            Ok(Reply { status: 200, retry_after: None, redirect: None, body: "{".repeat(request.max_reply) })
-        })
+        list.then(|| Ok(Reply { status: 200, body: "{".repeat(request.max_reply), ..Reply::default() }))
     });
     assert_eq!(outcomes, vec![CHANGED; 5]);
 }

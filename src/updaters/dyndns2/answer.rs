@@ -62,7 +62,7 @@ impl Sent<'_> {
                 return Verdict::Account(retry(format!("could not confirm: {why}"), None));
             }
         };
-        let said = format!("status {}, {}", reply.status, self.quote(&sentence(&reply.body)));
+        let said = format!("status {}, {}", reply.status, self.quote(&reply, &sentence(&reply.body)));
         if reply.status == 429 {
             let after = Some(reply.retry_after.unwrap_or(LIMITED));
             return Verdict::Account(retry(format!("the service asks for fewer requests ({said})"), after));
@@ -217,11 +217,11 @@ impl Sent<'_> {
     }
 
     /// What a server says, without what it may say back to us.
-    fn quote(&self, body: &str) -> String {
+    fn quote(&self, reply: &Reply, text: &str) -> String {
         let secrets = self.config.secrets();
         let addresses: Vec<String> = self.addresses.texts().collect();
         let names = self.hosts.iter().copied().chain(addresses.iter().map(String::as_str));
-        quote::said(body, secrets.iter().map(String::as_str), names)
+        quote::said(text, &reply.secrets, secrets.iter().map(String::as_str), names)
     }
 }
 

@@ -42,7 +42,7 @@ fn task(entry: usize, addresses: Addresses) -> Task {
 }
 
 fn answer(status: u16, body: &str) -> Reply {
-    Reply { status, retry_after: None, redirect: None, body: body.into() }
+    Reply { status, body: body.into(), ..Reply::default() }
 }
 
 /// Performs a job; each request takes the next answer, the last one stays. The
@@ -114,7 +114,7 @@ fn every_return_code_does_what_the_table_says() {
 fn a_redirect_that_is_not_followed_is_told_with_its_place() {
     let outcomes = updater("no-ip").update(vec![task(0, both())], &mut |_| {
         let redirect = Some("http://a.example, which gives up TLS".to_owned());
-        Ok(Reply { status: 301, retry_after: None, redirect, body: "good".to_owned() })
+        Ok(Reply { status: 301, redirect, body: "good".to_owned(), ..Reply::default() })
     });
     let why = "the service redirects to http://a.example, which gives up TLS; this is not followed \
                (status 301, \"good\")";
@@ -141,7 +141,7 @@ fn a_status_without_a_code_is_judged_by_itself() {
         }
         let wish = Some(Duration::from_secs(2));
         let asked = updater("no-ip").update(vec![task(0, both())], &mut |_| {
-            Ok(Reply { status, retry_after: wish, redirect: None, body: String::new() })
+            Ok(Reply { status, retry_after: wish, body: String::new(), ..Reply::default() })
         });
         assert!(
             matches!(asked[0].1, Outcome::Retry { after, .. } | Outcome::Refused { after, .. } if after == wish),

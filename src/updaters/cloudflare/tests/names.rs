@@ -62,7 +62,7 @@ fn edit_only(export: &'static str) -> impl FnMut(&Request, &mut Fake) -> Option<
             return Some(Ok(refusal(403, &[9109], "Unauthorized to access requested resource")));
         }
         let asked = !export.is_empty() && request.url.ends_with("/export");
-        asked.then(|| Ok(Reply { status: 200, retry_after: None, redirect: None, body: export.to_owned() }))
+        asked.then(|| Ok(Reply { status: 200, body: export.to_owned(), ..Reply::default() }))
     }
 }
 

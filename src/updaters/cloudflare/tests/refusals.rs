@@ -52,7 +52,7 @@ fn without_cloudflares_own_word_nothing_is_blocked() {
             "{\"success\":false,\"errors\":{\"code\":10000}}",
             "{\"errors\":[{\"code\":10000}]}",
         ] {
-            let reply = Reply { status, retry_after: wait, redirect: None, body: body.to_owned() };
+            let reply = Reply { status, retry_after: wait, body: body.to_owned(), ..Reply::default() };
             let outcome = outcome("GET", &reply);
             assert!(
                 matches!(outcome, Outcome::Retry { after, .. } if after == wait),
@@ -85,17 +85,12 @@ fn what_is_null_or_missing_in_an_envelope_is_nothing() {
             _ => json!({"success": true}),
         };
         last = request.method.to_owned();
-        Some(Ok(Reply { status: 200, retry_after: None, redirect: None, body: body.to_string() }))
+        Some(Ok(Reply { status: 200, body: body.to_string(), ..Reply::default() }))
     });
     assert_eq!((outcomes, last.as_str()), (vec![CHANGED], "PATCH"));
     let outcome = outcome(
         "GET",
-        &Reply {
-            status: 400,
-            retry_after: None,
-            redirect: None,
-            body: "{\"success\":false,\"errors\":null}".into(),
-        },
+        &Reply { status: 400, body: "{\"success\":false,\"errors\":null}".into(), ..Reply::default() },
     );
     assert!(
         matches!(&outcome, Outcome::Retry { after: Some(LONG), why, .. } if why.contains("no reason given")),
