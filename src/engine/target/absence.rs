@@ -19,7 +19,7 @@ const KEPT_AFTER: Duration = Duration::from_secs(60 * 60);
 impl TargetStatus {
     /// Keeps in mind since when a family is absent, where that is sent.
     pub(in crate::engine) fn note_absence(&mut self, sources: &[SourceStatus], now: Now) {
-        if !self.config.both_families {
+        if !self.config.both_families && !self.config.empty_when_absent {
             return;
         }
         for (index, family) in [Family::V4, Family::V6].into_iter().enumerate() {
@@ -54,9 +54,14 @@ impl TargetStatus {
         };
         let accepted = self.state.accepted.as_ref().map(|accepted| &accepted.addresses);
         let was_sent = accepted.into_iter().chain(&self.state.trying).any(held);
+        self.absent_from(kind.family()).filter(|_| self.config.both_families && !was_sent)
+    }
+
+    /// From when on a family has been absent for long enough; `None` while it is not.
+    pub(super) fn absent_from(&self, family: Family) -> Option<Duration> {
         let [ipv4, ipv6] = self.absent_since;
-        let since = if kind.family() == Family::V4 { ipv4 } else { ipv6 };
-        since.filter(|_| self.config.both_families && !was_sent).map(|since| since.saturating_add(ABSENT))
+        let since = if family == Family::V4 { ipv4 } else { ipv6 };
+        since.map(|since| since.saturating_add(ABSENT))
     }
 
     /// Whether it is sent as soon as a family has been absent for long enough.

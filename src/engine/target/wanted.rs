@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use super::TargetStatus;
-use crate::address::Addresses;
+use crate::address::{Addresses, Family};
 use crate::config::placeholders::Needs;
 use crate::engine::lan::lan_host;
 use crate::engine::nat;
@@ -51,8 +51,9 @@ impl TargetStatus {
         let mut private = None;
         for kind in self.kinds() {
             let required = has(self.config.required, kind);
+            let from = self.empty_from(kind).or(self.config.empty_when_absent.then_some(Duration::ZERO));
             if required
-                && let Some(from) = self.empty_from(kind)
+                && let Some(from) = from
                 && self.is_absent(sources, kind)
             {
                 wanted.ready = wanted.ready.max(from);
@@ -73,7 +74,6 @@ impl TargetStatus {
                     }
                 },
                 Selection::Pending => return Err(Waiting::Pending),
-                Selection::Absent(_) if required && self.config.empty_when_absent => wanted.cover(kind),
                 Selection::Absent(why) if required => return Err(Waiting::Useless(absent(kind, &why))),
                 Selection::Unknown(why) if required => return Err(Waiting::Unknown(unknown(kind, &why))),
                 Selection::Absent(_) | Selection::Unknown(_) => {}
@@ -84,6 +84,12 @@ impl TargetStatus {
             wanted.private = true;
         }
         if wanted.reasons(wanted.addresses).is_empty() {
+            // The only one that it names is gone; where both are, so is the line.
+            let named = wanted.covers.and(self.config.required);
+            let from = self.absent_from(if named.ipv4 { Family::V4 } else { Family::V6 });
+            if let Some(ready) = from.filter(|_| !self.config.both_families && !named.is_empty()) {
+                return Ok(Wanted { ready, ..wanted });
+            }
             let unknown = || Waiting::Unknown(nothing_known(&wanted.addresses));
             return Err(refused.map_or_else(unknown, Waiting::Useless));
         }

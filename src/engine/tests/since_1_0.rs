@@ -50,6 +50,43 @@ fn a_family_that_is_unknown_or_comes_in_time_is_waited_for() {
 }
 
 #[test]
+fn the_only_family_of_a_target_is_taken_away_where_its_section_says_so() {
+    let here = || Observation { ipv6: Finding::Known("2a00::1".parse().unwrap()), ..seen("1.1.1.1") };
+    for (empty_when_absent, needs) in [(true, IPV6), (false, IPV6), (true, IPV4.or(IPV6))] {
+        let both_families = needs.ipv4;
+        let target = Target { required: needs, both_families, empty_when_absent, ..target("t", 0, NONE) };
+        let config = config(vec![upnp()], vec![target]);
+        let mut bench = Bench::new(&config, State::default());
+        bench.observe(0, here());
+        bench.finish(0, published());
+        bench.pass(300 * SECOND);
+        bench.observe(0, Observation { ipv6: Finding::Unknown("busy".into()), ..seen("1.1.1.1") });
+        bench.pass(300 * SECOND);
+        assert!(bench.jobs.is_empty(), "unknown is not absent");
+        // A line that is down has neither.
+        let nothing = || Finding::Absent("down".into());
+        let down = Observation { ipv4: Finding::Absent("down".into()), ipv6: nothing(), ..here() };
+        bench.observe(0, if both_families { down } else { no_ipv6() });
+        assert!(bench.jobs.is_empty());
+        bench.pass(11 * SECOND);
+        if !empty_when_absent || both_families {
+            assert!(bench.jobs.is_empty());
+            continue;
+        }
+        assert_eq!(bench.sent(0), Some(Addresses::default()));
+        bench.finish(0, published());
+        assert_eq!(bench.reports.last().unwrap().text, "2a00::1 -> nothing");
+        let mut again = Bench::new(&config, bench.saved.clone());
+        again.observe(0, no_ipv6());
+        again.pass(60 * SECOND);
+        assert!(again.jobs.is_empty(), "it is known to hold nothing");
+        again.pass(300 * SECOND);
+        again.observe(0, here());
+        assert!(again.sent(0).unwrap().ipv6.is_some());
+    }
+}
+
+#[test]
 fn what_was_ever_sent_is_not_taken_back_after_a_restart() {
     let addresses = Addresses { ipv6: Some("2a00::1".parse().unwrap()), ..Addresses::default() };
     for trying in [false, true] {

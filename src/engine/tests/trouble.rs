@@ -255,6 +255,25 @@ fn waits_survive_five_single_runs() {
 }
 
 #[test]
+fn a_single_run_ends_though_its_provider_always_asks_for_a_moment() {
+    let bench = Bench::simple(1);
+    let mut bench = once(&bench, &one(), Duration::ZERO);
+    bench.observe(0, seen("1.1.1.1"));
+    let (mut tries, began) = (0, bench.now.elapsed);
+    while !bench.engine.is_settled(bench.now) {
+        if bench.jobs.is_empty() {
+            bench.tick();
+        } else {
+            tries += 1;
+            let after = Some(7 * SECOND);
+            bench.finish(0, Outcome::Retry { why: "status 429".into(), after, reached: true });
+        }
+    }
+    // Its wish counts three times in a row, then our own wait, which is no part of a single run.
+    assert_eq!((tries, bench.now.elapsed - began), (4, 21 * SECOND));
+}
+
+#[test]
 fn the_limit_of_attempts_is_told_and_holds_a_change_back_for_two_minutes_at_most() {
     let mut bench = Bench::simple(1);
     let mut address = 0_u8;
