@@ -5,6 +5,7 @@
 //! It decides nothing about publishing.
 
 mod candidates;
+pub mod confirmation;
 pub mod echo;
 pub mod echo_answer;
 pub mod echo_rate;

@@ -1,10 +1,8 @@
 //! The address as the gateway tells it by UPnP.
 //!
 //! The gateway that is known is asked first: by NAT-PMP whether anything has
-//! changed (two datagrams), else by one SOAP call. Only when that fails is it
-//! searched for. NAT-PMP can only confirm: whatever else it says, SOAP decides,
-//! and every [`SOAP_EVERY`]th poll asks by SOAP in any case, since the NAT-PMP of
-//! some gateways lags behind, and anybody in the LAN can forge its answers.
+//! changed (two datagrams, [`Confirmation`]), else by one SOAP call. Only when that
+//! fails is it searched for.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Poll;
 use super::candidates::{ANSWER_TIME, CANDIDATE_TIME, Candidates};
+use super::confirmation::Confirmation;
 use crate::address::{Family, Finding, Observation, Prefix, Scope, scope};
 use crate::config::Gateway;
 use crate::http::lan_url::LanUrl;
@@ -24,15 +23,6 @@ use crate::system;
 use crate::system::resolve::look_up;
 use crate::system::{DefaultRoute, InterfaceAddress};
 use crate::transport::lan;
-
-/// At least every so many polls the address is asked for by SOAP, and where the gateway's
-/// events arrive, which tell of changes.
-const SOAP_EVERY: u32 = 4;
-const SOAP_EVERY_WITH_EVENTS: u32 = 12;
-
-/// No longer than this is NAT-PMP alone believed, however rare polls are: 20 minutes,
-/// and what [`SOAP_EVERY`] polls of the default interval take themselves.
-const SOAP_WITHIN: Duration = Duration::from_secs(20 * 60 + 5);
 
 /// A gateway that has no IPv6 actions is asked for them again after so many polls:
 /// somebody may switch IPv6 on, or a new firmware bring them.
@@ -65,7 +55,8 @@ pub struct Upnp {
     told_ipv6: bool,
     /// It has been told that nobody says which gateway is the right one.
     advised: bool,
-    soap_every: u32,
+    /// Events of its gateway have been seen to arrive.
+    events_arrive: bool,
 }
 
 /// Whose answers count.
@@ -91,6 +82,8 @@ struct Known {
     slow: bool,
     ipv6: Ipv6Actions,
     natpmp: Confirmation,
+    /// The last SOAP call.
+    asked: Instant,
     natpmp_client: natpmp::client::Kept,
     /// A FRITZ!Box gives its LAN the first subnet of what is delegated to it.
     is_fritz: bool,
@@ -128,31 +121,6 @@ impl Ipv6Actions {
     }
 }
 
-/// What NAT-PMP is good for at this gateway.
-struct Confirmation {
-    /// It does not speak NAT-PMP, has told something stale, or has several lines and
-    /// does not say of which one it speaks.
-    useless: bool,
-    /// Polls since the last SOAP call.
-    polls: u32,
-    /// The last SOAP call.
-    asked_by_soap: Instant,
-}
-
-impl Confirmation {
-    fn new(useless: bool) -> Self {
-        Self { useless, polls: 0, asked_by_soap: Instant::now() }
-    }
-
-    /// Whether SOAP is to be asked now, or would be too late at the next poll.
-    fn is_over(&self, soap_every: u32) -> bool {
-        let polls = self.polls.saturating_add(1);
-        let passed = self.asked_by_soap.elapsed();
-        let next = passed.saturating_add(passed.checked_div(polls).unwrap_or_default());
-        polls >= soap_every || next > SOAP_WITHIN
-    }
-}
-
 impl Upnp {
     /// The gateway that the configuration means. `ipv6`: somebody wants its IPv6
     /// address or prefix. `remembered`: the description that worked last.
@@ -174,7 +142,7 @@ impl Upnp {
             asked: None,
             told_ipv6: false,
             advised: false,
-            soap_every: SOAP_EVERY,
+            events_arrive: false,
         }
     }
 
@@ -186,7 +154,7 @@ impl Upnp {
 
     /// Says whether events of its gateway have been seen to arrive.
     pub fn rely_on_events(&mut self, arrive: bool) {
-        self.soap_every = if arrive { SOAP_EVERY_WITH_EVENTS } else { SOAP_EVERY };
+        self.events_arrive = arrive;
     }
 
     /// Asks once. `hinted`: something is said to have changed, so NAT-PMP, which
@@ -194,7 +162,7 @@ impl Upnp {
     /// A search ends early when there are `news`.
     pub fn poll(&mut self, hinted: bool, deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
         let is_quiet =
-            !hinted && self.known.as_ref().is_some_and(|known| known.may_be_confirmed(self.soap_every));
+            !hinted && self.known.as_ref().is_some_and(|known| known.may_be_confirmed(self.events_arrive));
         let hosts = match self.trusted(is_quiet) {
             Trusted::Hosts(hosts) => hosts,
             Trusted::First => Vec::new(),
@@ -266,7 +234,7 @@ impl Upnp {
     fn ask_known(&mut self, hinted: bool) -> Option<Poll> {
         let known = self.known.as_mut()?;
         known.ipv6.count_poll();
-        if !hinted && known.is_confirmed(self.soap_every) {
+        if !hinted && known.is_confirmed(self.events_arrive) {
             return Some(known.poll());
         }
         let wanted = Wanted { ipv6: known.ipv6.is_due(), ..self.wanted };
@@ -358,6 +326,7 @@ impl Upnp {
             slow,
             ipv6: Ipv6Actions::after(self.wanted.ipv6, offers, self.told_ipv6),
             natpmp: Confirmation::new(found.services.len() > 1 || self.line.is_some()),
+            asked: Instant::now(),
             natpmp_client: natpmp::client::Kept::default(),
         });
         self.told_ipv6 |= offers == Some(true);
@@ -372,26 +341,16 @@ impl Known {
 
     /// Whether NAT-PMP says that the IPv4 address is still the same one, and
     /// that is all we want to know this time.
-    fn is_confirmed(&mut self, soap_every: u32) -> bool {
-        if !self.may_be_confirmed(soap_every) {
-            return false;
+    fn is_confirmed(&mut self, events_arrive: bool) -> bool {
+        self.may_be_confirmed(events_arrive) && {
+            let told = ask_natpmp(&mut self.natpmp_client, &self.location);
+            self.natpmp.takes(told.as_ref(), &self.found.ipv4)
         }
-        let told = self.ask_natpmp();
-        self.natpmp.useless = told.is_none();
-        let confirmed = told.as_ref() == Some(&self.found.ipv4);
-        self.natpmp.polls = if confirmed { self.natpmp.polls.saturating_add(1) } else { 0 };
-        confirmed
     }
 
-    fn may_be_confirmed(&self, soap_every: u32) -> bool {
+    fn may_be_confirmed(&self, events_arrive: bool) -> bool {
         let is_known = self.found.ipv4.known().is_some();
-        is_known && !self.natpmp.useless && !self.ipv6.is_due() && !self.natpmp.is_over(soap_every)
-    }
-
-    fn ask_natpmp(&mut self) -> Option<Finding<Ipv4Addr>> {
-        let deadline = Instant::now().checked_add(CONFIRM_TIME)?;
-        let answer = self.natpmp_client.external_address(self.location.host(), deadline);
-        answer.ok().map(|answer| answer.finding())
+        is_known && !self.ipv6.is_due() && self.natpmp.is_enough(events_arrive, self.asked.elapsed())
     }
 
     /// Whether this answer stands by itself: an address that can be published, or
@@ -408,14 +367,16 @@ impl Known {
     }
 
     fn take(&mut self, answer: Observation) {
-        // NAT-PMP was not asked this time. If it still tells what is no longer so,
-        // it lags.
-        if self.natpmp.polls > 0 && answer.ipv4 != self.found.ipv4 {
-            self.natpmp.useless = self.ask_natpmp().as_ref() == Some(&self.found.ipv4);
-        }
-        self.natpmp = Confirmation::new(self.natpmp.useless || self.several);
+        let Self { natpmp, natpmp_client, location, .. } = self;
+        natpmp.soap_told(&answer.ipv4, &self.found.ipv4, || ask_natpmp(natpmp_client, location));
+        self.asked = Instant::now();
         self.found = with_lan(answer, self.is_fritz);
     }
+}
+
+fn ask_natpmp(client: &mut natpmp::client::Kept, gateway: &LanUrl) -> Option<Finding<Ipv4Addr>> {
+    let deadline = Instant::now().checked_add(CONFIRM_TIME)?;
+    client.external_address(gateway.host(), deadline).ok().map(|answer| answer.finding())
 }
 
 /// The address of a router that the user named. The name is the user's, what it

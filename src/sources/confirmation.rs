@@ -1,0 +1,119 @@
+//! When NAT-PMP is enough, and SOAP is not asked; pure.
+//!
+//! NAT-PMP can only confirm what SOAP told: some gateways' lags behind, and anybody in
+//! the LAN can forge its answers.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::address::Finding;
+
+/// At least every so many polls the address is asked for by SOAP, and where the gateway's
+/// events arrive, which tell of changes.
+const SOAP_EVERY: u32 = 4;
+const SOAP_EVERY_WITH_EVENTS: u32 = 12;
+
+/// No longer than this is NAT-PMP alone believed, however rare polls are: 20 minutes,
+/// and what [`SOAP_EVERY`] polls of the default interval take themselves.
+const SOAP_WITHIN: Duration = Duration::from_secs(20 * 60 + 5);
+
+/// What NAT-PMP is good for at one gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Confirmation {
+    /// It does not speak NAT-PMP, has told something stale, or has several lines and
+    /// does not say of which one it speaks.
+    useless: bool,
+    /// Polls since the last SOAP call.
+    polls: u32,
+}
+
+impl Confirmation {
+    /// `useless`: it is never asked.
+    #[must_use]
+    pub fn new(useless: bool) -> Self {
+        Self { useless, polls: 0 }
+    }
+
+    /// Whether it is asked now. SOAP was asked `passed` ago, and must not be too late at
+    /// the next poll.
+    #[must_use]
+    pub fn is_enough(&self, events_arrive: bool, passed: Duration) -> bool {
+        let every = if events_arrive { SOAP_EVERY_WITH_EVENTS } else { SOAP_EVERY };
+        let polls = self.polls.saturating_add(1);
+        let next = passed.saturating_add(passed.checked_div(polls).unwrap_or_default());
+        !self.useless && polls < every && next <= SOAP_WITHIN
+    }
+
+    /// Takes its answer, if one came: whether it is what SOAP told.
+    pub fn takes(&mut self, told: Option<&Finding<Ipv4Addr>>, by_soap: &Finding<Ipv4Addr>) -> bool {
+        self.useless = told.is_none();
+        let confirmed = told == Some(by_soap);
+        self.polls = if confirmed { self.polls.saturating_add(1) } else { 0 };
+        confirmed
+    }
+
+    /// SOAP was asked and told `now` instead of `before`; `ask` asks NAT-PMP as well. If
+    /// that still tells what is no longer so, it lags.
+    pub fn soap_told(
+        &mut self,
+        now: &Finding<Ipv4Addr>,
+        before: &Finding<Ipv4Addr>,
+        ask: impl FnOnce() -> Option<Finding<Ipv4Addr>>,
+    ) {
+        if self.polls > 0 && now != before {
+            self.useless = ask().as_ref() == Some(before);
+        }
+        self.polls = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: Finding<Ipv4Addr> = Finding::Known(Ipv4Addr::new(1, 1, 1, 1));
+    const NEW: Finding<Ipv4Addr> = Finding::Known(Ipv4Addr::new(2, 2, 2, 2));
+
+    fn minutes(count: u64) -> Duration {
+        Duration::from_secs(60 * count)
+    }
+
+    #[test]
+    fn three_polls_of_four_are_confirmed_and_eleven_of_twelve_with_events() {
+        for (events, every, least) in [(false, 3, 5), (true, 11, 1)] {
+            let mut natpmp = Confirmation::new(false);
+            for poll in 1..=every {
+                assert!(natpmp.is_enough(events, minutes(least * poll)), "{poll}");
+                assert!(natpmp.takes(Some(&OLD), &OLD));
+            }
+            assert!(!natpmp.is_enough(events, minutes(least * (every + 1))));
+            natpmp.soap_told(&OLD, &OLD, || panic!("nothing has changed"));
+            assert!(natpmp.is_enough(events, minutes(least)));
+        }
+    }
+
+    #[test]
+    fn polls_that_are_rare_are_confirmed_for_twenty_minutes() {
+        let mut natpmp = Confirmation::new(false);
+        assert!(natpmp.is_enough(true, minutes(10)), "the next is at 20 minutes");
+        assert!(natpmp.takes(Some(&OLD), &OLD));
+        assert!(!natpmp.is_enough(true, minutes(20)), "the next would be at 30");
+        assert!(!Confirmation::new(false).is_enough(false, minutes(11)));
+    }
+
+    #[test]
+    fn what_says_nothing_or_lags_is_asked_no_more() {
+        let mut natpmp = Confirmation::new(false);
+        assert!(!natpmp.takes(Some(&NEW), &OLD), "SOAP decides");
+        assert!(natpmp.is_enough(false, minutes(1)));
+        assert!(!natpmp.takes(None, &OLD));
+        assert!(!natpmp.is_enough(false, minutes(1)));
+        for (still, useful) in [(OLD, false), (NEW, true)] {
+            let mut natpmp = Confirmation::new(false);
+            assert!(natpmp.takes(Some(&OLD), &OLD));
+            natpmp.soap_told(&NEW, &OLD, || Some(still));
+            assert_eq!(natpmp.is_enough(false, minutes(1)), useful);
+        }
+        assert!(!Confirmation::new(true).is_enough(false, minutes(1)));
+    }
+}
