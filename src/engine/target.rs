@@ -97,9 +97,10 @@ impl TargetStatus {
     pub(super) fn new(config: &Arc<Target>, group: Option<&UpdaterConfig>, state: &State) -> Self {
         let id = id(&config.fingerprint);
         let remembered = state.targets.get(&id).cloned().unwrap_or_default();
+        let named = config.required.or(config.optional).or(config.extra);
         Self {
             id,
-            doubt: remembered.doubt(),
+            doubt: remembered.doubt().and(named),
             state: TargetState { name: config.name.clone(), ..remembered },
             owed: config.at_start,
             kind: match group {

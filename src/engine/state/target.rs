@@ -153,7 +153,9 @@ impl TargetState {
             ipv6: trying.ipv6.or(held.ipv6).is_some(),
             ipv6_prefix: trying.ipv6_prefix.or(held.ipv6_prefix).is_some(),
         };
-        self.doubted.unwrap_or(all)
+        // What it was not known to be rid of may be of any kind.
+        let any = Needs { ipv4: true, ipv6: true, ipv6_prefix: true };
+        self.doubted.unwrap_or(if all.is_empty() { any } else { all })
     }
 
     /// Whether what it is sent may arrive without a start knowing of it.

@@ -80,6 +80,14 @@ fn the_only_family_of_a_target_is_taken_away_where_its_section_says_so() {
         again.observe(0, no_ipv6());
         again.pass(60 * SECOND);
         assert!(again.jobs.is_empty(), "it is known to hold nothing");
+        let mut backup = bench.saved.clone();
+        backup.doubt();
+        let mut restored = Bench::new(&config, backup);
+        restored.observe(0, no_ipv6());
+        restored.pass(11 * SECOND);
+        assert_eq!(restored.sent(0), Some(Addresses::default()), "a restored state may be wrong");
+        restored.finish(0, published());
+        assert_eq!(restored.saved.targets["t"].trying, None, "now it is known");
         again.pass(300 * SECOND);
         again.observe(0, here());
         assert!(again.sent(0).unwrap().ipv6.is_some());
