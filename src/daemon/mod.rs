@@ -392,8 +392,8 @@ impl<'a> Daemon<'a> {
         }
         if self.running.is_empty() {
             self.client.rest();
-            // A poll that found nothing.
-            if quiet && self.places.store.is_overgrown() {
+            // A poll that found nothing: a disk that failed may be well again.
+            if quiet && self.places.store.is_to_be_written() {
                 self.record("", false);
             }
         }

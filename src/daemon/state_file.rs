@@ -261,11 +261,11 @@ impl<F: Files> Store<F> {
         format!("# file {} of {config}\n", seen.inode)
     }
 
-    /// Whether it is to be written anew when there is nothing else to do:
-    /// [`Self::append`] of nothing, without a flush.
+    /// Whether it is to be written anew when there is nothing else to do, as it has grown
+    /// or could not be kept: [`Self::append`] of nothing, without a flush.
     #[must_use]
-    pub fn is_overgrown(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| !held.stale && held.has_outgrown(1))
+    pub fn is_to_be_written(&self) -> bool {
+        self.refused.is_none() && self.held.as_ref().is_some_and(|held| held.stale || held.has_outgrown(1))
     }
 
     /// Adds lines, and with `flush` sees to it that they and all before them

@@ -85,6 +85,11 @@ impl Disk {
         self.0.borrow().health == Health::Well
     }
 
+    /// Whether a note in memory says that the state was not kept.
+    pub(crate) fn has_note(&self) -> bool {
+        self.0.borrow().names.keys().any(|path| path.starts_with(RUNTIME))
+    }
+
     /// The power is cut after so many more writes.
     pub(crate) fn cut_after(&self, writes: u32, torn: usize) {
         let mut inner = self.0.borrow_mut();

@@ -28,6 +28,7 @@
 mod chance;
 mod cloudflare;
 mod disk;
+mod events;
 mod host;
 mod name_server;
 mod network;
@@ -129,7 +130,7 @@ fn a_power_cut_while_a_grown_state_is_written_anew_loses_nothing() {
         let mut held = store();
         assert_eq!(held.hold().unwrap().problem, None);
         held.append(&format!("{}{lines}", "# much\n".repeat(3000)), true, &whole).unwrap();
-        assert!(held.is_overgrown());
+        assert!(held.is_to_be_written());
         disk.cut_after(cut, torn);
         ends[usize::from(held.append("", false, &whole).is_ok())] += 1;
         disk.boot(&mut chance::Chance::new(seed));
@@ -140,6 +141,32 @@ fn a_power_cut_while_a_grown_state_is_written_anew_loses_nothing() {
         assert_eq!(target.trying.is_none(), loaded.problem.is_none(), "{cut} {torn}");
     }
     assert!(ends.iter().all(|times| *times > 100), "{ends:?}");
+}
+
+#[test]
+fn what_a_failing_disk_did_not_keep_is_written_when_it_is_well() {
+    let line = |address: u8| format!("target\ta\tname=x\taccepted=192.0.2.{address},-,-\tat=5\n");
+    let disk = disk::Disk::new();
+    let store =
+        || Store::on(disk.clone(), "/var/x.state".into(), "/etc/x.toml".into(), Some("/run/x".as_ref()));
+    let mut held = store();
+    held.hold().unwrap();
+    held.append(&line(1), true, &|| line(1)).unwrap();
+    assert!(!held.is_to_be_written());
+    disk.set_health(disk::Health::Failing);
+    for lines in [&line(2), ""] {
+        assert!(!held.append(lines, false, &|| line(2)).unwrap_err().stands, "a note says so");
+        assert!(held.is_to_be_written());
+    }
+    disk.set_health(disk::Health::Well);
+    held.append("", false, &|| line(2)).unwrap();
+    assert!(!held.is_to_be_written());
+    drop(held);
+    // The note lies in memory and goes with the power.
+    disk.boot(&mut chance::Chance::new(1));
+    let loaded = store().hold().unwrap();
+    let accepted = loaded.state.targets.get("a").unwrap().accepted.unwrap();
+    assert_eq!(accepted.addresses.ipv4, Some([192, 0, 2, 2].into()));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use ddns_update_daemon::address::Prefix;
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::request::{ExchangeError, Request};
 use ddns_update_daemon::http::{Response, ResponseReader};
+use ddns_update_daemon::natpmp::message::{ExternalAddress, ResultCode};
 use ddns_update_daemon::soap::actions::{GET_EXTERNAL_IPV6, GET_IPV6_PREFIX};
 
 use crate::chance::Chance;
@@ -179,6 +180,8 @@ pub(crate) struct Gateway {
     pub(crate) location: LanUrl,
     /// It has AVM's actions for IPv6.
     pub(crate) avm: bool,
+    /// Its NAT-PMP still tells this: it lags, or somebody forges its answers.
+    pub(crate) lags: Option<Ipv4Addr>,
 }
 
 const CONNECTION: &str = "urn:schemas-upnp-org:service:WANIPConnection:1";
@@ -186,7 +189,7 @@ const CONNECTION: &str = "urn:schemas-upnp-org:service:WANIPConnection:1";
 impl Gateway {
     pub(crate) fn new(host: &str, avm: bool) -> Self {
         let location = LanUrl::parse(&format!("http://{host}:5000/rootDesc.xml")).unwrap();
-        Self { manner: Manner::Well, until: Duration::ZERO, location, avm }
+        Self { manner: Manner::Well, until: Duration::ZERO, location, avm, lags: None }
     }
 
     /// Answers one request, after some time.
@@ -228,6 +231,29 @@ impl Gateway {
             Err(error) => Err(error),
         };
         (took, answer.map_err(ExchangeError::Http))
+    }
+
+    /// Answers NAT-PMP, if it does in time.
+    pub(crate) fn natpmp(&self, line: &Line, chance: &mut Chance) -> Option<Vec<u8>> {
+        let told = match self.manner {
+            Manner::Rebooting | Manner::Silent | Manner::Refusing => return None,
+            Manner::Slow if chance.one_in(2) => return None,
+            Manner::Stale(old, _) => old,
+            Manner::Lying(lie) => lie.parse().ok(),
+            _ => self.lags.or(line.wan()),
+        };
+        let result = if told.is_some() { ResultCode::Success } else { ResultCode::NetworkFailure };
+        let address = told.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let mut bytes = ExternalAddress { result, epoch: 7, address }.to_bytes();
+        match self.manner {
+            Manner::Cut => bytes.truncate(chance.below(bytes.len())),
+            Manner::Damaged => {
+                let at = chance.below(bytes.len());
+                bytes[at] ^= 1 << chance.below(8);
+            }
+            _ => {}
+        }
+        Some(bytes)
     }
 
     fn bytes(&self, line: &Line, request: &Request) -> String {

@@ -92,6 +92,7 @@ struct Section {
     verify: Option<u32>,
     retry: bool,
     wait: bool,
+    at_start: bool,
 }
 
 impl Sketch {
@@ -128,6 +129,7 @@ impl Sketch {
                 verify: (kind == Kind::Cloudflare && chance.one_in(2)).then(|| 1 + chance.below(12) as u32),
                 retry: !chance.one_in(3),
                 wait: !chance.one_in(3),
+                at_start: chance.one_in(3),
                 refresh: (kind != Kind::Run && chance.one_in(3)).then(|| 1 + chance.below(9) as u32),
             });
         }
@@ -268,7 +270,7 @@ impl Section {
             *text += &format!("verify = {hours}\n");
         }
         if self.kind == Kind::Run {
-            *text += &format!("retry = {}\nwait = {}\n", self.retry, self.wait);
+            *text += &format!("retry = {}\nwait = {}\nat_start = {}\n", self.retry, self.wait, self.at_start);
         }
         if self.has_suffix {
             *text += &format!("ipv6_suffix = \"{}\"\n", suffix());

@@ -8,8 +8,10 @@ use ddns_update_daemon::config::{Config, Source};
 use ddns_update_daemon::engine::state::{State, id};
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::request::Request;
+use ddns_update_daemon::natpmp::message::ExternalAddress;
 use ddns_update_daemon::soap::description::Service;
 use ddns_update_daemon::soap::gateway::{self, StopAt, Wanted};
+use ddns_update_daemon::sources::confirmation::Confirmation;
 
 use crate::chance::Chance;
 use crate::host::Host;
@@ -20,6 +22,11 @@ pub(crate) struct Polled {
     pub(crate) observation: Observation,
     pub(crate) gateway: Option<LanUrl>,
     pub(crate) took: Duration,
+    /// A gateway was asked, and where that takes subscriptions to its events.
+    pub(crate) is_gateway: bool,
+    pub(crate) events: Option<LanUrl>,
+    /// NAT-PMP has confirmed what SOAP told.
+    pub(crate) confirmed: bool,
 }
 
 /// The longest poll.
@@ -57,12 +64,35 @@ impl Poller {
         }
     }
 
-    pub(crate) fn poll(&mut self, house: &House<'_>, chance: &mut Chance) -> Polled {
+    /// `events`: they have been seen to arrive.
+    pub(crate) fn poll(
+        &mut self,
+        house: &House<'_>,
+        hinted: bool,
+        events: bool,
+        chance: &mut Chance,
+    ) -> Polled {
         match self {
-            Self::Upnp(upnp) => upnp.poll(house, chance),
+            Self::Upnp(upnp) => {
+                let (observation, gateway, took, confirmed) = match upnp
+                    .confirmed(house, hinted, events, chance)
+                {
+                    Some(observation) => {
+                        (observation, Some(house.gateway.location.clone()), Duration::from_millis(2), true)
+                    }
+                    None => {
+                        let (observation, gateway, took) = upnp.poll(house, chance);
+                        upnp.takes(&observation, house);
+                        (observation, gateway, took, false)
+                    }
+                };
+                let events = upnp.service.as_ref().and_then(|service| service.event.clone());
+                Polled { observation, gateway, took, is_gateway: true, events, confirmed }
+            }
             Self::Interface(held) => {
                 let observation = house.host.poll(held, house.now);
-                Polled { observation, gateway: None, took: Duration::from_millis(2) }
+                let took = Duration::from_millis(2);
+                Polled { observation, gateway: None, took, is_gateway: false, events: None, confirmed: false }
             }
         }
     }
@@ -78,13 +108,46 @@ pub(crate) struct UpnpPoller {
     /// What a gateway that was well said while its line had this: the same answers
     /// lead to the same finding, which need not be worked out again.
     found: Option<(Had, Observation)>,
+    natpmp: Confirmation,
+    /// What SOAP told last, and when.
+    by_soap: Option<(Observation, Duration)>,
 }
 
 /// What a line had, and the host in the LAN, and whether the gateway has actions for IPv6.
 type Had = (Option<Ipv4Addr>, Option<Prefix>, Option<Prefix>, bool);
 
 impl UpnpPoller {
-    fn poll(&mut self, house: &House<'_>, chance: &mut Chance) -> Polled {
+    /// What SOAP told, where NAT-PMP confirms it and nothing else is wanted.
+    fn confirmed(
+        &mut self,
+        house: &House<'_>,
+        hinted: bool,
+        events: bool,
+        chance: &mut Chance,
+    ) -> Option<Observation> {
+        let (before, asked) = self.by_soap.as_ref().filter(|_| !hinted && !self.ipv6)?;
+        let passed = house.now.saturating_sub(*asked);
+        if before.ipv4.known().is_none() || !self.natpmp.is_enough(events, passed) {
+            return None;
+        }
+        let told = ask_natpmp(house, chance);
+        self.natpmp.takes(told.as_ref(), &before.ipv4).then(|| before.clone())
+    }
+
+    /// SOAP has told this, or nothing that counts.
+    fn takes(&mut self, observation: &Observation, house: &House<'_>) {
+        match self.by_soap.take().filter(|_| self.service.is_some()) {
+            Some((before, _)) => {
+                let mut chance = Chance::new(house.now.as_secs());
+                let ask = || ask_natpmp(house, &mut chance);
+                self.natpmp.soap_told(&observation.ipv4, &before.ipv4, ask);
+            }
+            None => self.natpmp = Confirmation::default(),
+        }
+        self.by_soap = self.service.as_ref().map(|_| (observation.clone(), house.now));
+    }
+
+    fn poll(&mut self, house: &House<'_>, chance: &mut Chance) -> (Observation, Option<LanUrl>, Duration) {
         let House { gateway, line, .. } = *house;
         let wanted = Wanted { ipv4: true, ipv6: self.ipv6 };
         let mut took = Duration::ZERO;
@@ -102,7 +165,7 @@ impl UpnpPoller {
             && *before == had
         {
             let took = Duration::from_millis(9);
-            return Polled { observation: observation.clone(), gateway: location, took };
+            return (observation.clone(), location, took);
         }
         self.found = None;
         let known = self.service.take();
@@ -113,7 +176,7 @@ impl UpnpPoller {
                 Ok(report) => answer = Some(report),
                 Err(error) => {
                     let observation = Observation::unknown(&error.to_string());
-                    return Polled { observation, gateway: None, took };
+                    return (observation, None, took);
                 }
             }
         }
@@ -132,6 +195,11 @@ impl UpnpPoller {
         }
         self.found = Some((had, observation.clone())).filter(|_| well && self.service.is_some());
         let gateway = location.filter(|_| self.service.is_some());
-        Polled { observation, gateway, took }
+        (observation, gateway, took)
     }
+}
+
+fn ask_natpmp(house: &House<'_>, chance: &mut Chance) -> Option<Finding<Ipv4Addr>> {
+    let answer = house.gateway.natpmp(house.line, chance)?;
+    ExternalAddress::parse(&answer).ok().map(|answer| answer.finding())
 }

@@ -10,6 +10,7 @@ use ddns_update_daemon::updaters::Task;
 
 use crate::chance::Chance;
 use crate::disk::{Disk, Health};
+use crate::events::{Events, Publisher};
 use crate::host::Host;
 use crate::network::{Gateway, Line, Manner};
 use crate::plan::{Plan, Sketch};
@@ -47,6 +48,13 @@ enum Coming {
         run: u64,
         source: usize,
     },
+    /// The subscription to the gateway's events wants something.
+    Alarm {
+        run: u64,
+        at: Duration,
+    },
+    /// A request that should be an event comes to this host.
+    Notice(Vec<u8>),
     /// A request arrives where it goes.
     Arrives {
         run: u64,
@@ -97,6 +105,8 @@ struct Process {
     works: Vec<Option<Work>>,
     jobs: BTreeMap<u64, Running>,
     pollers: Vec<Poller>,
+    /// A single run wants none.
+    events: Option<Events>,
     /// `--once`.
     once: bool,
 }
@@ -120,6 +130,7 @@ pub(crate) struct Sim {
     plan: Plan,
     line: Line,
     gateway: Gateway,
+    publisher: Publisher,
     host: Host,
     providers: BTreeMap<String, Provider>,
     disk: Disk,
@@ -178,6 +189,7 @@ impl Sim {
         let plan = sketch.plan();
         let line = Line::new(&mut chance);
         let avm = chance.one_in(2);
+        let publisher = Publisher::new(!chance.one_in(3));
         let mut host = Host::default();
         host.hears(line.ipv6, true, Duration::ZERO);
         let mut sim = Self {
@@ -191,6 +203,7 @@ impl Sim {
             plan,
             line,
             gateway: Gateway::new("192.168.1.1", avm),
+            publisher,
             host,
             providers: BTreeMap::new(),
             disk: Disk::new(),
@@ -225,7 +238,8 @@ impl Sim {
         for entry in &self.plan.entries {
             let target = self.plan.config.targets.get(entry.target);
             let again = target.and_then(|target| target.refresh.into_iter().chain(target.verify).min());
-            self.watch.lives.entry(entry.name.clone()).or_default().again = again;
+            let life = self.watch.lives.entry(entry.name.clone()).or_default();
+            (life.again, life.at_start) = (again, target.is_some_and(|target| target.at_start));
         }
     }
 
@@ -294,6 +308,8 @@ impl Sim {
         match what {
             Coming::Polled { run, source, polled } if self.is_run(run) => self.polled(source, *polled),
             Coming::Hint { run, source } if self.is_run(run) => self.handle(Event::Hint { source }),
+            Coming::Alarm { run, at } if self.is_run(run) => self.alarm(at),
+            Coming::Notice(head) => self.notice_comes(&head),
             Coming::Arrives { run, job, question, session } => self.arrives(run, job, &question, session),
             Coming::Answered { run, job, answer, session } if self.is_run(run) => {
                 self.answered(job, answer, session);
@@ -317,6 +333,7 @@ impl Sim {
             // Of a run that has ended, or mended before.
             Coming::Polled { .. }
             | Coming::Hint { .. }
+            | Coming::Alarm { .. }
             | Coming::Answered { .. }
             | Coming::Reload { .. }
             | Coming::LineDown

@@ -43,6 +43,8 @@ pub(crate) struct Life {
     odd_clock: bool,
     /// How often an unchanged address is sent, or looked at.
     pub(crate) again: Option<Duration>,
+    /// It is sent at every start.
+    pub(crate) at_start: bool,
     /// Somebody else has changed the record since.
     pub(crate) meddled: bool,
     /// What it accepted is written down, as far as it goes by rights.
@@ -63,6 +65,8 @@ pub(crate) struct Life {
     blocked: Option<Blocked>,
     last_outcome: Option<Outcome>,
     given_up: bool,
+    /// It was sent something of which neither the disk nor the daemon can know.
+    unseen: bool,
     /// It was refused for good, of which the daemon may or may not know.
     perhaps_blocked: bool,
     /// It was, until an acceptance that may not have reached the disk.
@@ -111,6 +115,10 @@ impl Watch {
             life.attempts.clear();
             life.in_flight.clear();
             life.newest = 0;
+            life.asked_for = life.at_start;
+            if life.at_start {
+                life.excuses = life.excuses.max(1);
+            }
             // Times that no clock told, or that none tells now, mean nothing.
             if self.odd_clock || life.odd_wait {
                 life.forgets();
@@ -266,6 +274,7 @@ impl Watch {
                     uncertain: life.doubt || life.orphan_until.is_some() || !life.in_flight.is_empty(),
                     odd_clock: self.odd_clock,
                     again: life.again,
+                    at_start: life.at_start,
                     sure: true,
                     given_up: matches!(outcome, Outcome::Dropped { .. }),
                     excuses: life.excuses,
@@ -407,9 +416,15 @@ impl Watch {
         }
     }
 
-    /// Whether it is a program that failed for a day, as was told.
-    pub(crate) fn has_given_up(&self, name: &str) -> bool {
-        self.lives.get(name).is_some_and(|life| life.given_up)
+    /// What was kept of all of them was so in memory alone, which is gone.
+    pub(crate) fn is_unseen(&mut self) {
+        self.lives.values_mut().for_each(|life| life.unseen = true);
+    }
+
+    /// Whether nobody can expect it to be right: a program that failed for a day, as was
+    /// told, or [`Self::is_unseen`].
+    pub(crate) fn is_excused(&self, name: &str) -> bool {
+        self.lives.get(name).is_some_and(|life| life.given_up || life.unseen)
     }
 
     /// Whether a target that holds what it should was not refreshed in its time.

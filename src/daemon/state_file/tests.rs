@@ -277,12 +277,12 @@ fn a_file_that_has_grown_is_written_anew_in_a_quiet_moment() {
         store.append(&line, false, &String::new).unwrap();
     }
     let grown = System.at(&scratch.file()).unwrap();
-    assert!(grown.length > 30_000 && store.is_overgrown());
+    assert!(grown.length > 30_000 && store.is_to_be_written());
     // The end of a change.
     store.append("", true, &String::new).unwrap();
     assert_eq!(System.at(&scratch.file()).unwrap(), grown);
     store.append("", false, &|| accepted("192.0.2.1")).unwrap();
-    assert!(fs::metadata(scratch.file()).unwrap().len() < 1000 && !store.is_overgrown());
+    assert!(fs::metadata(scratch.file()).unwrap().len() < 1000 && !store.is_to_be_written());
     scratch.holds("192.0.2.1");
     let kept = System.at(&scratch.file()).unwrap();
     store.append("", false, &String::new).unwrap();

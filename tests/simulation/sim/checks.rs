@@ -19,7 +19,7 @@ impl Sim {
             return;
         }
         let entries = self.plan.entries.iter().filter(|entry| name.is_none_or(|name| entry.name == name));
-        let entries = entries.filter(|entry| !self.watch.has_given_up(&entry.name));
+        let entries = entries.filter(|entry| !self.watch.is_excused(&entry.name));
         let wrong = entries.filter_map(|entry| {
             let held = self.providers.get(&entry.host)?.records.get(&entry.record).copied();
             let held = held.unwrap_or_default();
@@ -69,8 +69,8 @@ impl Sim {
         if !is_known && entry.all_or_nothing {
             return None;
         }
-        // What names IPv6 alone is sent nothing without one: an empty text never goes alone.
-        if !names.ipv4 && told.is_some_and(|told| told.ipv6.is_none()) {
+        // What names IPv6 alone is sent nothing without one, but where its section says so.
+        if !names.ipv4 && !entry.empties && told.is_some_and(|told| told.ipv6.is_none()) {
             return None;
         }
         let told = told.filter(|told| told.ipv6.is_some() || (entry.empties && entry.all_or_nothing));

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use ddns_update_daemon::daemon::state_file::Store;
 use ddns_update_daemon::engine::{Action, Engine, Event};
+use ddns_update_daemon::gena::subscription::PollResult;
 use ddns_update_daemon::transport::provider::TIMEOUT;
 use ddns_update_daemon::updaters::{Failure, Task};
 
 use super::{CLOSED, Coming, EPOCH, ORPHAN, Process, Running, STATE, Sim, TOLD};
+use crate::events::Events;
 use crate::name_server;
 use crate::plan::Entry;
 use crate::polls::{House, Polled, Poller};
@@ -49,6 +51,7 @@ impl Sim {
             works: config.groups.iter().map(|group| Some(Work::new(group))).collect(),
             jobs: BTreeMap::new(),
             pollers,
+            events: (!once).then(|| Events::new(&mut self.chance)),
             once,
         });
         let what = if once { "a single run" } else { "the daemon" };
@@ -96,7 +99,7 @@ impl Sim {
             match action {
                 // Without power nothing more is done.
                 _ if self.disk.is_dead() => return,
-                Action::Poll { source, .. } => self.poll(source),
+                Action::Poll { source, hinted } => self.poll(source, hinted),
                 Action::Record { lines, flush } => self.record(&lines, flush),
                 Action::Publish { job, group, tasks, .. } => self.publish(job, group, tasks),
                 Action::Close { job } => self.close(job),
@@ -106,29 +109,77 @@ impl Sim {
                 }
             }
         }
-        let grown = |process: &Process| process.jobs.is_empty() && process.store.is_overgrown();
+        let grown = |process: &Process| process.jobs.is_empty() && process.store.is_to_be_written();
         if quiet && self.process.as_ref().is_some_and(grown) {
-            self.note(|| "the state file is written anew".to_owned());
             self.record("", false);
+            self.note(|| "the state file is written anew".to_owned());
         }
     }
 
-    fn poll(&mut self, source: usize) {
+    fn poll(&mut self, source: usize, hinted: bool) {
         let Some(process) = &mut self.process else { return };
         let house = House { gateway: &self.gateway, line: &self.line, host: &self.host, now: self.now };
-        let polled = process.pollers[source].poll(&house, &mut self.chance);
+        let events = process.events.as_ref().is_some_and(Events::arrive);
+        let polled = process.pollers[source].poll(&house, hinted, events, &mut self.chance);
+        if polled.confirmed {
+            *self.faults.entry("poll confirmed by NAT-PMP").or_default() += 1;
+        }
+        let Some(process) = &mut self.process else { return };
         let run = process.run;
         self.after(polled.took, Coming::Polled { run, source, polled: Box::new(polled) });
     }
 
     pub(super) fn polled(&mut self, source: usize, polled: Polled) {
-        let Polled { observation, gateway, .. } = polled;
+        let Polled { observation, gateway, events, is_gateway, .. } = polled;
         if self.watch.voices.hears(self.now, source, &observation, gateway.is_some()) {
             let said = self.watch.voices.said(source);
             self.note(|| format!("source {source} says {said}"));
         }
+        let seen = is_gateway.then(|| PollResult::new(&observation, gateway.is_some(), events));
         self.handle(Event::Observed { source, observation, gateway });
+        if let (Some(seen), Some(process)) = (seen, &mut self.process)
+            && let Some(events) = &mut process.events
+        {
+            events.polled(self.now - process.began, &seen);
+            self.events_step();
+        }
         self.watch.notes_absence(self.now, &self.plan);
+    }
+
+    /// What the subscription to events wants now.
+    fn events_step(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        let (run, began) = (process.run, process.began);
+        let Some(events) = &mut process.events else { return };
+        let stepped = events.step(self.now - began, self.now, &mut self.publisher, self.gateway.manner);
+        if let Some(at) = events.next_alarm() {
+            self.at((began + at).max(self.now), Coming::Alarm { run, at });
+        }
+        for status in stepped.said {
+            self.note(|| format!("events: {status}"));
+        }
+        for notice in stepped.notices {
+            self.after(Duration::from_millis(20), Coming::Notice(notice.into_bytes()));
+        }
+        if stepped.hint {
+            self.hint(Duration::ZERO);
+        }
+    }
+
+    pub(super) fn alarm(&mut self, at: Duration) {
+        let events = self.process.as_ref().and_then(|process| process.events.as_ref());
+        if events.is_some_and(|events| events.alarm == Some(at)) {
+            self.events_step();
+        }
+    }
+
+    /// Whether it is from the gateway this daemon has subscribed at is seen by its head.
+    pub(super) fn notice_comes(&mut self, head: &[u8]) {
+        let events = self.process.as_mut().and_then(|process| process.events.as_mut());
+        if events.is_some_and(|events| events.takes(head)) {
+            self.hint(Duration::ZERO);
+            self.events_step();
+        }
     }
 
     fn record(&mut self, lines: &str, flush: bool) {

@@ -49,7 +49,7 @@ impl Sim {
         if self.line.ipv4.is_none() || self.line.ipv6.is_some() != self.line.has_ipv6 {
             self.line_up();
         }
-        self.gateway.manner = Manner::Well;
+        (self.gateway.manner, self.gateway.lags) = (Manner::Well, None);
         self.providers.values_mut().for_each(|provider| provider.mood = Mood::Well);
         self.set_clock(0);
         self.disk.set_health(Health::Well);
@@ -73,6 +73,7 @@ impl Sim {
         }
         // Before the changes: a refresh of a day is due since.
         self.after(CALM - HOUR * 13 / 2, Coming::Check(None));
+        self.after(CALM - HOUR * 13 / 2, Coming::AllSent);
         self.after(CALM - HOUR, Coming::AllAskedFor);
         self.after(CALM, Coming::Storm);
     }
@@ -86,8 +87,9 @@ impl Sim {
         }
         self.line.go_down();
         self.after(SECOND, Coming::LineUp);
-        let hinted = again || self.chance.one_in(2);
-        if hinted {
+        let forced = again || !self.publisher.offers && self.chance.one_in(2);
+        let hinted = forced || self.publisher.offers;
+        if forced {
             self.hint(SECOND + SECOND / 20);
             if !again && self.chance.one_in(2) {
                 let time = self.chance.millis(1060, 1600);
@@ -104,7 +106,7 @@ impl Sim {
     }
 
     /// Somebody says that the gateway has something new.
-    fn hint(&mut self, time: Duration) {
+    pub(super) fn hint(&mut self, time: Duration) {
         self.hint_to(time, |source| matches!(source, Source::Upnp(_)));
     }
 
@@ -129,6 +131,31 @@ impl Sim {
         let text = format!("the line is up with {ipv4:?}, behind {behind:?}, {ipv6:?}");
         self.note(|| text);
         self.advertise();
+        self.notify();
+    }
+
+    /// The gateway tells everybody who has subscribed, as far as it is well.
+    fn notify(&mut self) {
+        if matches!(self.gateway.manner, Manner::Rebooting | Manner::Silent) {
+            return;
+        }
+        for notice in self.publisher.notices(self.now) {
+            let mut head = notice.into_bytes();
+            match if self.calm { 9 } else { self.chance.below(10) } {
+                0 => {
+                    self.count("event lost");
+                    continue;
+                }
+                1 => {
+                    self.count("event damaged");
+                    let at = self.chance.below(head.len());
+                    head[at] ^= 1 << self.chance.below(8);
+                }
+                _ => {}
+            }
+            let time = self.chance.millis(10, 300);
+            self.after(time, Coming::Notice(head));
+        }
     }
 
     /// The router tells the LAN what it has now, three times, and the kernel the daemon.
@@ -173,6 +200,7 @@ impl Sim {
     fn router_replaced(&mut self) {
         self.count("router replaced");
         self.gateway.avm = !self.gateway.avm;
+        self.publisher.forgets();
     }
 
     pub(super) fn provider_well(&mut self, host: &str) {
@@ -212,6 +240,12 @@ impl Sim {
             return;
         }
         self.count("line renumbered");
+        if self.chance.one_in(4) {
+            self.count("NAT-PMP lags");
+            self.gateway.lags = self.line.wan();
+        } else {
+            self.gateway.lags = None;
+        }
         self.line.go_down();
         let down = self.chance.time(SECOND / 3, 2 * HOUR);
         if self.chance.one_in(6) {
@@ -241,6 +275,9 @@ impl Sim {
         self.count(name);
         let time = self.chance.time(10 * SECOND, DAY / 2);
         (self.gateway.manner, self.gateway.until) = (manner, self.now + time);
+        if manner == Manner::Rebooting {
+            self.publisher.forgets();
+        }
         self.after(time, Coming::GatewayWell);
     }
 
@@ -281,6 +318,10 @@ impl Sim {
     pub(super) fn power_fails(&mut self) {
         self.count("power cut");
         self.kill();
+        // A disk that kept nothing until the power went: what no program can see.
+        if self.disk.has_note() {
+            self.watch.is_unseen();
+        }
         self.disk.boot(&mut self.chance);
         self.watch.forgets();
         if self.chance.one_in(2) {

@@ -52,7 +52,7 @@ impl Sim {
         let mut entries = self.plan.entries.iter().filter(|entry| self.can_be_told(entry));
         let unsent = entries.find(|entry| self.watch.is_unsent(&entry.name));
         if let Some(entry) = unsent.filter(|_| self.calm) {
-            let text = format!("{}: a person asked for it, and it is not sent", entry.name);
+            let text = format!("{}: it was asked for, and it is not sent", entry.name);
             self.watch.broken.get_or_insert(text);
         }
     }
