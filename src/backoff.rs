@@ -306,18 +306,28 @@ mod tests {
         assert_eq!(bucket.tokens, 30);
     }
 
-    #[test]
-    fn hints_count_three_times_at_once_and_then_every_other_second() {
-        let mut bucket = TokenBucket::HINTS;
+    /// When so many milliseconds that want one each get it, of the first so many.
+    fn taken(mut bucket: TokenBucket, of: u64) -> Vec<u64> {
         let mut times = Vec::new();
-        for millis in 0..10_000 {
+        for millis in 0..of {
             let now = Duration::from_secs(100) + Duration::from_millis(millis);
             if bucket.next(now) <= now {
                 bucket.take();
                 times.push(millis);
             }
         }
-        assert_eq!(times, [0, 1, 2, 2000, 4000, 6000, 8000]);
+        times
+    }
+
+    #[test]
+    fn hints_count_three_times_at_once_and_then_every_other_second() {
+        assert_eq!(taken(TokenBucket::HINTS, 10_000), [0, 1, 2, 2000, 4000, 6000, 8000]);
+    }
+
+    #[test]
+    fn notices_count_ten_times_at_once_and_then_twice_a_second() {
+        let times = taken(TokenBucket::NOTICES, 2001);
+        assert_eq!(times, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 500, 1000, 1500, 2000]);
     }
 
     #[test]

@@ -50,6 +50,7 @@ mod gateways;
 mod house;
 #[cfg(target_os = "linux")]
 mod ipv6_default;
+mod limits;
 mod line_change;
 #[cfg(feature = "dyndns")]
 mod log;
