@@ -340,6 +340,13 @@ mod tests {
     }
 
     #[test]
+    fn random_numbers_are_those_of_splitmix64() {
+        let mut random = Random::new(1_234_567);
+        let numbers = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!(numbers.map(|_| random.next_u64()), numbers, "the reference's");
+    }
+
+    #[test]
     fn jitter_adds_at_most_a_quarter() {
         let mut random = Random::new(7);
         for _ in 0..1000 {
