@@ -175,8 +175,11 @@ fn every_broken_copy_still_fits() {
     let table = toml::de::DeTable::parse(text).unwrap().into_inner();
     let copies = table.get("copy").and_then(|copies| copies.get_ref().as_array()).unwrap();
     assert!(copies.len() >= 20, "{}", copies.len());
+    let page = include_str!("../../docs/simulation.md");
     for copy in copies {
         let copy = copy.get_ref().as_table().unwrap();
+        let name = copy.get("name").and_then(|name| name.get_ref().as_str()).unwrap();
+        assert!(page.contains(&format!("\n| {name} | ")), "{name}: no row says what caught it");
         let more = copy.get("and").map(|more| more.get_ref().as_table().unwrap());
         for change in [copy].into_iter().chain(more) {
             let key = |name: &str| change.get(name).and_then(|value| value.get_ref().as_str()).unwrap();
