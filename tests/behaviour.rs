@@ -38,7 +38,7 @@ mod dns_client;
 mod documented;
 #[cfg(all(feature = "tls", feature = "dyndns"))]
 mod dyndns_bounds;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "tls", target_endian = "little"))]
 mod echo;
 #[cfg(target_os = "linux")]
 mod events;
@@ -90,5 +90,5 @@ mod soap_client;
 mod status;
 #[allow(dead_code, reason = "a build without a part has no use for some")]
 mod support;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "tls", target_endian = "little"))]
 mod web;
