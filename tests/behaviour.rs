@@ -82,6 +82,8 @@ mod secrets;
 mod seeds;
 #[cfg(all(unix, feature = "cloudflare"))]
 mod since_1_0;
+#[cfg(target_os = "linux")]
+mod since_1_0_network;
 #[cfg(all(feature = "tls", feature = "cloudflare", feature = "dyndns"))]
 mod since_2_0_0;
 mod slow_router;

@@ -186,7 +186,8 @@ fn lines() {
         change(command);
     }
     let poll = || Interface::new(None, Addresses::default()).poll();
-    let why = |family| format!("this host has no {family} route to the internet");
+    let why =
+        |family| format!("this host has no {family} route to the internet; \"interface:NAME\" needs none");
     assert_eq!(poll().ipv4, Finding::Unknown(why("IPv4")));
     assert_eq!(poll().ipv6, Finding::Unknown(why("IPv6")));
 

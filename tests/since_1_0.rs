@@ -22,6 +22,8 @@ struct Row {
     answer: &'static str,
     /// In front of the router's address, in its URL.
     credentials: &'static str,
+    /// In front of the program.
+    launcher: &'static [&'static str],
     /// Behind `interval` and `router_ip`.
     config: &'static str,
     /// The router's address.
@@ -37,6 +39,7 @@ struct Row {
 const ROW: Row = Row {
     answer: "",
     credentials: "",
+    launcher: &[],
     name: "",
     config: "",
     router: "9.9.9.1",
@@ -201,6 +204,13 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "RUST_LOG, which has no effect",
+        config: "[[urls]]\nurl = \"http://PROVIDER/u?{ipv4}\"\n",
+        launcher: &["env", "RUST_LOG=off"],
+        recorded: &["GET /u?9.9.9.1"],
+        ..ROW
+    },
+    Row {
         name: "an answer that is cut",
         config: "[[urls]]\nurl = \"http://PROVIDER/u?{ipv4}\"\n",
         answer: "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\ngood",
@@ -252,7 +262,8 @@ fn play(row: &Row) -> Option<String> {
     let config = format!("interval = 0.02\nrouter_ip = \"{}\"\n{more}{}", url, row.config)
         .replace("PROVIDER", &provider.address().to_string())
         .replace("OUT", &folder.path("out").display().to_string());
-    let daemon = Daemon::start(&[], &folder, &config);
+    let launcher: Vec<String> = row.launcher.iter().map(|word| (*word).to_owned()).collect();
+    let daemon = Daemon::start(&launcher, &folder, &config);
     let arrived = || {
         let exchanges = provider.exchanges();
         let requests = exchanges.iter().filter(|exchange| !exchange.request.path.is_empty());
@@ -277,6 +288,7 @@ fn play(row: &Row) -> Option<String> {
     crate::support::wait_for(Duration::from_secs(20), || (gateway.polls(polled).len() > 2).then_some(()));
     drop(daemon);
     let arrived = arrived();
+    assert!(row.launcher.is_empty() || folder.read("log").contains("set to 9.9.9.1"), "its log is as always");
     (arrived != expected).then(|| {
         format!("{}\n  expected {expected:?}\n  arrived  {arrived:?}\n{}", row.name, folder.read("log"))
     })

@@ -249,7 +249,10 @@ fn entries<'a>(
                 };
                 Ok(addresses.iter().filter(is_its).collect())
             }
-            DefaultRoute::None => Err(format!("this host has no {} route to the internet", place.family)),
+            DefaultRoute::None => Err(format!(
+                "this host has no {} route to the internet; \"interface:NAME\" needs none",
+                place.family
+            )),
             DefaultRoute::NotTold => {
                 Ok(addresses.iter().filter(|entry| entry.up && !entry.loopback).collect())
             }
@@ -474,7 +477,9 @@ mod tests {
     fn without_a_route_nothing_is_known_and_no_other_interface_steps_in() {
         let addresses = [at("wwan0", "11.99.88.77"), at("wg0", "2a00::5")];
         let observation = choose(&addresses, None, &DOWN, &Addresses::default());
-        let why = |family| format!("this host has no {family} route to the internet");
+        let why = |family| {
+            format!("this host has no {family} route to the internet; \"interface:NAME\" needs none")
+        };
         assert_eq!(observation.ipv4, Finding::Unknown(why("IPv4")));
         assert_eq!(observation.ipv6, Finding::Unknown(why("IPv6")));
     }

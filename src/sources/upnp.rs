@@ -441,7 +441,7 @@ fn trust(route: &DefaultRoute, remembered: Option<IpAddr>) -> Trusted {
     match (route, route.gateway().or(remembered)) {
         (_, Some(host)) => Trusted::Hosts(vec![host]),
         (DefaultRoute::NotTold, None) => Trusted::First,
-        (DefaultRoute::None, None) => Trusted::Nobody("this host has no default route, so no gateway".to_owned()),
+        (DefaultRoute::None, None) => Trusted::Nobody("this host has no default route, so no gateway; router_ip = \"ADDRESS\" names one".to_owned()),
         (DefaultRoute::Known(_), None) => Trusted::Nobody(
             "the default route has no gateway (a point-to-point line, a VPN); write router_ip = \"ADDRESS\" if \
              there is a router, or ipv4 = [\"interface\"]"
