@@ -571,7 +571,7 @@ fn router_ip_decides_what_the_default_sources_are() {
         let Target { ipv4, ipv6, follows_gateway, .. } = &*config.targets[0];
         assert_eq!((ipv4.as_slice(), ipv6.as_slice(), *follows_gateway), (&[0][..], &[0, 1][..], true));
         let described = config.describe();
-        assert!(described.contains("\n# ipv6: of the router, where it has actions for it"), "{described}");
+        assert!(described.contains("\n# ipv6: of the router where it has actions for it"), "{described}");
         assert_eq!(good(&described), config, "{described}");
     }
     for router in ["127.0.0.9", "::1"] {

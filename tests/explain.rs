@@ -41,8 +41,7 @@ fn it_tells_what_would_be_sent_and_sends_nothing() {
             "IPv4\n  1 upnp:http://127.0.0.1:",
             "says 11.22.33.44",
             "\n  => 11.22.33.44\n\nTARGETS\n  home.example.org (dyndns)\n    would ",
-            "it holds",
-            "nothing yet\n",
+            "nothing was sent yet\n",
         ],
     );
     assert_eq!(scene.sent(), 0);

@@ -188,20 +188,25 @@ fn refused(value: &str, allow_private: bool) -> Option<&'static str> {
 /// Whether the target is current or would be.
 fn put_decision(page: &mut Page, old: &status::Target, new: &status::Target, would: Option<&str>) -> bool {
     let held: Vec<&str> = old.holds.texts().collect();
-    let held = if held.is_empty() { "nothing yet".to_owned() } else { held.join(", ") };
+    // What it may hold by others is not known here.
+    let held = if held.is_empty() {
+        "nothing was sent yet".to_owned()
+    } else {
+        format!("it holds {}", held.join(", "))
+    };
     let since = old.changed.or(old.confirmed);
     let since = since.map_or_else(String::new, |since| format!(" since {}", calendar::short(since.0)));
     if let Some(would) = would {
-        page.at(4, "", &format!("would {would}; it holds {held}{since}"));
+        page.at(4, "", &format!("would {would}; {held}{since}"));
         return true;
     }
     let trouble = new.trouble.as_deref().unwrap_or_default();
     let next = new.next.map_or_else(String::new, |next| format!("; next try {}", calendar::short(next.0)));
     match new.state.as_str() {
-        "ok" => page.at(4, "", &format!("nothing to do: it holds {held}{since}")),
+        "ok" => page.at(4, "", &format!("nothing to do: {held}{since}")),
         "blocked" => page.at(4, "", &format!("nothing is sent: blocked: {trouble}{next}")),
         "retrying" => page.at(4, "", &format!("nothing is sent yet: {trouble}{next}")),
-        _ => page.at(4, "", &format!("nothing is sent: {trouble}; it holds {held}")),
+        _ => page.at(4, "", &format!("nothing is sent: {trouble}; {held}")),
     }
     if let Some(advice) = &new.advice {
         page.at(4, "", advice);

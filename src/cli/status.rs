@@ -114,8 +114,13 @@ fn source_line(source: &Source, now: u64) -> String {
     if let Some(next) = source.next {
         let _ = write!(text, ", again {}", until(next, now));
     }
-    if let Some(events) = &source.events {
-        let _ = write!(text, "; its events arrive: {events}");
+    match source.events.as_deref() {
+        Some("yes") => text.push_str("; its events arrive"),
+        // Says itself that there are none, and why.
+        Some(why) => {
+            let _ = write!(text, "; {why}");
+        }
+        None => {}
     }
     if let Some(heard) = source.last_event {
         let _ = write!(text, "; last announced {}", point(heard, now));

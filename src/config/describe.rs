@@ -15,7 +15,7 @@ use crate::secret::Secret;
 pub(super) const HIDDEN: &str = "<hidden>";
 
 /// Stands for the default, which no list means.
-const DEFAULT_IPV6: &str = "ipv6: of the router, where it has actions for it (FRITZ!Box), else of this host";
+const DEFAULT_IPV6: &str = "ipv6: of the router where it has actions for it (FRITZ!Box), else of this host";
 
 /// A provider's URL to be shown: scheme, host, port and placeholders.
 #[must_use]

@@ -56,6 +56,7 @@ class Api(servers.Server):
     def __init__(self, address, tls=None):
         super().__init__(address, tls)
         self.zones = {ZONE: "example.org"}
+        self.permissions = ["#zone:read", "#dns_records:read", "#dns_records:edit"]
         self.records = {}
         self.ids = (f"{n:032x}" for n in itertools.count(0x372E6795))
 
@@ -118,6 +119,8 @@ class Api(servers.Server):
                 return {"id": "f" * 32, "status": "active"}, {}
             case ("GET", ["zones"]):
                 return self.page(self.find_zones(request.query), request.query, 20)
+            case ("GET", ["zones", zone]) if zone in self.zones:
+                return {"id": zone, "name": self.zones[zone], "status": "active", "permissions": self.permissions}, {}
             case (_, ["zones", zone, "dns_records", *rest]):
                 if zone not in self.zones:
                     raise ApiError(404, 7003, f"Could not route to /zones/{zone}, perhaps your object identifier is invalid?")
