@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Job, SharedClient};
 use crate::daemon::log::Log;
-use crate::daemon::monitoring::{Listening, MetricsFile};
+use crate::daemon::monitoring::MetricsFile;
 use crate::daemon::polling::{Asked, start_source};
 use crate::daemon::runtime::Runtime;
 use crate::daemon::signals::Signal;
@@ -243,7 +243,6 @@ struct Daemon<'a> {
     /// none.
     status_due: Option<Duration>,
     metrics: MetricsFile,
-    listening: Listening,
     /// When it may be written again.
     status_rests_until: Duration,
 }
@@ -281,7 +280,6 @@ impl<'a> Daemon<'a> {
             teller,
             status_due: None,
             metrics: MetricsFile::default(),
-            listening: Listening::default(),
             status_rests_until: Duration::ZERO,
         }
     }

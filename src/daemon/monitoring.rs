@@ -16,9 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two writes of the metrics.
 const REST: Duration = Duration::from_secs(60);
 
-/// When the file of metrics is written.
+/// When the file of metrics is written, and how far the socket is.
 #[derive(Default)]
 pub(super) struct MetricsFile {
+    listening: Listening,
     pub(super) due: Option<Duration>,
     rests_until: Duration,
     failed: bool,
@@ -26,7 +27,7 @@ pub(super) struct MetricsFile {
 
 /// How far the socket of `[monitor]` is.
 #[derive(Default)]
-pub(super) enum Listening {
+enum Listening {
     /// Open, or not wanted.
     #[default]
     Settled,
@@ -38,14 +39,14 @@ pub(super) enum Listening {
 impl Daemon<'_> {
     /// Wants the socket from now on.
     pub(super) fn monitor(&mut self) {
-        self.listening = Listening::Wanted;
+        self.metrics.listening = Listening::Wanted;
         self.keep_listening();
     }
 
     /// Opens the socket where it is wanted and not open.
     pub(super) fn keep_listening(&mut self) {
         let Some(monitor) = &self.config.showing.monitor else { return };
-        if matches!(self.listening, Listening::Settled) {
+        if matches!(self.metrics.listening, Listening::Settled) {
             return;
         }
         let sender = self.sender.clone();
@@ -57,7 +58,7 @@ impl Daemon<'_> {
         let listen = &monitor.listen;
         let opened = listener::open(listen, &monitor.hosts, Box::new(ask));
         let listening = if opened.is_ok() { Listening::Settled } else { Listening::Failed };
-        let before = std::mem::replace(&mut self.listening, listening);
+        let before = std::mem::replace(&mut self.metrics.listening, listening);
         let again = matches!(before, Listening::Failed);
         let (level, text) = match opened {
             Ok(()) if again => (Level::Info, format!("[monitor] listens at {listen} now")),

@@ -9,9 +9,6 @@ pub(super) struct MetricsFile {
     pub(super) due: Option<Duration>,
 }
 
-#[derive(Default)]
-pub(super) struct Listening;
-
 #[allow(clippy::unused_self, reason = "the full build uses it")]
 impl Daemon<'_> {
     pub(super) fn keep_metrics(&self, _: bool) {}
