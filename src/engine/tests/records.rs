@@ -105,6 +105,7 @@ fn the_order_of_records_and_actions() {
     );
 }
 
+#[cfg(all(feature = "tls", feature = "dyndns"))]
 #[test]
 fn a_mark_for_nothing_is_taken_back() {
     // The pause of their account holds back all but the first.
