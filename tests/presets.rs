@@ -252,7 +252,7 @@ fn expected(row: &Row, values: &Values, sent: &Addresses) -> Arrived {
     if let Some(basic) = row.get("basic") {
         headers.insert("authorization".to_owned(), format!("Basic {}", values.fill(basic, sent).unwrap()));
     }
-    for line in row.get("header").map_or("", String::as_str).lines() {
+    if let Some(line) = row.get("header") {
         let (name, value) = line.split_once(": ").unwrap();
         headers.insert(name.to_ascii_lowercase(), values.fill(value, sent).unwrap());
     }
@@ -340,7 +340,7 @@ fn check(provider: &str, arrived: &Arrived, expected: &Arrived) {
     assert_eq!(arrived.json, expected.json, "{provider}");
     let agent = &arrived.headers["user-agent"];
     assert!(agent.starts_with("ddns-update-daemon/") && agent.contains("(+https://"), "{agent}");
-    for name in ["authorization", "x-forwarded-for", "x-auth-token", "x-api-key", "x-api-secret"] {
+    for name in ["authorization", "x-forwarded-for", "x-auth-token"] {
         let value = arrived.headers.get(name).map(|value| match value.strip_prefix("Basic ") {
             Some(code) => format!("Basic {}", base64_decoded(code)),
             None => value.clone(),

@@ -36,8 +36,8 @@ pub struct Preset {
     pub json: Option<String>,
     /// User and password of the Authorization header, with a colon between.
     pub basic: Option<String>,
-    /// More header fields: name and value.
-    pub headers: Vec<(String, String)>,
+    /// One more header field: name and value.
+    pub header: Option<(String, String)>,
     /// How many host names one request may hold; at least 1.
     pub names: usize,
     /// What `{label}` stands in front of.
@@ -144,7 +144,7 @@ impl Preset {
             form: None,
             json: None,
             basic: with_user.then(|| "{username}:{password}".to_owned()),
-            headers: Vec::new(),
+            header: None,
             names: 1,
             zone: None,
             id: false,
@@ -216,9 +216,9 @@ impl Preset {
     }
 
     fn templates(&self) -> impl Iterator<Item = &str> {
-        let headers = self.headers.iter().map(|(_, value)| value);
+        let header = self.header.iter().map(|(_, value)| value);
         let more = [&self.url6, &self.form, &self.json, &self.basic, &self.zone].into_iter().flatten();
-        [&self.url].into_iter().chain(more).chain(headers).map(String::as_str)
+        [&self.url].into_iter().chain(more).chain(header).map(String::as_str)
     }
 }
 
@@ -290,7 +290,7 @@ fn read(name: &str, row: &DeTable<'_>) -> Option<Preset> {
         form: row.text("form"),
         json: row.text("json"),
         basic: row.text("basic"),
-        headers: row.list("header").iter().filter_map(|line| field(line)).collect(),
+        header: row.text("header").as_deref().and_then(field),
         names: row.number("names").and_then(|names| usize::try_from(names).ok()).unwrap_or(1),
         zone: row.text("zone"),
         id: row.flag("id"),

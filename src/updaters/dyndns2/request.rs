@@ -22,7 +22,7 @@ pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ip
     if let Some(user) = preset.basic.as_deref().and_then(|user| values.fill(user, str::to_owned)) {
         headers.push(("Authorization".to_owned(), format!("Basic {}", STANDARD.encode(user))));
     }
-    for (name, text) in &preset.headers {
+    if let Some((name, text)) = &preset.header {
         headers.extend(values.fill(text, str::to_owned).map(|text| (name.clone(), text)));
     }
     if preset.form.is_some() {
@@ -46,9 +46,9 @@ pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ip
 /// A service that is told no address takes the one that the request comes from:
 /// it must come from the family that is wanted.
 fn asking_family(preset: &Preset, url: &str, addresses: &Addresses, ipv6: bool) -> Option<Family> {
-    let headers = preset.headers.iter().map(|(_, text)| text.as_str());
+    let header = preset.header.iter().map(|(_, text)| text.as_str());
     let texts = [Some(url), preset.form.as_deref(), preset.json.as_deref()];
-    if texts.into_iter().flatten().chain(headers).any(|text| text.contains("{ip")) {
+    if texts.into_iter().flatten().chain(header).any(|text| text.contains("{ip")) {
         return None;
     }
     Some(if ipv6 || addresses.ipv4.is_none() { Family::V6 } else { Family::V4 })
