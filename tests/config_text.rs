@@ -849,8 +849,32 @@ fn a_program_runs_for_what_its_arguments_name() {
 #[test]
 fn a_file_of_1_0_is_told_what_differs() {
     let differences = |text: &str| good(text).differences.len();
-    assert_eq!(differences(&example("1.0.toml")), 5);
+    assert_eq!(differences(&example("1.0.toml")), 6);
     assert_eq!(differences("interval = 5\n[[runs]]\ncmd = [\"a\"]"), 4);
+    // Each with its cure, and where it applies only.
+    let told = |text: &str| good(&format!("interval = 5\n{text}")).differences.join("\n");
+    let url = "[[urls]]\nurl = \"http://a.example/{ipv4}\"";
+    let any = ["2>&1", "at_start = true"];
+    for (text, cures) in [
+        (
+            "[[runs]]\ncmd = [\"a\"]",
+            &["retry = false", "10 minutes", "timeout", "router_ip = \"192.168.1.1\""][..],
+        ),
+        (
+            &format!("router_ip = \"192.168.1.1\"\n{url}"),
+            &["120 s", "[[runs]]", "allow_private", "when_absent"],
+        ),
+        (&format!("router_ip = \"127.0.0.1\"\n{url}"), &["120 s", "ipv4 = [\"interface:eth0\"]"]),
+        ("[[runs]]\ncmd = [\"a\", \"{ipv6}\"]", &["retry = false", "ipv6 = [\"upnp\"]"]),
+    ] {
+        let told = told(text);
+        for cure in any.iter().chain(cures) {
+            assert!(told.contains(cure), "{text}: {cure}\n{told}");
+        }
+        assert_eq!(told.contains("ipv6 = "), text.contains("{ipv6}"), "{told}");
+        assert_eq!(told.contains("interface:eth0"), text.contains("127.0.0.1"), "{told}");
+        assert_eq!(told.contains("router_ip"), !text.contains("router_ip"), "{told}");
+    }
     // Without interval, which 1.0 wanted, or with a key that it did not know.
     for newer in [
         "[[runs]]\ncmd = [\"a\"]",

@@ -333,6 +333,81 @@ fn programs_come_behind_requests() {
     drop(daemon);
 }
 
+const URL: &str = "[[urls]]\nurl = \"http://a.example/{ipv4}\"\n";
+const CLOUDFLARE: [&str; 2] = [
+    "api_token = \"0123456789abcdefghijABCDEFGHIJ0123456789\"",
+    "zone_id = \"0123456789abcdef0123456789abcdef\"",
+];
+const RECORD: &str = "name = \"a.example\"";
+
+/// What 1.0.1 took: read, or refused with what the CHANGELOG calls it.
+fn forms() -> Vec<(String, Option<&'static str>)> {
+    let [token, zone] = CLOUDFLARE;
+    let url = |more: &str| format!("interval = 5\n{URL}{more}");
+    let mut forms = vec![
+        (format!("\u{feff}{}", url("")), None),
+        (url("").replace('\n', "\r\n"), None),
+        (url("[urls.headers]\nX-A = \"1\"\n"), None),
+        (url("headers.X-A = \"1\"\n"), None),
+        (
+            format!(
+                "interval = 5\ncloudflare = {{ {token}, {zone}, records = [{{ {RECORD}, type = \"A\" }}] }}"
+            ),
+            None,
+        ),
+        (
+            format!(
+                "interval = 5\ncloudflare.{token}\ncloudflare.{zone}\n[[cloudflare.records]]\n{RECORD}\ntype = \"A\""
+            ),
+            None,
+        ),
+        (
+            format!("interval = 5\n[cloudflare]\n{token}\n{zone}\nrecords = [[\"a.example\", \"A\"]]"),
+            Some("lists in the place of sections"),
+        ),
+        (url("urll = \"\"\n"), Some("unknown keys")),
+        (url("method = \"connect\"\n"), Some("the method CONNECT")),
+        (url("headers = { X-A = \"1\", x-a = \"2\" }\n"), Some("a header given twice in two cases")),
+    ];
+    let methods = ["get", "head", "post", "put", "patch", "delete", "options", "trace"];
+    forms.extend(methods.map(|method| (url(&format!("method = \"{method}\"\n")), None)));
+    let short = Some("intervals under a second");
+    for (interval, refused) in
+        [("0x1e", None), ("1_000", None), ("30.0", None), ("0.5", None), ("0", short), ("0.016", short)]
+    {
+        forms.push((format!("interval = {interval}\n{URL}"), refused));
+    }
+    let odd = Some("a router's address with leading zeros, short (`127.1`) or `0.0.0.0`");
+    for (address, refused) in [
+        ("HTTP://192.168.1.1:5000/x.xml", None),
+        ("http://fritz.box:49000/igddesc.xml", None),
+        ("fd00::1", None),
+        ("192.168.001.001", odd),
+        ("127.1", odd),
+        ("0.0.0.0", odd),
+    ] {
+        forms.push((format!("interval = 5\nrouter_ip = \"{address}\"\n{URL}"), refused));
+    }
+    let lines = Some("a URL over two lines, with backslashes or with one slash behind `http:`");
+    for url in ["'''http://a.example/\n{ipv4}'''", "'http://a.example\\{ipv4}'", "'http:/a.example/{ipv4}'"] {
+        forms.push((format!("interval = 5\n[[urls]]\nurl = {url}\n"), lines));
+    }
+    forms
+}
+
+#[test]
+fn what_1_0_took_is_read_or_refused_with_its_place() {
+    let no_files = |_: &std::path::Path| Err(String::new());
+    for (text, refused) in forms() {
+        let read = ddns_update_daemon::config::parse(&text, std::path::Path::new("c.toml"), &no_files);
+        match (read, refused) {
+            (Ok(config), None) => assert_eq!((config.targets.len(), config.left_out.len()), (1, 0), "{text}"),
+            (Err(error), Some(_)) => assert!(error.to_string().contains("c.toml:"), "{text}\n{error}"),
+            (read, _) => panic!("{text}\n{:?}", read.map(|config| config.left_out)),
+        }
+    }
+}
+
 #[test]
 fn every_difference_stands_in_the_changelog() {
     let changelog = include_str!("../CHANGELOG.md");
@@ -341,6 +416,9 @@ fn every_difference_stands_in_the_changelog() {
     let section = changelog.get(begins..ends).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     for row in ROWS {
         assert!(row.ours.is_none_or(|(_, why)| section.contains(why)), "{}", row.name);
+    }
+    for (text, refused) in forms() {
+        assert!(refused.is_none_or(|why| section.contains(why)), "{text}");
     }
 }
 

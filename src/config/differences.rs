@@ -3,7 +3,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, UpdaterConfig};
+use super::{Config, Source, UpdaterConfig};
 
 /// The keys of 1.0: of the file, and of the sections in it.
 const TOP: [&str; 5] = ["interval", "router_ip", "cloudflare", "urls", "runs"];
@@ -20,11 +20,16 @@ const ANY: [&str; 2] = [
 ];
 const WEB: &str = "a private or shared address of the router, and one that is not known, is not sent \
                    (allow_private = true; when_absent = \"empty\")";
-const URLS: &str = "a service that has not answered after 120 s is asked again later";
+const SLOW: &str = "a service that has not answered after 120 s is asked again later (a program, [[runs]], \
+                    may ask one that needs longer)";
 const RUNS: &str = "a program that fails is run again later (retry = false: not), and one that takes longer \
-                    than its timeout is ended (timeout, in seconds)";
+                    than 10 minutes is ended (timeout, in seconds)";
 const ROUTER: &str = "without router_ip, the default route's gateway is asked before any other; another one \
                       must be named (router_ip = \"192.168.1.1\")";
+const IPV6: &str = "where the router definitely tells no IPv6 address, this host's is taken \
+                    (ipv6 = [\"upnp\"]: not)";
+const HOST: &str = "of this host's addresses a public one is taken before a private one \
+                    (ipv4 = [\"interface:eth0\"] names one)";
 
 /// The sentences that apply; none for a file that uses more than 1.0 knew.
 pub(super) fn from_1_0(table: &DeTable<'_>, config: &Config) -> Vec<&'static str> {
@@ -33,10 +38,12 @@ pub(super) fn from_1_0(table: &DeTable<'_>, config: &Config) -> Vec<&'static str
     }
     let any = |is: fn(&UpdaterConfig) -> bool| config.groups.iter().any(is);
     let web = any(|group| !matches!(group, UpdaterConfig::Run(_)));
-    let urls = any(|group| matches!(group, UpdaterConfig::Url(_)));
     let runs = any(|group| matches!(group, UpdaterConfig::Run(_)));
     let router = !table.contains_key("router_ip");
-    let some = [(web, WEB), (urls, URLS), (runs, RUNS), (router, ROUTER)];
+    let ipv6 = config.targets.iter().any(|target| target.follows_gateway && target.required.ipv6);
+    // What a loopback address as router_ip means.
+    let host = config.sources == [Source::Interface(None)];
+    let some = [(web, WEB), (web, SLOW), (runs, RUNS), (router, ROUTER), (ipv6, IPV6), (host, HOST)];
     ANY.into_iter().chain(some.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text)).collect()
 }
 
