@@ -78,14 +78,18 @@ fn online_says_of_dyndns_that_it_cannot_be_tested() {
 }
 
 /// Cloudflare's API, as far as it says what a token may do.
+///
+/// Without rights the token may only change the records of the zone.
 fn cloudflare(rights: &'static str) -> Server {
     Server::start(
         (Ipv4Addr::LOCALHOST, 0).into(),
         Arc::new(move |request, wire| {
             let path = request.path.split('?').next().unwrap_or_default();
             let known = request.field("Authorization") == "Bearer Zx81qToken-of-forty-characters-0123456789";
+            let may = known
+                && (!path.starts_with("/zones/") || !rights.is_empty() || path.ends_with("/dns_records"));
             let body = match path {
-                _ if !known => {
+                _ if !may => {
                     "{\"success\":false,\"errors\":[{\"code\":10000,\"message\":\"no\"}]}".to_owned()
                 }
                 "/user/tokens/verify" => {
@@ -94,39 +98,42 @@ fn cloudflare(rights: &'static str) -> Server {
                 "/zones" => {
                     "{\"success\":true,\"result\":[{\"id\":\"0123\",\"name\":\"example.org\"}]}".to_owned()
                 }
+                "/zones/0123/dns_records" => "{\"success\":true,\"result\":[]}".to_owned(),
                 "/zones/0123" => format!("{{\"success\":true,\"result\":{{\"permissions\":[{rights}]}}}}"),
                 _ => "{\"success\":false,\"errors\":[{\"code\":7000,\"message\":\"no route\"}]}".to_owned(),
             };
-            wire.reply(if known { "200 OK" } else { "403 Forbidden" }, "", body.as_bytes())
+            wire.reply(if may { "200 OK" } else { "403 Forbidden" }, "", body.as_bytes())
         }),
     )
 }
 
 #[test]
 fn online_asks_cloudflare_and_changes_nothing() {
-    for (rights, token, lines) in [
+    let good = "Zx81qToken-of-forty-characters-0123456789";
+    for (rights, token, zone, expected, lines) in [
         (
             "\"#zone:read\",\"#dns_records:edit\"",
-            "Zx81qToken-of-forty-characters-0123456789",
+            good,
+            "",
+            0,
             &["the token is active\n", "the zone example.org: found, and the token may edit its DNS\n"][..],
         ),
-        (
-            "\"#zone:read\"",
-            "Zx81qToken-of-forty-characters-0123456789",
-            &["the token is active\n", "may not edit", "DNS:Edit"],
-        ),
-        ("", "wrong-token", &["the token is not confirmed", "Cloudflare refused to show the zones"]),
+        ("\"#zone:read\"", good, "", 1, &["the token is active\n", "may not edit", "DNS:Edit"]),
+        ("", "wrong-token", "", 1, &["the token is not confirmed", "Cloudflare refused to show the zones"]),
+        // DNS:Edit alone, which is enough with the zone's id.
+        ("", good, "zone_id = \"0123\"\n", 0, &["the zone with the configured zone_id: found; whether"]),
+        ("", "wrong-token", "zone_id = \"0123\"\n", 1, &["lacks the permission DNS:Edit for this zone"]),
     ] {
         let (scene, api) = (Scene::new(), cloudflare(rights));
         let ours = scene.config("home.example.org");
         let (head, _) = ours.split_once("[[dyndns]]").unwrap();
         let config = format!(
-            "{head}[cloudflare]\napi_url = \"http://{}\"\napi_token = \"{token}\"\n[[cloudflare.records]]\n\
+            "{head}[cloudflare]\napi_url = \"http://{}\"\napi_token = \"{token}\"\n{zone}[[cloudflare.records]]\n\
              name = \"home.example.org\"\ntype = \"A\"\n",
             api.address()
         );
         let (status, text) = explain(&scene, &config, &["--online"]);
-        assert_eq!(status, 0, "{text}");
+        assert_eq!(status, expected, "{text}");
         assert_lines(&text, lines);
         assert!(!text.contains(token), "{text}");
         assert!(api.exchanges().iter().all(|exchange| exchange.request.method == "GET"), "{text}");

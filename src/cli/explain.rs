@@ -16,13 +16,14 @@ use crate::engine::status::{self, Address, Source, Status};
 use crate::engine::{Action, Engine, Event, Now};
 use crate::sources::Poller;
 use crate::system::clock;
-use crate::updaters::{Outcome, Task};
+use crate::updaters::{Outcome, Task, Tested};
 
 /// What was found out.
 pub struct Explained {
     /// For people.
     pub text: String,
-    /// Every target is current, or would be sent what it should hold.
+    /// Every target is current, or would be sent what it should hold, and no credential that
+    /// was tested is at fault.
     pub is_whole: bool,
 }
 
@@ -40,7 +41,7 @@ pub fn explain(config: &Config, state: &State, online: bool) -> Explained {
     }
     page.line("TARGETS");
     let client = SharedClient::new(config);
-    let mut tested: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut tested: BTreeMap<usize, Vec<Tested>> = BTreeMap::new();
     let mut is_whole = true;
     for (index, target) in config.targets.iter().enumerate() {
         let (Some(old), Some(new)) = (before.targets.get(index), after.targets.get(index)) else { continue };
@@ -49,7 +50,8 @@ pub fn explain(config: &Config, state: &State, online: bool) -> Explained {
         if online && let Some(group) = config.groups.get(target.group) {
             let said = tested.entry(target.group).or_insert_with(|| jobs::test(group, &client));
             for line in said.iter() {
-                page.at(4, "", line);
+                is_whole &= line.is_ok();
+                page.at(4, "", line.as_ref().unwrap_or_else(|fault| fault));
             }
         }
     }

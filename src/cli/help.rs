@@ -57,7 +57,8 @@ Signals to a running daemon:
 Exit status:
   0   done; with --once and status: every target is current
   1   a target could not be brought up to date, no address was found,
-      or (discover) no gateway; (status) a target is not current
+      or (discover) no gateway; (status) a target is not current;
+      (explain --online) a credential is at fault
   2   the command line or the configuration is wrong
   3   (status) no daemon runs
 

@@ -16,7 +16,7 @@ use crate::transport::provider;
 use crate::transport::provider::{Connection, HttpClient};
 use crate::transport::url::HttpUrl;
 use crate::updaters::run::Standing;
-use crate::updaters::{Failure, Outcome, Reply, Request, Task, Updater, run};
+use crate::updaters::{Failure, Outcome, Reply, Request, Task, Tested, Updater, run};
 
 /// All requests of a job.
 const JOB_TIMEOUT: Duration = Duration::from_secs(600);
@@ -226,11 +226,10 @@ pub fn describe(group: &UpdaterConfig, task: &Task) -> String {
     }
 }
 
-/// Tests the credentials of `group` where its provider has a way that changes nothing:
-/// sentences for people.
+/// Tests the credentials of `group` where its provider has a way that changes nothing.
 #[must_use]
-pub fn test(group: &UpdaterConfig, client: &SharedClient) -> Vec<String> {
-    let cannot = |what: &str| vec![format!("{what} cannot be tested without an update")];
+pub fn test(group: &UpdaterConfig, client: &SharedClient) -> Vec<Tested> {
+    let cannot = |what: &str| vec![Ok(format!("{what} cannot be tested without an update"))];
     match group {
         UpdaterConfig::Cloudflare(config) => {
             config.test(&mut |request| client.send_alone(request, provider::TIMEOUT))

@@ -1,7 +1,7 @@
 //! What stands in for the updaters that this build leaves out: there is no section
 //! of their kinds, so nobody can ask.
 
-use super::{Ask, Task, Updater};
+use super::{Ask, Task, Tested, Updater};
 use crate::config::disabled::LeftOut;
 
 impl LeftOut {
@@ -13,7 +13,7 @@ impl LeftOut {
 
     /// What its credentials may do.
     #[must_use]
-    pub fn test(&self, _: &mut Ask<'_>) -> Vec<String> {
+    pub fn test(&self, _: &mut Ask<'_>) -> Vec<Tested> {
         match *self {}
     }
 

@@ -20,6 +20,10 @@ use std::time::Duration;
 use crate::address::Addresses;
 pub use crate::transport::message::{Failure, Reply, Request, SHORT_REPLY};
 
+/// What a question about credentials that changes nothing told, for people; an error is a
+/// fault of theirs, or in the way of asking.
+pub type Tested = Result<String, String>;
+
 /// How the attempt to bring one target up to date ended; what it means for the
 /// schedule.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -214,6 +214,15 @@ class Bench:
         assert done.returncode == expect, (done.returncode, done.stderr)
         assert not any(secret in done.stderr for _, secret in KEYS.values())
 
+    def explain(self, expect, **options):
+        """What `explain --online` says of a record; no update is sent by that."""
+        done = subprocess.run([*PROGRAM, "explain", "--online", self.config([("held", "A")], **options)],
+                              capture_output=True, text=True, env={"PATH": PATH, "HOME": str(self.dir)}, timeout=120)
+        # Wrapped at words.
+        self.printed = " ".join((done.stdout + done.stderr).split())
+        assert done.returncode == expect, (done.returncode, self.printed)
+        assert self.relay.updates() == 0, self.relay.opcodes
+
     def start(self, records, **options):
         """Starts the program; it runs until the test ends."""
         (self.dir / "state").unlink(missing_ok=True)
@@ -312,6 +321,22 @@ def wrong_secret(bench):
     bench.says("secret")
     bench.holds("w1")
     return "w1"
+
+
+@test
+def explain_online_tests_the_key_and_changes_nothing(bench):
+    before = bench.server.held("held")
+    bench.explain(expect=0)
+    bench.says(f"knows the zone {ZONE} and our key", f"would set the record to {V4}")
+    bench.explain(expect=1, secret=KEYS["strong.key"][1])
+    bench.says("secret", f"would set the record to {V4}")
+    if bench.server.name == "BIND":
+        bench.says("BADSIG")
+    bench.explain(expect=1, name="no.such.key")
+    # PowerDNS does not say which.
+    bench.says("key's name", *(["no.such.key"] if bench.server.name != "PowerDNS" else []))
+    assert bench.server.held("held") == before
+    return "held"
 
 
 @test

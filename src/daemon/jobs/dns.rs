@@ -12,7 +12,7 @@ use crate::dns::message::UPDATE;
 use crate::system::clock::unix_time;
 use crate::transport::closer::Closer;
 use crate::updaters::rfc2136::{self, Answer, Request};
-use crate::updaters::{Failure, Outcome, Task};
+use crate::updaters::{Failure, Outcome, Task, Tested};
 
 /// The updater of an `[[rfc2136]]` section.
 pub struct NameServer(config::Rfc2136);
@@ -33,8 +33,8 @@ impl NameServer {
     }
 }
 
-/// Asks the servers of `config` what changes nothing; sentences for people.
-pub(super) fn test(config: &config::Rfc2136) -> Vec<String> {
+/// Asks the servers of `config` what changes nothing.
+pub(super) fn test(config: &config::Rfc2136) -> Vec<Tested> {
     config.test(&mut asking(Instant::now(), &Closer::default()))
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::config;
 use crate::transport::closer::Closer;
-use crate::updaters::{Outcome, Task};
+use crate::updaters::{Outcome, Task, Tested};
 
 /// What cannot be, as there is no section for it.
 pub enum NameServer {}
@@ -19,6 +19,6 @@ impl NameServer {
     }
 }
 
-pub(super) fn test(config: &config::Rfc2136) -> Vec<String> {
+pub(super) fn test(config: &config::Rfc2136) -> Vec<Tested> {
     match *config {}
 }

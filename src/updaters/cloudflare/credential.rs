@@ -2,22 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::reply;
+use super::reply::{self, Kind, Trouble};
 use super::session::{About, Session, Stop};
 use super::zones::Zones;
 use crate::config;
-use crate::updaters::{Ask, Outcome};
+use crate::updaters::{Ask, Outcome, Tested};
 
-pub(super) fn test(config: &config::Cloudflare, ask: &mut Ask<'_>) -> Vec<String> {
+pub(super) fn test(config: &config::Cloudflare, ask: &mut Ask<'_>) -> Vec<Tested> {
     let mut session = Session::new(config, ask);
     let (mut zones, mut said) = (Zones::new(config), Vec::new());
     let verified = session.reply(&session.api.token_status());
     said.push(match verified.and_then(|reply| reply::is_active(session.api, &reply)) {
-        Ok(true) => "the token is active".to_owned(),
-        Ok(false) => "the token is not active: it is disabled or expired; correct it".to_owned(),
+        Ok(true) => Ok("the token is active".to_owned()),
+        Ok(false) => Err("the token is not active: it is disabled or expired; correct it".to_owned()),
         // Those of an account are asked for elsewhere; what they may do counts.
-        Err(trouble) => format!("the token is not confirmed as one of a user ({})", trouble.said),
+        Err(trouble) => Ok(format!("the token is not confirmed as one of a user ({})", trouble.said)),
     });
+    let about = if config.zone_id.is_some() { About::Records } else { About::Zones };
     let mut seen = BTreeSet::new();
     for record in &config.records {
         let zone = match &config.zone_id {
@@ -26,27 +27,31 @@ pub(super) fn test(config: &config::Cloudflare, ask: &mut Ask<'_>) -> Vec<String
         };
         match zone {
             Ok(zone) if !seen.insert(zone) => {}
-            Ok(zone) => said.push(zone_line(&zones, zone, &mut session)),
-            Err(Stop { outcome, .. }) => said.push(why(&outcome)),
+            Ok(zone) => said.push(zone_line(about, &zones, zone, &mut session)),
+            Err(Stop { outcome, .. }) => said.push(Err(why(&outcome))),
         }
     }
     said.dedup();
     said
 }
 
-fn zone_line(zones: &Zones, zone: usize, session: &mut Session<'_, '_>) -> String {
+fn zone_line(about: About, zones: &Zones, zone: usize, session: &mut Session<'_, '_>) -> Tested {
     let id = zones.id(zone).unwrap_or_default();
     let name = zones.name(zone).map_or_else(|| "with the configured zone_id".to_owned(), str::to_owned);
     let asked = session.reply(&session.api.zone(id));
-    match asked.and_then(|reply| reply::may_edit(session.api, &reply)) {
-        Ok(Some(true)) => format!("the zone {name}: found, and the token may edit its DNS"),
-        Ok(Some(false)) => {
-            format!(
-                "the zone {name}: found, but the token may not edit its DNS: give it the permission DNS:Edit"
-            )
-        }
-        Ok(None) => format!("the zone {name}: found; whether the token may edit its DNS is not said"),
-        Err(trouble) => format!("the zone {name}: {}", why(&session.stop(trouble, About::Zones).outcome)),
+    let mut rights = asked.and_then(|reply| reply::may_edit(session.api, &reply));
+    // With its id, a zone need not be shown: DNS:Edit alone is enough.
+    if let (About::Records, Err(Trouble { kind: Kind::Denied | Kind::Forbidden, .. })) = (about, &rights) {
+        let asked = session.reply(&session.api.records(id, 1));
+        rights = asked.and_then(|reply| reply::names(session.api, &reply)).map(|_| None);
+    }
+    match rights {
+        Ok(Some(true)) => Ok(format!("the zone {name}: found, and the token may edit its DNS")),
+        Ok(Some(false)) => Err(format!(
+            "the zone {name}: found, but the token may not edit its DNS: give it the permission DNS:Edit"
+        )),
+        Ok(None) => Ok(format!("the zone {name}: found; whether the token may edit its DNS is not said")),
+        Err(trouble) => Err(format!("the zone {name}: {}", why(&session.stop(trouble, about).outcome))),
     }
 }
 

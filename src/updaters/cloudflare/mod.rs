@@ -28,7 +28,7 @@ use self::decide::full_name;
 use self::records::{Key, Records};
 use self::session::{Scope, Session, Stop, blocked};
 use self::zones::Zones;
-use super::{Ask, Outcome, Task, Updater};
+use super::{Ask, Outcome, Task, Tested, Updater};
 use crate::address::Addresses;
 use crate::config;
 use crate::config::CloudflareRecord;
@@ -89,8 +89,8 @@ impl Updater for Cloudflare {
 }
 
 impl config::Cloudflare {
-    /// What its token may do, by questions that change nothing: sentences for people.
-    pub fn test(&self, ask: &mut Ask<'_>) -> Vec<String> {
+    /// What its token may do, by questions that change nothing.
+    pub fn test(&self, ask: &mut Ask<'_>) -> Vec<Tested> {
         credential::test(self, ask)
     }
 

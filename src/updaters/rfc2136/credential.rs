@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use super::explain::{self, Side};
 use super::job::Job;
 use crate::dns::answer::Verified;
-use crate::updaters::Outcome;
+use crate::updaters::{Outcome, Tested};
 
 impl Job<'_, '_> {
     /// Asks for the start of each zone that is to be changed.
-    pub(super) fn test(mut self) -> Vec<String> {
+    pub(super) fn test(mut self) -> Vec<Tested> {
         let (mut said, mut seen) = (Vec::new(), BTreeSet::new());
         let config = self.config;
         for record in &config.records {
             let place = match self.place_of(&record.name) {
                 Ok(place) => place,
                 Err(outcome) => {
-                    said.push(why(outcome));
+                    said.push(Err(why(outcome)));
                     continue;
                 }
             };
@@ -26,18 +26,18 @@ impl Job<'_, '_> {
             let ((zone, server), key) = (&place, config.key.as_ref());
             let request = self.start_of(zone, Some(server), key);
             let line = match self.send(&request) {
-                Err(failure) => failure.why,
+                Err(failure) => Err(failure.why),
                 Ok(answer) => {
                     match (&answer.verified, explain::zone_of(&answer.verified, Some(zone), zone)) {
-                        (Verified::Answer { tsig_error: 0, .. }, Ok(_)) if key.is_some() => format!(
+                        (Verified::Answer { tsig_error: 0, .. }, Ok(_)) if key.is_some() => Ok(format!(
                             "{server} knows the zone {zone} and our key; whether the key may change it, only an update shows"
-                        ),
+                        )),
                         (Verified::Answer { tsig_error: 0, .. }, Ok(_)) => {
-                            format!("{server} knows the zone {zone}; there is no key to test")
+                            Ok(format!("{server} knows the zone {zone}; there is no key to test"))
                         }
-                        (Verified::Answer { tsig_error: 0, .. }, Err(why)) => why,
+                        (Verified::Answer { tsig_error: 0, .. }, Err(why)) => Err(why),
                         (refused, _) => {
-                            why(Side { zone, server, key, now: answer.unix }.explain(refused).outcome)
+                            Err(why(Side { zone, server, key, now: answer.unix }.explain(refused).outcome))
                         }
                     }
                 }

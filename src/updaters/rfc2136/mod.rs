@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::job::Job;
-use super::{Failure, Outcome, Task};
+use super::{Failure, Outcome, Task, Tested};
 use crate::config;
 use crate::dns::answer::{Exchange, Sent, Verified};
 use crate::dns::message::Message;
@@ -95,8 +95,8 @@ pub fn update(config: &config::Rfc2136, tasks: &[Task], ask: &mut Ask<'_>) -> Ve
 }
 
 impl config::Rfc2136 {
-    /// What is known of its key, by questions that change nothing: sentences for people.
-    pub fn test(&self, ask: &mut Ask<'_>) -> Vec<String> {
+    /// What is known of its key, by questions that change nothing.
+    pub fn test(&self, ask: &mut Ask<'_>) -> Vec<Tested> {
         Job { config: self, ask, silent: BTreeMap::new(), outcomes: Vec::new() }.test()
     }
 
