@@ -70,6 +70,15 @@ fn mistakes_are_told_with_their_place() {
             "[[notify]]\npreset = \"gotify\"\nurl = \"http://127.0.0.1\"",
             "1:1: [[notify]]: Gotify needs token (or token_file), that of an application",
         ),
+        (
+            "[[notify]]\nurl = \"http://127.0.0.1\"\ntoken_file = \"x\"",
+            "1:1: [[notify]]: token is for ntfy, Gotify and Telegram; others have theirs in url, or in headers = { Authorization = \"...\" }",
+        ),
+        ("[[notify]]\nurl = \"http://127.0.0.1\"\nchat = 1", "1:1: [[notify]]: chat is for Telegram"),
+        (
+            "[[notify]]\ncmd = [\"x\"]\nheaders = { X = \"y\" }",
+            "1:1: [[notify]]: a program is given no token and no headers",
+        ),
         ("[[notify]]\nurl = \"<hidden>\"", "2:7: url: expected a URL without placeholders"),
         ("[[notify]]\nurl = \"http://127.0.0.1/{ipv4}\"", "2:7: url: expected a URL without placeholders"),
         ("[[notify]]\nurl = \"s3cret\"", "2:7: url: expected a URL: https://..."),
@@ -100,6 +109,11 @@ fn mistakes_are_told_with_their_place() {
         assert!(error.contains(problem), "{text}\n{error}");
         assert!(!error.contains("s3cret"), "{error}");
     }
+    // What is there and wrong is not called missing.
+    let wrong = "[[notify]]\npreset = \"telegram\"\ntoken = \"a b\"\nchat = -42".to_owned();
+    assert_eq!(read(&wrong).unwrap_err().to_string().lines().count(), 1);
+    let chat = read(&wrong.replace("a b", "1:ab")).unwrap().telling.notify.remove(0).chat;
+    assert_eq!(chat, "-42");
     let many = "[[notify]]\nurl = \"http://127.0.0.1\"\n".repeat(17);
     assert!(
         read(&many).unwrap_err().to_string().contains("33:1: [[notify]]: expected at most 16 such sections")

@@ -44,18 +44,23 @@ fn bodies(requests: &[Request]) -> Vec<&str> {
 #[test]
 fn changes_are_told_in_the_form_of_each_service() {
     let scene = failing();
-    let (plain, ntfy, telegram) = (service(), service(), service());
+    let [plain, ntfy, telegram, gotify, discord, slack] = std::array::from_fn(|_| service());
     let mail = scene.folder.path("mail");
     let daemon = start(
         &scene,
         &format!(
             "[[notify]]\nurl = \"http://me:s3cret@{}/p4th?q={}\"\n[[notify]]\npreset = \"ntfy\"\nurl = \"http://{}/t0pic\"\n\
          token = \"tk_s3cret\"\n[[notify]]\npreset = \"telegram\"\nurl = \"http://{}/\"\ntoken = \"123:s3cret\"\n\
-         chat = \"-42\"\n[[notify]]\npreset = \"mail\"\ncmd = [\"/bin/sh\", \"-c\", 'cat > \"$1.new\"; mv \"$1.new\" \"$1\"', \"sendmail\", \"{}\"]\n",
+         chat = \"-42\"\n[[notify]]\npreset = \"gotify\"\nurl = \"http://{}/sub/\"\ntoken = \"Ap.s3cret\"\n\
+             [[notify]]\npreset = \"discord\"\nurl = \"http://{}/api/webhooks/1/s3cret\"\n\
+             [[notify]]\npreset = \"slack\"\nurl = \"http://{}/services/T/B/s3cret\"\n[[notify]]\npreset = \"mail\"\ncmd = [\"/bin/sh\", \"-c\", 'cat > \"$1.new\"; mv \"$1.new\" \"$1\"', \"sendmail\", \"{}\"]\n",
             plain.address(),
             "qu3ry",
             ntfy.address(),
             telegram.address(),
+            gotify.address(),
+            discord.address(),
+            slack.address(),
             mail.display()
         ),
     );
@@ -70,6 +75,24 @@ fn changes_are_told_in_the_form_of_each_service() {
     let told = requests(&scene, &telegram, 1);
     assert_eq!(told[0].path, "/bot123:s3cret/sendMessage");
     assert_eq!(told[0].body, "{\"chat_id\":\"-42\",\"text\":\"home: set to 11.22.33.44\"}");
+    let told = requests(&scene, &gotify, 1);
+    assert_eq!((told[0].path.as_str(), told[0].field("x-gotify-key")), ("/sub/message", "Ap.s3cret"));
+    assert_eq!(
+        told[0].body,
+        "{\"title\":\"DDNS: address changed\",\"message\":\"home: set to 11.22.33.44\",\"priority\":4}"
+    );
+    let told = requests(&scene, &discord, 1);
+    assert_eq!(told[0].path, "/api/webhooks/1/s3cret");
+    assert_eq!(
+        told[0].body,
+        "{\"content\":\"home: set to 11.22.33.44\",\"allowed_mentions\":{\"parse\":[]}}"
+    );
+    let told = requests(&scene, &slack, 1);
+    assert_eq!(
+        (told[0].path.as_str(), told[0].field("content-type")),
+        ("/services/T/B/s3cret", "application/json")
+    );
+    assert_eq!(told[0].body, "{\"text\":\"home: set to 11.22.33.44\"}");
     let mailed = wait_for(SOON, || Some(scene.folder.read("mail")).filter(|mail| !mail.is_empty()));
     assert_eq!(
         mailed.as_deref(),

@@ -179,10 +179,12 @@ fn read_notify(mut section: Section<'_>, files: &Files<'_>, problems: &Problems<
     let has_url = section.has("url") || section.has("url_file");
     let has_cmd = section.has("cmd");
     let inline = section.has("url") || section.has("token");
+    let has_token = section.has("token") || section.has("token_file");
+    let (has_chat, has_headers) = (section.has("chat"), section.has("headers"));
     let cmd = section.take("cmd").and_then(|value| run::read_cmd(&value));
     let mut url = read_url(&mut section, files);
     let token = read_token(&mut section, files);
-    let chat = section.take("chat").and_then(|value| value.line());
+    let chat = section.take("chat").and_then(|value| value.line_or_integer());
     let headers = section.take("headers").map_or_else(Vec::new, |value| read_headers(&value, files));
     let on = section.take("on").map_or(Some([true; 3]), |value| read_on(&value));
     let after = read_minutes(&mut section, "after");
@@ -193,16 +195,21 @@ fn read_notify(mut section: Section<'_>, files: &Files<'_>, problems: &Problems<
         }
         _ if cmd.as_ref().is_some_and(Vec::is_empty) => Some("cmd is empty; expected a program"),
         None if !has_url && !has_cmd => Some("url, url_file or cmd is missing"),
-        Some(Preset::Telegram) if token.is_none() || chat.is_none() => Some(
+        Some(Preset::Telegram) if !has_token || !has_chat => Some(
             "Telegram needs token (or token_file), as @BotFather gives it, and chat, the number of the chat",
         ),
-        Some(Preset::Gotify) if token.is_none() => {
+        Some(Preset::Gotify) if !has_token => {
             Some("Gotify needs token (or token_file), that of an application")
         }
         Some(Preset::Ntfy | Preset::Gotify | Preset::Discord | Preset::Slack) if !has_url => {
             Some("url or url_file is missing")
         }
         Some(_) if has_cmd && preset != Some(Preset::Mail) => Some("a program needs no preset but \"mail\""),
+        _ if has_cmd && (has_token || has_headers) => Some("a program is given no token and no headers"),
+        None | Some(Preset::Discord | Preset::Slack) if has_token => Some(
+            "token is for ntfy, Gotify and Telegram; others have theirs in url, or in headers = { Authorization = \"...\" }",
+        ),
+        _ if has_chat && preset != Some(Preset::Telegram) => Some("chat is for Telegram"),
         _ => None,
     };
     if let Some(problem) = problem.filter(|_| !wrong_preset) {

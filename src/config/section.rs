@@ -175,6 +175,14 @@ impl<'a> Value<'a> {
         Some(text)
     }
 
+    /// The same, or a whole number.
+    pub(super) fn line_or_integer(&self) -> Option<&'a str> {
+        match self.held {
+            DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str()),
+            _ => self.line(),
+        }
+    }
+
     pub(super) fn flag(&self) -> Option<bool> {
         self.held.as_bool().or_else(|| self.refuse("expected true or false"))
     }
