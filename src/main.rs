@@ -144,13 +144,17 @@ fn ask(asking: &Asking, log: Log) -> ExitCode {
             Err(why) => fail(log, &why),
         },
         Found::Several(configs) => complain_of_several(&configs),
-        Found::None => ask_nobody(asking, log),
+        Found::None(_) => ask_nobody(asking, log),
     }
 }
 
 fn complain_of_several(configs: &[PathBuf]) -> ExitCode {
+    complain(&format!("several daemons run: name the configuration of one, {}", list(configs)))
+}
+
+fn list(configs: &[PathBuf]) -> String {
     let configs: Vec<String> = configs.iter().map(|path| path.display().to_string()).collect();
-    complain(&format!("several daemons run: name the configuration of one, {}", configs.join(" or ")))
+    configs.join(" or ")
 }
 
 /// What the running daemon knows; where it cannot be asked, what was written last.
@@ -159,7 +163,7 @@ fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
     let mut running = true;
     let (status, fresh) = match asking.find(&folder) {
         Found::Several(configs) => return complain_of_several(&configs),
-        Found::None => {
+        Found::None(others) => {
             let last = asking.last_status(&folder);
             let usual = asking.config.as_deref().unwrap_or(Path::new(USUAL_CONFIG));
             let held = last.iter().map(|last| Path::new(&last.config)).chain([usual]).find_map(held_state);
@@ -170,6 +174,9 @@ fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
                     state.display(),
                     folder.display()
                 ),
+                None if !others.is_empty() => {
+                    format!("no daemon runs with this configuration, but with {}", list(&others))
+                }
                 None => "no daemon runs, as far as this user may see".to_owned(),
             };
             (last.map(|last| Status { running, ..last }), Err(why))
@@ -275,7 +282,10 @@ fn explain_config(path: &Path, online: bool, log: Log) -> ExitCode {
 }
 
 fn load(path: &Path, log: Log) -> Result<Config, ExitCode> {
-    let config = config::load(path).map_err(|error| complain(&error.to_string()))?;
+    let config = config::load(path).map_err(|error| {
+        let hint = if path.exists() { None } else { cli::meant(path) };
+        wrong(log, &format!("{error}{}", hint.map_or_else(String::new, |hint| format!("; {hint}"))))
+    })?;
     for warning in &config.warnings {
         log.say(Level::Warning, warning.as_str());
     }
@@ -323,7 +333,10 @@ fn print(text: &str) -> ExitCode {
 
 fn complain(text: &str) -> ExitCode {
     // With a priority where systemd reads along, so that the journal shows it as an error.
-    let log = Log::new(Level::Error, Format::Text).without_times();
+    wrong(Log::new(Level::Error, Format::Text).without_times(), text)
+}
+
+fn wrong(log: Log, text: &str) -> ExitCode {
     for line in text.lines() {
         log.say(Level::Error, line);
     }

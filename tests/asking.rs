@@ -19,6 +19,9 @@ fn a_blocked_target_names_the_way_out_that_frees_it() {
     scene.wait_log("at once by: ddns-update-daemon retry home.example.org");
     scene.fails.store(false, Ordering::SeqCst);
     assert_eq!(scene.sent(), 1);
+    let (status, text) = scene.call(&["update"]);
+    let blocked = "every target: blocked, and not sent before: ddns-update-daemon retry\n";
+    assert_eq!((status, text.as_str()), (0, blocked));
     let (status, text) = scene.call(&["retry", "home.example.org"]);
     assert_eq!((status, text.as_str()), (0, "home.example.org: nothing stands in the way any more\n"));
     scene.wait_log("home.example.org: set to 11.22.33.44");

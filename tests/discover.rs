@@ -90,4 +90,5 @@ fn where_nobody_answers_it_tells_what_was_tried_and_what_to_do() {
             "    ipv4 = [\"https://api.ipify.org\"]\n",
         ],
     );
+    assert!(!text.contains(", the gateway"), "what was tried is told once: {text}");
 }

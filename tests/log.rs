@@ -55,6 +55,26 @@ fn a_command_that_a_person_waits_for_shows_no_times() {
     assert!(text.starts_with("error: "), "{text}");
 }
 
+#[test]
+fn a_start_that_fails_is_told_in_the_form_that_was_asked_for() {
+    let scene = Scene::new();
+    for (options, begin) in [
+        (&["--log-format", "json"][..], "{\"level\":\"error\","),
+        (&["--log-format", "journal"], "<3>/nowhere"),
+        (&[], "20"),
+    ] {
+        let (status, text) = scene.call(&[options, &["/nowhere/x.toml"]].concat());
+        assert!(status == 2 && text.starts_with(begin), "{text}");
+    }
+    let (_, text) = scene.call(&["stauts"]);
+    assert!(
+        text.ends_with("stauts: there is no such file; did you mean the command \"status\"?\n"),
+        "{text}"
+    );
+    let (_, text) = scene.call(&["help"]);
+    assert!(text.ends_with("help: there is no such file; for commands see --help\n"), "{text}");
+}
+
 /// A provider that listens on this port, once it does.
 fn provider(at: SocketAddr) -> Server {
     Server::start(at, Arc::new(|_, wire| wire.reply("200 OK", "", b"good")))

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ fn a_healthy_daemon_shows_what_it_knows() {
         "\nTARGETS\n  ok       home.example.org (dyndns)\n           holds 11.22.33.44 since ",
         "ago): first sent\n",
         "\nCHANGES\n",
-        "nothing -> 11.22.33.44 home.example.org\n",
+        "  home.example.org: nothing -> 11.22.33.44\n",
         "\nThe target is current.\n",
     ] {
         assert!(text.contains(line), "{line:?} is not in\n{text}");
@@ -144,7 +145,13 @@ fn where_none_runs_the_last_status_is_shown() {
     assert_eq!(status, 3, "a service may have it under another path: {text}");
     let (status, text) = scene.call(&["status", "/elsewhere/other.toml"]);
     assert_eq!(status, 3);
-    assert!(text.contains("nothing was written"), "{text}");
+    assert!(text.contains("no daemon runs, as far") && text.contains("nothing was written"), "{text}");
+    let _daemon = scene.start();
+    scene.wait_log("current since");
+    let (status, text) = scene.call(&["status", "/elsewhere/other.toml"]);
+    let told =
+        format!("no daemon runs with this configuration, but with {}; and nothing", scene.config_path());
+    assert!(status == 3 && text.contains(&told), "{text}");
 }
 
 #[test]
@@ -163,6 +170,33 @@ fn a_daemon_that_does_not_answer_is_waited_for_a_second() {
     signal(&daemon, "CONT");
     let alive = wait_for(SOON, || (scene.call(&["status", "--alive"]).0 == 0).then_some(()));
     assert!(alive.is_some());
+}
+
+#[test]
+fn the_containers_health_check_is_what_the_daemon_answers() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/container");
+    let read = |file| fs::read_to_string(folder.join(file)).unwrap();
+    let dockerfile = read("Dockerfile");
+    let check = dockerfile.lines().find_map(|line| line.strip_prefix("HEALTHCHECK ")?.split_once(" CMD "));
+    let words: Vec<String> = serde_json::from_str(check.unwrap().1).unwrap();
+    let [program, words @ ..] = &words[..] else { panic!("{words:?}") };
+    assert_eq!(program, "/usr/bin/ddns-update-daemon");
+    // The image that is made without an engine has the same.
+    let same = format!("\"Test\": [\"CMD\", f\"/{{PROGRAM}}\", {}],", json_list(words));
+    assert!(read("image.py").contains(&same), "{same}");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let scene = Scene::new();
+    scene.fails.store(true, Ordering::SeqCst);
+    let mut daemon = scene.start();
+    scene.wait_log("blocked: ");
+    assert_eq!(scene.call(&words), (0, String::new()));
+    daemon.stop();
+    assert_eq!(scene.call(&words).0, 3);
+}
+
+/// `"a", "b"`.
+fn json_list(words: &[String]) -> String {
+    words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
 }
 
 #[test]

@@ -54,8 +54,8 @@ impl Around {
         self.natpmp.known().or(self.mapped).is_some_and(|address| is_public(address.into()))
     }
 
-    /// The gateway's section, where UPnP has none, and this host's.
-    pub(super) fn put(&self, page: &mut Page, has_upnp: bool) {
+    /// What the gateway says besides UPnP; `has_upnp`: its section has begun.
+    pub(super) fn put_gateway(&self, page: &mut Page, has_upnp: bool) {
         if let Some(gateway) = self.gateway {
             if !has_upnp {
                 page.line(&format!("{gateway}, the gateway"));
@@ -65,6 +65,10 @@ impl Around {
             page.at(14, "  PCP", &self.pcp);
             page.line("");
         }
+    }
+
+    /// What the kernel says.
+    pub(super) fn put_host(&self, page: &mut Page) {
         page.line("this host");
         page.at(14, "  IPv4", &finding(&self.host.ipv4));
         page.at(14, "  IPv6", &finding(&self.host.ipv6));

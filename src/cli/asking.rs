@@ -12,8 +12,8 @@ use crate::engine::status::Status;
 pub enum Found {
     /// This one.
     One(Running),
-    /// None runs.
-    None,
+    /// None; the configurations of others.
+    None(Vec<PathBuf>),
     /// One of several: their configurations.
     Several(Vec<PathBuf>),
 }
@@ -55,9 +55,10 @@ impl Asking {
     #[must_use]
     pub fn find(&self, folder: &Path) -> Found {
         let mut all = running(folder);
+        let configs = all.iter().map(|daemon| daemon.config.clone()).collect();
         self.keep_meant(&mut all, |daemon| &daemon.config);
         match (all.pop(), all.is_empty()) {
-            (None, _) => Found::None,
+            (None, _) => Found::None(configs),
             (Some(one), true) => Found::One(one),
             (Some(last), false) => {
                 Found::Several(all.into_iter().chain([last]).map(|daemon| daemon.config).collect())

@@ -272,10 +272,12 @@ impl Discovery {
             }
         }
         if let Some(around) = &self.around {
-            if !self.is_of_use() {
+            if self.is_of_use() {
+                around.put_gateway(&mut page, !ours.is_empty());
+            } else {
                 around.put_reasons(&mut page, SEARCH_TIME);
             }
-            around.put(&mut page, !ours.is_empty());
+            around.put_host(&mut page);
             around.put_lines(&mut page, &told);
         }
         page.0

@@ -11,7 +11,7 @@ pub mod status;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pico_args::Arguments;
 
@@ -20,7 +20,7 @@ use self::discover::How;
 pub use self::help::HELP;
 use self::help::OPTIONS;
 use crate::config::suggest::nearest;
-use crate::config::{Gateway, read_gateway};
+use crate::config::{Gateway, is_path, read_gateway};
 use crate::daemon::request::Kind;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -175,6 +175,17 @@ struct Flags {
     verbose: bool,
     quiet: bool,
     log_format: Option<LogFormat>,
+}
+
+/// What somebody meant who gave this for a configuration that is not there.
+#[must_use]
+pub fn meant(path: &Path) -> Option<String> {
+    let word = path.to_str().filter(|word| !is_path(word))?;
+    let commands = ["discover", "explain", "providers", "retry", "status", "update"];
+    Some(match nearest(word, commands) {
+        Some(command) => format!("did you mean the command {command:?}?"),
+        None => "for commands see --help".to_owned(),
+    })
 }
 
 /// Reads the arguments, without the program's own name.

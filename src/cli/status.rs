@@ -37,18 +37,18 @@ pub fn to_text(status: &Status, now: u64) -> String {
     page.line("");
     page.line("SOURCES");
     for source in status.sources.iter().filter(|source| source.wanted || source.asked.is_some()) {
-        page.at(2, "", &source_line(source, now));
+        page.at(2, "", &source_line(source, now, status.running));
     }
     page.line("");
     page.line("TARGETS");
-    status.targets.iter().for_each(|target| put_target(&mut page, target, now));
+    status.targets.iter().for_each(|target| put_target(&mut page, target, now, status.running));
     status.left_out.iter().for_each(|line| page.at(11, "  LEFT OUT", line));
     if !status.history.is_empty() {
         page.line("");
         page.line("CHANGES");
         for change in &status.history {
             let at = change.at.map_or("at an unknown time".to_owned(), |at| calendar::short(at.0));
-            let text = format!("{} -> {}  {}", list(&change.old), list(&change.new), change.target);
+            let text = format!("{}: {} -> {}", change.target, list(&change.old), list(&change.new));
             page.at(20, &format!("  {at}"), &text);
         }
     }
@@ -99,7 +99,7 @@ fn address_line(source: &Source, address: &Address, now: u64) -> String {
     }
 }
 
-fn source_line(source: &Source, now: u64) -> String {
+fn source_line(source: &Source, now: u64, running: bool) -> String {
     let mut text = source.name.clone();
     if let Some(gateway) = &source.gateway {
         let _ = write!(text, " ({gateway})");
@@ -110,6 +110,9 @@ fn source_line(source: &Source, now: u64) -> String {
             let _ = write!(text, "asked {} ago", calendar::age(now.saturating_sub(asked.0)));
         }
         None => text.push_str("not asked yet"),
+    }
+    if !running {
+        return text;
     }
     if let Some(next) = source.next {
         let _ = write!(text, ", again {}", until(next, now));
@@ -128,7 +131,7 @@ fn source_line(source: &Source, now: u64) -> String {
     text
 }
 
-fn put_target(page: &mut Page, target: &Target, now: u64) {
+fn put_target(page: &mut Page, target: &Target, now: u64, running: bool) {
     let label = match target.state.as_str() {
         "ok" => "  ok",
         "retrying" => "  RETRY",
@@ -153,7 +156,7 @@ fn put_target(page: &mut Page, target: &Target, now: u64) {
         };
         page.at(11, "", &format!("{trouble}{since}{count}"));
     }
-    if let Some(next) = target.next {
+    if let Some(next) = target.next.filter(|_| running) {
         page.at(11, "", &format!("next try {}", until(next, now)));
     }
     if let Some(advice) = &target.advice {

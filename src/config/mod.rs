@@ -139,10 +139,18 @@ impl Config {
     /// Says that nothing is called so, and what there is.
     #[must_use]
     pub fn no_such_target(&self, name: &str) -> String {
-        let names: Vec<&str> = self.targets.iter().take(SHOWN).map(|target| target.name.as_str()).collect();
-        let more = self.targets.len().saturating_sub(names.len());
+        let all: Vec<usize> = (0..self.targets.len()).collect();
+        format!("no target is called {name:?}; there are: {}", self.names(&all))
+    }
+
+    /// The names of these targets; of many, the first.
+    #[must_use]
+    pub fn names(&self, targets: &[usize]) -> String {
+        let shown = targets.iter().take(SHOWN).filter_map(|index| self.targets.get(*index));
+        let names: Vec<&str> = shown.map(|target| target.name.as_str()).collect();
+        let more = targets.len().saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("no target is called {name:?}; there are: {}{more}", names.join(", "))
+        names.join(", ") + &more
     }
 
     /// Changes when the proxy or the TLS settings do: what was refused by the old

@@ -41,7 +41,7 @@ impl Daemon<'_> {
             let text = format!("`status`, `retry` and `update` cannot find this process: {error}");
             self.log.say(Level::Debug, text);
         } else {
-            self.status_due = Some(Duration::ZERO);
+            self.status_pace.due = Some(Duration::ZERO);
         }
     }
 
@@ -98,21 +98,26 @@ impl Daemon<'_> {
             let name = request.name.as_deref().unwrap_or_default();
             return (Answer { id, done: false, text: self.config.no_such_target(name) }, Event::Tick);
         }
-        let names: Vec<&str> =
-            targets.iter().filter_map(|index| Some(self.config.targets.get(*index)?.name.as_str())).collect();
-        let names = match request.name {
-            Some(_) => names.join(", "),
-            None => "every target".to_owned(),
+        let names = |targets: &[usize]| match request.name {
+            None if targets.len() == self.config.targets.len() => "every target".to_owned(),
+            _ => self.config.names(targets),
         };
-        let (text, event) = match request.kind {
-            Kind::Retry | Kind::Status => {
-                (format!("{names}: nothing stands in the way any more"), Event::Retry { targets })
-            }
-            Kind::Update => {
-                (format!("{names}: sent now, or after the pause of the account"), Event::Update { targets })
-            }
-        };
-        (Answer { id, done: true, text }, event)
+        if request.kind == Kind::Retry {
+            let text = format!("{}: nothing stands in the way any more", names(&targets));
+            return (Answer { id, done: true, text }, Event::Retry { targets });
+        }
+        let known = self.engine.status(self.now()).targets;
+        let is_blocked = |index: &usize| known.get(*index).is_some_and(|target| target.state == "blocked");
+        let (blocked, sent): (Vec<usize>, Vec<usize>) = targets.iter().partition(|index| is_blocked(index));
+        let mut parts = Vec::new();
+        if !sent.is_empty() {
+            parts.push(format!("{}: sent now, or after the pause of the account", names(&sent)));
+        }
+        if !blocked.is_empty() {
+            parts
+                .push(format!("{}: blocked, and not sent before: ddns-update-daemon retry", names(&blocked)));
+        }
+        (Answer { id, done: true, text: parts.join("; ") }, Event::Update { targets })
     }
 
     /// Reads the configuration; when it is whole, it takes the place of this one soon.

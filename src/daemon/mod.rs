@@ -239,12 +239,8 @@ struct Daemon<'a> {
     reload_asked: Option<Duration>,
     /// `None` where nobody is to be told.
     teller: Option<Teller<'a>>,
-    /// When the status file is to be written; `None`: it says what is known, or there is
-    /// none.
-    status_due: Option<Duration>,
+    status_pace: status::Pace,
     metrics: MetricsFile,
-    /// When it may be written again.
-    status_rests_until: Duration,
 }
 
 impl<'a> Daemon<'a> {
@@ -278,9 +274,8 @@ impl<'a> Daemon<'a> {
             remind_at: DAY,
             reload_asked: None,
             teller,
-            status_due: None,
+            status_pace: status::Pace::default(),
             metrics: MetricsFile::default(),
-            status_rests_until: Duration::ZERO,
         }
     }
 
@@ -296,7 +291,8 @@ impl<'a> Daemon<'a> {
             tell_left_out(self.config, self.log);
         }
         let told = self.teller.as_ref().map(Teller::deadline);
-        let deadlines = [self.reload_due(), told, self.status_due, self.metrics.due].into_iter().flatten();
+        let deadlines =
+            [self.reload_due(), told, self.status_pace.due, self.metrics.due].into_iter().flatten();
         let deadline = deadlines.fold(self.engine.deadline(), Duration::min);
         let wait = deadline.saturating_sub(now.elapsed);
         match self.messages.recv_timeout(wait) {

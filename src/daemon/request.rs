@@ -49,6 +49,9 @@ impl Request {
     }
 }
 
+/// The longest text of an answer, in characters: its file has a limit.
+const MAX_TEXT: usize = 1000;
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Answer {
     pub id: u32,
@@ -60,7 +63,8 @@ pub struct Answer {
 impl Answer {
     #[must_use]
     pub fn write(&self) -> String {
-        format!("{} {}\n{}\n", self.id, if self.done { "done" } else { "not done" }, self.text)
+        let text: String = self.text.chars().take(MAX_TEXT).collect();
+        format!("{} {}\n{text}\n", self.id, if self.done { "done" } else { "not done" })
     }
 
     /// Reads what [`Self::write`] writes.

@@ -193,7 +193,12 @@ impl TargetStatus {
         let before = self.state.blocked.take().unwrap_or_default();
         let (since, started) = (before.since.or(now.unix), before.started);
         let blocked = Blocked { why: why.to_owned(), banned, since, tried: now.unix, started, way: None };
-        let text = self.way_out(&blocked);
+        // What it was blocked by, and the way out, were told at the start or a day ago.
+        let text = if before.why == why {
+            "still blocked, by the same answer".to_owned()
+        } else {
+            self.way_out(&blocked)
+        };
         self.state.blocked = Some(Box::new(blocked));
         self.state.failed = None;
         self.blocked_until = now.elapsed.saturating_add(DAY);

@@ -70,10 +70,42 @@ fn a_blocked_target_is_tried_once_a_day_and_told_once_a_day() {
     let told = bench.reports.iter().filter(|report| report.level == Level::Warning).count();
     assert_eq!(told, 1, "{:?}", bench.reports);
     bench.finish(0, blocked());
+    assert_eq!(lines(&bench).last(), Some(&"still blocked, by the same answer"), "the way out was told");
     assert_eq!(until_sent(&mut bench, "2.2.2.2"), DAY);
     bench.finish(0, published());
     assert_eq!(bench.engine.behind(bench.now).count(), 0);
     assert_eq!(bench.saved.targets.get("t0").unwrap().blocked, None);
+}
+
+#[test]
+fn a_provider_that_is_down_for_a_day_is_a_line_for_each_of_its_few_tries() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, retry());
+    while bench.now.elapsed < DAY {
+        until_sent(&mut bench, "1.1.1.1");
+        bench.finish(0, retry());
+    }
+    // After 30 s, 1, 2, 4, 8, 16 and 32 min, then hourly, and up to a quarter more.
+    let told = bench.reports.len();
+    assert!((26..=31).contains(&told), "{:?}", lines(&bench));
+    assert!(bench.reports.iter().all(|report| report.level == Level::Warning));
+    for (tries, line) in (1..).zip(lines(&bench)) {
+        let failing = format!("; failing since 2026-09-21T14:13:20Z, {tries} times");
+        let rest = line.strip_prefix("status 500; next try in ").unwrap_or_else(|| panic!("{line}"));
+        let wait = if tries == 1 { Some(rest) } else { rest.strip_suffix(&failing) };
+        let wait = wait.unwrap_or_else(|| panic!("{line}"));
+        assert!(wait.ends_with(if tries < 3 { " s" } else { " min" }), "{line}");
+    }
+    let shown = bench.engine.status(bench.now).targets.remove(0);
+    let since = shown.trouble_since.map(|since| since.0);
+    assert_eq!(
+        (shown.state.as_str(), since, shown.failures),
+        ("retrying", Some(UNIX), u32::try_from(told).unwrap())
+    );
+    until_sent(&mut bench, "1.1.1.1");
+    bench.finish(0, published());
+    assert_eq!(lines(&bench)[told..], ["set to 1.1.1.1"]);
 }
 
 #[test]
