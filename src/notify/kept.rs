@@ -10,6 +10,7 @@
 //! A target that is behind, since when, and the sections that were told; a line that a
 //! section is to be told; how many lines more there were. What does not fit is left out.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -68,6 +69,7 @@ impl Notifier {
 
     /// Takes what an earlier start kept. `targets`: those that there are.
     pub fn restore(&mut self, now: Now, text: &str, targets: &[&str]) {
+        let targets: HashSet<&str> = targets.iter().copied().collect();
         for line in text.lines() {
             let fields: Vec<&str> = line.split('\t').collect();
             match *fields.as_slice() {

@@ -2,8 +2,8 @@
 //!
 //! Each section keeps one message of each kind, a line for each target. A failure or a
 //! recovery stays until it is delivered, tried at waits that grow to an hour; a change
-//! is tried twice; [`kept`] is what a new start knows of it. Nothing here holds up an update: what is to be told is read off the
-//! engine after it has decided.
+//! is tried twice; [`kept`] is what a new start knows of it. Nothing here holds up an
+//! update: what is to be told is read off the engine after it has decided.
 
 pub mod kept;
 pub mod message;
