@@ -298,19 +298,83 @@ mod tests {
         }
     }
 
+    /// By the special-purpose registries of IANA.
     #[test]
-    fn both_ends_of_every_range_are_refused() {
-        for (network, length, scope) in IPV4 {
-            let first = u32::from_be_bytes(*network);
-            let last = first | u32::MAX.checked_shr(*length).unwrap_or(0);
-            assert_ne!(scope_v4(Ipv4Addr::from_bits(first)), Scope::Global);
-            assert_ne!(scope_v4(Ipv4Addr::from_bits(last)), Scope::Global, "{scope:?}");
+    fn every_range_begins_and_ends_where_its_registry_says() {
+        use Scope::{Local, Unusable};
+        let (private, documentation) =
+            (Local("a private address (RFC 1918)"), Local("documentation (RFC 5737)"));
+        for (first, last, expected) in [
+            ("0.0.0.0", "0.255.255.255", Unusable("no address, \"this network\" (RFC 791)")),
+            ("10.0.0.0", "10.255.255.255", private),
+            ("100.64.0.0", "100.127.255.255", Local("carrier-grade NAT (RFC 6598)")),
+            ("127.0.0.0", "127.255.255.255", Unusable("loopback (RFC 1122)")),
+            ("169.254.0.0", "169.254.255.255", Unusable("link-local (RFC 3927)")),
+            ("172.16.0.0", "172.31.255.255", private),
+            ("192.0.0.0", "192.0.0.7", Unusable("DS-Lite, no IPv4 address of its own (RFC 6333)")),
+            ("192.0.0.8", "192.0.0.255", Unusable("IETF protocol assignments (RFC 6890)")),
+            ("192.0.2.0", "192.0.2.255", documentation),
+            ("192.31.196.0", "192.31.196.255", Unusable("AS112 (RFC 7535)")),
+            ("192.52.193.0", "192.52.193.255", Unusable("AMT (RFC 7450)")),
+            ("192.88.99.0", "192.88.99.255", Unusable("6to4 relay anycast (RFC 7526)")),
+            ("192.168.0.0", "192.168.255.255", private),
+            ("192.175.48.0", "192.175.48.255", Unusable("AS112 (RFC 7534)")),
+            ("198.18.0.0", "198.19.255.255", Local("benchmarking (RFC 2544)")),
+            ("198.51.100.0", "198.51.100.255", documentation),
+            ("203.0.113.0", "203.0.113.255", documentation),
+            ("224.0.0.0", "239.255.255.255", Unusable("multicast (RFC 5771)")),
+            ("240.0.0.0", "255.255.255.254", Unusable("reserved (RFC 1112)")),
+            ("255.255.255.255", "255.255.255.255", Unusable("broadcast (RFC 919)")),
+        ] {
+            let bits = |text: &str| text.parse::<Ipv4Addr>().unwrap().to_bits();
+            for within in [bits(first), bits(last)] {
+                assert_eq!(scope_v4(Ipv4Addr::from_bits(within)), expected, "{first} {last}");
+            }
+            for beside in [bits(first).checked_sub(1), bits(last).checked_add(1)].into_iter().flatten() {
+                assert_ne!(scope_v4(Ipv4Addr::from_bits(beside)), expected, "{first} {last}");
+            }
         }
-        for (network, length, expected) in IPV6.iter().filter(|row| row.2 != Scope::Global) {
-            let first = Ipv6Addr::from(*network).to_bits();
-            let last = first | u128::MAX.checked_shr(*length).unwrap_or(0);
-            assert_ne!(scope_v6(Ipv6Addr::from_bits(first)), Scope::Global);
-            assert_ne!(scope_v6(Ipv6Addr::from_bits(last)), Scope::Global, "{expected:?}");
+        let unassigned = Unusable("not yet assigned as global unicast (RFC 4291)");
+        for (first, last, expected) in [
+            ("::", "::", Unusable("no address (RFC 4291)")),
+            ("::1", "::1", Unusable("loopback (RFC 4291)")),
+            ("::2", "::ffff:ffff", Unusable("an IPv4-compatible address (RFC 4291)")),
+            ("::ffff:0:0", "::ffff:ffff:ffff", Unusable("an IPv4-mapped address (RFC 4291)")),
+            ("64:ff9b::", "64:ff9b::ffff:ffff", Unusable("NAT64 (RFC 6052)")),
+            ("64:ff9b:1::", "64:ff9b:1:*", Unusable("NAT64 (RFC 8215)")),
+            ("100::", "100::ffff:ffff:ffff:ffff", Unusable("discard-only (RFC 6666)")),
+            ("100:0:0:1::", "100:0:0:1:*", Unusable("dummy prefix (RFC 9780)")),
+            ("1fff:*", "1fff:*", unassigned),
+            ("2000::", "2000:*", Scope::Global),
+            ("2001::", "2001:0:*", Unusable("Teredo (RFC 4380)")),
+            ("2001:1::", "2001:1:*", Unusable("IETF protocol assignments (RFC 2928)")),
+            ("2001:2::", "2001:2:0:*", Local("benchmarking (RFC 5180)")),
+            ("2001:2:1::", "2001:1ff:*", Unusable("IETF protocol assignments (RFC 2928)")),
+            ("2001:db8::", "2001:db8:*", Local("documentation (RFC 3849)")),
+            ("2002::", "2002:*", Unusable("6to4 (RFC 3056)")),
+            ("2620:4f:8000::", "2620:4f:8000:*", Unusable("AS112 (RFC 7534)")),
+            ("3fff::", "3fff:fff:*", Local("documentation (RFC 9637)")),
+            ("3fff:1000::", "3fff:*", Scope::Global),
+            ("4000::", "5eff:*", unassigned),
+            ("5f00::", "5f00:*", Unusable("segment routing (RFC 9602)")),
+            ("fc00::", "fdff:*", Local("a unique local address (RFC 4193)")),
+            ("fe80::", "febf:*", Unusable("link-local (RFC 4291)")),
+            ("fec0::", "feff:*", Unusable("site-local (RFC 3879)")),
+            ("ff00::", "ffff:*", Unusable("multicast (RFC 4291)")),
+        ] {
+            // `*`: the rest is all ones.
+            let whole = |text: &str| match text.strip_suffix('*') {
+                Some(head) => format!("{head}{}", vec!["ffff"; 8 - head.matches(':').count()].join(":")),
+                None => text.to_owned(),
+            };
+            let bits = |text: &str| whole(text).parse::<Ipv6Addr>().unwrap().to_bits();
+            for within in [bits(first), bits(last)] {
+                assert_eq!(scope_v6(Ipv6Addr::from_bits(within)), expected, "{first} {last}");
+            }
+            let beside = [bits(first).checked_sub(1), bits(last).checked_add(1)].into_iter().flatten();
+            for beside in beside.filter(|_| expected != unassigned) {
+                assert_ne!(scope_v6(Ipv6Addr::from_bits(beside)), expected, "{first} {last}");
+            }
         }
     }
 

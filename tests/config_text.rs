@@ -1248,4 +1248,6 @@ fn a_program_waits_unless_it_stands_first_or_says_so() {
             .collect();
         assert_eq!(waits, expected, "{text}");
     }
+    let UpdaterConfig::Run(run) = &good(run).groups[0] else { panic!("no program") };
+    assert_eq!((run.timeout, run.retry), (Duration::from_secs(600), true));
 }

@@ -1,9 +1,16 @@
 //! Programs are started, fed and ended as promised.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::daemon::{Daemon, Folder};
+use crate::support::gateway::Gateway;
+use crate::support::wire::{Request, Server, Wire};
+use crate::support::{show, wait_for};
 use ddns_update_daemon::daemon::process;
 use ddns_update_daemon::updaters::run::{Ended, Plan};
 
@@ -85,7 +92,7 @@ fn the_default_sources_need_four_threads_where_nothing_happens() {
         "state_file = {state:?}\nrouter_ip = \"http://127.0.53.7:9/nobody.xml\"\n[[runs]]\ncmd = [\"true\", \"{{ipv4}}\"]\n"
     );
     fs::write(&config, text).unwrap();
-    let mut daemon = std::process::Command::new(env!("CARGO_BIN_EXE_ddns-update-daemon"))
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_ddns-update-daemon"))
         .arg(&config)
         .stderr(std::process::Stdio::null())
         .spawn()
@@ -109,10 +116,52 @@ fn the_default_sources_need_four_threads_where_nothing_happens() {
     assert_eq!(found, expected);
 }
 
+/// A limit such as systemd's `TasksMax`, of a user here: one job has a thread, the others
+/// fail and follow.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_threads_delays_an_update_and_ends_nothing() {
+    let folder = Folder::new();
+    let script = format!(
+        "chown -R 61234 {} && exec prlimit --nproc=5:5 setpriv --reuid=61234 --clear-groups \"$@\"",
+        folder.path("").display()
+    );
+    let launcher = ["sh", "-c", &script, "sh"].map(str::to_owned);
+    let program = [env!("CARGO_BIN_EXE_ddns-update-daemon"), "--version"];
+    let possible = Command::new("sh").args(&launcher[1..]).args(program).output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "another user needs root, prlimit and setpriv");
+        return show("left out: another user needs root, prlimit and setpriv");
+    }
+    let log = folder.path("log");
+    let server = move |_: &Request, wire: &mut Wire<'_>| {
+        let log = || fs::read_to_string(&log).unwrap_or_default();
+        wait_for(LONG, || log().contains("no thread could be started").then_some(()));
+        wire.reply("200 OK", "", b"good")
+    };
+    let server = Server::start((Ipv4Addr::LOCALHOST, 0).into(), Arc::new(server));
+    let gateway = Gateway::start((Ipv4Addr::LOCALHOST, 0).into(), "11.22.33.1");
+    let state = folder.path("state/test.state");
+    let mut config = format!("ipv4 = [\"upnp:{}\"]\nipv6 = []\nstate_file = {state:?}\n", gateway.url());
+    for number in 1..=3 {
+        let url = format!("http://{}/{number}?ip={{ipv4}}", server.address());
+        config += &format!("[[urls]]\nmethod = \"get\"\nurl = \"{url}\"\n");
+    }
+    let mut daemon = Daemon::start(&launcher, &folder, &config);
+    let all = || {
+        let mut paths: Vec<String> = server.exchanges().into_iter().map(|one| one.request.path).collect();
+        paths.sort();
+        paths.dedup();
+        (paths == ["/1?ip=11.22.33.1", "/2?ip=11.22.33.1", "/3?ip=11.22.33.1"]).then_some(())
+    };
+    assert_eq!(wait_for(LONG, all), Some(()), "{}", folder.read("log"));
+    assert_eq!(daemon.ended(), None);
+}
+
 fn wait_for_end(pid: &str) {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        let state = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
+        let state = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
         let state = String::from_utf8(state.stdout).unwrap();
         if state.trim().is_empty() || state.starts_with('Z') {
             return;

@@ -356,6 +356,20 @@ fn a_head_of_60_kb_is_read() {
 }
 
 #[test]
+fn a_head_of_a_hundred_fields_is_read_and_no_longer_one() {
+    for (more, read) in [(99, true), (100, false)] {
+        let fields = "X: y\r\n".repeat(more);
+        let port = answering(&format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 4\r\n\r\ngood"));
+        match fetch(port, PATIENT) {
+            Ok(reply) => assert!(read && reply.body == "good"),
+            Err(failed) => {
+                assert!(!read && failed.why.ends_with(": the head of its answer is too long"), "{failed:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_status_is_an_answer_and_names_its_wait() {
     let reply = |answer: &str| fetch(answering(answer), PATIENT).unwrap();
     let limited = reply("HTTP/1.1 429 Slow down\r\nRetry-After: 77\r\nContent-Length: 0\r\n\r\n");

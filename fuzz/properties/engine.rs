@@ -6,18 +6,26 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Observation};
 use ddns_update_daemon::config::placeholders::Needs;
-use ddns_update_daemon::config::{Config, Gateway, Run, Source, Target, UpdaterConfig, Url};
+use ddns_update_daemon::config::{self, Config, Gateway, Run, Source, Target, UpdaterConfig, Url};
 use ddns_update_daemon::engine::state::{State, TITLE};
 use ddns_update_daemon::engine::{Action, Engine, Event, MAX_JOBS, Now};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::updaters::{Outcome, Task};
 
-const TARGETS: usize = 3;
+/// A URL, a URL by two sources, a program by the agreement of both; a URL by an echo
+/// service, looked at and refreshed; and an account that wants pauses.
+const TARGETS: usize = 5;
+const PROGRAM: usize = 2;
+const AGED: usize = 3;
+const PAUSED: usize = 4;
 const INTERVAL: Duration = Duration::from_secs(60);
+/// How old something accepted is when it is looked at.
+const VERIFY: Duration = Duration::from_secs(1800);
 
 /// A job in flight.
 struct InFlight {
@@ -25,6 +33,7 @@ struct InFlight {
     group: usize,
     tasks: Vec<Task>,
     began: Duration,
+    closed: bool,
 }
 
 struct World {
@@ -32,9 +41,12 @@ struct World {
     engine: Engine,
     now: Now,
     /// What each source said last, while it stands.
-    vouched: [Option<Ipv4Addr>; 2],
+    vouched: [Option<Ipv4Addr>; 3],
     polling: BTreeSet<usize>,
     jobs: Vec<InFlight>,
+    /// The pause of the account, and when it ends.
+    pause: Duration,
+    paused: Duration,
     /// An older job of the target may have come after the newer one.
     doubt: [bool; TARGETS],
     /// The state file, and how much of it would survive a power cut.
@@ -51,7 +63,7 @@ struct World {
     failed_with: [Option<Ipv4Addr>; TARGETS],
     attempts: [Vec<Duration>; TARGETS],
     /// When each source was polled because of a hint.
-    hinted: [Vec<Duration>; 2],
+    hinted: [Vec<Duration>; 3],
     /// Sources with a hint that no poll has followed yet.
     hints: BTreeSet<usize>,
 }
@@ -65,14 +77,18 @@ fn config() -> Config {
         fingerprint: format!("f{index}"),
         required: Needs { ipv4: true, ..Needs::default() },
         optional: Needs::default(),
-        ipv4: if index == 0 { vec![0] } else { vec![0, 1] },
+        ipv4: match index {
+            1 | PROGRAM => vec![0, 1],
+            AGED => vec![2],
+            _ => vec![0],
+        },
         ipv6: Vec::new(),
         follows_gateway: false,
-        agree: if index == 2 { 2 } else { 1 },
+        agree: if index == PROGRAM { 2 } else { 1 },
         allow_private: false,
         ipv6_suffix: None,
-        refresh: None,
-        verify: None,
+        refresh: (index == AGED).then_some(4 * VERIFY),
+        verify: (index == AGED).then_some(VERIFY),
         empty_when_absent: false,
         at_start: false,
         extra: Needs::default(),
@@ -89,11 +105,22 @@ fn config() -> Config {
     let url = UpdaterConfig::Url(Url { method: "GET", url, headers: Vec::new(), body: None, expect: None });
     Config {
         interval: INTERVAL,
-        sources: vec![Source::Upnp(Gateway::Any), Source::Interface(None)],
-        groups: vec![url.clone(), url, run],
+        sources: vec![
+            Source::Upnp(Gateway::Any),
+            Source::Interface(None),
+            Source::Echo("https://echo.example".into()),
+        ],
+        groups: vec![url.clone(), url.clone(), run, url, account()],
         targets: (0..TARGETS).map(target).map(std::sync::Arc::new).collect(),
         ..Config::default()
     }
+}
+
+/// One that takes a request every ten minutes.
+fn account() -> UpdaterConfig {
+    let text = "[[dyndns]]\nprovider = \"easydns\"\nusername = \"me\"\npassword = \"t\"\nhostnames = [\"a.example\"]";
+    let read = config::parse(text, Path::new("c.toml"), &|_| Err(String::new()));
+    read.expect("a configuration").groups.remove(0)
 }
 
 /// Runs the script and checks the invariants after every event.
@@ -103,9 +130,11 @@ pub(super) fn engine(data: &[u8]) {
         engine: Engine::new(&config, State::default(), 1),
         config,
         now: Now { elapsed: Duration::ZERO, unix: Some(1_790_000_000) },
-        vouched: [None; 2],
+        vouched: [None; 3],
         polling: BTreeSet::new(),
         jobs: Vec::new(),
+        pause: Duration::ZERO,
+        paused: Duration::ZERO,
         doubt: [false; TARGETS],
         saved: format!("{TITLE}\n"),
         durable: TITLE.len() + 1,
@@ -118,6 +147,8 @@ pub(super) fn engine(data: &[u8]) {
         hinted: Default::default(),
         hints: BTreeSet::new(),
     };
+    world.pause = world.config.groups[PAUSED].pause();
+    assert!(world.pause >= Duration::from_secs(600));
     world.handle(Event::Tick);
     let mut script = data.iter().copied();
     while let Some(byte) = script.next() {
@@ -157,7 +188,7 @@ impl World {
         if self.jobs.is_empty() {
             return;
         }
-        let InFlight { job, group, tasks, .. } = self.jobs.remove(0);
+        let InFlight { job, group, tasks, closed, .. } = self.jobs.remove(0);
         let outcome = match argument % 6 {
             0..3 => Outcome::Published { changed: true },
             3 => Outcome::Retry { why: "later".into(), after: None, reached: argument > 100 },
@@ -169,13 +200,17 @@ impl World {
             _ => Outcome::Blocked { why: "no".into() },
         };
         let outcomes = if argument == 255 { Vec::new() } else { vec![(tasks[0].entry, outcome.clone())] };
+        let reached = !matches!(outcomes[..], [(_, Outcome::Retry { reached: false, .. })]);
+        if group == PAUSED && reached {
+            self.paused = self.now.elapsed + self.pause;
+        }
         if self.jobs.iter().any(|other| other.group == group) {
             // A newer one is under way, which says more.
-            self.doubt[group] |= !matches!(outcomes[..], [(_, Outcome::Retry { reached: false, .. })]);
+            self.doubt[group] |= reached && !self.holds(group, &tasks);
             self.handle(Event::Finished { job, outcomes, took: Duration::ZERO });
             return;
         }
-        if let Outcome::Retry { after, .. } = &outcome {
+        if let (Outcome::Retry { after, .. }, false) = (&outcome, closed) {
             self.not_before[group] = self.now.elapsed + after.unwrap_or(Duration::from_millis(1));
             self.failed_with[group] = tasks[0].addresses.ipv4.filter(|_| after.is_none());
         }
@@ -191,8 +226,8 @@ impl World {
 
     /// Anybody may say anything about a source, at any time and any number of times.
     fn hint(&mut self, argument: u8) {
-        let source = usize::from(argument % 3);
-        self.hints.extend((source < 2).then_some(source));
+        let source = usize::from(argument % 4);
+        self.hints.extend((source < 3).then_some(source));
         for _ in 0..=argument / 64 {
             self.now.elapsed += Duration::from_millis(u64::from(argument / 3));
             self.handle(Event::Hint { source });
@@ -231,9 +266,10 @@ impl World {
         });
         self.engine = Engine::new(&self.config, state, 1);
         self.now.elapsed = Duration::ZERO;
-        self.vouched = [None; 2];
+        self.vouched = [None; 3];
         self.polling.clear();
         self.jobs.clear();
+        self.paused = Duration::ZERO;
         self.doubt = [false; TARGETS];
         self.not_before = [Duration::ZERO; TARGETS];
         self.attempts = Default::default();
@@ -256,7 +292,11 @@ impl World {
                     self.durable = if flush { self.saved.len() } else { self.durable };
                 }
                 Action::Report(_) => {}
-                Action::Close { .. } => panic!("no account here takes one request at a time"),
+                Action::Close { job } => {
+                    let job = self.jobs.iter_mut().find(|known| known.job == job).expect("it is in flight");
+                    assert!(job.group == PAUSED && !job.closed, "only an account takes one at a time");
+                    job.closed = true;
+                }
                 Action::Publish { job, group, tasks, .. } => self.publish(job, group, tasks),
             }
         }
@@ -274,7 +314,8 @@ impl World {
         let older: Vec<_> = self.jobs.iter().filter(|other| other.group == group).collect();
         assert!(older.len() <= 1, "more than two jobs for one target");
         for older in older {
-            assert!(group < 2, "a program beside itself");
+            assert_ne!(group, PROGRAM, "a program beside itself");
+            assert_eq!(older.closed, group == PAUSED, "two requests of an account at once");
             assert!(self.now.elapsed >= older.began + Duration::from_secs(5), "the older one does not hang");
         }
         self.doubt[group] = false;
@@ -285,13 +326,20 @@ impl World {
         assert!(new || self.now.elapsed >= self.not_before[group], "a failure postpones");
         assert_eq!(address.octets()[0], 11, "never what must not be published");
         let voices = self.vouched.iter().filter(|vouched| **vouched == Some(address)).count();
-        assert!(voices >= if group == 2 { 2 } else { 1 }, "nobody vouches for it");
+        assert!(voices >= if group == PROGRAM { 2 } else { 1 }, "nobody vouches for it");
+        assert!(group != PAUSED || self.now.elapsed >= self.paused, "its account wants a pause");
         let (state, _) = State::parse(&self.saved[..self.durable]);
         let known = state.targets.get(&format!("f{group}"));
-        let certain = known.is_some_and(|known| known.accepted.is_some() && known.trying.is_none());
-        assert!(!certain, "after a power cut the old address would be believed");
+        if let Some(accepted) = known.filter(|known| known.trying.is_none()).and_then(|known| known.accepted)
+        {
+            // It is looked at, and sent if it is another.
+            let held = accepted.addresses.ipv4 == Some(address);
+            assert!(held && group == AGED, "after a power cut the old address would be believed");
+            let aged = self.now.unix >= accepted.at.map(|at| at + VERIFY.as_secs());
+            assert!(aged, "it is looked at too early");
+        }
         self.attempts[group].push(self.now.elapsed);
-        self.jobs.push(InFlight { job, group, tasks, began: self.now.elapsed });
+        self.jobs.push(InFlight { job, group, tasks, began: self.now.elapsed, closed: false });
     }
 
     /// While something is under way, or an older request may have come after a newer
@@ -301,9 +349,18 @@ impl World {
         for group in 0..TARGETS {
             let known = state.targets.get(&format!("f{group}"));
             let certain = known.is_some_and(|known| known.accepted.is_some() && known.trying.is_none());
-            let open = self.jobs.iter().any(|job| job.group == group) || self.doubt[group];
+            let checks = |job: &&InFlight| self.holds(group, &job.tasks);
+            let open = self.jobs.iter().filter(|job| job.group == group).any(|job| !checks(&job))
+                || self.doubt[group];
             assert!(!(certain && open), "a start would believe what is not certain");
         }
+    }
+
+    /// Whether a target has accepted what is sent.
+    fn holds(&self, group: usize, tasks: &[Task]) -> bool {
+        let (state, _) = State::parse(&self.saved);
+        let known = state.targets.get(&format!("f{group}")).and_then(|known| known.accepted);
+        known.is_some_and(|accepted| accepted.addresses.ipv4 == tasks[0].addresses.ipv4)
     }
 
     /// A blocked target is tried once a day, or once after a start, but not twice in an
@@ -323,7 +380,7 @@ impl World {
     /// Never more than the burst and the steady rate allow: polls because of hints
     /// in any minute, attempts in any hour.
     fn check_rates(&self) {
-        for (hinted, limit) in self.hinted.iter().zip([3 + 30, 10 + 120]) {
+        for (hinted, limit) in self.hinted.iter().zip([3 + 30, 10 + 120, 3 + 30]) {
             for (index, start) in hinted.iter().enumerate() {
                 let end = *start + Duration::from_secs(60);
                 let within = hinted.iter().skip(index).take_while(|at| **at < end).count();

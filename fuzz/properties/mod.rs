@@ -12,6 +12,7 @@ mod floor;
 mod host;
 mod lan;
 mod monitor;
+mod name_server;
 mod providers;
 mod quote;
 mod settings;
@@ -48,12 +49,14 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("quote", quote::said),
     ("reply", soap::reply),
     ("resolv", dns::resolv),
+    ("rfc2136", name_server::rfc2136),
     ("run_plan", providers::run_plan),
     ("ssdp_answer", lan::ssdp_answer),
     ("ssdp_notify", lan::ssdp_notify),
     ("ssdp_sieve", lan::ssdp_sieve),
     ("state", floor::state),
     ("status", told::status),
+    ("subscription", events::subscription),
     ("survey", soap::survey),
     ("tsig", dns::tsig),
     ("url_updater", providers::url_updater),

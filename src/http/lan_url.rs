@@ -269,6 +269,21 @@ mod tests {
     }
 
     #[test]
+    fn ports_of_other_services_are_refused() {
+        let at = |port: u16| LanUrl::parse(&format!("http://192.168.1.1:{port}/"));
+        for port in [80, 81, 443, 1024, 1900, 2869, 5000, 5431, 8080, 49000, 49152, 65535] {
+            assert!(at(port).is_ok(), "{port}");
+        }
+        for port in [
+            1, 21, 22, 23, 25, 53, 79, 110, 111, 119, 135, 137, 138, 139, 143, 389, 445, 465, 513, 514, 515,
+            548, 563, 587, 631, 636, 873, 993, 995, 1433, 1521, 2049, 3306, 3389, 5432, 6379, 9100, 11211,
+            27017,
+        ] {
+            assert_eq!(at(port), Err(UrlError::Port), "{port}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_refused_with_its_reason() {
         let long = format!("http://1.2.3.4/{}", "a".repeat(MAX_URL));
         for (text, error) in [

@@ -28,6 +28,8 @@ const MAX_TEXT: usize = 1900;
 const SETTLE: Duration = Duration::from_secs(1);
 /// How often the targets are looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often a change is tried; later it is no news.
+const CHANGE_TRIES: u32 = 2;
 /// When a change is tried once more.
 const AGAIN: Duration = Duration::from_secs(10);
 /// A target that was behind for less is no failed ping.
@@ -370,7 +372,7 @@ impl Section {
         };
         waiting.tries = waiting.tries.saturating_add(1);
         if at == Happening::Change as usize {
-            if waiting.tries > 1 {
+            if waiting.tries >= CHANGE_TRIES {
                 waiting.drop_told(lines);
                 return None;
             }

@@ -41,6 +41,8 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of an answer; policies and cookies fill some kilobytes. It is no long
 /// reply, so as many as there are jobs may be under way.
 const MAX_HEAD: usize = 64 * 1024;
+/// Fields of it; ureq itself takes some more.
+const MAX_FIELDS: usize = 100;
 /// Must hold a head with room for more, or reading would seem to stall.
 const INPUT: usize = MAX_HEAD + 4 * 1024;
 /// Must hold the head of a request; servers take 8 KiB.
@@ -294,7 +296,10 @@ impl Connection {
 
     fn run<B: AsSendBody>(&self, request: http::Request<B>, left: Duration) -> Result<Response, Error> {
         let request = request.with_agent(&self.agent).configure().timeout_global(Some(left));
-        request.timeout_resolve(Some(CONNECT_TIMEOUT)).timeout_connect(Some(CONNECT_TIMEOUT)).run()
+        let request = request.timeout_resolve(Some(CONNECT_TIMEOUT)).timeout_connect(Some(CONNECT_TIMEOUT));
+        let response = request.run()?;
+        let fields = response.headers().len();
+        if fields > MAX_FIELDS { Err(Error::LargeResponseHeader(fields, MAX_FIELDS)) } else { Ok(response) }
     }
 
     /// Reads the body, as much as is wanted of it.
