@@ -83,6 +83,12 @@ fn the_line_that_is_up_is_published_and_a_failover_is_seen() {
     expect(&any, &["11.22.33.1", "11.22.33.2"], &folder);
     *lines.lock().unwrap() = [("11.22.33.3", "Connected"), ("11.22.33.2", "Disconnected")];
     expect(&any, &["11.22.33.1", "11.22.33.2", "11.22.33.3"], &folder);
+    // Both are down, as some polls see, and the second is back first.
+    *lines.lock().unwrap() = [("11.22.33.3", "Disconnected"), ("11.22.33.2", "Disconnected")];
+    let asked = server.exchanges().len();
+    let _in_time = wait_for(SOON, || (server.exchanges().len() > asked + 8).then_some(()));
+    *lines.lock().unwrap() = [("11.22.33.3", "Disconnected"), ("11.22.33.2", "Connected")];
+    expect(&any, &["11.22.33.1", "11.22.33.2", "11.22.33.3", "11.22.33.2"], &folder);
     // A target that names its line hears of no other.
     expect(&second, &["11.22.33.2"], &folder);
 }

@@ -1,5 +1,6 @@
 //! Programs are started, fed and ended as promised.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -145,7 +146,7 @@ fn a_limit_of_threads_delays_an_update_and_ends_nothing() {
     let mut config = format!("ipv4 = [\"upnp:{}\"]\nipv6 = []\nstate_file = {state:?}\n", gateway.url());
     for number in 1..=3 {
         let url = format!("http://{}/{number}?ip={{ipv4}}", server.address());
-        config += &format!("[[urls]]\nmethod = \"get\"\nurl = \"{url}\"\n");
+        write!(config, "[[urls]]\nmethod = \"get\"\nurl = \"{url}\"\n").unwrap();
     }
     let mut daemon = Daemon::start(&launcher, &folder, &config);
     let all = || {

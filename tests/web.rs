@@ -359,7 +359,7 @@ fn a_head_of_60_kb_is_read() {
 fn a_head_of_a_hundred_fields_is_read_and_no_longer_one() {
     for (more, read) in [(99, true), (100, false)] {
         let fields = "X: y\r\n".repeat(more);
-        let port = answering(&format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 4\r\n\r\ngood"));
+        let port = answering(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 4\r\n\r\ngood"));
         match fetch(port, PATIENT) {
             Ok(reply) => assert!(read && reply.body == "good"),
             Err(failed) => {

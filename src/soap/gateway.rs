@@ -110,6 +110,12 @@ impl GatewayReport {
     pub fn chosen(&self) -> Option<&ServiceAnswer> {
         self.services.get(self.chosen?)
     }
+
+    /// Whether a service that was asked is down: another may be up.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.services.iter().any(|asked| asked.up == Some(false))
+    }
 }
 
 /// Sends one request to the gateway and waits for its answer.

@@ -76,7 +76,6 @@ struct Known {
     service: Service,
     /// The gateway has more than this one.
     several: bool,
-    up: Option<bool>,
     found: Observation,
     /// Some answer took long when it was found.
     slow: bool,
@@ -320,7 +319,6 @@ impl Upnp {
             location: location.clone(),
             service: chosen.service,
             several: found.services.len() > 1,
-            up: chosen.up,
             found: observation.clone(),
             is_fritz,
             slow,
@@ -356,10 +354,9 @@ impl Known {
     /// Whether this answer stands by itself: an address that can be published, or
     /// the one that the whole survey came to.
     fn settles(&self, answer: &GatewayReport) -> bool {
-        let went_down = answer.services.iter().any(|asked| asked.up == Some(false)) && self.up != Some(false);
         let ipv4 = &answer.observation.ipv4;
         match ipv4 {
-            Finding::Known(address) if !went_down => {
+            Finding::Known(address) if !answer.is_down() => {
                 scope((*address).into()) == Scope::Global || *ipv4 == self.found.ipv4
             }
             Finding::Known(_) | Finding::Absent(_) | Finding::Unknown(_) => false,
