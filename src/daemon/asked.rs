@@ -12,7 +12,7 @@ use crate::engine::{Event, Level};
 
 /// How long jobs under way may take before the configuration is read again: what is cut
 /// off is sent once more.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it waits for another such signal: for a moment of the new start, before
 /// [`signals::catch`], signals end the process.
 const SETTLE: Duration = Duration::from_millis(200);

@@ -28,6 +28,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+pub use asked::PATIENCE;
+
 use crate::config::Config;
 use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Job, SharedClient};

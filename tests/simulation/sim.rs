@@ -85,10 +85,10 @@ enum Coming {
     /// A person says `update` while all is well, and it must have been sent.
     AllAskedFor,
     AllSent,
-    /// The configuration is read again, when no job is under way or at this time.
+    /// The configuration is read again, when no job is under way or after a while.
     Reload {
         run: u64,
-        by: Duration,
+        asked: Duration,
     },
     /// The state of this release is put back.
     OldRelease,
@@ -328,7 +328,7 @@ impl Sim {
             Coming::AllAskedFor => self.all_asked_for(),
             Coming::OldRelease => self.old_release(),
             Coming::AllSent => self.all_sent(),
-            Coming::Reload { run, by } if self.is_run(run) => self.reload(run, by),
+            Coming::Reload { run, asked } if self.is_run(run) => self.reload(run, asked),
             Coming::Check(name) => self.check(name.as_deref()),
             // Of a run that has ended, or mended before.
             Coming::Polled { .. }

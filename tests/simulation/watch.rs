@@ -376,6 +376,15 @@ impl Watch {
         }
     }
 
+    /// The configuration is read again: what is under way may end for ten seconds.
+    pub(crate) fn is_read_again(&mut self, waited: Duration) {
+        let cut = self.lives.iter().find(|(_, life)| !life.in_flight.is_empty());
+        if let Some((name, _)) = cut.filter(|_| waited < Duration::from_secs(10)) {
+            let text = format!("{name}: a request is cut off as the configuration is read again");
+            self.fail(text);
+        }
+    }
+
     /// A person has done something about a target: what was waited for counts no more.
     pub(crate) fn mended(&mut self, name: &str) {
         if let Some(life) = self.lives.get_mut(name) {

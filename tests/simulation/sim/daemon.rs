@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ddns_update_daemon::daemon::PATIENCE;
 use ddns_update_daemon::daemon::state_file::Store;
 use ddns_update_daemon::engine::{Action, Engine, Event};
 use ddns_update_daemon::gena::subscription::PollResult;
@@ -80,11 +81,12 @@ impl Sim {
     }
 
     /// The configuration is read again, in which the jobs under way may end.
-    pub(super) fn reload(&mut self, run: u64, by: Duration) {
+    pub(super) fn reload(&mut self, run: u64, asked: Duration) {
         let busy = self.process.as_ref().is_some_and(|process| !process.jobs.is_empty());
-        if busy && self.now < by {
-            return self.after(Duration::from_millis(100), Coming::Reload { run, by });
+        if busy && self.now < asked + PATIENCE {
+            return self.after(Duration::from_millis(100), Coming::Reload { run, asked });
         }
+        self.watch.is_read_again(self.now - asked);
         self.kill();
         self.start();
     }

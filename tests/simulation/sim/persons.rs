@@ -72,7 +72,7 @@ impl Sim {
                 if let Some(run) =
                     self.process.as_ref().filter(|process| !process.once).map(|process| process.run)
                 {
-                    self.after(SECOND / 1000, Coming::Reload { run, by: self.now + 10 * SECOND });
+                    self.after(SECOND / 1000, Coming::Reload { run, asked: self.now });
                 }
             }
             3 => {
