@@ -849,7 +849,7 @@ fn a_program_runs_for_what_its_arguments_name() {
 #[test]
 fn a_file_of_1_0_is_told_what_differs() {
     let differences = |text: &str| good(text).differences.len();
-    assert_eq!(differences(&example("1.0.toml")), 6);
+    assert_eq!(differences(&example("1.0.toml")), 7);
     assert_eq!(differences("interval = 5\n[[runs]]\ncmd = [\"a\"]"), 4);
     // Each with its cure, and where it applies only.
     let told = |text: &str| good(&format!("interval = 5\n{text}")).differences.join("\n");
@@ -873,6 +873,10 @@ fn a_file_of_1_0_is_told_what_differs() {
         }
         assert_eq!(told.contains("ipv6 = "), text.contains("{ipv6}"), "{told}");
         assert_eq!(told.contains("interface:eth0"), text.contains("127.0.0.1"), "{told}");
+        // A loopback address implies allow_private.
+        let named = text.contains("{ip");
+        assert_eq!(told.contains("allow_private"), named && !text.contains("127.0.0.1"), "{told}");
+        assert_eq!(told.contains("when_absent"), named, "{told}");
         assert_eq!(told.contains("router_ip"), !text.contains("router_ip"), "{told}");
     }
     // Without interval, which 1.0 wanted, or with a key that it did not know.

@@ -18,8 +18,9 @@ const ANY: [&str; 2] = [
     "the log is on standard error (2>&1 brings it to standard output)",
     "a start with an unchanged address sends and runs nothing (at_start = true for a program)",
 ];
-const WEB: &str = "a private or shared address of the router, and one that is not known, is not sent \
-                   (allow_private = true; when_absent = \"empty\")";
+const PRIVATE: &str = "a private or shared address of the router is not sent (allow_private = true)";
+const UNKNOWN: &str =
+    "an address that is not known is not sent, nor empty text for it (when_absent = \"empty\")";
 const SLOW: &str = "a service that has not answered after 120 s is asked again later (a program, [[runs]], \
                     may ask one that needs longer)";
 const RUNS: &str = "a program that fails is run again later (retry = false: not), and one that takes longer \
@@ -43,7 +44,16 @@ pub(super) fn from_1_0(table: &DeTable<'_>, config: &Config) -> Vec<&'static str
     let ipv6 = config.targets.iter().any(|target| target.follows_gateway && target.required.ipv6);
     // What a loopback address as router_ip means.
     let host = config.sources == [Source::Interface(None)];
-    let some = [(web, WEB), (web, SLOW), (runs, RUNS), (router, ROUTER), (ipv6, IPV6), (host, HOST)];
+    let named = config.targets.iter().any(|target| target.required.ipv4 || target.required.ipv6);
+    let some = [
+        (named && !host, PRIVATE),
+        (named, UNKNOWN),
+        (web, SLOW),
+        (runs, RUNS),
+        (router, ROUTER),
+        (ipv6, IPV6),
+        (host, HOST),
+    ];
     ANY.into_iter().chain(some.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text)).collect()
 }
 
