@@ -72,8 +72,6 @@ mod prefix;
 mod presets;
 #[cfg(unix)]
 mod process;
-#[cfg(feature = "cloudflare")]
-mod provider_faults;
 #[cfg(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136"))]
 mod recipes;
 #[cfg(all(unix, feature = "tls", feature = "cloudflare", feature = "dyndns", feature = "rfc2136"))]

@@ -4,6 +4,11 @@
 //! get every address without delay, the faulty one the newest once its fault
 //! is over, or nothing more where only a person can help. Secrets must not show
 //! anywhere. The table goes to `target/provider-faults-table.md`.
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
+#[allow(dead_code, reason = "shared with the other tests; this one uses a part")]
+mod support;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -11,10 +16,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
-use crate::support::daemon::{Daemon, Folder, Recorder, memory_limit_kib};
-use crate::support::gateway::Gateway;
-use crate::support::wait_for;
-use crate::support::wire::{Request, Script, Server, Wire};
+use support::daemon::{Daemon, Folder, Recorder, memory_limit_kib};
+use support::gateway::Gateway;
+use support::wait_for;
+use support::wire::{Request, Script, Server, Wire};
 
 /// The addresses of the gateway, one after the other.
 const ADDRESSES: [&str; 3] = ["11.22.33.44", "11.22.33.45", "11.22.33.46"];
@@ -208,7 +213,7 @@ fn a_faulty_provider_harms_nobody_else() {
 
 /// It waits for the time limits that `tests/all` has the time for.
 #[test]
-#[ignore = "takes two minutes: cargo test --test behaviour provider_faults -- --ignored"]
+#[ignore = "takes two minutes: cargo test --test provider_faults -- --ignored"]
 fn a_provider_that_keeps_waiting_harms_nobody_else() {
     play_rows("provider-waits-table.md", Row::is_waited_for);
 }
@@ -228,7 +233,7 @@ fn play_rows(table_name: &str, wanted: impl Fn(&Row) -> bool) {
     });
     let lines: Vec<String> = verdicts.iter().map(Verdict::line).collect();
     let table = format!("{HEADING}\n{}\n", lines.join("\n"));
-    crate::support::show(&table);
+    support::show(&table);
     fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(table_name), table).unwrap();
     assert!(trap.exchanges().is_empty(), "a redirect to another host was followed");
     let failed: Vec<&str> =
