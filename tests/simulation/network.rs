@@ -13,12 +13,15 @@ use ddns_update_daemon::soap::actions::{GET_EXTERNAL_IPV6, GET_IPV6_PREFIX};
 
 use crate::chance::Chance;
 
-/// The addresses that a provider gives out, few enough that one comes back.
-pub(crate) const POOL: [Ipv4Addr; 4] = [
-    Ipv4Addr::new(84, 112, 7, 21),
-    Ipv4Addr::new(84, 112, 9, 210),
-    Ipv4Addr::new(91, 17, 200, 3),
-    Ipv4Addr::new(91, 17, 33, 128),
+/// The addresses that the provider of each line gives out, few enough that one comes back.
+pub(crate) const POOLS: [&[Ipv4Addr]; 2] = [
+    &[
+        Ipv4Addr::new(84, 112, 7, 21),
+        Ipv4Addr::new(84, 112, 9, 210),
+        Ipv4Addr::new(91, 17, 200, 3),
+        Ipv4Addr::new(91, 17, 33, 128),
+    ],
+    &[Ipv4Addr::new(62, 4, 8, 15), Ipv4Addr::new(62, 4, 16, 23), Ipv4Addr::new(62, 4, 42, 1)],
 ];
 
 /// Of this the provider delegates a new part every time.
@@ -58,8 +61,11 @@ pub(crate) struct Line {
     pub(crate) ipv6: Option<Prefix>,
     /// It has IPv6, mostly.
     pub(crate) has_ipv6: bool,
-    /// How many times it has come up.
+    /// How many times it has come up, and no other line's number.
     pub(crate) session: u64,
+    pool: &'static [Ipv4Addr],
+    /// What its router held while it was up.
+    last: Option<Ipv4Addr>,
     delegated: u16,
     /// What it gets next, where that is no matter of chance.
     pub(crate) next: Option<Ipv4Addr>,
@@ -67,21 +73,37 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(chance: &mut Chance) -> Self {
-        let (ipv4, has_ipv6) = (Some(chance.pick(&POOL)), !chance.one_in(4));
+        let pool = POOLS[0];
+        let (ipv4, has_ipv6) = (Some(chance.pick(pool)), !chance.one_in(4));
+        let (session, last) = (0, None);
         let mut line =
-            Self { ipv4, behind: None, ipv6: None, has_ipv6, session: 0, delegated: 0, next: None };
+            Self { ipv4, behind: None, ipv6: None, has_ipv6, session, pool, last, delegated: 0, next: None };
         line.delegate();
+        line
+    }
+
+    /// A second line, which has no IPv6.
+    pub(crate) fn second(chance: &mut Chance) -> Self {
+        let mut line = Self::new(chance);
+        (line.pool, line.has_ipv6, line.ipv6, line.session) = (POOLS[1], false, None, 1 << 32);
+        line.ipv4 = Some(chance.pick(line.pool));
         line
     }
 
     /// Goes down.
     pub(crate) fn go_down(&mut self) {
+        self.last = self.wan().or(self.last);
         (self.ipv4, self.ipv6) = (None, None);
+    }
+
+    /// Whether what went out by it at that time can come back.
+    pub(crate) fn carries(&self, session: u64) -> bool {
+        self.ipv4.is_some() && self.session == session
     }
 
     /// Comes up, mostly with another address than before.
     pub(crate) fn come_up(&mut self, chance: &mut Chance) {
-        self.ipv4 = self.next.take().or_else(|| Some(chance.pick(&POOL)));
+        self.ipv4 = self.next.take().or_else(|| Some(chance.pick(self.pool)));
         self.delegate();
         self.session += 1;
     }
@@ -196,6 +218,7 @@ impl Gateway {
     pub(crate) fn answer(
         &self,
         line: &Line,
+        second: Option<&Line>,
         request: &Request,
         left: Duration,
         chance: &mut Chance,
@@ -212,9 +235,11 @@ impl Gateway {
         if took > left {
             return (left, Err(ExchangeError::Timeout));
         }
-        let mut bytes = self.bytes(line, request).into_bytes();
+        let mut bytes = self.bytes(line, second, request).into_bytes();
         match self.manner {
             Manner::Cut => bytes.truncate(chance.below(bytes.len())),
+            // One service less, and the second would be the first: nobody could tell.
+            Manner::Damaged if second.is_some() && request.method == "GET" => {}
             Manner::Damaged => {
                 // A changed digit would be another address, which nobody could tell.
                 let at = chance.below(bytes.len());
@@ -256,17 +281,26 @@ impl Gateway {
         Some(bytes)
     }
 
-    fn bytes(&self, line: &Line, request: &Request) -> String {
+    fn bytes(&self, line: &Line, second: Option<&Line>, request: &Request) -> String {
+        // Each line has a service of its own.
+        let its_own = second.filter(|_| request.url.path().ends_with('2'));
         let asks = |action: &str| request.fields.iter().any(|(_, value)| value.contains(action));
         let (status, body) = if request.method == "GET" {
-            ("200 OK", description())
+            ("200 OK", description(&["IPConn", "IPConn2"][..=usize::from(second.is_some())]))
         } else if self.manner == Manner::Refusing {
             ("500 Internal Server Error", fault(501, "Action Failed"))
         } else if asks("GetExternalIPAddress") {
             let told = match self.manner {
                 Manner::Lying(lie) => lie.to_owned(),
-                Manner::Stale(old, _) => old.map(|old| old.to_string()).unwrap_or_default(),
-                _ => line.wan().map(|wan| wan.to_string()).unwrap_or_default(),
+                Manner::Stale(old, _) if its_own.is_none() => {
+                    old.map(|old| old.to_string()).unwrap_or_default()
+                }
+                _ => {
+                    // One with several says what a line that is down had.
+                    let told = its_own.unwrap_or(line);
+                    let told = told.wan().or(told.last.filter(|_| second.is_some()));
+                    told.map(|told| told.to_string()).unwrap_or_default()
+                }
             };
             (
                 "200 OK",
@@ -276,7 +310,7 @@ impl Gateway {
                 ),
             )
         } else if asks("GetStatusInfo") {
-            let status = if line.ipv4.is_some() { "Connected" } else { "Disconnected" };
+            let status = if its_own.unwrap_or(line).ipv4.is_some() { "Connected" } else { "Disconnected" };
             let body = format!(
                 "<NewConnectionStatus>{status}</NewConnectionStatus><NewLastConnectionError>ERROR_NONE</NewLastConnectionError>\
                  <NewUptime>7</NewUptime>"
@@ -316,18 +350,23 @@ impl Gateway {
     }
 }
 
-fn description() -> String {
+fn description(services: &[&str]) -> String {
     let device = |kind: &str, inner: &str| {
         format!(
             "<device><deviceType>urn:schemas-upnp-org:device:{kind}:1</deviceType><friendlyName>sim</friendlyName>\
              <UDN>uuid:00000000-0000-0000-0000-000000000001</UDN>{inner}</device>"
         )
     };
-    let service = format!(
-        "<serviceList><service><serviceType>{CONNECTION}</serviceType>\
-         <serviceId>urn:upnp-org:serviceId:WANIPConn1</serviceId><controlURL>/ctl/IPConn</controlURL>\
-         <eventSubURL>/evt/IPConn</eventSubURL><SCPDURL>/WANIPCn.xml</SCPDURL></service></serviceList>"
-    );
+    let service = |(index, name): (usize, &&str)| {
+        format!(
+            "<service><serviceType>{CONNECTION}</serviceType>\
+             <serviceId>urn:upnp-org:serviceId:WANIPConn{}</serviceId><controlURL>/ctl/{name}</controlURL>\
+             <eventSubURL>/evt/{name}</eventSubURL><SCPDURL>/WANIPCn.xml</SCPDURL></service>",
+            index + 1
+        )
+    };
+    let services: String = services.iter().enumerate().map(service).collect();
+    let service = format!("<serviceList>{services}</serviceList>");
     let list = |inner: String| format!("<deviceList>{inner}</deviceList>");
     let connection = list(device("WANConnectionDevice", &service));
     let wan = list(device("WANDevice", &connection));

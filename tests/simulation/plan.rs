@@ -29,10 +29,14 @@ pub(crate) struct Entry {
     pub(crate) has_suffix: bool,
     /// One that is absent is sent as an empty text.
     pub(crate) empties: bool,
+    /// The line whose address it is to hold; `None`: that of any that is up.
+    pub(crate) line: Option<usize>,
 }
 
 pub(crate) struct Plan {
     pub(crate) config: Config,
+    /// The house has a second line.
+    pub(crate) has_two_lines: bool,
     pub(crate) ipv6: Ipv6,
     pub(crate) entries: Vec<Entry>,
     /// Host and secret of each provider.
@@ -43,6 +47,7 @@ pub(crate) struct Plan {
 pub(crate) struct Sketch {
     interval: &'static str,
     ipv6: Ipv6,
+    has_two_lines: bool,
     sections: Vec<Section>,
 }
 
@@ -93,13 +98,17 @@ struct Section {
     retry: bool,
     wait: bool,
     at_start: bool,
+    line: Option<usize>,
 }
 
 impl Sketch {
     pub(crate) fn new(chance: &mut Chance) -> Self {
         let kinds = [Kind::Url, Kind::Url, Kind::Dyndns, Kind::Cloudflare, Kind::Rfc2136, Kind::Run];
         let modes = [Ipv6::Off, Ipv6::Default, Ipv6::Default, Ipv6::Interface, Ipv6::Upnp, Ipv6::List];
-        let ipv6 = chance.pick(&modes);
+        let drawn = chance.below(modes.len() * 8);
+        let ipv6 = modes[drawn % modes.len()];
+        // Over both, IPv4 alone.
+        let has_two_lines = drawn == 0;
         let mut sections = Vec::new();
         for index in 0..=chance.below(4) {
             let kind = chance.pick(&kinds);
@@ -130,10 +139,11 @@ impl Sketch {
                 retry: !chance.one_in(3),
                 wait: !chance.one_in(3),
                 at_start: chance.one_in(3),
+                line: if has_two_lines { chance.pick(&[None, Some(0), Some(1)]) } else { None },
                 refresh: (kind != Kind::Run && chance.one_in(3)).then(|| 1 + chance.below(9) as u32),
             });
         }
-        Self { interval: chance.pick(&["1", "5", "5", "5", "10"]), ipv6, sections }
+        Self { interval: chance.pick(&["1", "5", "5", "5", "10"]), ipv6, has_two_lines, sections }
     }
 
     /// A person writes other words into a section: its targets are others now.
@@ -203,12 +213,13 @@ impl Sketch {
                 all_or_nothing: matches!(section.kind, Kind::Url | Kind::Run),
                 has_suffix: section.has_suffix,
                 empties: section.empties,
+                line: section.line,
             }
         });
         let entries = entries.collect();
         let providers =
             self.sections.iter().map(|section| (section.host.clone(), section.key.clone())).collect();
-        Plan { config, ipv6: self.ipv6, entries, providers }
+        Plan { config, has_two_lines: self.has_two_lines, ipv6: self.ipv6, entries, providers }
     }
 }
 
@@ -278,14 +289,15 @@ impl Section {
         if self.empties {
             *text += "when_absent = \"empty\"\n";
         }
-        let Some((word, zone)) = zoned else { return };
+        let source = self.line.map(|line| format!("ipv4 = [\"upnp:#{}\"]\n", line + 1)).unwrap_or_default();
+        let Some((word, zone)) = zoned else { return *text += &source };
         if self.expect {
             *text += zone;
         }
         for (record, kind) in
             records.iter().flat_map(|record| families.iter().map(move |kind| (record, kind)))
         {
-            *text += &format!("[[{word}.records]]\nname = \"{record}\"\ntype = \"{kind}\"\n");
+            *text += &format!("[[{word}.records]]\nname = \"{record}\"\ntype = \"{kind}\"\n{source}");
         }
     }
 }

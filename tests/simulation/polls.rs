@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Addresses, Finding, Observation, Prefix};
-use ddns_update_daemon::config::{Config, Source};
+use ddns_update_daemon::config::{Config, Gateway as Place, Source};
 use ddns_update_daemon::engine::state::{State, id};
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::request::Request;
@@ -42,6 +42,7 @@ pub(crate) enum Poller {
 pub(crate) struct House<'a> {
     pub(crate) gateway: &'a Gateway,
     pub(crate) line: &'a Line,
+    pub(crate) second: Option<&'a Line>,
     pub(crate) host: &'a Host,
     pub(crate) now: Duration,
 }
@@ -59,7 +60,11 @@ impl Poller {
             source => {
                 let ipv6 = config.targets.iter().any(|target| target.ipv6.contains(&index));
                 let told_ipv6 = state.has_told_ipv6(&source.to_string());
-                Self::Upnp(Box::new(UpnpPoller { ipv6, told_ipv6, ..UpnpPoller::default() }))
+                let line = match source {
+                    Source::Upnp(Place::Line(_, line)) => Some(line.clone()),
+                    _ => None,
+                };
+                Self::Upnp(Box::new(UpnpPoller { line, ipv6, told_ipv6, ..UpnpPoller::default() }))
             }
         }
     }
@@ -101,7 +106,11 @@ impl Poller {
 /// The daemon's way to one gateway, with what it remembers between polls.
 #[derive(Default)]
 pub(crate) struct UpnpPoller {
+    /// The line that is meant.
+    line: Option<String>,
     service: Option<Service>,
+    /// The gateway has more than this one.
+    several: bool,
     /// Somebody wants to know its IPv6 address.
     ipv6: bool,
     told_ipv6: bool,
@@ -113,8 +122,8 @@ pub(crate) struct UpnpPoller {
     by_soap: Option<(Observation, Duration)>,
 }
 
-/// What a line had, and the host in the LAN, and whether the gateway has actions for IPv6.
-type Had = (Option<Ipv4Addr>, Option<Prefix>, Option<Prefix>, bool);
+/// What the lines had, and the host in the LAN, and whether the gateway has actions for IPv6.
+type Had = ([Option<Ipv4Addr>; 2], Option<Prefix>, Option<Prefix>, bool);
 
 impl UpnpPoller {
     /// What SOAP told, where NAT-PMP confirms it and nothing else is wanted.
@@ -142,23 +151,23 @@ impl UpnpPoller {
                 let ask = || ask_natpmp(house, &mut chance);
                 self.natpmp.soap_told(&observation.ipv4, &before.ipv4, ask);
             }
-            None => self.natpmp = Confirmation::default(),
+            None => self.natpmp = Confirmation::new(self.several || self.line.is_some()),
         }
         self.by_soap = self.service.as_ref().map(|_| (observation.clone(), house.now));
     }
 
     fn poll(&mut self, house: &House<'_>, chance: &mut Chance) -> (Observation, Option<LanUrl>, Duration) {
-        let House { gateway, line, .. } = *house;
+        let House { gateway, line, second, .. } = *house;
         let wanted = Wanted { ipv4: true, ipv6: self.ipv6 };
         let mut took = Duration::ZERO;
         let mut ask = |request: &Request| {
             let left = POLL.saturating_sub(took).min(Duration::from_secs(2));
-            let (time, answer) = gateway.answer(line, request, left, chance);
+            let (time, answer) = gateway.answer(line, second, request, left, chance);
             took += time;
             answer
         };
         let location = Some(gateway.location.clone());
-        let had = (line.wan(), line.ipv6, house.host.lan(), gateway.avm);
+        let had = ([line.wan(), second.and_then(Line::wan)], line.ipv6, house.host.lan(), gateway.avm);
         let well = gateway.manner == Manner::Well;
         if let Some((before, observation)) = &self.found
             && well
@@ -169,11 +178,20 @@ impl UpnpPoller {
         }
         self.found = None;
         let known = self.service.take();
-        let mut answer = known.map(|service| gateway::ask_service(service, false, wanted, &mut ask));
-        let settles = |answer: &gateway::GatewayReport| answer.chosen.is_some();
+        let mut answer = known.map(|service| gateway::ask_service(service, self.several, wanted, &mut ask));
+        let settles = |answer: &gateway::GatewayReport| answer.chosen.is_some() && !answer.is_down();
         if !answer.as_ref().is_some_and(settles) {
-            match gateway::survey(&gateway.location, None, wanted, StopAt::UntilGlobal, &mut ask) {
-                Ok(report) => answer = Some(report),
+            match gateway::survey(
+                &gateway.location,
+                self.line.as_deref(),
+                wanted,
+                StopAt::UntilGlobal,
+                &mut ask,
+            ) {
+                Ok(report) => {
+                    self.several = report.services.len() > 1;
+                    answer = Some(report);
+                }
                 Err(error) => {
                     let observation = Observation::unknown(&error.to_string());
                     return (observation, None, took);

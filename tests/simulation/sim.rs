@@ -51,6 +51,7 @@ enum Coming {
     /// The subscription to the gateway's events wants something.
     Alarm {
         run: u64,
+        source: usize,
         at: Duration,
     },
     /// A request that should be an event comes to this host.
@@ -71,6 +72,10 @@ enum Coming {
     Start,
     LineDown,
     LineUp,
+    /// The second line.
+    SecondUp,
+    /// The first line is down for a while, though all is well.
+    Failover,
     GatewayWell,
     ProviderWell(String),
     ClockRight,
@@ -105,8 +110,8 @@ struct Process {
     works: Vec<Option<Work>>,
     jobs: BTreeMap<u64, Running>,
     pollers: Vec<Poller>,
-    /// A single run wants none.
-    events: Option<Events>,
+    /// By source; a single run wants none.
+    events: BTreeMap<usize, Events>,
     /// `--once`.
     once: bool,
 }
@@ -129,6 +134,7 @@ pub(crate) struct Sim {
     sketch: Sketch,
     plan: Plan,
     line: Line,
+    second: Option<Line>,
     gateway: Gateway,
     publisher: Publisher,
     host: Host,
@@ -188,6 +194,7 @@ impl Sim {
         let sketch = Sketch::new(&mut chance);
         let plan = sketch.plan();
         let line = Line::new(&mut chance);
+        let second = plan.has_two_lines.then(|| Line::second(&mut chance));
         let avm = chance.one_in(2);
         let publisher = Publisher::new(!chance.one_in(3));
         let mut host = Host::default();
@@ -202,6 +209,7 @@ impl Sim {
             sketch,
             plan,
             line,
+            second,
             gateway: Gateway::new("192.168.1.1", avm),
             publisher,
             host,
@@ -308,7 +316,7 @@ impl Sim {
         match what {
             Coming::Polled { run, source, polled } if self.is_run(run) => self.polled(source, *polled),
             Coming::Hint { run, source } if self.is_run(run) => self.handle(Event::Hint { source }),
-            Coming::Alarm { run, at } if self.is_run(run) => self.alarm(at),
+            Coming::Alarm { run, source, at } if self.is_run(run) => self.alarm(source, at),
             Coming::Notice(head) => self.notice_comes(&head),
             Coming::Arrives { run, job, question, session } => self.arrives(run, job, &question, session),
             Coming::Answered { run, job, answer, session } if self.is_run(run) => {
@@ -317,6 +325,8 @@ impl Sim {
             Coming::Start => self.start(),
             Coming::LineDown if !self.calm => self.line.go_down(),
             Coming::LineUp if self.line.ipv4.is_none() => self.line_up(),
+            Coming::SecondUp => self.second_up(),
+            Coming::Failover => self.failover(),
             Coming::GatewayWell if self.now >= self.gateway.until => self.gateway.manner = Manner::Well,
             Coming::ProviderWell(host) => self.provider_well(&host),
             Coming::ClockRight => self.set_clock(0),

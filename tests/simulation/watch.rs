@@ -8,7 +8,7 @@ use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::engine::{Level, Report};
 use ddns_update_daemon::updaters::{Outcome, Task};
 
-use crate::network::{POOL, is_of_the_provider};
+use crate::network::{POOLS, is_of_the_provider};
 use crate::plan::{Entry, Plan};
 use crate::providers::Change;
 use crate::secrets::Secrets;
@@ -162,7 +162,7 @@ impl Watch {
         if let Some(why) = self.voices.wrong.take() {
             self.fail(why);
         }
-        if let Some(why) = never(&task.addresses) {
+        if let Some(why) = never(&task.addresses, entry.line) {
             self.fail(format!("{name}: {} is sent, {why}", task.addresses));
         }
         let Addresses { ipv4, ipv6, ipv6_prefix } = task.addresses;
@@ -238,7 +238,7 @@ impl Watch {
         if addresses.is_empty() && !entry.empties {
             self.fail(format!("{name}: an update without an address"));
         }
-        if let Some(why) = never(addresses) {
+        if let Some(why) = never(addresses, entry.line) {
             self.fail(format!("{name}: {addresses} has reached the provider, {why}"));
         }
     }
@@ -476,9 +476,14 @@ impl Life {
     }
 }
 
-/// Why nobody may ever be sent these: addresses that no line ever had.
-fn never(addresses: &Addresses) -> Option<&'static str> {
-    let of_a_line = addresses.ipv4.is_none_or(|address| POOL.contains(&address))
+/// Why nobody may ever be sent these: addresses that no line ever had, or not the one
+/// that the target names.
+fn never(addresses: &Addresses, line: Option<usize>) -> Option<&'static str> {
+    let has = |pool: usize| addresses.ipv4.is_none_or(|address| POOLS[pool].contains(&address));
+    if line.is_some_and(|line| !has(line) && has(1 - line)) {
+        return Some("which is the other line's");
+    }
+    let of_a_line = (has(0) || has(1))
         && addresses.ipv6.is_none_or(is_of_the_provider)
         && addresses.ipv6_prefix.is_none_or(|prefix| is_of_the_provider(prefix.address()));
     (!of_a_line).then_some("which no line ever had")

@@ -76,7 +76,13 @@ impl Sim {
         let told = told.filter(|told| told.ipv6.is_some() || (entry.empties && entry.all_or_nothing));
         let mut truth = held;
         if names.ipv4 {
-            truth.ipv4 = self.line.reachable();
+            let [first, second] = [Some(&self.line), self.second.as_ref()].map(|line| line?.reachable());
+            truth.ipv4 = match entry.line {
+                // It keeps what it has while its own line is down.
+                Some(line) => Some([first, second][line]?),
+                None if held.ipv4.is_some() && held.ipv4 == second => second,
+                None => first.or(second),
+            };
         }
         if let Some(told) = told {
             let other = || told.ipv6_prefix.map(lan).map(|lan| lan.host(suffix()));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ddns_update_daemon::config::Source;
 use ddns_update_daemon::daemon::PATIENCE;
 use ddns_update_daemon::daemon::state_file::Store;
 use ddns_update_daemon::engine::{Action, Engine, Event};
@@ -44,6 +45,9 @@ impl Sim {
         let engine = Engine::new(config, loaded.state, self.chance.number());
         let once = self.single_runs > 0;
         let engine = if once { engine.once() } else { engine };
+        let gateways =
+            config.sources.iter().enumerate().filter(|(_, source)| matches!(source, Source::Upnp(_)));
+        let gateways = gateways.map(|(index, _)| index).filter(|_| !once);
         self.process = Some(Process {
             run: self.runs,
             began: self.now,
@@ -52,7 +56,7 @@ impl Sim {
             works: config.groups.iter().map(|group| Some(Work::new(group))).collect(),
             jobs: BTreeMap::new(),
             pollers,
-            events: (!once).then(|| Events::new(&mut self.chance)),
+            events: gateways.map(|source| (source, Events::new(&mut self.chance))).collect(),
             once,
         });
         let what = if once { "a single run" } else { "the daemon" };
@@ -120,8 +124,9 @@ impl Sim {
 
     fn poll(&mut self, source: usize, hinted: bool) {
         let Some(process) = &mut self.process else { return };
-        let house = House { gateway: &self.gateway, line: &self.line, host: &self.host, now: self.now };
-        let events = process.events.as_ref().is_some_and(Events::arrive);
+        let (gateway, line, second) = (&self.gateway, &self.line, self.second.as_ref());
+        let house = House { gateway, line, second, host: &self.host, now: self.now };
+        let events = process.events.get(&source).is_some_and(Events::arrive);
         let polled = process.pollers[source].poll(&house, hinted, events, &mut self.chance);
         if polled.confirmed {
             *self.faults.entry("poll confirmed by NAT-PMP").or_default() += 1;
@@ -140,22 +145,22 @@ impl Sim {
         let seen = is_gateway.then(|| PollResult::new(&observation, gateway.is_some(), events));
         self.handle(Event::Observed { source, observation, gateway });
         if let (Some(seen), Some(process)) = (seen, &mut self.process)
-            && let Some(events) = &mut process.events
+            && let Some(events) = process.events.get_mut(&source)
         {
             events.polled(self.now - process.began, &seen);
-            self.events_step();
+            self.events_step(source);
         }
         self.watch.notes_absence(self.now, &self.plan);
     }
 
     /// What the subscription to events wants now.
-    fn events_step(&mut self) {
+    fn events_step(&mut self, source: usize) {
         let Some(process) = &mut self.process else { return };
         let (run, began) = (process.run, process.began);
-        let Some(events) = &mut process.events else { return };
+        let Some(events) = process.events.get_mut(&source) else { return };
         let stepped = events.step(self.now - began, self.now, &mut self.publisher, self.gateway.manner);
         if let Some(at) = events.next_alarm() {
-            self.at((began + at).max(self.now), Coming::Alarm { run, at });
+            self.at((began + at).max(self.now), Coming::Alarm { run, source, at });
         }
         for status in stepped.said {
             self.note(|| format!("events: {status}"));
@@ -164,23 +169,26 @@ impl Sim {
             self.after(Duration::from_millis(20), Coming::Notice(notice.into_bytes()));
         }
         if stepped.hint {
-            self.hint(Duration::ZERO);
+            self.after(Duration::ZERO, Coming::Hint { run, source });
         }
     }
 
-    pub(super) fn alarm(&mut self, at: Duration) {
-        let events = self.process.as_ref().and_then(|process| process.events.as_ref());
+    pub(super) fn alarm(&mut self, source: usize, at: Duration) {
+        let events = self.process.as_ref().and_then(|process| process.events.get(&source));
         if events.is_some_and(|events| events.alarm == Some(at)) {
-            self.events_step();
+            self.events_step(source);
         }
     }
 
     /// Whether it is from the gateway this daemon has subscribed at is seen by its head.
     pub(super) fn notice_comes(&mut self, head: &[u8]) {
-        let events = self.process.as_mut().and_then(|process| process.events.as_mut());
-        if events.is_some_and(|events| events.takes(head)) {
-            self.hint(Duration::ZERO);
-            self.events_step();
+        let Some(process) = &mut self.process else { return };
+        let run = process.run;
+        let meant =
+            process.events.iter_mut().find_map(|(source, events)| events.takes(head).then_some(*source));
+        if let Some(source) = meant {
+            self.after(Duration::ZERO, Coming::Hint { run, source });
+            self.events_step(source);
         }
     }
 
@@ -235,10 +243,23 @@ impl Sim {
         self.after(Duration::from_millis(1), Coming::Answered { run, job: number, answer, session: CLOSED });
     }
 
+    /// By which line the house reaches the internet now: the first that is up.
+    fn way(&self) -> Option<u64> {
+        let mut up = [Some(&self.line), self.second.as_ref()].into_iter().flatten();
+        up.find(|line| line.ipv4.is_some()).map(|line| line.session)
+    }
+
+    /// Whether what went out by a line at that time can come back.
+    fn is_carried(&self, session: u64) -> bool {
+        [Some(&self.line), self.second.as_ref()].into_iter().flatten().any(|line| line.carries(session))
+    }
+
     /// What a job does next.
     fn goes_on(&mut self, number: u64, step: Step) {
+        let way = self.way();
+        let session = way.unwrap_or_default();
         let Some(process) = &mut self.process else { return };
-        let (run, session) = (process.run, self.line.session);
+        let run = process.run;
         let closed = process.jobs.get(&number).is_some_and(|running| running.closed);
         match step {
             Step::Asks(question) => {
@@ -251,8 +272,7 @@ impl Sim {
                         Duration::ZERO,
                         Coming::Answered { run, job: number, answer, session: CLOSED },
                     );
-                } else if self.line.ipv4.is_none() && matches!(*question, Question::Web(_) | Question::Dns(_))
-                {
+                } else if way.is_none() && matches!(*question, Question::Web(_) | Question::Dns(_)) {
                     let why = "no route to the internet".to_owned();
                     let answer = failed(&question, Failure { why, maybe_done: false });
                     let time = if self.chance.one_in(3) {
@@ -318,7 +338,7 @@ impl Sim {
             return;
         }
         let far = !matches!(question, Question::Run(..));
-        if far && (self.line.session != session || self.line.ipv4.is_none()) {
+        if far && !self.is_carried(session) {
             let answer = failed(question, lost());
             return self.after(TIMEOUT, Coming::Answered { run, job, answer, session: TOLD });
         }
@@ -360,8 +380,7 @@ impl Sim {
     }
 
     pub(super) fn answered(&mut self, number: u64, answer: Answer, session: u64) {
-        let lost =
-            !matches!(session, TOLD | CLOSED) && (self.line.session != session || self.line.ipv4.is_none());
+        let lost = !matches!(session, TOLD | CLOSED) && !self.is_carried(session);
         let Some(process) = &mut self.process else { return };
         let Some(running) = process.jobs.get(&number).filter(|running| !running.closed || session == CLOSED)
         else {

@@ -8,7 +8,7 @@ use ddns_update_daemon::config::Source;
 
 use super::{Coming, EPOCH, STATE, Sim};
 use crate::disk::Health;
-use crate::network::{Line, Manner, POOL};
+use crate::network::{Line, Manner, POOLS};
 use crate::providers::Mood;
 use crate::watch::{DAY, HOUR};
 
@@ -49,6 +49,7 @@ impl Sim {
         if self.line.ipv4.is_none() || self.line.ipv6.is_some() != self.line.has_ipv6 {
             self.line_up();
         }
+        self.second_up();
         (self.gateway.manner, self.gateway.lags) = (Manner::Well, None);
         self.providers.values_mut().for_each(|provider| provider.mood = Mood::Well);
         self.set_clock(0);
@@ -71,6 +72,9 @@ impl Sim {
         for change in 0..CHANGES {
             self.after(CALM - HOUR * 2 * (change + 1), Coming::Change { again: false });
         }
+        if self.second.is_some() {
+            self.after(CALM - HOUR * 5, Coming::Failover);
+        }
         // Before the changes: a refresh of a day is due since.
         self.after(CALM - HOUR * 13 / 2, Coming::Check(None));
         self.after(CALM - HOUR * 13 / 2, Coming::AllSent);
@@ -83,7 +87,7 @@ impl Sim {
     /// `again`: while requests with the one before are on their way, which hang now.
     pub(super) fn change(&mut self, again: bool) {
         if again {
-            self.line.next = POOL.into_iter().find(|address| self.line.ipv4 != Some(*address));
+            self.line.next = POOLS[0].iter().copied().find(|address| self.line.ipv4 != Some(*address));
         }
         self.line.go_down();
         self.after(SECOND, Coming::LineUp);
@@ -117,8 +121,10 @@ impl Sim {
 
     fn hint_to(&mut self, time: Duration, is_meant: fn(&Source) -> bool) {
         let Some(run) = self.process.as_ref().map(|process| process.run) else { return };
-        if let Some(source) = self.plan.config.sources.iter().position(is_meant) {
-            self.after(time, Coming::Hint { run, source });
+        for source in 0..self.plan.config.sources.len() {
+            if is_meant(&self.plan.config.sources[source]) {
+                self.after(time, Coming::Hint { run, source });
+            }
         }
     }
 
@@ -132,6 +138,34 @@ impl Sim {
         self.note(|| text);
         self.advertise();
         self.notify();
+    }
+
+    /// The second line has another address, if there is one and it was down.
+    pub(super) fn second_up(&mut self) {
+        if let Some(line) = self.second.as_mut().filter(|line| line.ipv4.is_none()) {
+            line.come_up(&mut self.chance);
+            let text = format!("the second line is up with {:?}", line.ipv4);
+            self.note(|| text);
+            self.notify();
+        }
+    }
+
+    /// The first line is down for an hour, mostly with the second, which is back before:
+    /// who names none moves to that.
+    pub(super) fn failover(&mut self) {
+        self.count("failover");
+        self.line.go_down();
+        let wait = self.plan.config.interval + 15 * SECOND;
+        let mut back = Duration::ZERO;
+        if let Some(second) = self.second.as_mut().filter(|_| !self.chance.one_in(3)) {
+            second.go_down();
+            back = wait;
+            self.after(back, Coming::SecondUp);
+        }
+        self.notify();
+        self.after(back + wait, Coming::Check(None));
+        self.after(HOUR, Coming::LineUp);
+        self.after(HOUR + wait, Coming::Check(None));
     }
 
     /// The gateway tells everybody who has subscribed, as far as it is well.
@@ -236,6 +270,14 @@ impl Sim {
     }
 
     fn renumbers(&mut self) {
+        if let Some(second) = self.second.as_mut().filter(|line| line.ipv4.is_some())
+            && self.chance.one_in(2)
+        {
+            second.go_down();
+            self.count("second line renumbered");
+            let down = self.chance.time(SECOND / 3, 2 * HOUR);
+            return self.after(down, Coming::SecondUp);
+        }
         if self.line.ipv4.is_none() {
             return;
         }
