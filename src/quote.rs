@@ -162,7 +162,7 @@ fn hide_spelled(words: &mut [Word<'_>]) {
 pub struct Secrets {
     /// In lower case.
     plain: BTreeSet<[char; PIECE]>,
-    coded: BTreeSet<[char; CODED_PIECE]>,
+    coded: BTreeSet<[u8; CODED_PIECE]>,
 }
 
 impl fmt::Debug for Secrets {
@@ -189,7 +189,7 @@ impl Secrets {
             letters.reverse();
             self.plain.extend(pieces(&letters));
             for shift in 0..3 {
-                self.coded.extend(pieces(&bare(&base64_from(&text, shift))));
+                self.coded.extend(pieces(&bare(&base64_from(&text, shift))).filter_map(ascii));
             }
         }
     }
@@ -208,7 +208,8 @@ impl Secrets {
         let (places, exact): (Vec<usize>, Vec<char>) = letters.unzip();
         let lower = lower(&exact);
         let plain = pieces(&lower).enumerate().filter(|(_, piece)| self.holds(piece));
-        let coded = pieces(&exact).enumerate().filter(|(_, piece)| self.coded.contains(piece));
+        let coded = pieces(&exact).map(ascii).enumerate();
+        let coded = coded.filter(|(_, piece)| piece.is_some_and(|piece| self.coded.contains(&piece)));
         let found = plain.map(|(at, _)| (at, PIECE)).chain(coded.map(|(at, _)| (at, CODED_PIECE)));
         for index in found.flat_map(|(at, size)| places.iter().skip(at).take(size)) {
             if let Some(word) = words.get_mut(*index) {
@@ -220,6 +221,15 @@ impl Secrets {
 
 fn pieces<const N: usize>(letters: &[char]) -> impl Iterator<Item = [char; N]> + '_ {
     letters.windows(N).filter_map(|window| window.try_into().ok())
+}
+
+/// What base64 is made of; there are many of it, and they are kept.
+fn ascii(piece: [char; CODED_PIECE]) -> Option<[u8; CODED_PIECE]> {
+    let mut bytes = [0; CODED_PIECE];
+    for (byte, c) in bytes.iter_mut().zip(piece) {
+        *byte = u8::try_from(c).ok().filter(u8::is_ascii)?;
+    }
+    Some(bytes)
 }
 
 /// Each letter stays one letter, so that places stay the same.

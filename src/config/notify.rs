@@ -177,10 +177,8 @@ fn read_notify(mut section: Section<'_>, files: &Files<'_>, problems: &Problems<
     let wrong_preset = preset == Some(None);
     let preset = preset.flatten();
     let has_url = section.has("url") || section.has("url_file");
-    let has_cmd = section.has("cmd");
     let inline = section.has("url") || section.has("token");
-    let has_token = section.has("token") || section.has("token_file");
-    let (has_chat, has_headers) = (section.has("chat"), section.has("headers"));
+    let problem = contradiction(preset, &section);
     let cmd = section.take("cmd").and_then(|value| run::read_cmd(&value));
     let mut url = read_url(&mut section, files);
     let token = read_token(&mut section, files);
@@ -188,30 +186,8 @@ fn read_notify(mut section: Section<'_>, files: &Files<'_>, problems: &Problems<
     let headers = section.take("headers").map_or_else(Vec::new, |value| read_headers(&value, files));
     let on = section.take("on").map_or(Some([true; 3]), |value| read_on(&value));
     let after = read_minutes(&mut section, "after");
-    let problem = match preset {
-        _ if has_url && has_cmd => Some("url and cmd are both given; keep one of the two"),
-        Some(Preset::Mail) if !has_cmd => {
-            Some("cmd is missing, a program that sends mail: [\"sendmail\", \"-i\", \"me@example.org\"]")
-        }
-        _ if cmd.as_ref().is_some_and(Vec::is_empty) => Some("cmd is empty; expected a program"),
-        None if !has_url && !has_cmd => Some("url, url_file or cmd is missing"),
-        Some(Preset::Telegram) if !has_token || !has_chat => Some(
-            "Telegram needs token (or token_file), as @BotFather gives it, and chat, the number of the chat",
-        ),
-        Some(Preset::Gotify) if !has_token => {
-            Some("Gotify needs token (or token_file), that of an application")
-        }
-        Some(Preset::Ntfy | Preset::Gotify | Preset::Discord | Preset::Slack) if !has_url => {
-            Some("url or url_file is missing")
-        }
-        Some(_) if has_cmd && preset != Some(Preset::Mail) => Some("a program needs no preset but \"mail\""),
-        _ if has_cmd && (has_token || has_headers) => Some("a program is given no token and no headers"),
-        None | Some(Preset::Discord | Preset::Slack) if has_token => Some(
-            "token is for ntfy, Gotify and Telegram; others have theirs in url, or in headers = { Authorization = \"...\" }",
-        ),
-        _ if has_chat && preset != Some(Preset::Telegram) => Some("chat is for Telegram"),
-        _ => None,
-    };
+    let is_empty = cmd.as_ref().is_some_and(Vec::is_empty);
+    let problem = problem.or(is_empty.then_some("cmd is empty; expected a program"));
     if let Some(problem) = problem.filter(|_| !wrong_preset) {
         section.refuse(problem);
     }
@@ -237,6 +213,37 @@ fn read_notify(mut section: Section<'_>, files: &Files<'_>, problems: &Problems<
         on: on?,
         after: after?,
     })
+}
+
+/// What a section of this preset lacks, or has too much.
+fn contradiction(preset: Option<Preset>, section: &Section<'_>) -> Option<&'static str> {
+    let has_url = section.has("url") || section.has("url_file");
+    let has_cmd = section.has("cmd");
+    let has_token = section.has("token") || section.has("token_file");
+    let (has_chat, has_headers) = (section.has("chat"), section.has("headers"));
+    match preset {
+        _ if has_url && has_cmd => Some("url and cmd are both given; keep one of the two"),
+        Some(Preset::Mail) if !has_cmd => {
+            Some("cmd is missing, a program that sends mail: [\"sendmail\", \"-i\", \"me@example.org\"]")
+        }
+        None if !has_url && !has_cmd => Some("url, url_file or cmd is missing"),
+        Some(Preset::Telegram) if !has_token || !has_chat => Some(
+            "Telegram needs token (or token_file), as @BotFather gives it, and chat, the number of the chat",
+        ),
+        Some(Preset::Gotify) if !has_token => {
+            Some("Gotify needs token (or token_file), that of an application")
+        }
+        Some(Preset::Ntfy | Preset::Gotify | Preset::Discord | Preset::Slack) if !has_url => {
+            Some("url or url_file is missing")
+        }
+        Some(_) if has_cmd && preset != Some(Preset::Mail) => Some("a program needs no preset but \"mail\""),
+        _ if has_cmd && (has_token || has_headers) => Some("a program is given no token and no headers"),
+        None | Some(Preset::Discord | Preset::Slack) if has_token => Some(
+            "token is for ntfy, Gotify and Telegram; others have theirs in url, or in headers = { Authorization = \"...\" }",
+        ),
+        _ if has_chat && preset != Some(Preset::Telegram) => Some("chat is for Telegram"),
+        _ => None,
+    }
 }
 
 fn read_token(section: &mut Section<'_>, files: &Files<'_>) -> Option<Secret> {

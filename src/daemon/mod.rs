@@ -393,6 +393,12 @@ impl<'a> Daemon<'a> {
                 self.record("", false);
             }
         }
+        self.tell(happened, news);
+    }
+
+    /// Tells people and files what is new: `news` that the engine has, or that something
+    /// `happened` to it.
+    fn tell(&mut self, happened: bool, news: bool) {
         let now = self.now();
         if let Some(teller) = &mut self.teller {
             teller.work(now, happened, &self.engine);
