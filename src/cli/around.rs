@@ -75,8 +75,9 @@ impl Around {
         page.line("");
     }
 
-    /// What to write, after what UPnP told.
-    pub(super) fn put_lines(&self, page: &mut Page, upnp: &[Ipv4Addr]) {
+    /// What to write, after what the gateway told by UPnP, and a `stranger`, who is asked
+    /// only where he is named.
+    pub(super) fn put_lines(&self, page: &mut Page, upnp: &[Ipv4Addr], stranger: Option<IpAddr>) {
         let is_default = self.gateway == default_gateway();
         let place = self.gateway.filter(|_| !is_default);
         let place = place.map_or_else(String::new, |gateway| format!(":{gateway}"));
@@ -86,6 +87,12 @@ impl Around {
             let needless = if is_default { "; nothing need be written. To be explicit" } else { ". Write" };
             page.line(&format!("IPv4 works by UPnP{needless}:"));
             page.at(4, "", &format!("ipv4 = [\"upnp{place}\"]"));
+        } else if let Some(stranger) = stranger {
+            page.line(&format!(
+                "{stranger} tells a public address, but is not believed, as it is not the default route's \
+                 gateway. If it is your router, write:"
+            ));
+            page.at(4, "", &format!("router_ip = \"{stranger}\""));
         } else if self.natpmp.known().is_some_and(|address| is_public(address.into())) {
             page.line(
                 "IPv4 works by NAT-PMP, which any host in the network can forge. If all of them are trusted, write:",
@@ -171,7 +178,7 @@ fn ask_pcp(gateway: Ipv4Addr, map: bool, after: &impl Fn(Duration) -> Instant) -
     (said, None)
 }
 
-fn is_public(address: IpAddr) -> bool {
+pub(super) fn is_public(address: IpAddr) -> bool {
     refusal(address, false).is_none()
 }
 
@@ -194,4 +201,35 @@ fn finding<T: Into<IpAddr> + Copy>(finding: &Finding<T>) -> String {
 /// The default route's gateway.
 pub(super) fn default_gateway() -> Option<IpAddr> {
     system::default_route(Family::V4).gateway()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: Ipv4Addr = Ipv4Addr::new(11, 22, 33, 44);
+
+    fn lines(upnp: &[Ipv4Addr], stranger: Option<&str>) -> String {
+        let unknown = || Finding::Unknown("no answer".to_owned());
+        let around = Around {
+            gateway: Some("192.168.77.1".parse().unwrap()),
+            from: None,
+            natpmp: unknown(),
+            pcp: String::new(),
+            mapped: None,
+            host: Observation::unknown("not asked"),
+        };
+        let mut page = Page::default();
+        around.put_lines(&mut page, upnp, stranger.map(|host| host.parse().unwrap()));
+        page.0.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn who_is_not_believed_must_be_named() {
+        let named = "192.168.77.3 tells a public address, but is not believed, as it is not the default \
+                     route's gateway. If it is your router, write: router_ip = \"192.168.77.3\"";
+        assert_eq!(lines(&[], Some("192.168.77.3")), named);
+        assert_eq!(lines(&[Ipv4Addr::new(100, 64, 1, 1)], Some("192.168.77.3")), named);
+        assert!(lines(&[OURS], Some("192.168.77.3")).starts_with("IPv4 works by UPnP"));
+    }
 }

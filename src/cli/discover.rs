@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::around;
-use super::around::Around;
+use super::around::{self, Around, is_public};
 use super::page::Page;
-use crate::address::Finding;
+use crate::address::{Family, Finding};
 use crate::config::Gateway;
 use crate::engine::selection::refusal;
 use crate::http::lan_url::LanUrl;
@@ -26,8 +25,7 @@ use crate::soap::gateway::{self, GatewayReport, ServiceAnswer, StopAt, Wanted};
 use crate::sources::upnp;
 use crate::ssdp::search;
 use crate::ssdp::search::Search;
-use crate::system;
-use crate::system::threads;
+use crate::system::{self, DefaultRoute, threads};
 use crate::transport::lan;
 
 /// How long answers are waited for: three rounds of the search, and MX.
@@ -58,6 +56,8 @@ pub struct Discovery {
     /// A line for each place that answered a search, or was named, and is of no use.
     pub failures: Vec<String>,
     around: Option<Around>,
+    /// Who is asked by default is a matter of the default route.
+    by_route: bool,
 }
 
 /// How to look.
@@ -86,7 +86,8 @@ pub fn discover(gateway: Option<&Gateway>, how: How) -> Result<Discovery, String
     let around = around.ok().and_then(|around| around.join().ok().flatten());
     progress.end();
     let (gateways, failures) = found?;
-    Ok(Discovery { gateways, failures, around })
+    let by_route = gateway.is_none() && !matches!(system::default_route(Family::V4), DefaultRoute::NotTold);
+    Ok(Discovery { gateways, failures, around, by_route })
 }
 
 /// A line on a terminal, which is overwritten in the end.
@@ -259,14 +260,12 @@ impl Discovery {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut page = Page::default();
-        let mut told = Vec::new();
         let gateway = self.around.as_ref().and_then(|around| around.gateway);
         // The one that is believed comes last, before what it says by other protocols.
         let (ours, others): (Vec<_>, Vec<_>) =
             self.gateways.iter().partition(|discovered| Some(discovered.location.host()) == gateway);
         for (place, discovered) in (1..).zip(others.iter().chain(&ours)) {
             discovered.put(&mut page);
-            told.extend(discovered.report.services.iter().filter_map(|asked| asked.ipv4.known()));
             if place <= others.len() {
                 page.line("");
             }
@@ -278,13 +277,23 @@ impl Discovery {
                 around.put_reasons(&mut page, SEARCH_TIME);
             }
             around.put_host(&mut page);
-            around.put_lines(&mut page, &told);
+            let is_stranger = |one: &&Discovered| self.by_route && Some(one.location.host()) != gateway;
+            let (strangers, believed): (Vec<_>, Vec<_>) = self.gateways.iter().partition(is_stranger);
+            let told: Vec<Ipv4Addr> = believed.into_iter().flat_map(Discovered::addresses).collect();
+            let mut routers =
+                strangers.into_iter().filter(|one| one.addresses().any(|told| is_public(told.into())));
+            let stranger = routers.next().map(|one| one.location.host());
+            around.put_lines(&mut page, &told, stranger);
         }
         page.0
     }
 }
 
 impl Discovered {
+    fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.report.services.iter().filter_map(|asked| asked.ipv4.known())
+    }
+
     fn to_json(&self) -> GatewayJson<'_> {
         let device = self.report.device.as_ref();
         GatewayJson {
