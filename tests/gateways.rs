@@ -207,7 +207,7 @@ const ALONE: Ipv4Addr = Ipv4Addr::new(127, 0, 9, 1);
 
 #[test]
 fn a_remembered_gateway_that_answers_is_asked_before_any_search() {
-    let responder = Responder::start(ALONE);
+    let responder = Responder::at(ALONE);
     let mut first = Gateway::start((ALONE, 0).into(), "11.22.33.1");
     let second = Gateway::start((ALONE, 0).into(), "11.22.33.2");
     responder.say(vec![Answer::gateway(ALONE, &second.url())], Vec::new());

@@ -63,18 +63,27 @@ pub(crate) struct Responder {
 impl Responder {
     /// Hears searches that are sent to `host` or to the group.
     pub(crate) fn start(host: Ipv4Addr) -> Self {
-        let unicast = UdpSocket::bind((host, 1900)).unwrap();
         // Bound to the group, a socket gets nothing else.
-        // There is one on a machine: another run of these tests may have it for a while.
-        let multicast = wait_for(Duration::from_secs(60), || UdpSocket::bind((GROUP, 1900)).ok()).unwrap();
+        // There is one on a machine: another run of these tests may have it for minutes.
+        let multicast = wait_for(Duration::from_secs(300), || UdpSocket::bind((GROUP, 1900)).ok()).unwrap();
         multicast.join_multicast_v4(&GROUP, &host).unwrap();
+        Self::hear(vec![(unicast(host), false), (multicast, true)])
+    }
+
+    /// Hears only searches that are sent to `host`, so several can run side by side.
+    pub(crate) fn at(host: Ipv4Addr) -> Self {
+        Self::hear(vec![(unicast(host), false)])
+    }
+
+    fn hear(sockets: Vec<(UdpSocket, bool)>) -> Self {
         let (state, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
-        let readers = [(unicast, false), (multicast, true)].map(|(socket, is_group)| {
+        let hear_at = |(socket, is_group): (UdpSocket, bool)| {
             let (state, stop) = (Arc::clone(&state), Arc::clone(&stop));
             socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
             thread::spawn(move || read(&socket, is_group, &state, &stop))
-        });
-        Self { state, stop, readers: readers.into() }
+        };
+        let readers = sockets.into_iter().map(hear_at).collect();
+        Self { state, stop, readers }
     }
 
     /// What searches get from now on; the records start anew.
@@ -100,6 +109,10 @@ impl Drop for Responder {
         self.stop.store(true, Ordering::SeqCst);
         self.readers.drain(..).for_each(|reader| reader.join().unwrap());
     }
+}
+
+fn unicast(host: Ipv4Addr) -> UdpSocket {
+    UdpSocket::bind((host, 1900)).unwrap()
 }
 
 fn read(socket: &UdpSocket, is_group: bool, state: &Arc<Mutex<State>>, stop: &AtomicBool) {
