@@ -79,8 +79,14 @@ fn the_line_that_is_up_is_published_and_a_failover_is_seen() {
     let named = format!("{source}#2");
     let _daemon = Daemon::start(&[], &folder, &config(&folder, &[(&source, &any), (&named, &second)]));
     expect(&any, &["11.22.33.1"], &folder);
+    // Nor is what it names published for a target that names it.
+    let told =
+        || folder.read("log").contains("this connection of it is down, and another one is up").then_some(());
+    assert_eq!(wait_for(SOON, told), Some(()), "{}", folder.read("log"));
+    expect(&second, &[], &folder);
     *lines.lock().unwrap() = [("11.22.33.1", "Disconnected"), ("11.22.33.2", "Connected")];
     expect(&any, &["11.22.33.1", "11.22.33.2"], &folder);
+    expect(&second, &["11.22.33.2"], &folder);
     *lines.lock().unwrap() = [("11.22.33.3", "Connected"), ("11.22.33.2", "Disconnected")];
     expect(&any, &["11.22.33.1", "11.22.33.2", "11.22.33.3"], &folder);
     // Both are down, as some polls see, and the second is back first.

@@ -122,7 +122,8 @@ impl GatewayReport {
 pub type Ask<'a> = dyn FnMut(&Request) -> Result<Response, ExchangeError> + 'a;
 
 /// Reads the description at `location`, then asks the services that it lists, or
-/// only the `line` that the user named.
+/// only the `line` that the user named. Where that is down and another one is up,
+/// what it goes on to name is not its address now.
 pub fn survey(
     location: &LanUrl,
     line: Option<&str>,
@@ -138,12 +139,16 @@ pub fn survey(
     if found.services.is_empty() {
         return Err(SurveyError::NoService);
     }
+    let several = found.services.len() > 1;
     let services = match line {
         Some(line) => vec![pick(&found.services, line).cloned().ok_or(SurveyError::NoLine)?],
-        None => found.services,
+        None => found.services.clone(),
     };
-    let several = services.len() > 1;
-    let report = ask_services(services, several, wanted, stop_at, ask);
+    let mut report = ask_services(services, several, wanted, stop_at, ask);
+    let mut is_up = |line: &Service| actions::is_up(&call(line, GET_STATUS, ask)) == Some(true);
+    if line.is_some() && report.is_down() && found.services.iter().take(MAX_ASKED).any(&mut is_up) {
+        report.observation = Observation::unknown("this connection of it is down, and another one is up");
+    }
     Ok(GatewayReport { device: Some(found.device), ..report })
 }
 
@@ -188,7 +193,7 @@ fn ask_services(
         let right = |index| if wanted.ipv4 { chosen == Some(index) } else { index < MAX_ASKED };
         for (_, asked) in services.iter_mut().enumerate().filter(|(index, _)| right(*index)) {
             ipv6.ask(asked, ask);
-            if !ipv6.is_unknown() {
+            if !matches!((&ipv6.address, &ipv6.prefix), (Finding::Unknown(_), Finding::Unknown(_))) {
                 break;
             }
         }
@@ -196,28 +201,28 @@ fn ask_services(
     report(services, wanted, ipv6)
 }
 
-impl ServiceAnswer {
-    fn call(&mut self, action: &str, ask: &mut Ask<'_>) -> Answer {
-        let request = envelope::call(&self.service, action);
-        let mut once = || {
-            let response = ask(&request).map_err(ReplyError::Exchange)?;
-            Reply::parse(response.status, &response.body, action)
-        };
-        match once() {
-            // So some routers answer to the first POST after a pause.
-            Err(ReplyError::Http(400)) => once(),
-            answer => answer,
-        }
+fn call(service: &Service, action: &str, ask: &mut Ask<'_>) -> Answer {
+    let request = envelope::call(service, action);
+    let mut once = || {
+        let response = ask(&request).map_err(ReplyError::Exchange)?;
+        Reply::parse(response.status, &response.body, action)
+    };
+    match once() {
+        // So some routers answer to the first POST after a pause.
+        Err(ReplyError::Http(400)) => once(),
+        answer => answer,
     }
+}
 
+impl ServiceAnswer {
     fn ask_ipv4(&mut self, several: bool, ask: &mut Ask<'_>) {
-        let answer = self.call(GET_EXTERNAL_IPV4, ask);
+        let answer = call(&self.service, GET_EXTERNAL_IPV4, ask);
         self.answered = understood(&answer) && !not_offered(&answer);
         self.ipv4 = actions::external_ipv4(&answer, &self.service);
         self.ipv6 = actions::ipv6_instead(&answer);
         // Services that are down name the address that they had when they were up.
         if several && self.ipv4.known().is_some() {
-            self.up = actions::is_up(&self.call(GET_STATUS, ask));
+            self.up = actions::is_up(&call(&self.service, GET_STATUS, ask));
         }
     }
 
@@ -259,31 +264,25 @@ impl Ipv6 {
     }
 
     fn call(&mut self, service: &mut ServiceAnswer, action: &str, ask: &mut Ask<'_>) -> Answer {
-        let answer = service.call(action, ask);
+        let answer = call(&service.service, action, ask);
         self.actions.push(if not_offered(&answer) { Some(false) } else { answer.is_ok().then_some(true) });
         self.valid_seconds = actions::valid_seconds(&answer).or(self.valid_seconds);
         service.answered |= understood(&answer);
         answer
-    }
-
-    fn is_unknown(&self) -> bool {
-        matches!((&self.address, &self.prefix), (Finding::Unknown(_), Finding::Unknown(_)))
     }
 }
 
 fn report(services: Vec<ServiceAnswer>, wanted: Wanted, ipv6: Ipv6) -> GatewayReport {
     let chosen = choose(&services);
     let speaker = services.get(chosen.unwrap_or(0));
-    let offers = ipv6.actions.iter().copied().reduce(|one, other| match (one, other) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (one, other) => one.and(other),
-    });
+    let has_none = !ipv6.actions.is_empty() && !ipv6.actions.contains(&None);
+    let offers = if ipv6.actions.contains(&Some(true)) { Some(true) } else { has_none.then_some(false) };
     let mut observation = Observation {
         ipv4: speaker.map_or_else(not_asked, |asked| asked.ipv4.clone()),
         ipv6: ipv6.address,
         ipv6_prefix: ipv6.prefix,
         lan: None,
-        offers_ipv6: offers.flatten(),
+        offers_ipv6: offers,
     };
     if let (Finding::Unknown(why), true, true) = (&observation.ipv4, wanted.ipv6, ipv6.actions.is_empty()) {
         // Nobody answered: IPv6 is unknown for the same reason.
@@ -620,9 +619,30 @@ mod tests {
     }
 
     #[test]
+    fn a_named_line_that_is_down_is_believed_as_far_as_its_router_is() {
+        let (down, up, silent) = (|| status("Disconnected"), || status("Connected"), || fault(401));
+        let address = Finding::Known(Ipv4Addr::new(8, 8, 4, 4));
+        let gone = Observation::unknown("this connection of it is down, and another one is up");
+        for (answers, expected) in [
+            (vec![up()], &address),
+            (vec![silent()], &address),
+            (vec![status("online")], &address),
+            (vec![down(), up()], &gone.ipv4),
+            (vec![down(), silent(), down(), up()], &gone.ipv4),
+            // Whoever calls every line down loses nothing.
+            (vec![down(), down(), down(), silent()], &address),
+        ] {
+            let answers = [vec![response(200, &description(3)), ipv4("8.8.4.4")], answers].concat();
+            let (_, report) =
+                drive(answers, |ask| survey(&location(), Some("2"), IPV4, StopAt::UntilGlobal, ask));
+            assert_eq!(&report.unwrap().observation.ipv4, expected);
+        }
+    }
+
+    #[test]
     fn a_named_line_is_the_only_one_that_is_asked() {
         for (line, path) in [("1", "/0"), ("3", "/2"), ("WANIPConn1", "/1")] {
-            let answers = vec![response(200, &description(3)), ipv4("8.8.4.4")];
+            let answers = vec![response(200, &description(3)), ipv4("8.8.4.4"), status("Connected")];
             let (asked, report) =
                 drive(answers, |ask| survey(&location(), Some(line), IPV4, StopAt::UntilGlobal, ask));
             assert_eq!(asked[1], format!("{path} GetExternalIPAddress"));

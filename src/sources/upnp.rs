@@ -315,15 +315,16 @@ impl Upnp {
             observation.offers_ipv6 = offers_ipv6(observation.offers_ipv6, is_avm, self.told_ipv6);
         }
         let offers = observation.offers_ipv6;
+        let several = found.services.len() > 1 || self.line.is_some();
         self.known = chosen.map(|chosen| Known {
             location: location.clone(),
             service: chosen.service,
-            several: found.services.len() > 1,
+            several,
             found: observation.clone(),
             is_fritz,
             slow,
             ipv6: Ipv6Actions::after(self.wanted.ipv6, offers, self.told_ipv6),
-            natpmp: Confirmation::new(found.services.len() > 1 || self.line.is_some()),
+            natpmp: Confirmation::new(several),
             asked: Instant::now(),
             natpmp_client: natpmp::client::Kept::default(),
         });
