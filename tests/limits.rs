@@ -432,3 +432,25 @@ fn the_page_the_code_and_the_tests_have_the_same_limits() {
         }
     }
 }
+
+/// What a host in the local network can do: each row names tests, `FILE \`NAME\`` or rows
+/// of a table in one.
+#[test]
+fn what_a_host_in_the_network_can_do_is_shown_by_tests() {
+    let page = text("SECURITY.md");
+    let table = page.split("| shown by |\n| --- | --- | --- | --- | --- |\n").nth(1).unwrap();
+    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() >= 7, "{rows:?}");
+    for row in rows {
+        let shown = row.trim_end_matches(" |").rsplit("| ").next().unwrap();
+        for (path, names) in shown.split("; ").map(|part| part.split_once(' ').unwrap()) {
+            let (names, file) = (names.split('`').skip(1).step_by(2), text(path));
+            let mut names = names.peekable();
+            assert!(names.peek().is_some(), "{row}");
+            for name in names {
+                let heads = [format!("fn {name}() {{"), format!("def {name}("), format!("\"{name}\"")];
+                assert!(heads.iter().any(|head| file.contains(head)), "{path} has no {name}");
+            }
+        }
+    }
+}

@@ -101,6 +101,31 @@ mod tests {
         assert!(!Confirmation::new(false).is_enough(false, minutes(11)));
     }
 
+    /// What SECURITY.md promises of whoever forges it, for every interval and with pauses.
+    #[test]
+    fn whatever_natpmp_says_soap_is_asked_again_within_twenty_minutes() {
+        let cases = (1..1800).flat_map(|interval| [(false, interval, 0), (true, interval, interval / 3)]);
+        for (events, interval, pause) in cases {
+            let (mut natpmp, mut passed, mut confirmed) = (Confirmation::new(false), 0, 0);
+            for poll in 0..60 {
+                passed += interval + if poll % 5 == 0 { pause } else { 0 };
+                if natpmp.is_enough(events, Duration::from_secs(passed)) {
+                    assert!(natpmp.takes(Some(&OLD), &OLD));
+                    confirmed = passed;
+                } else {
+                    // Its last word was for a poll that came then.
+                    assert!(confirmed <= 20 * 60 + 5, "{confirmed} s, every {interval} s");
+                    assert!(
+                        passed <= 20 * 60 + 5 + 5 * pause || confirmed == 0,
+                        "{passed} s, every {interval} s"
+                    );
+                    natpmp.soap_told(&OLD, &OLD, || None);
+                    (passed, confirmed) = (0, 0);
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_says_nothing_or_lags_is_asked_no_more() {
         let mut natpmp = Confirmation::new(false);

@@ -187,7 +187,16 @@ fn find<'a, A: Copy + Ord>(
         let lasts = preferred(entry);
         let stays = Some(*address) == previous && !lasts.is_zero();
         let is_named = Some(entry.address) == named;
-        (Reverse(class(entry.address)), is_stale(entry, &siblings), !is_named, !stays, Reverse(lasts), tie)
+        let is_late = is_late(entry, &siblings);
+        (
+            Reverse(class(entry.address)),
+            is_stale(entry, &siblings),
+            !is_named,
+            is_late,
+            !stays,
+            Reverse(lasts),
+            tie,
+        )
     });
     match best {
         Some((address, value)) => Finding::Known((*value, address)),
@@ -201,28 +210,49 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(1800);
 /// Routers send several advertisements at their start, the first at once.
 const BURST: Duration = Duration::from_secs(2);
 
+/// Routers that are asked at the same time answer within this (RFC 4861, section 6.2.6).
+const TOGETHER: Duration = Duration::from_secs(10);
+
 /// Whether an IPv6 address stands out its time, though it may still be used: the
 /// router has deprecated its prefix, or came back without it (flash renumbering,
 /// RFC 8978) and renews another one.
 fn is_stale(entry: &InterfaceAddress, all: &[&InterfaceAddress]) -> bool {
-    if entry.address.is_ipv4() {
-        return false;
-    }
     let deprecated = |other: &InterfaceAddress| {
         !other.temporary && (other.deprecated || other.preferred == Some(Duration::ZERO))
     };
     let outlived = |other: &InterfaceAddress| {
+        let began_after = other.made > entry.renewed && other.renewed >= other.made.saturating_add(BURST);
+        began_after || other.renewed > entry.renewed.saturating_add(LONGEST_SILENCE)
+    };
+    let is_here = |other: &&InterfaceAddress| network(other.address) == network(entry.address);
+    let has_ended = all.iter().filter(|other| is_here(other)).any(|other| deprecated(other));
+    entry.address.is_ipv6() && (has_ended || rivals(entry, all).any(outlived))
+}
+
+/// Whether an IPv6 address came to one whose prefix is still renewed since.
+fn is_late(entry: &InterfaceAddress, all: &[&InterfaceAddress]) -> bool {
+    let was_there = |other: &InterfaceAddress| {
+        other.made.saturating_add(TOGETHER) <= entry.made && other.renewed > entry.made
+    };
+    rivals(entry, all).any(was_there)
+}
+
+/// The addresses of other prefixes that are as good, where router advertisements (or
+/// DHCPv6) have to renew both.
+fn rivals<'a>(
+    entry: &'a InterfaceAddress,
+    all: &'a [&InterfaceAddress],
+) -> impl Iterator<Item = &'a InterfaceAddress> {
+    let is_rival = |other: &&InterfaceAddress| {
         let alive = objection(other).is_none() && class(other.address) == class(entry.address);
         let limited = entry.valid.is_some() && other.valid.is_some();
-        let began_after = other.made > entry.renewed && other.renewed >= other.made.saturating_add(BURST);
-        let silent = other.renewed > entry.renewed.saturating_add(LONGEST_SILENCE);
-        alive && limited && (began_after || silent)
+        alive && limited && entry.address.is_ipv6() && network(other.address) != network(entry.address)
     };
-    let same_network = |other: &InterfaceAddress| match (v6(entry.address), v6(other.address)) {
-        (Some(one), Some(two)) => Prefix::new(one, NETWORK) == Prefix::new(two, NETWORK),
-        _ => false,
-    };
-    all.iter().any(|other| if same_network(other) { deprecated(other) } else { outlived(other) })
+    all.iter().copied().filter(is_rival)
+}
+
+fn network(address: IpAddr) -> Option<Prefix> {
+    Prefix::new(v6(address)?, NETWORK)
 }
 
 /// The bits of a network with automatic addresses (RFC 4862).
@@ -550,6 +580,30 @@ mod tests {
             assert_eq!(choice(&[old(), other]), ipv6(expected), "{what}");
         }
         assert_eq!(choice(&[old()]), ipv6("2a00:a::1"), "there is no better one");
+    }
+
+    /// Whoever advertises a prefix of his own, and for ever, comes after the router.
+    #[test]
+    fn a_prefix_that_came_later_moves_nothing_while_the_first_is_renewed() {
+        let other = InterfaceAddress { preferred: None, ..renewed("2a00:b::1", 700, 1000) };
+        for (what, first, expected) in [
+            ("renewed since", renewed("2a00:a::1", 100, 900), "2a00:a::1"),
+            ("not renewed since", renewed("2a00:a::1", 100, 600), "2a00:b::1"),
+            ("asked at the same time: the choice stays", renewed("2a00:a::1", 695, 900), "2a00:b::1"),
+            (
+                "deprecated",
+                InterfaceAddress { deprecated: true, ..renewed("2a00:a::1", 100, 900) },
+                "2a00:b::1",
+            ),
+        ] {
+            let addresses = [first, other.clone()];
+            // Moved there while the first was gone, or nothing was published yet.
+            for previous in ["2a00:b::1", "2a00:c::1"] {
+                let previous = Addresses { ipv6: previous.parse().ok(), ..Addresses::default() };
+                let choice = choose(&addresses, Some("eth0"), &DOWN, &previous).ipv6;
+                assert_eq!(choice, ipv6(expected), "{what}");
+            }
+        }
     }
 
     #[test]

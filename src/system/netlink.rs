@@ -50,6 +50,8 @@ const IFA_F_OPTIMISTIC: u32 = 0x04;
 const IFA_F_DADFAILED: u32 = 0x08;
 const IFA_F_DEPRECATED: u32 = 0x20;
 const IFA_F_TENTATIVE: u32 = 0x40;
+/// Of IPv6: router advertisements made it.
+const IFA_F_MANAGETEMPADDR: u32 = 0x100;
 
 const IFF_UP: u32 = 0x1;
 const IFF_LOOPBACK: u32 = 0x8;
@@ -291,6 +293,8 @@ fn address(body: &[u8]) -> Option<Address> {
     let flags = attribute(attributes, IFA_FLAGS).and_then(|bytes| u32_at(bytes, 0));
     let flags = flags.unwrap_or(u32::from(old_flags));
     let cache = attribute(attributes, IFA_CACHEINFO).unwrap_or_default();
+    // A router that says "for ever" has to go on saying it.
+    let longest = (flags & IFA_F_MANAGETEMPADDR != 0).then_some(Duration::from_secs(u32::MAX.into()));
     Some(Address {
         index: u32_at(rest, 0)?,
         address,
@@ -299,7 +303,7 @@ fn address(body: &[u8]) -> Option<Address> {
         tentative: flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_OPTIMISTIC) != 0,
         duplicate: flags & IFA_F_DADFAILED != 0,
         deprecated: flags & IFA_F_DEPRECATED != 0,
-        valid: lifetime(u32_at(cache, 4)),
+        valid: lifetime(u32_at(cache, 4)).or(longest),
         preferred: lifetime(u32_at(cache, 0)),
         made: stamp(u32_at(cache, 8)),
         renewed: stamp(u32_at(cache, 12)),
@@ -470,6 +474,18 @@ mod tests {
             renewed: Duration::from_secs(60),
         };
         assert_eq!(parse(&bytes, 5), [Message::Address(expected)]);
+    }
+
+    #[test]
+    fn what_a_router_advertises_for_ever_is_limited() {
+        for (flags, valid) in [(IFA_F_MANAGETEMPADDR, Some(Duration::from_secs(4_294_967_295))), (0x80, None)]
+        {
+            let flags = attribute_bytes(IFA_FLAGS, &u32::to_ne_bytes(flags));
+            let own = attribute_bytes(IFA_ADDRESS, &[0x20; 16]);
+            let bytes = address_message(AF_INET6, &[own, cache(u32::MAX, u32::MAX), flags]);
+            let [Message::Address(address)] = parse(&bytes, 5)[..] else { panic!("no address") };
+            assert_eq!((address.valid, address.preferred), (valid, None));
+        }
     }
 
     #[test]

@@ -10,11 +10,13 @@ provider is told an address, and reconnects, until it is told the new one. After
 other reconnect the gateway is at another port, and has to be searched for. Prints a
 line for each: wrong addresses (0, or the exit status is 1), median and worst time.
 
-NAT-PMP of this gateway is silent, which leaves the liar the most time.
+NAT-PMP of this gateway is silent, which leaves the liar the most time. Nothing here tells
+an IPv6 address or a prefix but the liar: whatever is published of those is wrong.
 """
 
 import argparse
 import http.server
+import itertools
 import os
 import re
 import socket
@@ -31,7 +33,7 @@ GATEWAY, HOST, LIAR = "10.9.0.1", "10.9.0.2", "10.9.0.66"
 SEARCH, NATPMP = ("239.255.255.250", 1900), ("224.0.0.1", 5350)
 SERVICE = "urn:schemas-upnp-org:service:WANIPConnection:1"
 ROOT = "urn:schemas-upnp-org:device:InternetGatewayDevice:1"
-POISON = "66.66.66.66"
+POISON, POISON_IPV6 = "66.66.66.66", "2a01:66::66"
 TRUTH = "11.22.{}.{}"
 # Seconds between polls, as minutes in the configuration.
 INTERVAL = 1.2
@@ -49,12 +51,24 @@ def description():
     )
 
 
-def answer(address):
+def answer(action, arguments):
+    arguments = "".join(f"<{name}>{value}</{name}>" for name, value in arguments.items())
     return (
         '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
-        f'<u:GetExternalIPAddressResponse xmlns:u="{SERVICE}"><NewExternalIPAddress>{address}</NewExternalIPAddress>'
-        "</u:GetExternalIPAddressResponse></s:Body></s:Envelope>"
+        f'<u:{action}Response xmlns:u="{SERVICE}">{arguments}</u:{action}Response></s:Body></s:Envelope>'
     )
+
+
+def arguments(action, address):
+    """What is told by that action; of those for IPv6 only the liar has any."""
+    lifetimes = {"NewPrefixLength": 56, "NewValidLifetime": 7200, "NewPreferedLifetime": 3600}
+    told = {
+        "GetExternalIPAddress": {"NewExternalIPAddress": address},
+        "GetStatusInfo": {"NewConnectionStatus": "Connected"},
+        "X_AVM_DE_GetExternalIPv6Address": {"NewExternalIPv6Address": POISON_IPV6, **lifetimes},
+        "X_AVM_DE_GetIPv6Prefix": {"NewIPv6Prefix": "2a01:66::", **lifetimes},
+    }
+    return None if "AVM" in action and address != POISON else told.get(action)
 
 
 def found(place, device="1"):
@@ -76,6 +90,7 @@ def searches(own):
             yield ear, peer
 
 
+FAULT = "<Envelope><Body><Fault><detail><UPnPError><errorCode>401</errorCode></UPnPError></detail></Fault></Body></Envelope>"
 SAYING = threading.Lock()
 
 
@@ -90,9 +105,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     address = TRUTH.format(0, 1)
 
-    def reply(self, text):
+    def reply(self, text, status=200):
         body = text.encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -105,7 +120,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.reply(answer(Handler.address))
+        action = self.headers["SOAPAction"].strip('"').partition("#")[2]
+        told = arguments(action, Handler.address)
+        self.reply(*((answer(action, told),) if told else (FAULT, 500)))
 
     def log_message(self, *_):
         pass
@@ -177,6 +194,24 @@ def dead_locations(forger):
             forger.send(forger.packet((GATEWAY, 1900), peer, data), peer[0])
 
 
+def location_flood(forger):
+    """The same without end, as fast as can be: to the port of the last multicast search, and
+    by turns to every port that the search of the gateway alone may come from."""
+    seen, data = [0], found(f"http://{GATEWAY}:2000/d.xml")
+    sweep = [forger.packet((GATEWAY, 1900), (HOST, port), data) for port in range(32768, 61000)]
+
+    def hear():
+        for _, peer in searches(LIAR):
+            seen[0] = peer[1]
+
+    threading.Thread(target=hear, daemon=True).start()
+    for number, packet in enumerate(itertools.cycle(sweep)):
+        if number % 2 and seen[0]:
+            place = f"http://{GATEWAY}:{2000 + number % 9999}/d.xml"
+            packet = forger.packet((GATEWAY, 1900), (HOST, seen[0]), found(place, number))
+        forger.send(packet, HOST)
+
+
 def natpmp(forger, told=lambda: POISON):
     """NAT-PMP in the gateway's name, at every port that a question may come from."""
     while True:
@@ -217,6 +252,7 @@ ATTACKS = {
     "none": None,
     "a rogue gateway": rogue,
     "1,000 dead LOCATIONs": dead_locations,
+    "a flood of LOCATIONs": location_flood,
     "forged NAT-PMP": natpmp,
     "NAT-PMP with the old address": natpmp_stale,
     "forged announcements": hints,
@@ -298,7 +334,11 @@ class Home:
         config, state = self.folder / "config.toml", self.folder / "state"
         state.unlink(missing_ok=True)
         config.write_text(
-            f'interval = {INTERVAL / 60}\nstate_file = "{state}"\n[[urls]]\nmethod = "get"\nurl = "http://{GATEWAY}/?ip={{ipv4}}"\n'
+            f'interval = {INTERVAL / 60}\nstate_file = "{state}"\n'
+            + "".join(
+                f'[[urls]]\nmethod = "get"\nurl = "http://{GATEWAY}/?ip={{{value}}}"\n{more}'
+                for value, more in (("ipv4", ""), ("ipv6", ""), ("ipv6", 'ipv6_suffix = "::1"\n'))
+            )
         )
         config.chmod(0o600)
         with (self.folder / "log").open("a") as log:

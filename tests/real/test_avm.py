@@ -149,3 +149,22 @@ def a_router_without_ipv6_actions_is_asked_for_ipv4(lab):
         house.listens()
     print(f"{house.router.asked(PREFIX_ACTION)} questions for the prefix, "
           f"{house.router.asked('GetExternalIPAddress')} for the IPv4 address")
+
+
+@scenario(upnp=False)
+def of_liars_a_stranger_is_not_heard_and_the_router_only_with_global_addresses(lab):
+    """IPv4, IPv6 and the prefix: a host that answers searches like this router, then a
+    router that tells what nobody can reach."""
+    stranger = "192.168.77.66"
+    lies = AvmGateway(lab, lab.add_host(stranger), stranger, ssdp=True, external=WAN[4], **line(PREFIXES[4]))
+    house = House(lab, ssdp=True, **line(PREFIXES[0]))
+    house.reach(WAN[:1], PREFIXES[:1])
+    house.listens()
+    for address, prefix in [("10.0.0.1", "fd00:6::"), ("192.0.2.1", "2001:db8::"), ("100.64.0.1", "2002:102:304::")]:
+        house.router.change(external=address, ipv6=host(prefix, "::1"), prefix=prefix)
+        house.looks()
+        time.sleep(APART)
+        house.reach(WAN[:1], PREFIXES[:1])
+    house.router.change(external=WAN[1], **line(PREFIXES[1]))
+    house.reach(WAN[:2], PREFIXES[:2])
+    assert lies.ssdp.searches and not lies.soap.actions, (lies.ssdp.searches, lies.soap.actions)

@@ -8,11 +8,15 @@ prefixes look global and exist only in here.
 
 import ipaddress
 import json
+import queue
 import signal
+import socket
+import struct
+import threading
 import time
 
 from daemon import scenario, start, url_section, write_config
-from lab import run, wait_for
+from lab import enter, run, wait_for
 from servers import provider
 
 PREFIXES = [f"2a01:db7:{number}::/64" for number in (1, 2, 3)]
@@ -85,6 +89,7 @@ class House:
         self.expected, self.prefixes = [], []
 
     def start(self):
+        self.first = time.monotonic()
         sections = url_section(self.own.url, value="ipv6")
         sections += url_section(self.suffixed.url, f'ipv6_suffix = "{SUFFIX}"', value="ipv6")
         self.daemon = start(self.lab, write_config(self.lab, sections, interval=5, ipv6=["interface"]), "-v")
@@ -118,6 +123,15 @@ class House:
         wait_for(lambda: usable(within(self.lab, prefix, temporary=True)), f"a temporary address in {prefix}", LONG)
         time.sleep(3)
         self.check()
+
+    def hear_once_more(self, prefix):
+        """Waits for the router's next word, at least ten seconds after its first: who speaks
+        for the first time now has not answered the same question."""
+        def left():
+            return min(entry["preferred_life_time"] for entry in within(self.lab, prefix))
+
+        wait_for(lambda: time.monotonic() > self.first + 11 and left() < 3599, "a silence of the router", LONG)
+        wait_for(lambda: left() >= 3599, "the router's next word", LONG)
 
     def check(self):
         told = [self.own.values(), self.suffixed.values()]
@@ -166,3 +180,86 @@ def a_prefix_that_ends_without_another_is_not_replaced(lab):
     time.sleep(3)
     house.check()
     house.follow(second, house.router.announce(second, over=[first]))
+
+
+# What a forger says: a router for half an hour, to be preferred, and a prefix for ever.
+FOREVER = 0xFFFFFFFF
+HALF_AN_HOUR, HIGH = 1800, 0x08
+
+
+class Forger:
+    """A host in the LAN that sends router advertisements, from any address."""
+
+    def __init__(self, lab):
+        namespace = lab.add_host("192.168.77.66")
+        found = queue.Queue()
+
+        def open_there():
+            enter(namespace)
+            forger = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+            forger.bind(("lan0", 0))
+            found.put(forger)
+
+        threading.Thread(target=open_there).start()
+        self.socket = found.get()
+        self.router = next(entry["local"] for entry in addresses(lab.gateway) if entry["scope"] == "link")
+
+    def say(self, *prefixes, source="fe80::66", lifetime=HALF_AN_HOUR):
+        """One advertisement; each prefix with its valid and its preferred lifetime (RFC 4861, section 4.2)."""
+        data = struct.pack("!BBHBBHII", 134, 0, 0, 64, HIGH, lifetime, 0, 0)
+        for prefix, valid, preferred in prefixes:
+            network = ipaddress.IPv6Network(prefix)[0].packed
+            data += struct.pack("!BBBBIII16s", 3, 4, 64, 0xC0, valid, preferred, 0, network)
+        ends = ipaddress.IPv6Address(source).packed + ipaddress.IPv6Address("ff02::1").packed
+        words = struct.unpack(f"!{20 + len(data) // 2}H", ends + struct.pack("!II", len(data), 58) + data)
+        total = sum(words)
+        total = (total & 0xFFFF) + (total >> 16)
+        data = data[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + data[4:]
+        head = bytes.fromhex("333300000001" "020000000066" "86dd")
+        self.socket.send(head + struct.pack("!IHBB", 0x60000000, len(data), 58, 255) + ends + data)
+
+
+@scenario(upnp=False, needs="radvd")
+def a_forger_of_advertisements_moves_nothing_while_the_routers_prefix_is_good(lab):
+    """No router any more, a second one that is to be preferred, a prefix for ever, a unique
+    local one, one that is over: the address of the prefix that the router goes on to renew
+    stays. It is published, too, where nothing was yet."""
+    house, (first, forged, third) = House(lab), PREFIXES
+    announced = house.router.announce(first)
+    house.start()
+    house.follow(first, announced)
+    forger = Forger(lab)
+    # In the router's name: it is none any more, and its prefix is over (kept for 2 h, RFC
+    # 4862, section 5.5.3), until it speaks again.
+    forger.say((first, 0, 0), source=forger.router, lifetime=0)
+    wait_for(lambda: not usable(within(lab, first)), "the router's prefix is deprecated", LONG)
+    wait_for(lambda: usable(within(lab, first)), "the router's own word", LONG)
+    house.hear_once_more(first)
+    forger.say((forged, FOREVER, FOREVER), ("fd00:6::/64", FOREVER, FOREVER), (third, 0, 0))
+    wait_for(lambda: usable(within(lab, forged)) and usable(within(lab, "fd00:6::/64")), "the forged prefixes", LONG)
+    house.settle(first)
+    house.hear_once_more(first)
+    start(lab, write_config(lab, url_section(house.own.url, value="ipv6"), "new.toml", "new", ipv6=["interface"]))
+    wait_for(lambda: len(house.own.requests) > 1, "a new daemon's first word", LONG)
+    assert house.own.values() == house.expected * 2, house.own.values()
+
+
+@scenario(upnp=False, needs="radvd")
+def whoever_deprecates_the_routers_prefix_is_followed_until_the_router_speaks(lab):
+    """As SECURITY says: the kernel believes any host here, and the connections of this
+    host move as what is published does; with the router's next word it comes back."""
+    house, (first, forged) = House(lab), PREFIXES[:2]
+    announced = house.router.announce(first)
+    house.start()
+    house.follow(first, announced)
+    house.hear_once_more(first)
+    forger = Forger(lab)
+
+    def moved():
+        forger.say((forged, FOREVER, FOREVER), (first, 0, 0))
+        return len(house.own.requests) > 1
+
+    wait_for(moved, "the forged prefix is published", LONG)
+    wait_for(lambda: len(house.own.requests) > 2, "the router has spoken again", LONG)
+    there = [ipaddress.IPv6Address(value) in ipaddress.IPv6Network(forged) for value in house.own.values()]
+    assert (there, house.own.values()[2]) == ([False, True, False], house.expected[0]), house.own.values()
