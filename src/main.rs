@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ddns_update_daemon::cli;
-use ddns_update_daemon::cli::asking::{Asking, Found};
+use ddns_update_daemon::cli::asking::{Asking, Found, configs};
 use ddns_update_daemon::cli::discover::How;
 use ddns_update_daemon::cli::{Call, Command, LogFormat, Shown, Verbosity, Work, discover, explain, status};
 use ddns_update_daemon::config;
@@ -15,8 +15,8 @@ use ddns_update_daemon::config::presets::list;
 use ddns_update_daemon::config::{Config, Gateway};
 use ddns_update_daemon::daemon;
 use ddns_update_daemon::daemon::log::{Format, Log};
-use ddns_update_daemon::daemon::request::Kind;
-use ddns_update_daemon::daemon::runtime::Runtime;
+use ddns_update_daemon::daemon::request::{Kind, Request};
+use ddns_update_daemon::daemon::runtime::{Running, Runtime};
 use ddns_update_daemon::daemon::state_file::{self, Store};
 use ddns_update_daemon::daemon::{Ended, Mode, Places, process, signals};
 use ddns_update_daemon::engine::Level;
@@ -143,13 +143,31 @@ fn ask(asking: &Asking, log: Log) -> ExitCode {
             Ok(answer) => complain(&answer.text),
             Err(why) => fail(log, &why),
         },
-        Found::Several(configs) => complain_of_several(&configs),
+        // Perhaps only one of them knows the name.
+        Found::Several(daemons) if asking.name.is_some() => ask_each(&daemons, &asking.request(), log),
+        Found::Several(daemons) => complain_of_several(&daemons),
         Found::None(_) => ask_nobody(asking, log),
     }
 }
 
-fn complain_of_several(configs: &[PathBuf]) -> ExitCode {
-    complain(&format!("several daemons run: name the configuration of one, {}", list(configs)))
+fn ask_each(daemons: &[Running], request: &Request, log: Log) -> ExitCode {
+    let (mut done, mut others) = (Vec::new(), Vec::new());
+    for daemon in daemons {
+        match daemon.ask(request) {
+            Ok(answer) if answer.done => done.push(answer.text),
+            Ok(answer) => others.push(format!("{}: {}", daemon.config.display(), answer.text)),
+            Err(why) => log.say(Level::Warning, why),
+        }
+    }
+    match (done.is_empty(), others.is_empty()) {
+        (false, _) => print(&(done.join("\n") + "\n")),
+        (true, false) => complain(&others.join("; ")),
+        (true, true) => ExitCode::from(FAILED),
+    }
+}
+
+fn complain_of_several(daemons: &[Running]) -> ExitCode {
+    complain(&format!("several daemons run: name the configuration of one, {}", list(&configs(daemons))))
 }
 
 fn list(configs: &[PathBuf]) -> String {
@@ -162,7 +180,7 @@ fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
     let folder = runtime_folder();
     let mut running = true;
     let (status, fresh) = match asking.find(&folder) {
-        Found::Several(configs) => return complain_of_several(&configs),
+        Found::Several(daemons) => return complain_of_several(&daemons),
         Found::None(others) => {
             let last = asking.last_status(&folder);
             let usual = asking.config.as_deref().unwrap_or(Path::new(USUAL_CONFIG));

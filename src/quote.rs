@@ -44,14 +44,9 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A server's words: likewise, but without anything that could be one of
-/// `secrets` or of `all`. `names` are our own names and addresses, which are shown.
+/// `secrets`. `names` are our own names and addresses, which are shown.
 #[must_use]
-pub fn said<'a>(
-    text: &str,
-    all: &Secrets,
-    secrets: impl IntoIterator<Item = &'a str>,
-    names: impl IntoIterator<Item = &'a str>,
-) -> String {
+pub fn said<'a>(text: &str, secrets: &Secrets, names: impl IntoIterator<Item = &'a str>) -> String {
     let line: String = first_line(text).chars().take(MAX_READ).collect();
     let mut words = split(&line);
     let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
@@ -60,8 +55,7 @@ pub fn said<'a>(
         word.hidden = !word.name && !is_plain(word.text);
     }
     hide_spelled(&mut words);
-    Secrets::new(secrets).hide(&mut words);
-    all.hide(&mut words);
+    secrets.hide(&mut words);
     marked(&shown(&line, &words))
 }
 
@@ -293,7 +287,7 @@ mod tests {
     const SECRET: &str = "correct-h0rse";
 
     fn heard(text: &str) -> String {
-        said(text, &Secrets::default(), [SECRET], ["home.example.org", "203.0.113.7", "2001:db8::1"])
+        said(text, &Secrets::new([SECRET]), ["home.example.org", "203.0.113.7", "2001:db8::1"])
     }
 
     #[test]
@@ -360,14 +354,13 @@ mod tests {
             ("pass me", "Basic bWU6cGFzcw==", "\"… me\""),
             ("hunter@22", "hunter%4022", "\"…\""),
         ] {
-            assert_eq!(said(text, &Secrets::default(), [secret], []), shown);
-            assert_eq!(said(text, &Secrets::new([secret]), [], []), shown);
+            assert_eq!(said(text, &Secrets::new([secret]), []), shown);
         }
     }
 
     #[test]
     fn a_name_with_a_piece_of_a_secret_is_a_secret() {
         let name = "my.correct.example";
-        assert_eq!(said(&format!("nohost {name}"), &Secrets::new([SECRET]), [], [name]), "\"nohost …\"");
+        assert_eq!(said(&format!("nohost {name}"), &Secrets::new([SECRET]), [name]), "\"nohost …\"");
     }
 }

@@ -200,3 +200,25 @@ fn who_asks_for_nobody_is_told() {
     let (status, text) = scene.call(&["retry", "/nowhere/x.toml"]);
     assert_eq!(status, 2, "not rung: {text}");
 }
+
+#[test]
+fn of_several_daemons_those_that_know_the_name_do_it() {
+    let scene = Scene::new();
+    scene.fails.store(true, Ordering::SeqCst);
+    let _one = scene.start();
+    scene.wait_log("home.example.org: blocked: ");
+    let _other = scene.start_with(&scene.config("nas.example.org").replace("test.state", "other.state"));
+    scene.wait_log("nas.example.org: blocked: ");
+    for (words, told) in [
+        (["retry"].as_slice(), "several daemons run: name the configuration of one"),
+        (&["retry", "x.example.org"], "there are: home.example.org"),
+        (&["retry", "x.example.org"], "there are: nas.example.org"),
+    ] {
+        let (status, text) = scene.call(words);
+        assert!(status == 2 && text.contains(told), "{status} {text}");
+    }
+    scene.fails.store(false, Ordering::SeqCst);
+    let (status, text) = scene.call(&["retry", "nas.example.org"]);
+    assert_eq!((status, text.as_str()), (0, "nas.example.org: nothing stands in the way any more\n"));
+    scene.wait_log("nas.example.org: set to 11.22.33.44");
+}

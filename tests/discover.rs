@@ -79,7 +79,7 @@ fn where_nobody_answers_it_tells_what_was_tried_and_what_to_do() {
     assert_lines(
         &text,
         &[
-            "What was tried from 127.0.0.1:\n  search to all (239.255.255.250) ",
+            "What was tried from 127.0.0.1:\n  search to all (239.255.255.250) no answer of that router in 2.5 s\n",
             "  search to 127.0.53.52           no answer that is of use\n",
             "  NAT-PMP                         the gateway does not speak NAT-PMP\n",
             "  PCP                             the gateway does not speak PCP\n",

@@ -32,8 +32,7 @@ pub(super) fn said(data: &[u8]) {
 }
 
 fn check(secret: &str, said: &str) {
-    let shown = quote::said(said, &Secrets::default(), [secret], []);
-    assert_eq!(quote::said(said, &Secrets::new([secret]), [], []), shown);
+    let shown = quote::said(said, &Secrets::new([secret]), []);
     assert!(shown.chars().count() <= 200 && !shown.contains('\n'), "{shown}");
     let base64 = bare(&write_base64(secret.as_bytes()));
     for piece in shown.split('…') {

@@ -18,6 +18,17 @@ const TIME: Duration = Duration::from_millis(800);
 /// A mapping takes longer, and so does its removal.
 const MAPPING_TIME: Duration = Duration::from_secs(4);
 
+/// Whom the search asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Tried {
+    /// All routers.
+    All,
+    /// The one that was named: answers of others do not count.
+    One,
+    /// Nobody: the place was named.
+    Place,
+}
+
 /// What the gateway says by other protocols than UPnP, and this host's kernel.
 pub(super) struct Around {
     /// The default route's, or the one that was named.
@@ -118,16 +129,17 @@ impl Around {
     }
 
     /// Nothing was found: what was tried, why it may be, what else there is.
-    pub(super) fn put_reasons(&self, page: &mut Page, searched: Duration) {
+    pub(super) fn put_reasons(&self, page: &mut Page, tried: Tried, searched: Duration) {
         let from = self.from.map_or_else(|| "this host".to_owned(), |from| from.to_string());
         page.line(&format!("No router told its address. What was tried from {from}:"));
         let seconds = searched.as_secs_f64();
-        page.at(
-            34,
-            "  search to all (239.255.255.250)",
-            &format!(" no answer that is of use in {seconds} s"),
-        );
+        let whose = if tried == Tried::One { "of that router" } else { "that is of use" };
+        if tried != Tried::Place {
+            let said = format!(" no answer {whose} in {seconds} s");
+            page.at(34, "  search to all (239.255.255.250)", &said);
+        }
         match self.gateway {
+            _ if tried == Tried::Place => {}
             Some(gateway) => page.at(34, &format!("  search to {gateway}"), " no answer that is of use"),
             None => page.at(34, "  search to the gateway", " none is known: there is no default route"),
         }

@@ -14,8 +14,8 @@ pub enum Found {
     One(Running),
     /// None; the configurations of others.
     None(Vec<PathBuf>),
-    /// One of several: their configurations.
-    Several(Vec<PathBuf>),
+    /// One of several.
+    Several(Vec<Running>),
 }
 
 /// What `retry` and `update` work with.
@@ -55,16 +55,20 @@ impl Asking {
     #[must_use]
     pub fn find(&self, folder: &Path) -> Found {
         let mut all = running(folder);
-        let configs = all.iter().map(|daemon| daemon.config.clone()).collect();
+        let configs = configs(&all);
         self.keep_meant(&mut all, |daemon| &daemon.config);
         match (all.pop(), all.is_empty()) {
             (None, _) => Found::None(configs),
             (Some(one), true) => Found::One(one),
-            (Some(last), false) => {
-                Found::Several(all.into_iter().chain([last]).map(|daemon| daemon.config).collect())
-            }
+            (Some(last), false) => Found::Several(all.into_iter().chain([last]).collect()),
         }
     }
+}
+
+/// The configurations of these daemons.
+#[must_use]
+pub fn configs(daemons: &[Running]) -> Vec<PathBuf> {
+    daemons.iter().map(|daemon| daemon.config.clone()).collect()
 }
 
 impl Asking {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::around::{self, Around, is_public};
+use super::around::{self, Around, Tried, is_public};
 use super::page::Page;
 use crate::address::{Family, Finding};
 use crate::config::Gateway;
@@ -56,6 +56,7 @@ pub struct Discovery {
     /// A line for each place that answered a search, or was named, and is of no use.
     pub failures: Vec<String>,
     around: Option<Around>,
+    tried: Tried,
     /// Who is asked by default is a matter of the default route.
     by_route: bool,
 }
@@ -87,7 +88,12 @@ pub fn discover(gateway: Option<&Gateway>, how: How) -> Result<Discovery, String
     progress.end();
     let (gateways, failures) = found?;
     let by_route = gateway.is_none() && !matches!(system::default_route(Family::V4), DefaultRoute::NotTold);
-    Ok(Discovery { gateways, failures, around, by_route })
+    let tried = match gateway {
+        Some(Gateway::Description(_) | Gateway::Named(_, Some(_))) => Tried::Place,
+        Some(Gateway::At(_) | Gateway::Named(..)) => Tried::One,
+        _ => Tried::All,
+    };
+    Ok(Discovery { gateways, failures, around, tried, by_route })
 }
 
 /// A line on a terminal, which is overwritten in the end.
@@ -274,7 +280,7 @@ impl Discovery {
             if self.is_of_use() {
                 around.put_gateway(&mut page, !ours.is_empty());
             } else {
-                around.put_reasons(&mut page, SEARCH_TIME);
+                around.put_reasons(&mut page, self.tried, SEARCH_TIME);
             }
             around.put_host(&mut page);
             let is_stranger = |one: &&Discovered| self.by_route && Some(one.location.host()) != gateway;

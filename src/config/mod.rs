@@ -69,6 +69,7 @@ use std::time::Duration;
 
 use crate::config::placeholders::Needs;
 use crate::http::lan_url::LanUrl;
+use crate::quote::Secrets;
 use crate::secret::Secret;
 use crate::transport::url::HttpUrl;
 
@@ -97,6 +98,9 @@ pub struct Config {
     pub targets: Vec<Arc<Target>>,
     /// Where the state is kept; `None`: the platform's place.
     pub state_file: Option<PathBuf>,
+    /// What no text from a server may show: the secrets of all sections, as the
+    /// servers of two may know each other.
+    pub secrets: Arc<Secrets>,
     /// What the user should know about this configuration, one sentence each.
     pub warnings: Vec<String>,
     /// Sections and records that cannot work and are left out, with place and
@@ -120,6 +124,7 @@ impl Default for Config {
             groups: Vec::new(),
             targets: Vec::new(),
             state_file: None,
+            secrets: Arc::default(),
             warnings: Vec::new(),
             left_out: Vec::new(),
             differences: Vec::new(),

@@ -1,6 +1,7 @@
 //! From the text of a configuration file to a [`Config`]. No I/O of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -46,7 +47,8 @@ pub(super) fn parse_noting_secrets(
     let config = read(Section::new("", 0, table.get_ref(), &problems), &files, &problems);
     let (warnings, left_out) = problems.finish(config.targets.is_empty())?;
     let differences = differences::from_1_0(table.get_ref(), &config);
-    Ok((Config { warnings, left_out, differences, ..config }, files.with_secrets()))
+    let secrets = Arc::new(config.gather_secrets());
+    Ok((Config { secrets, warnings, left_out, differences, ..config }, files.with_secrets()))
 }
 
 fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>) -> Config {

@@ -20,10 +20,8 @@ const SCHEMES: [&str; 4] = ["basic", "bearer", "token", "apikey"];
 const NAMES: [&str; 8] = ["host", "hostname", "hostnames", "domain", "domains", "name", "subdomain", "zone"];
 
 impl Config {
-    /// What no text from a server may show: the secrets of all sections, as the
-    /// servers of two may know each other.
-    #[must_use]
-    pub fn secrets(&self) -> Secrets {
+    /// For [`Config::secrets`].
+    pub(super) fn gather_secrets(&self) -> Secrets {
         let mut all: Vec<String> = self.groups.iter().flat_map(UpdaterConfig::secrets).collect();
         for notify in &self.telling.notify {
             all.extend(in_url(notify.url.reveal()));

@@ -135,7 +135,7 @@ impl SharedClient {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let (tls, proxies) = (config.tls.clone(), config.proxies.clone());
-        let secrets = Arc::new(config.secrets());
+        let secrets = Arc::clone(&config.secrets);
         Self {
             tls,
             proxies,

@@ -92,22 +92,22 @@ impl<'a> Teller<'a> {
         self.under_way = self.under_way.saturating_sub(1);
         let next = self.notifier.sent(now, delivery, result);
         let telling = &self.config.telling;
-        let (label, what) = match delivery {
+        let (label, what, told) = match delivery {
             Delivery::Message { to, happening, .. } => {
                 let label = telling.notify.get(*to).map(|to| format!("notify {}", to.label()));
-                (label, happening.word())
+                (label, happening.word(), "told")
             }
             Delivery::Ping { .. } => {
-                (telling.heartbeat.as_ref().map(|to| format!("heartbeat {}", to.label())), "ping")
+                (telling.heartbeat.as_ref().map(|to| format!("heartbeat {}", to.label())), "ping", "sent")
             }
         };
         let label = label.unwrap_or_default();
         let known = self.failing.iter().position(|failing| *failing == label);
         let (level, text) = match (result, known) {
-            (Ok(()), None) => (Level::Debug, format!("{what} told")),
+            (Ok(()), None) => (Level::Debug, format!("{what} {told}")),
             (Ok(()), Some(at)) => {
                 self.failing.remove(at);
-                (Level::Info, format!("{what} told; it works again"))
+                (Level::Info, format!("{what} {told}; it works again"))
             }
             (Err(failed), known) => {
                 if known.is_none() {
@@ -115,10 +115,10 @@ impl<'a> Teller<'a> {
                 }
                 let level = if known.is_none() || next.is_none() { Level::Warning } else { Level::Debug };
                 let next = next.map_or_else(
-                    || "it is not told".to_owned(),
+                    || format!("it is not {told}"),
                     |wait| format!("next try in {}", calendar::age(wait.as_secs().max(1))),
                 );
-                (level, format!("{what} not told: {}; {next}", failed.why))
+                (level, format!("{what} not {told}: {}; {next}", failed.why))
             }
         };
         self.log.write(&Report::new(level, &label, text));

@@ -65,7 +65,7 @@ impl Echo {
     #[must_use]
     pub fn new(url: &str, families: Families, config: &Config) -> Self {
         let web = HttpClient::new(&config.tls);
-        let web = web.map(|web| web.hiding(Arc::new(config.secrets()))).map_err(|error| error.to_string());
+        let web = web.map(|web| web.hiding(Arc::clone(&config.secrets))).map_err(|error| error.to_string());
         Self {
             service: Arc::new(Service { url: url.to_owned(), families, web }),
             start: Instant::now(),

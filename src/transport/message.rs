@@ -51,7 +51,7 @@ pub struct Reply {
     pub redirect: Option<String>,
     /// The body, bytes that are not UTF-8 replaced; cut at the request's limit.
     pub body: String,
-    /// What must not be shown of it, besides what the request held.
+    /// What must not be shown of it.
     pub secrets: Arc<Secrets>,
 }
 

@@ -153,10 +153,9 @@ pub fn judge(url: &config::Url, task: &Task, reply: Result<Reply, Failure>) -> O
 
 /// An answer as it is shown.
 fn said(url: &config::Url, task: &Task, reply: &Reply, text: &str) -> String {
-    let (secrets, mut names) = (url.secrets(), url.names());
+    let mut names = url.names();
     names.extend(task.addresses.texts());
-    let secrets = secrets.iter().map(String::as_str);
-    let text = quote::said(text, &reply.secrets, secrets, names.iter().map(String::as_str));
+    let text = quote::said(text, &reply.secrets, names.iter().map(String::as_str));
     format!("status {}, {text}", reply.status)
 }
 
@@ -265,7 +264,9 @@ fn retry(why: String, after: Option<Duration>) -> Outcome {
 mod tests {
     use super::*;
     use crate::address::Addresses;
+    use crate::quote::Secrets;
     use crate::secret::Secret;
+    use std::sync::Arc;
 
     fn url(expect: Option<&[&str]>) -> config::Url {
         config::Url {
@@ -289,7 +290,9 @@ mod tests {
     }
 
     fn answer(status: u16, body: &str) -> Reply {
-        Reply { status, body: body.to_owned(), ..Reply::default() }
+        let secrets = url(None).secrets();
+        let secrets = Arc::new(Secrets::new(secrets.iter().map(String::as_str)));
+        Reply { status, body: body.to_owned(), secrets, ..Reply::default() }
     }
 
     fn judged(status: u16, body: &str) -> Outcome {

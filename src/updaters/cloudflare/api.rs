@@ -83,10 +83,6 @@ impl<'a> Api<'a> {
         Self { url: &config.api_url, token: &config.api_token }
     }
 
-    pub(super) fn token(&self) -> &'a str {
-        self.token.reveal()
-    }
-
     pub(super) fn zones_named(&self, name: &str) -> Request {
         self.get(&format!("zones?name={name}&status=active"))
     }

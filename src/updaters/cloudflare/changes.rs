@@ -80,7 +80,7 @@ impl Work<'_, '_, '_, '_> {
         let reply = self.session.reply(&request);
         // Other front ends than Cloudflare's own do not know the call.
         let unknown = reply.as_ref().is_ok_and(|reply| matches!(reply.status, 405 | 501));
-        let trouble = match reply.and_then(|reply| reply::batch(self.session.api, &reply)) {
+        let trouble = match reply.and_then(|reply| reply::batch(&reply)) {
             Ok((patched, posted)) => {
                 self.settle_batch(changes, &patched, posted);
                 return Ok(());
@@ -134,7 +134,7 @@ impl Work<'_, '_, '_, '_> {
             let fields = Fields::new(id.as_deref(), &item.name, item.address, item.record);
             let request = self.session.api.record(self.zone, &fields);
             let reply = self.session.reply(&request);
-            let trouble = match reply.and_then(|reply| reply::changed(self.session.api, &reply)) {
+            let trouble = match reply.and_then(|reply| reply::changed(&reply)) {
                 Ok(shown) => {
                     self.settle(index, shown);
                     return Ok(());

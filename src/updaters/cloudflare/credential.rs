@@ -12,7 +12,7 @@ pub(super) fn test(config: &config::Cloudflare, ask: &mut Ask<'_>) -> Vec<Tested
     let mut session = Session::new(config, ask);
     let (mut zones, mut said) = (Zones::new(config), Vec::new());
     let verified = session.reply(&session.api.token_status());
-    said.push(match verified.and_then(|reply| reply::is_active(session.api, &reply)) {
+    said.push(match verified.and_then(|reply| reply::is_active(&reply)) {
         Ok(true) => Ok("the token is active".to_owned()),
         Ok(false) => Err("the token is not active: it is disabled or expired; correct it".to_owned()),
         // Those of an account are asked for elsewhere; what they may do counts.
@@ -39,11 +39,11 @@ fn zone_line(about: About, zones: &Zones, zone: usize, session: &mut Session<'_,
     let id = zones.id(zone).unwrap_or_default();
     let name = zones.name(zone).map_or_else(|| "with the configured zone_id".to_owned(), str::to_owned);
     let asked = session.reply(&session.api.zone(id));
-    let mut rights = asked.and_then(|reply| reply::may_edit(session.api, &reply));
+    let mut rights = asked.and_then(|reply| reply::may_edit(&reply));
     // With its id, a zone need not be shown: DNS:Edit alone is enough.
     if let (About::Records, Err(Trouble { kind: Kind::Denied | Kind::Forbidden, .. })) = (about, &rights) {
         let asked = session.reply(&session.api.records(id, 1));
-        rights = asked.and_then(|reply| reply::names(session.api, &reply)).map(|_| None);
+        rights = asked.and_then(|reply| reply::names(&reply)).map(|_| None);
     }
     match rights {
         Ok(Some(true)) => Ok(format!("the zone {name}: found, and the token may edit its DNS")),

@@ -81,7 +81,7 @@ impl<'c> Records<'c> {
         for number in 1..=MAX_PAGES {
             let reply = session.reply(&session.api.records(zone, number));
             let length = reply.as_ref().map_or(0, |reply| reply.body.len());
-            let page = reply.and_then(|reply| reply::records(session.api, &reply, RECORDS_A_PAGE));
+            let page = reply.and_then(|reply| reply::records(&reply, RECORDS_A_PAGE));
             let page = match page {
                 Ok(page) => page,
                 // Cut off: its records are too large for pages of our size.
@@ -110,7 +110,7 @@ impl<'c> Records<'c> {
         let mut number = 1;
         loop {
             let reply = session.reply(&session.api.records_named(zone, &key.0, key.1, number));
-            let page = reply.and_then(|reply| reply::records(session.api, &reply, NAMED_A_PAGE));
+            let page = reply.and_then(|reply| reply::records(&reply, NAMED_A_PAGE));
             let page = page.map_err(|trouble| session.stop(trouble, About::Records))?;
             self.keep(page.entries, |found| found == key);
             if page.last {

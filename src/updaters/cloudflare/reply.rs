@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 
-use super::api::Api;
 use crate::config::idn::to_ascii;
 use crate::quote::said;
 use crate::updaters::{Failure, Reply};
@@ -217,12 +216,10 @@ impl Trouble {
 }
 
 /// Whether the envelope says success.
-pub(super) fn check(api: Api<'_>, reply: &Reply) -> Result<(), Trouble> {
+pub(super) fn check(reply: &Reply) -> Result<(), Trouble> {
     match serde_json::from_str::<Verdict>(&reply.body) {
         Ok(Verdict { success: true, .. }) => Ok(()),
-        Ok(Verdict { errors, .. }) => {
-            Err(refused(api, reply, errors.map_or_else(Vec::new, |errors| errors.0)))
-        }
+        Ok(Verdict { errors, .. }) => Err(refused(reply, errors.map_or_else(Vec::new, |errors| errors.0))),
         Err(_) if reply.redirect.is_some() => {
             let said = format!("it {}; this is not followed", reply.redirects());
             Err(Trouble::new(Kind::Fault, reply, &said))
@@ -238,23 +235,23 @@ pub(super) fn check(api: Api<'_>, reply: &Reply) -> Result<(), Trouble> {
 }
 
 /// Whether the token is in use.
-pub(super) fn is_active(api: Api<'_>, reply: &Reply) -> Result<bool, Trouble> {
-    check(api, reply)?;
+pub(super) fn is_active(reply: &Reply) -> Result<bool, Trouble> {
+    check(reply)?;
     let answer = serde_json::from_str::<Answer<Rights>>(&reply.body);
     Ok(answer.is_ok_and(|answer| answer.result.status.as_deref() == Some("active")))
 }
 
 /// Whether the token may change records of a zone, if the zone says so.
-pub(super) fn may_edit(api: Api<'_>, reply: &Reply) -> Result<Option<bool>, Trouble> {
-    check(api, reply)?;
+pub(super) fn may_edit(reply: &Reply) -> Result<Option<bool>, Trouble> {
+    check(reply)?;
     let answer = serde_json::from_str::<Answer<Rights>>(&reply.body);
     let list = answer.ok().and_then(|answer| answer.result.permissions);
     Ok(list.map(|Entries(list)| list.iter().any(|right| right == "#dns_records:edit")))
 }
 
 /// The zones of a page of zones.
-pub(super) fn zones(api: Api<'_>, reply: &Reply, full: usize) -> Result<Page<Zone>, Trouble> {
-    page(api, reply, full, |entry: ZoneEntry<'_>| {
+pub(super) fn zones(reply: &Reply, full: usize) -> Result<Page<Zone>, Trouble> {
+    page(reply, full, |entry: ZoneEntry<'_>| {
         let id = id(&entry.id)?;
         // The name becomes part of a URL; a zone with another one cannot be ours.
         Ok(to_ascii(&entry.name).ok().map(|name| Zone { id, name: Some(name) }))
@@ -262,25 +259,25 @@ pub(super) fn zones(api: Api<'_>, reply: &Reply, full: usize) -> Result<Page<Zon
 }
 
 /// The A and AAAA records of a page of records.
-pub(super) fn records(api: Api<'_>, reply: &Reply, full: usize) -> Result<Page<Record>, Trouble> {
-    page(api, reply, full, record)
+pub(super) fn records(reply: &Reply, full: usize) -> Result<Page<Record>, Trouble> {
+    page(reply, full, record)
 }
 
 /// The names of all records of a page, as they are written.
-pub(super) fn names(api: Api<'_>, reply: &Reply) -> Result<Vec<String>, Trouble> {
-    Ok(page(api, reply, 0, |entry: RecordEntry<'_>| Ok(Some(entry.name.into_owned())))?.entries)
+pub(super) fn names(reply: &Reply) -> Result<Vec<String>, Trouble> {
+    Ok(page(reply, 0, |entry: RecordEntry<'_>| Ok(Some(entry.name.into_owned())))?.entries)
 }
 
 /// The record after a change or creation, if the reply shows it.
-pub(super) fn changed(api: Api<'_>, reply: &Reply) -> Result<Option<Record>, Trouble> {
-    check(api, reply)?;
+pub(super) fn changed(reply: &Reply) -> Result<Option<Record>, Trouble> {
+    check(reply)?;
     let answer = serde_json::from_str::<Answer<RecordEntry<'_>>>(&reply.body).ok();
     Ok(answer.and_then(|answer| record(answer.result).ok()?))
 }
 
 /// The changed and the created records after a batch, as far as shown.
-pub(super) fn batch(api: Api<'_>, reply: &Reply) -> Result<(Vec<Record>, Vec<Record>), Trouble> {
-    check(api, reply)?;
+pub(super) fn batch(reply: &Reply) -> Result<(Vec<Record>, Vec<Record>), Trouble> {
+    check(reply)?;
     let part = |entries: Option<Entries<RecordEntry<'_>>>| {
         let entries = entries.into_iter().flat_map(|entries| entries.0);
         entries.filter_map(|entry| record(entry).ok()?).collect()
@@ -292,12 +289,11 @@ pub(super) fn batch(api: Api<'_>, reply: &Reply) -> Result<(Vec<Record>, Vec<Rec
 }
 
 fn page<'a, E: Deserialize<'a>, T>(
-    api: Api<'_>,
     reply: &'a Reply,
     full: usize,
     read: impl Fn(E) -> Result<Option<T>, Odd>,
 ) -> Result<Page<T>, Trouble> {
-    check(api, reply)?;
+    check(reply)?;
     let odd = || Trouble::new(Kind::Fault, reply, "an unexpected answer");
     let answer = serde_json::from_str::<Answer<Entries<E>>>(&reply.body).map_err(|_| odd())?;
     let Entries(entries) = answer.result;
@@ -312,13 +308,13 @@ fn page<'a, E: Deserialize<'a>, T>(
     Ok(Page { entries: entries.map_err(|Odd| odd())?, last, pages })
 }
 
-fn refused(api: Api<'_>, reply: &Reply, errors: Vec<ApiError>) -> Trouble {
+fn refused(reply: &Reply, errors: Vec<ApiError>) -> Trouble {
     let chained = errors.iter().filter_map(|error| error.error_chain.as_ref()).flat_map(|chain| &chain.0);
     let codes: Vec<u64> =
         errors.iter().map(|error| error.code).chain(chained.map(|error| error.code)).flatten().collect();
     let message = errors.into_iter().next().and_then(|error| error.message).unwrap_or_default();
     let said = match codes.first() {
-        Some(code) => format!("code {code}, {}", said(&message, &reply.secrets, [api.token()], [])),
+        Some(code) => format!("code {code}, {}", said(&message, &reply.secrets, [])),
         None => "no reason given".to_owned(),
     };
     Trouble::new(kind(reply.status, &codes, &message), reply, &said)

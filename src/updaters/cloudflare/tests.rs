@@ -7,9 +7,11 @@ mod names;
 mod refusals;
 
 use std::mem;
+use std::sync::Arc;
 
 use super::session::{LIMITED, MAX_FAULTS, MAX_REQUESTS};
 use super::*;
+use crate::quote::Secrets;
 use crate::secret::Secret;
 use crate::updaters::{Failure, Reply, Request};
 
@@ -131,7 +133,7 @@ fn refusal(status: u16, codes: &[u64], message: &str) -> Reply {
     let chain: Vec<Value> = codes[1..].iter().map(|code| json!({"code": code, "message": "more"})).collect();
     let errors = json!([{"code": codes[0], "message": message, "error_chain": chain}]);
     let body = json!({"success": false, "errors": errors, "messages": [], "result": null}).to_string();
-    Reply { status, body, ..Reply::default() }
+    Reply { status, body, secrets: Arc::new(Secrets::new([TOKEN])), ..Reply::default() }
 }
 
 fn record(name: &str) -> CloudflareRecord {

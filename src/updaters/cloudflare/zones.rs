@@ -138,8 +138,7 @@ impl Zones {
         self.listed = Some(false);
         for number in 1..=MAX_PAGES {
             let request = session.api.active_zones(number);
-            let page =
-                session.reply(&request).and_then(|reply| reply::zones(session.api, &reply, ZONES_A_PAGE));
+            let page = session.reply(&request).and_then(|reply| reply::zones(&reply, ZONES_A_PAGE));
             let page = page.map_err(|trouble| session.stop(trouble, About::Zones))?;
             // Each once: a list shifts when someone adds a zone meanwhile.
             let is_wanted = |zone: &Zone| zone.name.as_deref().is_some_and(|name| wanted.contains(name));
@@ -183,7 +182,7 @@ impl Zones {
 /// The active zones with this name; the token sees those of several accounts.
 fn zones_named(name: &str, session: &mut Session<'_, '_>) -> Result<Vec<Zone>, Stop> {
     let request = session.api.zones_named(name);
-    let page = session.reply(&request).and_then(|reply| reply::zones(session.api, &reply, ZONES_A_PAGE));
+    let page = session.reply(&request).and_then(|reply| reply::zones(&reply, ZONES_A_PAGE));
     let mut zones = page.map_err(|trouble| session.stop(trouble, About::Zones))?.entries;
     zones.retain(|zone| zone.name.as_deref() == Some(name));
     Ok(zones)
@@ -193,7 +192,7 @@ fn zones_named(name: &str, session: &mut Session<'_, '_>) -> Result<Vec<Zone>, S
 fn listed_name(id: &str, session: &mut Session<'_, '_>) -> Result<Option<String>, Trouble> {
     for number in 1..=MAX_PAGES {
         let reply = session.reply(&session.api.zones(number))?;
-        let page = reply::zones(session.api, &reply, ZONES_A_PAGE)?;
+        let page = reply::zones(&reply, ZONES_A_PAGE)?;
         if let Some(zone) = page.entries.into_iter().find(|zone| zone.id == id) {
             return Ok(zone.name);
         }
@@ -216,7 +215,7 @@ fn exported_name(id: &str, session: &mut Session<'_, '_>) -> Result<Option<Strin
 /// zone has less.
 fn common_name(id: &str, session: &mut Session<'_, '_>) -> Result<Option<String>, Trouble> {
     let reply = session.reply(&session.api.records(id, 1))?;
-    let names = reply::names(session.api, &reply)?;
+    let names = reply::names(&reply)?;
     let mut names = names.iter().filter_map(|name| to_ascii(name).ok());
     let Some(mut common) = names.next() else { return Ok(None) };
     for name in names {

@@ -218,10 +218,9 @@ impl Sent<'_> {
 
     /// What a server says, without what it may say back to us.
     fn quote(&self, reply: &Reply, text: &str) -> String {
-        let secrets = self.config.secrets();
         let addresses: Vec<String> = self.addresses.texts().collect();
         let names = self.hosts.iter().copied().chain(addresses.iter().map(String::as_str));
-        quote::said(text, &reply.secrets, secrets.iter().map(String::as_str), names)
+        quote::said(text, &reply.secrets, names)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Jobs without a server: replies are values.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::address::Family;
 use crate::config::presets::{Preset, all, find};
+use crate::quote::Secrets;
 use crate::secret::Secret;
 use crate::updaters::{Failure, Reply};
 
@@ -42,7 +44,8 @@ fn task(entry: usize, addresses: Addresses) -> Task {
 }
 
 fn answer(status: u16, body: &str) -> Reply {
-    Reply { status, body: body.into(), ..Reply::default() }
+    let secrets = Arc::new(Secrets::new(["me", "hunter22", "t0ken"]));
+    Reply { status, body: body.into(), secrets, ..Reply::default() }
 }
 
 /// Performs a job; each request takes the next answer, the last one stays. The
