@@ -22,7 +22,7 @@ const MAX_READ: usize = 2_000;
 const MAX_WORD: usize = 20;
 /// The longest number that is shown: a status, a code, seconds.
 const MAX_NUMBER: usize = 5;
-/// So many numbers one behind the other may spell out a text.
+/// So many numbers or single letters one behind the other may spell out a text.
 const SPELLED: usize = 3;
 /// So many characters of a secret are one too many.
 const PIECE: usize = 3;
@@ -72,8 +72,11 @@ impl Word<'_> {
         self.start.saturating_add(self.text.len())
     }
 
-    fn is_number(&self) -> bool {
-        self.text.bytes().all(|byte| byte.is_ascii_digit())
+    /// Whether it may be one character of what several words say: also in hexadecimal,
+    /// or with marks in between.
+    fn may_spell(&self) -> bool {
+        let is_number = || self.text.bytes().all(|byte| byte.is_ascii_digit());
+        self.hidden || !self.name && (self.text.len() == 1 || is_number())
     }
 }
 
@@ -142,8 +145,8 @@ fn is_plain(word: &str) -> bool {
 }
 
 fn hide_spelled(words: &mut [Word<'_>]) {
-    for row in words.chunk_by_mut(|one, next| one.is_number() == next.is_number()) {
-        if row.len() >= SPELLED && row.iter().all(Word::is_number) {
+    for row in words.chunk_by_mut(|one, next| one.may_spell() == next.may_spell()) {
+        if row.len() >= SPELLED && row.iter().all(Word::may_spell) {
             for word in row {
                 word.hidden = true;
             }
@@ -312,7 +315,8 @@ mod tests {
             ),
             ("nohost other.example", "nohost other.example"),
             ("good 198.51.100.9", "good …"),
-            ("123456 12345 x1", "… 12345 …"),
+            ("123456 12345 x1", "…"),
+            ("entry 123456 of 12345", "entry … of 12345"),
             ("Пароль ｃｏｒｒｅｃｔ", "…"),
         ] {
             assert_eq!(heard(text), format!("{shown:?}"), "{text}");
@@ -343,10 +347,15 @@ mod tests {
             each(|c| format!("\\u{c:04x}")),
             each(|c| format!("{c:02x}")),
             each(|c| format!("{c} ")),
+            each(|c| format!("{c:02x} ")),
+            SECRET.chars().map(|c| format!("<b>{c}</b>")).collect(),
         ] {
             let shown = heard(&text);
             assert!(!shown.chars().any(|c| c.is_ascii_digit()), "{text}: {shown}");
-            assert!(["\"…\"", "\"…;\"", "\"… \"", "\"…-\""].contains(&shown.as_str()), "{text}: {shown}");
+            assert!(
+                ["\"…\"", "\"…;\"", "\"… \"", "\"…-\"", "\"<…>\""].contains(&shown.as_str()),
+                "{text}: {shown}"
+            );
         }
         for (text, secret, shown) in [
             ("Basic bWU6cHc=", "bWU6cGFzcw==", "\"Basic …\""),

@@ -50,7 +50,8 @@ fn a_token_in_the_wrong_place_is_told() {
         ("./token", "a path"),
         ("C:\\token.txt", "a path"),
         (global, "the global API key"),
-        ("Bearer abc", "blanks"),
+        ("Bearer abc", "with the word Bearer, which is written without that"),
+        ("abc def", "blanks"),
     ] {
         let refusal = refusal(&with_token(token));
         assert!(

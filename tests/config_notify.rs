@@ -103,7 +103,7 @@ fn mistakes_are_told_with_their_place() {
             "[heartbeat]\nurl = \"http://127.0.0.1\"\nevry = 5",
             "3:1: unknown key \"evry\" in [heartbeat]: did you mean \"every\"?",
         ),
-        ("[[heartbeat]]\nurl = \"http://127.0.0.1\"", "heartbeat: expected a section, found a list"),
+        ("[[heartbeat]]\nurl = \"http://127.0.0.1\"", "heartbeat: expected [heartbeat], found a list"),
     ] {
         let error = read(text).expect_err(text).to_string();
         assert!(error.contains(problem), "{text}\n{error}");

@@ -62,7 +62,7 @@ const EXAMPLES: [&str; 14] = [
 /// Texts, and what is said of them behind the name of the file.
 const MISTAKES: &[(&str, &str)] = &[
     ("interval = 0", "1:12: interval = 0: expected at least 1 second (0.0167 minutes)"),
-    ("interval = \"5\"", "1:12: interval = \"5\": expected a number"),
+    ("interval = \"5\"", "1:12: interval = \"5\": expected a number, without quotes"),
     ("interval = -1", "1:12: interval = -1: expected at least 1 second (0.0167 minutes)"),
     ("interval = nan", "1:12: interval = nan: expected a number"),
     ("interval = -inf", "1:12: interval = -inf: expected a number"),
@@ -88,13 +88,16 @@ const MISTAKES: &[(&str, &str)] = &[
         "\"\" = 5",
         "1:1: unknown key \"\": expected interval, router_ip, ipv4, ipv6, agree, allow_private, events, state_file, tls, proxy, proxy_file, no_proxy, metrics_file, monitor, notify, heartbeat, cloudflare, urls, dyndns, rfc2136, runs",
     ),
-    ("interval = 5\ninterval = 6", "2:1: not TOML: duplicate key"),
-    ("interval", "1:9: not TOML: key with no value, expected `=`"),
+    (
+        "interval = 5\ninterval = 6",
+        "2:1: not TOML: duplicate key; it stands there twice (of sections, several are written [[...]])",
+    ),
+    ("interval", "1:9: not TOML: key with no value, expected `=`; a line is: key = value"),
     ("interval = 5 6", "1:12: not TOML: string values must be quoted, expected literal string"),
     ("[cloudflare", "1:12: not TOML: unclosed table, expected `]`"),
     (
         "x = \"\\q\"",
-        "1:7: not TOML: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`",
+        "1:7: not TOML: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`; a backslash in \"...\" is written \\\\, or the text stands in '...'",
     ),
     ("router_ip = 5", "1:13: router_ip = 5: expected text in quotes"),
     (
@@ -158,10 +161,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "agree = \"all\"",
         "1:9: agree = \"all\": expected how many of the sources must give the same address, at least 1",
     ),
-    ("allow_private = \"yes\"", "1:17: allow_private = \"yes\": expected true or false"),
+    ("allow_private = \"yes\"", "1:17: allow_private = \"yes\": expected true or false, without quotes"),
     ("state_file = \"\"", "1:14: state_file = \"\": expected some text"),
-    ("tls = 5", "1:7: tls: expected a section, found a number"),
-    ("[[tls]]", "1:1: tls: expected a section, found a list"),
+    ("tls = 5", "1:7: tls: expected [tls], found a number"),
+    ("[[tls]]", "1:1: tls: expected [tls], found a list"),
     ("[tls]\nca_file = \"missing.pem\"", "2:11: ca_file = \"missing.pem\": there is no such file"),
     (
         "[tls]\nca_file = \"text\"",
@@ -339,7 +342,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "[[urls]]\nurl = \"https://a.example/\"\nheaders = \"X: y\"",
-        "3:11: headers: expected a section, found text",
+        "3:11: headers: expected { NAME = \"value\" }, found text",
     ),
     (
         "[[urls]]\nurl = \"https://a.example/\"\nheaders = { \"a b\" = \"pw\" }",
@@ -396,7 +399,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[[runs]]\ncmd = [\"a\", 5]", "2:13: cmd = 5: expected text in quotes"),
     ("[[runs]]\ncmd = [\"a\"]\ntimeout = 0", "3:11: timeout = 0: expected 1 to 86400 seconds"),
     ("[[runs]]\ncmd = [\"a\"]\ntimeout = \"1m\"", "3:11: timeout = \"1m\": expected 1 to 86400 seconds"),
-    ("[[runs]]\ncmd = [\"a\"]\nat_start = \"yes\"", "3:12: at_start = \"yes\": expected true or false"),
+    (
+        "[[runs]]\ncmd = [\"a\"]\nat_start = \"yes\"",
+        "3:12: at_start = \"yes\": expected true or false, without quotes",
+    ),
     (
         "[[runs]]\ncmd = [\"a\"]\nverify = 6",
         "3:1: \"verify\": belongs to [cloudflare]; set refresh to send an unchanged address again",
@@ -445,6 +451,25 @@ const MISTAKES: &[(&str, &str)] = &[
         "ipv4 = [\"https://echo.example\", \"https://echo.example/\"]",
         "1:33: ipv4 = \"…\": this source is listed twice",
     ),
+    // As people write it who know other programs, or have not read the example.
+    ("x = 5m", "1:5: not TOML: string values must be quoted, expected literal string"),
+    ("; mine\ninterval = 5", "1:3: not TOML: key with no value, expected `=`; a comment begins with #"),
+    ("interval: 5", "1:11: not TOML: key with no value, expected `=`; a line is: key = value"),
+    (
+        "state_file = \"C:\\Users\\me\"",
+        "1:19: not TOML: too few unicode value digits, expected unicode hexadecimal value; a backslash in \"...\" is written \\\\, or the text stands in '...'",
+    ),
+    (
+        "[[urls]]\nurl = \"http://a.example\"\ninterval = 5",
+        "3:1: unknown key \"interval\" in [[urls]]: it belongs to the top of the file, before the first section",
+    ),
+    ("api_token = \"x\"", "1:1: unknown key \"api_token\": it belongs in [cloudflare]"),
+    ("ca_file = \"x\"", "1:1: unknown key \"ca_file\": it belongs in [tls]"),
+    ("router = \"x\"", "1:1: unknown key \"router\": did you mean \"router_ip\"?"),
+    (
+        "[[runs]]\ncmd = [\"a\"]\nexec = [\"b\"]",
+        "3:1: unknown key \"exec\" in [[runs]]: did you mean \"cmd\"?",
+    ),
 ];
 
 #[test]
@@ -453,6 +478,30 @@ fn every_mistake_is_told_with_its_place_and_remedy() {
         let error = read(text).err().map(|error| error.to_string());
         assert_eq!(error, Some(format!("folder/c.toml:{expected}")), "{text}");
     }
+}
+
+#[test]
+fn a_name_is_told_how_it_is_written() {
+    const TOKEN: &str = "Zq7Xv9Kw4Jb2Hf8Gd6Np3Rt5Ym1Uc0Qz7Xv9Kw4J";
+    let record =
+        |line: &str| format!("[cloudflare]\napi_token = \"{TOKEN}\"\n[[cloudflare.records]]\n{line}\n");
+    for (line, expected) in [
+        ("name = \"https://a.example\"\ntype = \"A\"", "only the name, without https://, port and path"),
+        ("name = \"a.example, b.example\"\ntype = \"A\"", "each name has quotes of its own: [\"a\", \"b\"]"),
+        ("name = [\"a.example\"]\ntype = \"A\"", "a list is written names = [...]"),
+        ("name = \"a.example\"\ntype = [\"A\", \"AAAA\"]", "a list is written types = [...]"),
+        (
+            "hostname = \"a.example\"\ntype = \"A\"",
+            "unknown key \"hostname\" in [[cloudflare.records]]: did you mean \"name\"?",
+        ),
+    ] {
+        let error = read(&record(line)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+    let error =
+        read(&record("name = \"a.example\"\ntype = \"A\"").replace(TOKEN, &format!("Bearer {TOKEN}")))
+            .unwrap_err();
+    assert!(error.to_string().contains("with the word Bearer, which is written without that"), "{error}");
 }
 
 #[test]

@@ -185,7 +185,9 @@ fn misplaced(token: &str) -> Option<&'static str> {
     let is_wordy = token.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(&byte));
     let is_name = token.contains('_') && !token.bytes().any(|byte| byte.is_ascii_lowercase());
     let is_example = words().any(|word| matches!(word.as_str(), "your" | "here" | "changeme"));
-    if is_placeholder(token) || is_wordy && (is_name || is_example) {
+    if token.to_ascii_lowercase().starts_with("bearer ") {
+        Some("one with the word Bearer, which is written without that")
+    } else if is_placeholder(token) || is_wordy && (is_name || is_example) {
         Some("only a placeholder for one")
     } else if token.starts_with(['$', '%', '{', '[']) || token.contains("${") || token.contains("{{") {
         Some("a variable, and nothing replaces those here; api_token_file takes the token from a file")

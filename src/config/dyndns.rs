@@ -276,6 +276,10 @@ fn read_hostnames(section: &mut Section<'_>, account: &Dyndns) -> Vec<String> {
             value.refuse_key::<()>("\"hostname\" is given too; keep one of the two");
             return Vec::new();
         }
+        (Some(value), None) if value.is_list() => {
+            value.refuse::<()>("expected one text in quotes; a list is written hostnames = [...]");
+            return Vec::new();
+        }
         (Some(value), None) => vec![value],
         (None, Some(value)) => {
             let values = value.list().unwrap_or_default();

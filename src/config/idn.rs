@@ -40,7 +40,14 @@ impl fmt::Display for IdnError {
             Self::EmptyLabel => f.write_str("the name, or a part of it between two dots, is empty"),
             Self::LongLabel(label) => write!(f, "{label:?} is longer than {MAX_LABEL} bytes (in punycode)"),
             Self::LongName => write!(f, "the name is longer than {MAX_NAME} bytes (in punycode)"),
-            Self::Character(character) => write!(f, "{character:?} cannot stand in a host name"),
+            Self::Character(character) => {
+                let way_out = match character {
+                    ':' | '/' => "; only the name, without https://, port and path",
+                    ',' | ';' | ' ' => "; each name has quotes of its own: [\"a\", \"b\"]",
+                    _ => "",
+                };
+                write!(f, "{character:?} cannot stand in a host name{way_out}")
+            }
             Self::Uncomposed(character) => {
                 write!(f, "{character:?} is half a letter or a variant of one; write it in composed form")
             }

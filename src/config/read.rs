@@ -40,7 +40,8 @@ pub(super) fn parse_noting_secrets(
     let table = DeTable::parse(text).map_err(|error| {
         // Its message names what was expected; it holds nothing of the text.
         let offset = error.span().map_or(text.len(), |span| span.start);
-        ConfigError::at(file, text, offset, format!("not TOML: {}", error.message()))
+        let way_out = way_out(error.message(), text, offset);
+        ConfigError::at(file, text, offset, format!("not TOML: {}{way_out}", error.message()))
     })?;
     let problems = Problems::new(file, text);
     let files = Files::beside(file, read_file);
@@ -49,6 +50,23 @@ pub(super) fn parse_noting_secrets(
     let differences = differences::from_1_0(table.get_ref(), &config);
     let secrets = Arc::new(config.gather_secrets());
     Ok((Config { secrets, warnings, left_out, differences, ..config }, files.with_secrets()))
+}
+
+/// What to write instead of what is no TOML, where that is a usual mistake.
+fn way_out(problem: &str, text: &str, offset: usize) -> &'static str {
+    let before = text.get(..offset).unwrap_or_default();
+    let line = text.get(before.rfind('\n').map_or(0, |end| end.saturating_add(1))..).unwrap_or_default();
+    if problem.contains("escape") || problem.contains("unicode") {
+        "; a backslash in \"...\" is written \\\\, or the text stands in '...'"
+    } else if problem.contains("duplicate") {
+        "; it stands there twice (of sections, several are written [[...]])"
+    } else if line.starts_with([';', '/']) {
+        "; a comment begins with #"
+    } else if problem.contains("key with no value") || problem.contains("key-value") {
+        "; a line is: key = value"
+    } else {
+        ""
+    }
 }
 
 fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>) -> Config {

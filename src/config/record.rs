@@ -25,6 +25,10 @@ fn several<'a>(section: &mut Section<'a>, one: &'static str, many: &'static str)
             list.refuse_key::<()>(&format!("{one:?} is given too; keep one of the two"));
             Vec::new()
         }
+        (Some(value), None) if value.is_list() => {
+            value.refuse::<()>(&format!("expected one text in quotes; a list is written {many} = [...]"));
+            Vec::new()
+        }
         (Some(value), None) => vec![value],
         (None, Some(list)) => {
             let entries = list.list();

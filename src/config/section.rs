@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::error::Problems;
-use crate::config::suggest::{is_usual, nearest};
+use crate::config::suggest::{alike, home, is_usual, nearest};
 
 /// Longer values and keys are not shown, and numbers are cut.
 const MAX_SHOWN: usize = 60;
@@ -99,14 +99,17 @@ impl<'a> Section<'a> {
     /// Refuses the keys that nobody took.
     pub(super) fn finish(self) {
         for value in &self.left {
-            let meant = nearest(value.key, self.known.iter().copied());
+            let known = || self.known.iter().copied();
+            let meant = nearest(value.key, known()).or_else(|| alike(value.key, known()));
             // Any other word may be a secret in the wrong place, or be the wrong way round.
             let swapped = value.held.as_str().is_some_and(|text| self.known.contains(&text));
             let plain = !swapped && (meant.is_some() || is_usual(value.key));
             let key = if plain { value.key } else { "…" };
-            let advice = match meant {
-                Some(meant) => format!("did you mean {meant:?}?"),
-                None => format!("expected {}", self.known.join(", ")),
+            let advice = match (meant, home(value.key).filter(|home| *home != self.what)) {
+                (Some(meant), _) => format!("did you mean {meant:?}?"),
+                (None, Some("")) => "it belongs to the top of the file, before the first section".to_owned(),
+                (None, Some(home)) => format!("it belongs in {home}"),
+                (None, None) => format!("expected {}", self.known.join(", ")),
             };
             let place = match self.what {
                 "" => String::new(),
@@ -184,7 +187,7 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn flag(&self) -> Option<bool> {
-        self.held.as_bool().or_else(|| self.refuse("expected true or false"))
+        self.held.as_bool().or_else(|| self.refuse(&self.bare("expected true or false")))
     }
 
     /// A whole number in `range`; `expected` says what it means.
@@ -205,7 +208,14 @@ impl<'a> Value<'a> {
             }
             _ => None,
         };
-        number.filter(|number: &f64| number.is_finite()).or_else(|| self.refuse("expected a number"))
+        number
+            .filter(|number: &f64| number.is_finite())
+            .or_else(|| self.refuse(&self.bare("expected a number")))
+    }
+
+    /// What is expected, for who has put it in quotes.
+    fn bare(&self, expected: &str) -> String {
+        format!("{expected}{}", if self.held.is_str() { ", without quotes" } else { "" })
     }
 
     pub(super) fn is_list(&self) -> bool {
@@ -227,7 +237,7 @@ impl<'a> Value<'a> {
     pub(super) fn section(&self, what: &'static str) -> Option<Section<'a>> {
         match self.held {
             DeValue::Table(table) => Some(Section::new(what, self.at, table, self.problems)),
-            other => self.refuse_hidden(&format!("expected a section, found {}", kind(other))),
+            other => self.refuse_hidden(&format!("expected {what}, found {}", kind(other))),
         }
     }
 

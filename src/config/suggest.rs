@@ -17,6 +17,41 @@ const USUAL: &str = "address after agree algorithm allow_private api_key api_tok
                      service state_file system_roots timeout tls token token_file transport ttl type types url url_file \
                      urls user username verify wait when_absent zone zone_id";
 
+/// What other programs call the same.
+const SAME: [&[&str]; 3] = [
+    &["hostname", "name", "host", "domain", "subdomain"],
+    &["username", "user", "login", "email"],
+    &["cmd", "command", "exec", "script", "program"],
+];
+/// Keys that are often written in another section; the first are those of the whole file.
+const HOMES: [(&str, &str); 6] = [
+    (
+        "",
+        "interval router_ip events state_file proxy proxy_file no_proxy metrics_file cloudflare dyndns urls runs",
+    ),
+    ("[tls]", "ca_file builtin_roots system_roots client_cert client_key client_key_file"),
+    ("[cloudflare]", "api_token api_token_file api_url zone_id"),
+    ("[[dyndns]]", "provider hostname hostnames username password password_file"),
+    ("[[runs]]", "cmd at_start retry"),
+    ("[monitor]", "listen hosts"),
+];
+
+/// The section that a key belongs in.
+pub(super) fn home(key: &str) -> Option<&'static str> {
+    HOMES.iter().find(|(_, keys)| keys.split(' ').any(|known| known == key)).map(|(home, _)| *home)
+}
+
+/// The word of `known` that other programs call `word`, or that begins or ends with it.
+pub(super) fn alike<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let same = SAME.iter().find(|words| words.contains(&word));
+    let part = |known: &str| {
+        let rest = known.strip_prefix(word).or_else(|| known.strip_suffix(word)).unwrap_or_default();
+        word.len() > 2 && (rest.starts_with('_') || rest.ends_with('_') || rest == "name")
+    };
+    let named = known.clone().find(|known| same.is_some_and(|words| words.contains(known)));
+    named.or_else(|| known.filter(|known| part(known)).min_by_key(|known| known.len()))
+}
+
 /// Whether a key is a usual word, and so none of its owner's own; or nothing.
 pub(super) fn is_usual(key: &str) -> bool {
     key.is_empty() || USUAL.split(' ').any(|word| word == key)

@@ -125,7 +125,7 @@ fn read_url(found: &TextFrom<'_>) -> Option<String> {
 }
 
 pub(super) fn read_headers(value: &Value<'_>, files: &Files<'_>) -> Vec<(String, Secret)> {
-    let Some(section) = value.section("headers") else { return Vec::new() };
+    let Some(section) = value.section("{ NAME = \"value\" }") else { return Vec::new() };
     let mut headers: Vec<(String, Secret)> = Vec::new();
     for value in section.take_all() {
         let Some((name, text)) = read_header(&value) else { continue };
