@@ -104,7 +104,7 @@ impl Scene {
              [[notify]]\npreset = \"gotify\"\nurl = \"http://{user}:{password}@{at}/{path}?{query}\"\n\
              token = \"{telling}\"\nheaders = {{ X-Key = \"{header}\" }}\non = [\"failure\"]\n\
              [heartbeat]\nurl = \"http://{user}:{password}@{at}/{telling}?{query}\"\n\
-             [cloudflare]\napi_token = \"{token}\"\napi_url = \"http://{at}/client\"\n\
+             [cloudflare]\napi_token = \"{token}\"\napi_url = \"http://{at}/client/{path}\"\n\
              zone_id = \"0123456789abcdef0123456789abcdef\"\n\
              records = [{{ name = \"home.example\", type = \"A\" }}]\n\
              [[urls]]\nmethod = \"post\"\n\
@@ -196,6 +196,7 @@ fn no_output_holds_a_secret_whatever_servers_say() {
         ["--check", "config.toml"].as_slice(),
         &["--once", "--dry-run", "-v", "config.toml"],
         &["--once", "--dry-run", "-v", "--log-format", "json", "config.toml"],
+        &["explain", "config.toml"],
     ]
     .map(|arguments| look(&scene.call(arguments), &arguments.join(" ")));
     let mut answers = Vec::new();
@@ -209,7 +210,10 @@ fn no_output_holds_a_secret_whatever_servers_say() {
         let play = |(name, spell, status, format): (_, Spelling, _, _)| {
             let scene = Scene::new();
             *scene.spelling.lock().unwrap() = (spell, status);
-            let text = scene.call(&["--once", "-v", "--log-format", format, "config.toml"]);
+            let mut text = scene.call(&["--once", "-v", "--log-format", format, "config.toml"]);
+            if status.starts_with("40") {
+                text += &scene.call(&["explain", "--online", "config.toml"]);
+            }
             assert!(text.contains('…') || status == "200 OK", "{name} {status}: {text}");
             look(&text, &format!("{name}, {status}, {format}"))
         };

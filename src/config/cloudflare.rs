@@ -67,16 +67,18 @@ impl Cloudflare {
         [self.api_token.reveal().to_owned()].into_iter().chain(url).collect()
     }
 
+    /// Only the path of Cloudflare's own is nobody's secret.
+    #[must_use]
+    pub fn shown_api_url(&self) -> String {
+        if self.api_url == API_URL { API_URL.to_owned() } else { hidden_url(&self.api_url) }
+    }
+
     /// Writes it as TOML, its token hidden.
     pub(super) fn write(&self, config: &Config, page: &mut TomlWriter, target: &Entries<'_>) {
         page.header("[[cloudflare]]");
         page.entry("api_token", toml_string(HIDDEN));
         page.maybe("zone_id", self.zone_id.as_deref().map(toml_string));
-        let is_ours = self.api_url == API_URL;
-        page.entry(
-            "api_url",
-            toml_string(&if is_ours { API_URL.to_owned() } else { hidden_url(&self.api_url) }),
-        );
+        page.entry("api_url", toml_string(&self.shown_api_url()));
         for (entry, record) in self.records.iter().enumerate() {
             page.header("[[cloudflare.records]]");
             page.entry("name", toml_string(&record.name));

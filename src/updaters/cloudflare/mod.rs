@@ -103,7 +103,7 @@ impl config::Cloudflare {
     /// What a job would do, for people.
     #[must_use]
     pub fn intent(&self, task: &Task) -> String {
-        format!("set the record to {} at {}", task.addresses, self.api_url)
+        format!("set the record to {} at {}", task.addresses, self.shown_api_url())
     }
 }
 
