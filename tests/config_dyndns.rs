@@ -192,7 +192,7 @@ fn a_target_needs_the_families_that_its_provider_knows() {
     for (more, required) in [("", IPV4), ("ipv4 = []", IPV6)] {
         let config = good(&format!("[[dyndns]]\nprovider = \"freedns\"\ntoken = \"t\"\n{more}"));
         assert_eq!((config.targets[0].required, config.targets[0].optional), (required, NONE));
-        assert_eq!(config.targets[0].name, "freedns");
+        assert_eq!(&*config.targets[0].name, "freedns");
     }
 }
 
@@ -211,7 +211,7 @@ fn sections_with_the_same_credentials_are_one_account() {
         names,
         ["a.example.org c.example.org d.example.org xn--kln-sna.example", "a.example.org", "b.example.org"]
     );
-    let places: Vec<_> = config.targets.iter().map(|t| (t.name.as_str(), t.group, t.entry)).collect();
+    let places: Vec<_> = config.targets.iter().map(|t| (&*t.name, t.group, t.entry)).collect();
     assert_eq!(
         places,
         [
@@ -241,7 +241,7 @@ fn refresh_and_pause_are_the_providers_unless_the_user_knows_better() {
 
 #[test]
 fn a_fingerprint_changes_with_what_is_sent_and_with_nothing_else() {
-    let fingerprint = |more: &str| good(&section("no-ip", more)).targets[0].fingerprint.clone();
+    let fingerprint = |more: &str| good(&section("no-ip", more)).targets[0].id.clone();
     let plain = fingerprint(USER);
     for same in ["name = \"x\"", "refresh = 9", "agree = 1", "ipv6 = []"] {
         assert_eq!(fingerprint(&format!("{USER}\n{same}")), plain, "{same}");
@@ -249,7 +249,7 @@ fn a_fingerprint_changes_with_what_is_sent_and_with_nothing_else() {
     assert_ne!(fingerprint("username = \"me\"\npassword = \"pw2\""), plain);
     assert_ne!(fingerprint("username = \"you\"\npassword = \"pw\""), plain);
     assert_ne!(fingerprint("username = \"me\"\npassword_file = \"secret\""), plain);
-    assert_ne!(good(&section("dynu", USER)).targets[0].fingerprint, plain);
+    assert_ne!(good(&section("dynu", USER)).targets[0].id, plain);
 }
 
 #[test]

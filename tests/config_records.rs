@@ -13,7 +13,7 @@ fn good(text: &str) -> Config {
 }
 
 fn labels(config: &Config) -> Vec<&str> {
-    config.targets.iter().map(|target| target.name.as_str()).collect()
+    config.targets.iter().map(|target| &*target.name).collect()
 }
 
 const CLOUDFLARE: &str = "[cloudflare]\napi_token = \"t\"\n[[cloudflare.records]]\n";

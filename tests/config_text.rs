@@ -540,7 +540,7 @@ fn files_of_1_0_keep_their_meaning() {
     let config = good(&example("1.0.toml"));
     assert_eq!(config.interval, Duration::from_secs(1800));
     let router: std::net::IpAddr = "192.168.1.1".parse().unwrap();
-    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    let names: Vec<&str> = config.targets.iter().map(|target| &*target.name).collect();
     assert_eq!(names, ["A @", "AAAA www", "url api.yourservice.example", "run myprog"]);
     assert_eq!(config.sources[0], Source::Upnp(Gateway::At(vec![router])));
     assert!(!config.sources.iter().any(|source| matches!(source, Source::NatPmp(_))));
@@ -618,7 +618,7 @@ fn router_ip_decides_what_the_default_sources_are() {
         let config = good(&format!("router_ip = \"{router}\"\n[[runs]]\ncmd = [\"a\"]"));
         assert_eq!(config.sources, [source, Source::Interface(None)], "{router}");
         let Target { ipv4, ipv6, follows_gateway, .. } = &*config.targets[0];
-        assert_eq!((ipv4.as_slice(), ipv6.as_slice(), *follows_gateway), (&[0][..], &[0, 1][..], true));
+        assert_eq!((&**ipv4, &**ipv6, *follows_gateway), (&[0][..], &[0, 1][..], true));
         let described = config.describe();
         assert!(described.contains("\n# ipv6: of the router where it has actions for it"), "{described}");
         assert_eq!(good(&described), config, "{described}");
@@ -685,8 +685,8 @@ fn sources_are_kept_once_and_only_when_used() {
         ipv4 = [\"natpmp\"]",
     );
     assert_eq!(config.sources, [Source::Upnp(Gateway::Any), Source::NatPmp(None)]);
-    assert_eq!((&config.targets[0].ipv4, &config.targets[0].ipv6), (&vec![0], &vec![]));
-    assert_eq!(config.targets[1].ipv4, [1]);
+    assert_eq!((&*config.targets[0].ipv4, &*config.targets[0].ipv6), (&[0][..], &[][..]));
+    assert_eq!(*config.targets[1].ipv4, [1]);
 }
 
 #[test]
@@ -735,14 +735,14 @@ fn records_inherit_from_their_section_and_that_from_the_file() {
         records = [{ name = \"@\", type = \"A\", create = false, proxied = true, ttl = 1, comment = \"c\" }]",
     );
     let [first, second, third] = &config.targets[..] else { panic!() };
-    assert_eq!((first.name.as_str(), first.group, first.entry), ("A *.www.example.org", 0, 0));
+    assert_eq!((&*first.name, first.group, first.entry), ("A *.www.example.org", 0, 0));
     assert_eq!(
         (first.agree, first.ipv6_suffix, first.refresh),
         (2, None, Some(Duration::from_secs(604_800)))
     );
     assert_eq!((second.required, second.agree, second.allow_private), (PREFIX, 1, true));
     assert_eq!(second.refresh, Some(Duration::from_secs(129_600)));
-    assert_eq!((third.name.as_str(), third.group, third.entry), ("A @", 1, 0));
+    assert_eq!((&*third.name, third.group, third.entry), ("A @", 1, 0));
     let UpdaterConfig::Cloudflare(account) = &config.groups[1] else { panic!() };
     assert_eq!(account.api_token.reveal(), "some-text");
     let record = &account.records[0];
@@ -752,11 +752,11 @@ fn records_inherit_from_their_section_and_that_from_the_file() {
 #[test]
 fn names_and_fingerprints_are_unique_and_duplicates_are_mentioned() {
     let config = good(&"[[runs]]\ncmd = [\"/bin/a\"]\n".repeat(3));
-    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    let names: Vec<&str> = config.targets.iter().map(|target| &*target.name).collect();
     assert_eq!(names, ["run a", "run a (2)", "run a (3)"]);
     let [first, second, third] = &config.targets[..] else { panic!() };
-    assert_eq!(second.fingerprint, format!("{}-2", first.fingerprint));
-    assert_eq!(third.fingerprint, format!("{}-3", first.fingerprint));
+    assert_eq!(*second.id, *format!("{}-2", first.id));
+    assert_eq!(*third.id, *format!("{}-3", first.id));
     assert_eq!(
         config.warnings,
         ["run a (2): this target is configured 2 times", "run a (3): this target is configured 3 times"]
@@ -765,7 +765,7 @@ fn names_and_fingerprints_are_unique_and_duplicates_are_mentioned() {
 
 #[test]
 fn a_fingerprint_changes_with_what_is_sent_and_with_nothing_else() {
-    let of = |text: &str| good(text).targets[0].fingerprint.clone();
+    let of = |text: &str| good(text).targets[0].id.clone();
     let record = |account: &str, record: &str| {
         of(&format!("[cloudflare]\n{account}\nrecords = [{{ type = \"AAAA\", {record} }}]"))
     };
@@ -839,7 +839,7 @@ fn what_1_0_failed_on_at_run_time_stops_its_section_alone() {
     ] {
         let config = good(&format!("{text}{works}"));
         assert_eq!(config.left_out, [format!("folder/c.toml:{expected}")], "{text}");
-        let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+        let names: Vec<&str> = config.targets.iter().map(|target| &*target.name).collect();
         assert_eq!(names, ["run works"], "{text}");
         assert_eq!(config.groups.len(), 1, "{text}");
         let alone = read(text).err().map(|error| error.to_string());
@@ -1163,7 +1163,7 @@ fn records_of_a_name_server_get_full_names() {
         "home.home.example",
     ];
     assert_eq!(names, expected);
-    assert_eq!(config.targets[1].name, "AAAA nas.home.example");
+    assert_eq!(&*config.targets[1].name, "AAAA nas.home.example");
     assert_eq!((config.targets[0].required, config.targets[1].required), (IPV4, PREFIX));
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }
@@ -1188,7 +1188,7 @@ fn keys_of_a_name_server_come_from_the_file_or_beside_it() {
         );
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     }
-    let fingerprint = |keys: &str| good(&name_server(keys)).targets[0].fingerprint.clone();
+    let fingerprint = |keys: &str| good(&name_server(keys)).targets[0].id.clone();
     let first = fingerprint("key = \"k\"\nsecret = \"QUJD\"");
     assert_ne!(first, fingerprint("key = \"k\"\nsecret = \"QUJE\""));
     assert_ne!(first, fingerprint("key = \"k\"\nsecret = \"QUJD\"\nalgorithm = \"hmac-sha384\""));

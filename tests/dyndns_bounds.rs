@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ddns_update_daemon::address::{Finding, Observation};
@@ -132,7 +133,7 @@ fn run(provider: &str, seed: u64, [flaps, succeeds, blocks]: [bool; 3]) -> (Conf
 
 fn play(config: &Config, mut world: World, seed: u64) -> Vec<Update> {
     let UpdaterConfig::Dyndns(account) = &config.groups[0] else { panic!() };
-    world.updater = Some(Dyndns::new((**account).clone()));
+    world.updater = Some(Dyndns::new(Arc::clone(account)));
     let mut engine = Engine::new(config, State::default(), seed);
     let mut elapsed = Duration::ZERO;
     let mut waiting: Vec<(Duration, Event)> = vec![(elapsed, Event::Tick)];

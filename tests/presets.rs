@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -394,7 +395,7 @@ fn updater(section: &str) -> Dyndns {
     let config = config::parse(section, Path::new("c.toml"), &|_| Err(String::new()));
     let config = config.unwrap_or_else(|error| panic!("{error}\n{section}"));
     let UpdaterConfig::Dyndns(account) = &config.groups[0] else { panic!("{section}") };
-    Dyndns::new((**account).clone())
+    Dyndns::new(Arc::clone(account))
 }
 
 fn task(addresses: Addresses) -> Task {

@@ -50,7 +50,7 @@ fn account(preset: Preset) -> config::Dyndns {
         token: secret("token"),
         hostnames: NAMES.iter().map(|&name| name.to_owned()).collect(),
         url: None,
-        preset,
+        preset: preset.into(),
     }
 }
 
@@ -72,7 +72,7 @@ pub(super) fn dyndns(data: &[u8]) {
         ipv6: ipv6.then_some(IPV6),
         ipv6_prefix: None,
     };
-    let mut updater = Dyndns::new(config.clone());
+    let mut updater = Dyndns::new(config.clone().into());
     let mut script = script.split(|byte| *byte == 0x1e);
     // The second job knows what the first one learned.
     for _ in 0..2 {

@@ -70,19 +70,19 @@ struct World {
 
 fn config() -> Config {
     let target = |index: usize| Target {
-        name: format!("t{index}"),
+        name: format!("t{index}").into(),
         host: String::new(),
         group: index,
         entry: 0,
-        fingerprint: format!("f{index}"),
+        id: format!("f{index}").into(),
         required: Needs { ipv4: true, ..Needs::default() },
         optional: Needs::default(),
         ipv4: match index {
-            1 | PROGRAM => vec![0, 1],
-            AGED => vec![2],
-            _ => vec![0],
+            1 | PROGRAM => [0, 1].into(),
+            AGED => [2].into(),
+            _ => [0].into(),
         },
-        ipv6: Vec::new(),
+        ipv6: [].into(),
         follows_gateway: false,
         agree: if index == PROGRAM { 2 } else { 1 },
         allow_private: false,

@@ -86,16 +86,16 @@ fn only_in_secret_places(text: &str) -> bool {
 fn check_consistent(config: &Config) {
     assert!(config.interval >= Duration::from_secs(1));
     assert!(config.sources.len() <= 64);
-    let unique: BTreeSet<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    let unique: BTreeSet<&str> = config.targets.iter().map(|target| &*target.name).collect();
     assert_eq!(unique.len(), config.targets.len(), "names are unique");
-    let unique: BTreeSet<&str> = config.targets.iter().map(|target| target.fingerprint.as_str()).collect();
+    let unique: BTreeSet<&str> = config.targets.iter().map(|target| &*target.id).collect();
     assert_eq!(unique.len(), config.targets.len(), "fingerprints are unique");
     let entries: usize = config.groups.iter().map(entries_of).sum();
     assert_eq!(entries, config.targets.len(), "every entry has its target");
     for target in &config.targets {
         let entries = entries_of(&config.groups[target.group]);
         assert!(target.entry < entries && target.agree >= 1);
-        assert!(target.ipv4.iter().chain(&target.ipv6).all(|source| *source < config.sources.len()));
+        assert!(target.ipv4.iter().chain(&*target.ipv6).all(|source| *source < config.sources.len()));
         let needed = target.required.or(target.optional);
         assert!(needed.ipv4 || needed.ipv6 || needed.ipv6_prefix);
         assert!(!target.required.ipv4 || target.ipv4.len() >= target.agree);
@@ -195,7 +195,7 @@ fn check_described(config: &Config) {
     let again = again.unwrap_or_else(|error| panic!("{error} in\n{restored}"));
     assert_eq!(again.interval, config.interval);
     let names = |config: &Config| -> Vec<String> {
-        config.targets.iter().map(|target| target.name.clone()).collect()
+        config.targets.iter().map(|target| target.name.to_string()).collect()
     };
     assert_eq!(names(&again), names(config));
     assert_eq!(again.describe().contains("<hidden>"), described.contains("<hidden>"));

@@ -9,6 +9,7 @@ use super::sources::MAX_SOURCES;
 use super::{Source, Target, UpdaterConfig};
 use crate::address::Family;
 use crate::config::error::Problems;
+use crate::config::fingerprint::id;
 use crate::config::placeholders::Needs;
 
 /// More than any network has; state and memory stay small.
@@ -79,13 +80,14 @@ impl<'a> Builder<'a> {
         let ipv4 = self.indexes(section, if needed.ipv4 { &defaults.ipv4 } else { &[] });
         let ipv6 = needed.ipv6 || needed.ipv6_prefix;
         let ipv6 = self.indexes(section, if ipv6 { &defaults.ipv6 } else { &[] });
+        let (ipv4, ipv6) = (self.shared(ipv4), self.shared(ipv6));
         let fingerprint = self.unique_fingerprint(&draft);
         self.targets.push(Arc::new(Target {
-            name: draft.name,
+            name: draft.name.into(),
             host: draft.host,
             group,
             entry: draft.entry,
-            fingerprint,
+            id: id(&fingerprint).into(),
             required: draft.required,
             optional: draft.optional,
             ipv4,
@@ -102,6 +104,12 @@ impl<'a> Builder<'a> {
             both_families: draft.both_families,
             any_address: draft.any_address,
         }));
+    }
+
+    /// Most targets have the sources of the one before.
+    fn shared(&self, indexes: Vec<usize>) -> Arc<[usize]> {
+        let last = self.targets.last().into_iter().flat_map(|last| [&last.ipv4, &last.ipv6]);
+        last.into_iter().find(|last| ***last == *indexes).map_or_else(|| indexes.into(), Arc::clone)
     }
 
     fn indexes(&mut self, section: &Section<'_>, list: &[Source]) -> Vec<usize> {

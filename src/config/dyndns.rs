@@ -4,6 +4,7 @@ mod account;
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 pub use self::account::Dyndns;
 use self::account::fingerprint;
@@ -32,6 +33,16 @@ struct Accounts<'b, 'a> {
     groups: HashMap<String, usize>,
     /// The presets, once a section has asked for one.
     presets: OnceCell<Vec<Preset>>,
+}
+
+impl Accounts<'_, '_> {
+    /// Most accounts are asked as the one before.
+    fn shared(&self, preset: Preset) -> Arc<Preset> {
+        match self.builder.groups.last() {
+            Some(UpdaterConfig::Dyndns(last)) if *last.preset == preset => Arc::clone(&last.preset),
+            _ => Arc::new(preset),
+        }
+    }
 }
 
 /// Reads the sections, those of one account into one group.
@@ -112,7 +123,7 @@ fn add_names<'a>(
         };
         accounts.builder.add_to(group, section, defaults, draft);
         if let Some(UpdaterConfig::Dyndns(account)) = accounts.builder.groups.get_mut(group) {
-            account.hostnames.push(hostname);
+            Arc::make_mut(account).hostnames.push(hostname);
         }
     }
 }
@@ -144,7 +155,8 @@ fn read_account(section: &mut Section<'_>, files: &Files<'_>, accounts: &Account
     let password = read_secret(section, files, "password", "password_file", known);
     let token = read_secret(section, files, "token", "token_file", known);
     let url = url.map(Secret::new);
-    Some(Dyndns { preset: preset?, url, username, password, token, hostnames: Vec::new() })
+    let preset = accounts.shared(preset?);
+    Some(Dyndns { preset, url, username, password, token, hostnames: Vec::new() })
 }
 
 fn read_provider(value: &Value<'_>, presets: &[Preset]) -> Option<Preset> {
@@ -364,7 +376,7 @@ fn place(accounts: &mut Accounts<'_, '_>, account: &Dyndns) -> (usize, usize) {
     let new = accounts.builder.groups.len();
     let group = *accounts.groups.entry(fingerprint(account).finish()).or_insert(new);
     if group == new {
-        accounts.builder.groups.push(UpdaterConfig::Dyndns(Box::new(account.clone())));
+        accounts.builder.groups.push(UpdaterConfig::Dyndns(Arc::new(account.clone())));
     }
     let names = match accounts.builder.groups.get(group) {
         Some(UpdaterConfig::Dyndns(known)) => known.hostnames.len(),

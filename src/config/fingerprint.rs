@@ -5,6 +5,22 @@ use std::fmt::Write;
 
 use ring::digest::{Context, SHA256};
 
+/// How much of a fingerprint is kept: two of 10,000 are alike once in 10^11
+/// configurations.
+const ID: usize = 16;
+/// The length of a whole fingerprint, without what tells copies apart.
+const FINGERPRINT: usize = 64;
+
+/// What a target with this fingerprint is called in the state file. What tells copies of
+/// a section apart (`-2`) stands behind a whole fingerprint.
+#[must_use]
+pub fn id(fingerprint: &str) -> String {
+    match (fingerprint.get(..ID), fingerprint.get(FINGERPRINT..)) {
+        (Some(start), Some(copy)) => format!("{start}{copy}"),
+        _ => fingerprint.to_owned(),
+    }
+}
+
 /// A growing fingerprint. Every field is written with its length, so that no
 /// two sections encode alike. Secrets go in; they cannot be read back, and a
 /// random token cannot be guessed from it.

@@ -16,7 +16,7 @@ pub mod disabled;
 mod dyndns;
 pub mod error;
 mod files;
-mod fingerprint;
+pub mod fingerprint;
 pub mod idn;
 mod load;
 pub mod monitor;
@@ -152,7 +152,7 @@ impl Config {
     #[must_use]
     pub fn names(&self, targets: &[usize]) -> String {
         let shown = targets.iter().take(SHOWN).filter_map(|index| self.targets.get(*index));
-        let names: Vec<&str> = shown.map(|target| target.name.as_str()).collect();
+        let names: Vec<&str> = shown.map(|target| &*target.name).collect();
         let more = targets.len().saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         names.join(", ") + &more
@@ -245,25 +245,26 @@ impl fmt::Display for Gateway {
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Target {
     /// Its label in logs and state.
-    pub name: String,
+    pub name: Arc<str>,
     /// The host name that it keeps; empty where there is none.
     pub host: String,
     /// Which of [`Config::groups`] updates it.
     pub group: usize,
     /// Which entry of the group it is.
     pub entry: usize,
-    /// Changes when what is sent, or where to, does in the configuration, secrets
-    /// included; not with its name, sources or schedule (SHA-256 in hex digits;
-    /// with `-2` and so on behind it when a target is configured repeatedly).
-    pub fingerprint: String,
+    /// What it is called in the state file. Changes when what is sent, or where to, does in
+    /// the configuration, secrets included; not with its name, sources or schedule (the
+    /// beginning of a SHA-256 in hex digits; with `-2` and so on behind it when a target
+    /// is configured repeatedly).
+    pub id: Box<str>,
     /// It is not sent without these.
     pub required: Needs,
     /// It is also sent again when one of these is new.
     pub optional: Needs,
     /// Sources of its IPv4 address, by preference, as indexes of [`Config::sources`].
-    pub ipv4: Vec<usize>,
+    pub ipv4: Arc<[usize]>,
     /// Sources of its IPv6 address and prefix, likewise.
-    pub ipv6: Vec<usize>,
+    pub ipv6: Arc<[usize]>,
     /// Those are the default, the gateway and this host: the first speaks alone, or leaves
     /// it to the second.
     pub follows_gateway: bool,
@@ -304,14 +305,14 @@ impl Target {
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         let host = |text: &str| text.trim_end_matches('.').to_lowercase();
-        self.name == name || (!self.host.is_empty() && host(&self.host) == host(name))
+        *self.name == *name || (!self.host.is_empty() && host(&self.host) == host(name))
     }
 
     /// The call that has it tried again now.
     #[must_use]
     pub fn retry_call(&self) -> String {
         // What a shell and our own command line take for a name.
-        let name = if self.host.is_empty() { &self.name } else { &self.host };
+        let name = if self.host.is_empty() { &*self.name } else { &self.host };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let call = "ddns-update-daemon retry";
         match name {
@@ -330,9 +331,9 @@ pub enum UpdaterConfig {
     /// A `[[urls]]` section; one entry.
     Url(Url),
     /// The `[[dyndns]]` sections of one account; its names are the entries.
-    Dyndns(Box<Dyndns>),
+    Dyndns(Arc<Dyndns>),
     /// An `[[rfc2136]]` section; its records are the entries.
-    Rfc2136(Rfc2136),
+    Rfc2136(Box<Rfc2136>),
     /// A `[[runs]]` section; one entry.
     Run(Run),
 }

@@ -81,7 +81,8 @@ fn read<'a>(mut top: Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>)
     let proxies = proxy::read(&mut top, files);
     let showing = Showing::read(&mut top, files);
     let telling = Telling::read(&mut top, files, problems);
-    let builder = read_targets(&mut top, &defaults, &router, files, problems);
+    let mut builder = read_targets(&mut top, &defaults, &router, files, problems);
+    builder.groups.shrink_to_fit();
     top.finish();
     if builder.targets.is_empty() {
         problems.warn(

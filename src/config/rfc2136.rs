@@ -125,7 +125,7 @@ fn read_section<'a>(
     for section in sections {
         read_records(section, &defaults, router, &mut group, &mut known, builder);
     }
-    builder.groups.push(UpdaterConfig::Rfc2136(group));
+    builder.groups.push(UpdaterConfig::Rfc2136(Box::new(group)));
 }
 
 fn take_common<'a>(defaults: &mut TargetDefaults<'a>, section: &mut Section<'a>, router: &Router) {

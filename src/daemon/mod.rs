@@ -40,7 +40,7 @@ use crate::daemon::runtime::Runtime;
 use crate::daemon::signals::Signal;
 use crate::daemon::state_file::{NotKept, Store};
 use crate::daemon::teller::Teller;
-use crate::engine::state::{State, id};
+use crate::engine::state::State;
 use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::notify::{Delivery, Sent};
 use crate::sources;
@@ -177,12 +177,11 @@ pub fn free(config: &Config, mut store: Store, targets: &[usize]) -> Result<Vec<
     let mut state = store.hold()?.state;
     let (mut freed, mut lines) = (Vec::new(), String::new());
     for target in targets.iter().filter_map(|index| config.targets.get(*index)) {
-        let id = id(&target.fingerprint);
-        if let Some(known) = state.targets.get_mut(&id)
+        if let Some(known) = state.targets.get_mut(&*target.id)
             && known.free()
         {
-            lines.push_str(&known.line(&id));
-            freed.push(target.name.clone());
+            lines.push_str(&known.line(&target.id));
+            freed.push(target.name.to_string());
         }
     }
     if !freed.is_empty() {

@@ -16,13 +16,14 @@
 //! to this user or to root, links are not followed, and no more is read than it may hold.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufWriter, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process;
 use super::request::{Answer, Kind, Request};
+use crate::engine::status::Status;
 use crate::notify::kept::MAX_KEPT;
 
 /// The longest of these files.
@@ -75,8 +76,13 @@ impl Runtime {
     }
 
     /// Puts the status in the place of the last one; its group may read it.
-    pub fn write_status(&self, text: &str) -> io::Result<()> {
-        self.replace("status.json", text, GROUP_READS)
+    pub fn write_status(&self, status: &Status) -> io::Result<()> {
+        // Of thousands of targets it is long, so it is never a text in memory.
+        self.replace("status.json", GROUP_READS, |file| {
+            let mut file = BufWriter::new(file);
+            status.write_json(&mut file)?;
+            file.flush()
+        })
     }
 
     /// What an earlier start of this daemon kept for this one.
@@ -90,17 +96,17 @@ impl Runtime {
         if text.is_empty() {
             fs::remove_file(self.path("notices"))
         } else {
-            self.replace("notices", text, 0o600)
+            self.replace("notices", 0o600, |mut file| file.write_all(text.as_bytes()))
         }
     }
 
-    fn replace(&self, kind: &str, text: &str, mode: u32) -> io::Result<()> {
+    fn replace(&self, kind: &str, mode: u32, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
         let new = self.folder.join(format!("{}.{}.new", self.stem, std::process::id()));
         let _ = fs::remove_file(&new);
         let options = &mut OpenOptions::new();
         let written = private(options.write(true).create_new(true))
             .open(&new)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| set_mode(&file, mode)))
+            .and_then(|file| write(&file).and_then(|()| set_mode(&file, mode)))
             .and_then(|()| fs::rename(&new, self.path(kind)));
         if written.is_err() {
             let _ = fs::remove_file(&new);

@@ -66,7 +66,7 @@ impl Daemon<'_> {
 
     pub(super) fn write_status(&mut self) -> io::Result<()> {
         let began = self.now().elapsed;
-        let written = self.places.runtime.write_status(&self.status().to_json());
+        let written = self.places.runtime.write_status(&self.status());
         self.status_pace.written(began, self.now().elapsed);
         written
     }

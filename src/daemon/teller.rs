@@ -37,7 +37,7 @@ impl<'a> Teller<'a> {
     ) -> Option<Self> {
         let (client, sender) = (client.clone(), sender.clone());
         let mut notifier = Notifier::new(config, seed)?;
-        let targets: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+        let targets: Vec<&str> = config.targets.iter().map(|target| &*target.name).collect();
         let now = Now::new(Duration::ZERO, clock::unix_time());
         notifier.restore(now, &kept.unwrap_or_default(), &targets);
         Some(Self { notifier, config, client, log, sender, under_way: 0, failing: Vec::new() })

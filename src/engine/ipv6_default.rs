@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::{Level, Report};
-use super::state::{State, id};
+use super::state::State;
 use super::{Action, Engine, Now, ONCE_PATIENCE};
 use crate::address::{Finding, Observation};
 use crate::config::Target;
@@ -200,7 +200,7 @@ fn infer(label: &str, targets: &[&Arc<Target>], state: &State) -> Option<Ipv6Spe
         return Some(Ipv6Speaker::Gateway);
     }
     let holds = |target: &&Arc<Target>| {
-        let held = state.targets.get(&id(&target.fingerprint));
+        let held = state.targets.get(&*target.id);
         let accepted = held.and_then(|held| held.accepted).map(|accepted| accepted.addresses);
         let all = accepted.into_iter().chain(held.and_then(|held| held.trying));
         all.into_iter().any(|addresses| addresses.ipv6.is_some())

@@ -34,6 +34,7 @@ use std::fmt::Write as _;
 
 use self::text::{escape, parse_addresses, parse_time, unescape, write_addresses};
 use crate::address::Addresses;
+use crate::config::fingerprint::id;
 use crate::engine::ipv6_default::Ipv6Speaker;
 use crate::engine::selection::AddressKind;
 use crate::http::lan_url::LanUrl;
@@ -55,12 +56,6 @@ pub const MAX_STATE: usize = 8 * 1024 * 1024;
 /// How many changes are remembered.
 const MAX_CHANGES: usize = 20;
 
-/// How much of a fingerprint is written: two of 10,000 are alike once in 10^11
-/// configurations.
-const ID: usize = 16;
-/// The length of a whole fingerprint, without what tells copies apart.
-const FINGERPRINT: usize = 64;
-
 /// Everything that is remembered.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
@@ -70,7 +65,7 @@ pub struct State {
     pub has_answered: BTreeMap<String, Vec<String>>,
     /// Who spoke for IPv6 last where a source is a target's default, by source.
     pub ipv6_speakers: BTreeMap<String, Ipv6Speaker>,
-    /// Where targets stand, by [`id`].
+    /// Where targets stand, by [`Target::id`](crate::config::Target::id).
     pub targets: BTreeMap<String, TargetState>,
     /// The last changes, the oldest first.
     pub changes: Vec<Change>,
@@ -137,16 +132,6 @@ impl Format {
                 if number.is_some_and(|number| number > 2) { Self::Newer } else { Self::Unknown }
             }
         }
-    }
-}
-
-/// How a target with this fingerprint is called in the file. What tells copies of
-/// a section apart (`-2`) stands behind a whole fingerprint.
-#[must_use]
-pub fn id(fingerprint: &str) -> String {
-    match (fingerprint.get(..ID), fingerprint.get(FINGERPRINT..)) {
-        (Some(start), Some(copy)) => format!("{start}{copy}"),
-        _ => fingerprint.to_owned(),
     }
 }
 

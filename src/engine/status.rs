@@ -1,5 +1,6 @@
 //! What the daemon knows and did, for people and for programs that watch it.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -59,11 +60,22 @@ pub struct Status {
 }
 
 impl Status {
-    /// As programs read it.
+    /// Writes it as programs read it.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn write_json(&self, to: &mut dyn Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *to, self)?;
+        to.write_all(b"\n")
+    }
+
+    /// The same as a text.
     #[must_use]
     pub fn to_json(&self) -> String {
+        let mut text = Vec::new();
         // Text, numbers and lists of them cannot fail.
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+        let _ = self.write_json(&mut text);
+        String::from_utf8(text).unwrap_or_default()
     }
 }
 

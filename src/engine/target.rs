@@ -10,6 +10,7 @@ mod wanted;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::absence::Absence;
 use self::attempt::Attempt;
 use self::wanted::{Waiting, Wanted, has, merge};
 use super::Now;
@@ -19,7 +20,7 @@ use crate::backoff::TokenBucket;
 use crate::config::placeholders::Needs;
 use crate::config::{Target, UpdaterConfig};
 use crate::engine::selection::{AddressKind, SourceStatus};
-use crate::engine::state::{Accepted, State, TargetState, id};
+use crate::engine::state::{Accepted, State, TargetState};
 pub(super) use attempt::{Ended, HANGS};
 pub(super) use trouble::DAY;
 
@@ -31,8 +32,6 @@ const SKEW: u64 = 60;
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct TargetStatus {
     config: Arc<Target>,
-    /// Its name in the state file.
-    id: String,
     /// What is recorded of it.
     state: TargetState,
     kind: Kind,
@@ -64,14 +63,10 @@ pub(super) struct TargetStatus {
     start_try: bool,
     /// That the limit of attempts holds it back has been reported.
     limited: bool,
-    /// Since when in this run an address that it holds is definitely gone.
-    gone: [Option<Duration>; 3],
-    /// When that is told again.
-    gone_told: [Duration; 3],
+    /// Since when something is absent; nothing is, for most.
+    absence: Option<Box<Absence>>,
     /// What the last update changed nothing about.
-    unchanged: Option<Addresses>,
-    /// Since when there is definitely no IPv4 and no IPv6 address for it.
-    absent_since: [Option<Duration>; 2],
+    unchanged: Option<Box<Addresses>>,
     /// When and why what it holds changed last in this run.
     changed: Option<(Duration, &'static str)>,
     /// Until when a closed request may still change what it holds; it is sent once more then.
@@ -95,11 +90,9 @@ enum Kind {
 
 impl TargetStatus {
     pub(super) fn new(config: &Arc<Target>, group: Option<&UpdaterConfig>, state: &State) -> Self {
-        let id = id(&config.fingerprint);
-        let remembered = state.targets.get(&id).cloned().unwrap_or_default();
+        let remembered = state.targets.get(&*config.id).cloned().unwrap_or_default();
         let named = config.required.or(config.optional).or(config.extra);
         Self {
-            id,
             doubt: remembered.doubt().and(named),
             state: TargetState { name: config.name.clone(), ..remembered },
             owed: config.at_start,
@@ -122,10 +115,8 @@ impl TargetStatus {
             blocked_until: Duration::ZERO,
             start_try: false,
             limited: false,
-            gone: [None; 3],
-            gone_told: [Duration::ZERO; 3],
+            absence: None,
             unchanged: None,
-            absent_since: [None; 2],
             changed: None,
             orphan_until: None,
             updates_ok: 0,
@@ -140,7 +131,7 @@ impl TargetStatus {
     /// Its line in the state file, once there is something to remember.
     pub(super) fn remember(&self) -> Option<(String, TargetState)> {
         let empty = TargetState { name: self.state.name.clone(), ..TargetState::default() };
-        (self.state != empty).then(|| (self.id.clone(), self.state.clone()))
+        (self.state != empty).then(|| (self.config.id.to_string(), self.state.clone()))
     }
 
     /// The mark that must be recorded before anything leaves for it, when there is
@@ -160,7 +151,7 @@ impl TargetStatus {
         }
         let addresses = merge(accepted.addresses, wanted);
         (self.state.trying, self.state.doubted) = (Some(addresses), None);
-        Some((addresses, &self.id))
+        Some((addresses, &self.config.id))
     }
 
     /// Takes a mark back, as it holds again what it should before anything was sent: its
@@ -173,7 +164,7 @@ impl TargetStatus {
         }
         let stands = self.wanted(sources).is_ok_and(|wanted| !self.must_be_sent(&wanted, now));
         self.state.trying.take_if(|_| stands)?;
-        Some(self.state.line(&self.id))
+        Some(self.state.line(&self.config.id))
     }
 
     /// Whether the attempt in flight needs a [`Self::mark`].
@@ -308,6 +299,6 @@ mod tests {
     #[test]
     fn ten_thousand_targets_fit_a_router() {
         // What is rare lies elsewhere, and the configuration is there once.
-        assert!(size_of::<TargetStatus>() <= 640, "{}", size_of::<TargetStatus>());
+        assert!(size_of::<TargetStatus>() <= 448, "{}", size_of::<TargetStatus>());
     }
 }

@@ -53,11 +53,11 @@ fn target(name: &str, group: usize, required: Needs) -> Target {
         host: String::new(),
         group,
         entry: 0,
-        fingerprint: name.into(),
+        id: name.into(),
         required,
         optional: NONE,
-        ipv4: vec![0],
-        ipv6: vec![0],
+        ipv4: [0].into(),
+        ipv6: [0].into(),
         follows_gateway: false,
         agree: 1,
         allow_private: false,
@@ -344,7 +344,7 @@ fn a_kill_during_a_job_repeats_it() {
 
 #[test]
 fn a_source_that_never_answered_gives_way_at_once() {
-    let both = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
+    let both = Target { ipv4: [0, 1].into(), ..target("t", 0, IPV4) };
     let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
     assert_eq!(bench.polls, [0]);
     bench.observe(0, Observation::unknown("no gateway"));
@@ -355,7 +355,7 @@ fn a_source_that_never_answered_gives_way_at_once() {
 
 #[test]
 fn a_source_that_has_answered_keeps_its_place_for_three_polls() {
-    let both = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
+    let both = Target { ipv4: [0, 1].into(), ..target("t", 0, IPV4) };
     let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
     bench.observe(0, seen("1.1.1.1"));
     bench.finish(0, published());
@@ -379,7 +379,7 @@ fn a_source_that_has_answered_keeps_its_place_for_three_polls() {
 
 #[test]
 fn definitely_none_passes_only_to_another_kind_of_source() {
-    let all = Target { ipv4: vec![0, 1, 2], ..target("t", 0, IPV4) };
+    let all = Target { ipv4: [0, 1, 2].into(), ..target("t", 0, IPV4) };
     let sources = vec![upnp(), Source::NatPmp(None), interface()];
     let mut bench = Bench::new(&config(sources, vec![all]), State::default());
     bench.observe(0, Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") });
@@ -390,7 +390,7 @@ fn definitely_none_passes_only_to_another_kind_of_source() {
 
 #[test]
 fn several_sources_must_agree_where_the_user_says_so() {
-    let both = Target { ipv4: vec![0, 1], agree: 2, ..target("t", 0, IPV4) };
+    let both = Target { ipv4: [0, 1].into(), agree: 2, ..target("t", 0, IPV4) };
     let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
     bench.observe(0, seen("1.1.1.1"));
     assert!(bench.jobs.is_empty());
@@ -422,7 +422,7 @@ fn a_failing_source_is_looked_at_again_within_seconds() {
 
 #[test]
 fn a_target_with_both_families_waits_for_both() {
-    let both = Target { required: IPV4.or(IPV6), ipv6: vec![1], ..target("t", 0, NONE) };
+    let both = Target { required: IPV4.or(IPV6), ipv6: [1].into(), ..target("t", 0, NONE) };
     let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
     bench.observe(0, seen("1.1.1.1"));
     assert!(bench.jobs.is_empty());
@@ -449,7 +449,7 @@ fn a_missing_family_is_sent_empty_only_on_demand() {
 
 #[test]
 fn an_optional_family_is_sent_when_known_and_never_taken_back() {
-    let target = Target { required: NONE, optional: IPV4.or(IPV6), ipv6: vec![1], ..target("t", 0, NONE) };
+    let target = Target { required: NONE, optional: IPV4.or(IPV6), ipv6: [1].into(), ..target("t", 0, NONE) };
     let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![target]), State::default());
     bench.observe(0, seen("1.1.1.1"));
     assert!(bench.jobs.is_empty(), "the other source is still being asked");
@@ -787,7 +787,7 @@ fn a_change_in_a_flood_is_seen_within_two_seconds() {
 
 #[test]
 fn a_hint_about_one_protocol_concerns_the_others_of_the_gateway() {
-    let both = Target { ipv4: vec![0, 1, 2], agree: 3, ..target("t", 0, IPV4) };
+    let both = Target { ipv4: [0, 1, 2].into(), agree: 3, ..target("t", 0, IPV4) };
     let mut bench =
         Bench::new(&config(vec![upnp(), Source::NatPmp(None), interface()], vec![both]), State::default());
     for source in 0..3 {
@@ -800,7 +800,7 @@ fn a_hint_about_one_protocol_concerns_the_others_of_the_gateway() {
 
 #[test]
 fn hints_about_a_source_that_nobody_needs_wait_until_somebody_does() {
-    let either = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
+    let either = Target { ipv4: [0, 1].into(), ..target("t", 0, IPV4) };
     let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![either]), State::default());
     bench.observe(0, seen("1.1.1.1"));
     bench.finish(0, published());

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::{Addresses, Observation};
 use crate::config::{Config, Source};
-use crate::engine::state::{State, id};
+use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
 
 /// The longest poll. A gateway in the house answers within a second or is not
@@ -160,6 +160,6 @@ impl Poller {
 /// addresses of an interface survives a restart.
 fn held(config: &Config, index: usize, state: &State) -> Addresses {
     let uses = config.targets.iter().filter(|t| t.ipv4.contains(&index) || t.ipv6.contains(&index));
-    let mut held = uses.filter_map(|target| state.targets.get(&id(&target.fingerprint))?.accepted);
+    let mut held = uses.filter_map(|target| state.targets.get(&*target.id)?.accepted);
     held.next().map(|accepted| accepted.addresses).unwrap_or_default()
 }

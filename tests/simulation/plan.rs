@@ -190,7 +190,7 @@ impl Sketch {
                     let record = &group.records[known.entry];
                     (record.name.to_string(), Some(record.aaaa))
                 }
-                UpdaterConfig::Url(_) | UpdaterConfig::Run(_) => (known.name.clone(), None),
+                UpdaterConfig::Url(_) | UpdaterConfig::Run(_) => (known.name.to_string(), None),
             };
             let section = self.sections.iter().find(|section| section.records.contains(&record));
             let section = section.expect("a section of this name");
@@ -202,7 +202,7 @@ impl Sketch {
                 (None, Names::Prefix) => Needs { ipv6_prefix: true, ..Needs::default() },
             };
             Entry {
-                name: known.name.clone(),
+                name: known.name.to_string(),
                 record,
                 target,
                 host: section.host.clone(),

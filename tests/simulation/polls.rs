@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ddns_update_daemon::address::{Addresses, Finding, Observation, Prefix};
 use ddns_update_daemon::config::{Config, Gateway as Place, Source};
-use ddns_update_daemon::engine::state::{State, id};
+use ddns_update_daemon::engine::state::State;
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::request::Request;
 use ddns_update_daemon::natpmp::message::ExternalAddress;
@@ -53,8 +53,7 @@ impl Poller {
             Source::Interface(_) => {
                 let uses =
                     config.targets.iter().filter(|t| t.ipv4.contains(&index) || t.ipv6.contains(&index));
-                let mut held =
-                    uses.filter_map(|target| state.targets.get(&id(&target.fingerprint))?.accepted);
+                let mut held = uses.filter_map(|target| state.targets.get(&*target.id)?.accepted);
                 Self::Interface(held.next().map(|accepted| accepted.addresses).unwrap_or_default())
             }
             source => {

@@ -72,7 +72,7 @@ impl Work {
             UpdaterConfig::Cloudflare(config) => Self::Web(config.updater()),
             UpdaterConfig::Url(config) => Self::Web(config.updater()),
             UpdaterConfig::Dyndns(config) => Self::Web(config.updater()),
-            UpdaterConfig::Rfc2136(config) => Self::NameServer(config.clone()),
+            UpdaterConfig::Rfc2136(config) => Self::NameServer((**config).clone()),
             UpdaterConfig::Run(config) => Self::Run(config.clone()),
         }
     }

@@ -1,5 +1,6 @@
 //! An account as a value, and as it is shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::describe::{HIDDEN, TomlWriter, hidden_url, toml_string};
@@ -13,7 +14,7 @@ use crate::secret::Secret;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Dyndns {
     /// How it is asked; for a server of the user's own made from its URL.
-    pub preset: Preset,
+    pub preset: Arc<Preset>,
     /// The URL as it stands in the configuration, for a server of the user's own.
     pub url: Option<Secret>,
     pub username: Option<Secret>,

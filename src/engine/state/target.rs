@@ -1,6 +1,7 @@
 //! What is remembered of one target, and the fields of its line; pure.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::text::{
     escape, parse_addresses, parse_kinds, parse_times, unescape, write_addresses, write_kinds, write_times,
@@ -16,7 +17,7 @@ const MAX_REASON: usize = 300;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TargetState {
     /// Its label, for people who read the file.
-    pub name: String,
+    pub name: Arc<str>,
     /// What it accepted last.
     pub accepted: Option<Accepted>,
     /// What it was to hold when the state was written. The target may hold it or
@@ -30,7 +31,7 @@ pub struct TargetState {
     pub failed: Option<Box<Failed>>,
     /// Since when the IPv4 address, the IPv6 address and the prefix that it holds are
     /// definitely gone, in seconds of the Unix epoch.
-    pub gone: [Option<u64>; 3],
+    pub gone: Option<Box<[Option<u64>; 3]>>,
 }
 
 /// Why a target is tried once a day only.
@@ -115,7 +116,7 @@ impl TargetState {
         for field in fields {
             let (key, value) = field.split_once('=')?;
             match key {
-                "name" => target.name = unescape(value),
+                "name" => target.name = unescape(value).into(),
                 "accepted" => addresses = Some(parse_addresses(value)?),
                 "at" => at = Some(value.parse().ok()?),
                 "trying" => target.trying = Some(parse_addresses(value)?),
@@ -128,7 +129,9 @@ impl TargetState {
                     target.blocked.get_or_insert_default().started = Some(value.parse().ok()?);
                 }
                 "way" => target.blocked.get_or_insert_default().way = Some(unescape(value)),
-                "gone" => target.gone = parse_times(value)?,
+                "gone" => {
+                    target.gone = Some(parse_times(value)?).filter(|gone| *gone != [None; 3]).map(Box::new);
+                }
                 "failed" => target.failed.get_or_insert_default().why = unescape(value),
                 "cause" => target.failed.get_or_insert_default().cause = Cause::parse(value)?,
                 "sent" => target.failed.get_or_insert_default().sent = parse_addresses(value)?,
@@ -170,10 +173,19 @@ impl TargetState {
         *self = Self {
             name: std::mem::take(&mut self.name),
             accepted: Some(Accepted { addresses, at }),
-            gone: self.gone,
+            gone: self.gone.take(),
             ..Self::default()
         };
         Some(())
+    }
+
+    /// Notes since when the kind at `place` is gone.
+    pub(in crate::engine) fn gone_since(&mut self, place: usize, since: Option<u64>) {
+        let mut gone = self.gone.as_deref().copied().unwrap_or_default();
+        if let Some(known) = gone.get_mut(place) {
+            *known = since;
+        }
+        self.gone = (gone != [None; 3]).then(|| Box::new(gone));
     }
 
     /// Forgets what stands in the way; whether there was something.
@@ -207,8 +219,8 @@ impl TargetState {
             let _ = write!(text, "\ttrying={}", write_addresses(trying));
         }
         maybe(&mut text, &[("doubted", self.doubted.map(write_kinds))]);
-        if self.gone != [None; 3] {
-            let _ = write!(text, "\tgone={}", write_times(self.gone));
+        if let Some(gone) = &self.gone {
+            let _ = write!(text, "\tgone={}", write_times(**gone));
         }
         if let Some(blocked) = &self.blocked {
             blocked.write(&mut text);

@@ -44,7 +44,7 @@ fn example() -> State {
             until: Some(3),
             waits: Backoff::parse("1.2.3").unwrap(),
         })),
-        gone: [Some(9), None, Some(8)],
+        gone: Some(Box::new([Some(9), None, Some(8)])),
     };
     State {
         gateways: table([("upnp", LanUrl::parse("http://192.168.1.1:5000/x").unwrap())]),

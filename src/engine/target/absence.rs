@@ -16,6 +16,17 @@ const ABSENT: Duration = Duration::from_secs(10);
 /// How long one must be gone before that is written down, for the flash's sake.
 const KEPT_AFTER: Duration = Duration::from_secs(60 * 60);
 
+/// Since when, in this run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Absence {
+    /// There is definitely no IPv4 and no IPv6 address for it.
+    families: [Option<Duration>; 2],
+    /// An address that it holds is definitely gone.
+    gone: [Option<Duration>; 3],
+    /// When that is told again.
+    told: [Duration; 3],
+}
+
 impl TargetStatus {
     /// Keeps in mind since when a family is absent, where that is sent.
     pub(in crate::engine) fn note_absence(&mut self, sources: &[SourceStatus], now: Now) {
@@ -27,8 +38,11 @@ impl TargetStatus {
                 .kinds()
                 .filter(|kind| kind.family() == family && has(self.config.required, *kind))
                 .all(|kind| self.is_absent(sources, kind));
-            if let Some(since) = self.absent_since.get_mut(index) {
-                *since = absent.then(|| since.unwrap_or(now.elapsed));
+            if absent || self.absence.is_some() {
+                let families = &mut self.absence.get_or_insert_default().families;
+                if let Some(since) = families.get_mut(index) {
+                    *since = absent.then(|| since.unwrap_or(now.elapsed));
+                }
             }
         }
     }
@@ -59,7 +73,7 @@ impl TargetStatus {
 
     /// From when on a family has been absent for long enough; `None` while it is not.
     pub(super) fn absent_from(&self, family: Family) -> Option<Duration> {
-        let [ipv4, ipv6] = self.absent_since;
+        let [ipv4, ipv6] = self.absence.as_ref()?.families;
         let since = if family == Family::V4 { ipv4 } else { ipv6 };
         since.map(|since| since.saturating_add(ABSENT))
     }
@@ -79,7 +93,7 @@ impl TargetStatus {
     ) -> (Option<String>, Vec<Report>) {
         let held = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         let held = [held.ipv4.is_some(), held.ipv6.is_some(), held.ipv6_prefix.is_some()];
-        let (before, mut reports) = (self.state.gone, Vec::new());
+        let (before, mut reports) = (self.state.gone.clone(), Vec::new());
         for (place, (kind, held)) in AddressKind::ALL.into_iter().zip(held).enumerate() {
             let used = held && has(self.counts(sources), kind);
             match used.then(|| self.choice(sources, kind)) {
@@ -88,18 +102,20 @@ impl TargetStatus {
                 Some(Selection::Known(..)) | None => self.forget_gone(place),
             }
         }
-        ((before != self.state.gone).then(|| self.state.line(&self.id)), reports)
+        ((before != self.state.gone).then(|| self.state.line(&self.config.id)), reports)
     }
 
     fn is_gone(&mut self, place: usize, kind: AddressKind, now: Now) -> Option<Report> {
-        let since = *self.gone.get_mut(place)?.get_or_insert(now.elapsed);
-        let kept = self.state.gone.get_mut(place)?;
-        let by_clock = now.unix.zip(*kept).and_then(|(unix, since)| unix.checked_sub(since));
+        let absence = self.absence.get_or_insert_default();
+        let since = *absence.gone.get_mut(place)?.get_or_insert(now.elapsed);
+        let kept = self.state.gone.as_ref().and_then(|gone| *gone.get(place)?);
+        let by_clock = now.unix.zip(kept).and_then(|(unix, since)| unix.checked_sub(since));
         let age = now.elapsed.saturating_sub(since).max(Duration::from_secs(by_clock.unwrap_or(0)));
         if age >= KEPT_AFTER && kept.is_none() {
-            *kept = now.unix.map(|unix| unix.saturating_sub(age.as_secs()));
+            let since = now.unix.map(|unix| unix.saturating_sub(age.as_secs()));
+            self.state.gone_since(place, since);
         }
-        let told = self.gone_told.get_mut(place)?;
+        let told = absence.told.get_mut(place)?;
         if age < DAY || now.elapsed < *told {
             return None;
         }
@@ -113,11 +129,10 @@ impl TargetStatus {
     }
 
     fn forget_gone(&mut self, place: usize) {
-        if let Some(since) = self.gone.get_mut(place) {
+        let gone = self.absence.as_mut().and_then(|absence| absence.gone.get_mut(place));
+        if let Some(since) = gone {
             *since = None;
         }
-        if let Some(since) = self.state.gone.get_mut(place) {
-            *since = None;
-        }
+        self.state.gone_since(place, None);
     }
 }

@@ -184,8 +184,10 @@ impl TargetStatus {
         let mut short = before.clone();
         let accepted = self.state.accepted.filter(|accepted| Some(accepted.addresses) == tried);
         match accepted.filter(|accepted| short.accept(accepted.at).is_some() && short == self.state) {
-            Some(accepted) if before.accepted.is_some() => TargetState::accepted_line(&self.id, accepted.at),
-            _ => self.state.line(&self.id),
+            Some(accepted) if before.accepted.is_some() => {
+                TargetState::accepted_line(&self.config.id, accepted.at)
+            }
+            _ => self.state.line(&self.config.id),
         }
     }
 
@@ -232,8 +234,9 @@ impl TargetStatus {
 
     fn told(&mut self, text: String, changed: bool, new: Addresses) -> Report {
         let asked = std::mem::take(&mut self.owed);
-        let needless = !changed && !asked && self.config.refresh.is_none() && self.unchanged == Some(new);
-        self.unchanged = (!changed).then_some(new);
+        let needless =
+            !changed && !asked && self.config.refresh.is_none() && self.unchanged.as_deref() == Some(&new);
+        self.unchanged = (!changed).then(|| Box::new(new));
         // Providers call that abuse, so nobody should do it without being told.
         let (level, text) = if needless {
             (Level::Warning, format!("{text}, as the time before: this update was needless"))

@@ -21,7 +21,7 @@ impl TargetStatus {
         let because = self.changed.map(|(_, why)| why.to_owned());
         let changed = self.changed.map_or_else(|| self.changed_at(history), |(at, _)| clock.at(at));
         Target {
-            name: self.config.name.clone(),
+            name: self.config.name.to_string(),
             kind: self.provider.to_owned(),
             state: state.to_owned(),
             holds: Held::from(&holds),

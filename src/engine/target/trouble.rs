@@ -103,7 +103,7 @@ impl TargetStatus {
     pub(in crate::engine) fn free(&mut self, now: Now) -> Option<String> {
         self.not_before = now.elapsed;
         let freed = self.state.free();
-        freed.then(|| self.state.line(&self.id))
+        freed.then(|| self.state.line(&self.config.id))
     }
 
     /// A person wants it sent. What its provider asked for holds, and so does a refusal.
@@ -127,7 +127,7 @@ impl TargetStatus {
     /// Its line of the state file, when it is blocked and tried all the same: that it
     /// is tried must be known even if nobody learns how the try ends.
     pub(in crate::engine) fn blocked_try(&self) -> Option<String> {
-        (self.in_flight.is_some() && self.state.blocked.is_some()).then(|| self.state.line(&self.id))
+        (self.in_flight.is_some() && self.state.blocked.is_some()).then(|| self.state.line(&self.config.id))
     }
 
     pub(super) fn failed(

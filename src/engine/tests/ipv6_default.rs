@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::*;
-use crate::engine::state::{Accepted, TargetState, id};
+use crate::engine::state::{Accepted, TargetState};
 
 const BOX: &str = "2a00:b::1";
 const HOST: &str = "2a00:a::1";
@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// A target that follows its gateway.
 fn follower(required: Needs) -> Target {
-    Target { ipv6: vec![0, 1], follows_gateway: true, ..target("t", 0, required) }
+    Target { ipv6: [0, 1].into(), follows_gateway: true, ..target("t", 0, required) }
 }
 
 fn bench_with(target: Target, state: State) -> Bench {
@@ -214,7 +214,7 @@ fn a_single_run_waits_fifteen_seconds() {
     bench.live(2 * SECOND, &plain(), &seen6(HOST));
     assert_eq!(sent6(&bench), Some(HOST.into()));
     // Nobody needs an answer to be found for what names IPv4 alone.
-    let four = Target { required: IPV4, extra: IPV6, ipv4: vec![1], ..follower(NONE) };
+    let four = Target { required: IPV4, extra: IPV6, ipv4: [1].into(), ..follower(NONE) };
     let mut bench = bench_with(four.clone(), State::default());
     bench.engine = Engine::new(&config(vec![upnp(), interface()], vec![four]), State::default(), 1).once();
     bench.polls.clear();
@@ -343,7 +343,10 @@ fn a_state_that_does_not_say_who_spoke_shows_it() {
     let held = |ipv6: Option<&str>| {
         let addresses = Addresses { ipv6: ipv6.map(|text| text.parse().unwrap()), ..Addresses::default() };
         let accepted = Some(Accepted { addresses, at: Some(1_790_000_000) });
-        BTreeMap::from([(id("t"), TargetState { name: "t".into(), accepted, ..TargetState::default() })])
+        BTreeMap::from([(
+            "t".to_owned(),
+            TargetState { name: "t".into(), accepted, ..TargetState::default() },
+        )])
     };
     // What the router has ever told, what the target holds; who goes on to speak while
     // the router is silent.

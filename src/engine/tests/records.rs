@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// Targets with a section each, as fingerprints and names of a real file are.
+/// Targets with a section each, as the IDs and names of a real file are.
 fn many(count: usize) -> Bench {
     let target = |n: usize| Target {
-        fingerprint: format!("{n:016x}{:048}", 0),
-        name: format!("host{n}.example.org"),
+        id: format!("{n:016x}").into(),
+        name: format!("host{n}.example.org").into(),
         ..target("t", n, IPV4)
     };
     Bench::new(&config(vec![upnp()], (0..count).map(target).collect()), State::default())
@@ -48,7 +48,7 @@ fn a_change_of_many_targets_costs_two_flushes_and_a_hundred_bytes_each() {
 }
 
 fn id(n: usize) -> String {
-    state::id(&format!("{n:016x}{:048}", 0))
+    format!("{n:016x}")
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_mark_for_nothing_is_taken_back() {
 
 #[test]
 fn what_the_limit_of_attempts_holds_back_is_marked_when_it_is_sent() {
-    let second = Target { ipv4: vec![1], ..target("t1", 1, IPV4) };
+    let second = Target { ipv4: [1].into(), ..target("t1", 1, IPV4) };
     let mut bench =
         Bench::new(&config(vec![upnp(), interface()], vec![target("t0", 0, IPV4), second]), State::default());
     told(&mut bench, 1, seen("9.9.9.9"));
@@ -151,7 +151,8 @@ fn what_the_limit_of_attempts_holds_back_is_marked_when_it_is_sent() {
 
 /// A target of both families, each by a source of its own, as accepted.
 fn both() -> (Config, Bench) {
-    let target = Target { required: NONE, optional: IPV4.or(IPV6), ipv6: vec![1], ..target("t0", 0, NONE) };
+    let target =
+        Target { required: NONE, optional: IPV4.or(IPV6), ipv6: [1].into(), ..target("t0", 0, NONE) };
     let config = config(vec![upnp(), interface()], vec![target]);
     let mut bench = Bench::new(&config, State::default());
     told(&mut bench, 0, seen("1.1.1.1"));

@@ -105,7 +105,7 @@ fn what_was_ever_sent_is_not_taken_back_after_a_restart() {
             ..state::TargetState::default()
         };
         let mut state = State::default();
-        state.targets.insert(state::id("t"), held);
+        state.targets.insert("t".to_owned(), held);
         let mut bench = Bench::new(&config(vec![upnp()], vec![both()]), state);
         bench.observe(0, no_ipv6());
         bench.pass(60 * SECOND);
@@ -117,7 +117,7 @@ fn what_was_ever_sent_is_not_taken_back_after_a_restart() {
 fn addresses_of_the_own_network_are_no_ipv6() {
     for (address, sent) in [("fd00::1", true), ("2a00::1", false)] {
         let mut target = both();
-        target.ipv6 = vec![1];
+        target.ipv6 = [1].into();
         let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![target]), State::default());
         bench.observe(0, seen("1.1.1.1"));
         bench.observe(1, seen6(address));

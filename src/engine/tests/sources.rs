@@ -121,7 +121,7 @@ fn three_kinds_of_sources_do_not_flap_when_the_first_fails_for_a_moment() {
 #[test]
 fn a_single_run_waits_for_a_silent_source_and_falls_back_within_15_s() {
     let sources = || vec![upnp(), echo()];
-    let target = Target { ipv4: vec![0, 1], ..target("t", 0, IPV4) };
+    let target = Target { ipv4: [0, 1].into(), ..target("t", 0, IPV4) };
     let mut before = Bench::new(&config(sources(), vec![target.clone()]), State::default());
     before.observe(0, seen("1.1.1.1"));
     before.finish(0, published());

@@ -203,7 +203,7 @@ fn a_single_run_tries_a_blocked_target_only_a_day_later_and_tells_it() {
 fn a_change_of_its_section_or_of_the_proxy_frees_a_blocked_target() {
     let first = blocked_by("abuse");
     let mut section = one();
-    Arc::get_mut(&mut section.targets[0]).unwrap().fingerprint = "other".into();
+    Arc::get_mut(&mut section.targets[0]).unwrap().id = "other".into();
     let mut proxy = one();
     let url = Secret::new("http://proxy.example:3128".into());
     let (host, port) = ("proxy.example".into(), 3128);
@@ -412,7 +412,7 @@ fn a_family_that_is_gone_for_a_day_while_a_record_holds_it_is_told_daily() {
     assert_eq!(told(&bench), 1);
     bench.tick();
     bench.observe(0, seen("1.1.1.1"));
-    assert_eq!(bench.saved.targets.get("t0").unwrap().gone, [None; 3]);
+    assert_eq!(bench.saved.targets.get("t0").unwrap().gone, None);
 }
 
 #[test]
@@ -429,7 +429,7 @@ fn a_short_absence_is_not_written_down() {
     assert_eq!(bench.file, before, "55 minutes");
     bench.pass(300 * SECOND);
     bench.observe(0, absent);
-    let gone = bench.saved.targets.get("t0").unwrap().gone;
+    let gone = bench.saved.targets.get("t0").unwrap().gone.as_deref().copied().unwrap_or_default();
     assert_eq!(gone, [since.map(|unix| unix + 300), None, None]);
 }
 

@@ -13,6 +13,7 @@ mod answer;
 mod request;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use self::answer::{Sent, Verdict, worse};
 use super::{Ask, Outcome, Request, Task, Updater};
@@ -22,7 +23,7 @@ use crate::config;
 /// One account at work.
 #[derive(Debug)]
 pub struct Dyndns {
-    config: config::Dyndns,
+    config: Arc<config::Dyndns>,
     /// What each entry surely holds, as far as this run of the program knows.
     held: Vec<Addresses>,
     /// The provider took offence at a list of names.
@@ -84,8 +85,8 @@ fn is_refused(outcomes: &[Option<Outcome>], entry: usize) -> bool {
 impl config::Dyndns {
     /// The updater of this account.
     #[must_use]
-    pub fn updater(&self) -> Box<dyn Updater> {
-        Box::new(Dyndns::new(self.clone()))
+    pub fn updater(self: &Arc<Self>) -> Box<dyn Updater> {
+        Box::new(Dyndns::new(Arc::clone(self)))
     }
 
     /// What a job would do, for people.
@@ -100,7 +101,7 @@ impl config::Dyndns {
 impl Dyndns {
     /// An updater that knows nothing yet.
     #[must_use]
-    pub fn new(config: config::Dyndns) -> Self {
+    pub fn new(config: Arc<config::Dyndns>) -> Self {
         let held = vec![Addresses::default(); config.hostnames.len()];
         Self { config, held, one_by_one: false }
     }

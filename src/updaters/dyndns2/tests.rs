@@ -14,7 +14,7 @@ const NAMES: [&str; 3] = ["a.example.org", "b.example.org", "c.example.org"];
 
 fn account(preset: Preset) -> config::Dyndns {
     config::Dyndns {
-        preset,
+        preset: preset.into(),
         url: None,
         username: Some(Secret::new("me".into())),
         password: Some(Secret::new("hunter22".into())),
@@ -24,11 +24,11 @@ fn account(preset: Preset) -> config::Dyndns {
 }
 
 fn updater(provider: &str) -> Dyndns {
-    Dyndns::new(account(find(&all(), provider).unwrap().clone()))
+    Dyndns::new(account(find(&all(), provider).unwrap().clone()).into())
 }
 
 fn own() -> Dyndns {
-    Dyndns::new(account(Preset::own("https://dyn.example/nic/update", true)))
+    Dyndns::new(account(Preset::own("https://dyn.example/nic/update", true)).into())
 }
 
 fn addresses(ipv4: &str, ipv6: &str) -> Addresses {
@@ -338,7 +338,7 @@ fn own_urls_get_the_usual_parameters_or_have_their_own() {
         ),
         ("https://dyn.example/?h={host}&ip={ips}", true, "?h=a.example.org&ip=192.0.2.1"),
     ] {
-        let mut updater = Dyndns::new(account(Preset::own(url, with_user)));
+        let mut updater = Dyndns::new(account(Preset::own(url, with_user)).into());
         updater.update(vec![task(0, addresses("192.0.2.1", ""))], &mut |request| {
             assert_eq!(request.url, format!("https://dyn.example/{expected}"));
             assert_eq!(request.headers.len(), usize::from(with_user), "{url}");

@@ -210,14 +210,14 @@ impl Sim {
     fn name_of(&self, group: usize, entry: usize) -> String {
         let targets = &self.plan.config.targets;
         let found = targets.iter().find(|target| target.group == group && target.entry == entry);
-        found.map(|target| target.name.clone()).expect("a task is some target's")
+        found.map(|target| target.name.to_string()).expect("a task is some target's")
     }
 
     fn publish(&mut self, number: u64, group: usize, tasks: Vec<Task>) {
         for task in &tasks {
             let name = self.name_of(group, task.entry);
             let target =
-                self.plan.config.targets.iter().find(|target| target.name == name).expect("it is there");
+                self.plan.config.targets.iter().find(|target| *target.name == *name).expect("it is there");
             self.watch.voices.judge(self.now, target, &task.addresses);
             self.note(|| format!("{name}: {} is to be sent", task.addresses));
             let entry = self.plan.entries.iter().find(|entry| entry.name == name).expect("it is there");
