@@ -217,6 +217,8 @@ impl World {
         self.unreached[group] = matches!(outcome, Outcome::Retry { reached: false, .. });
         if matches!(outcome, Outcome::Published { .. }) {
             self.blocked.remove(&group);
+            // The next refusal is another one.
+            self.last_tries[group][1] = 0;
         }
         if matches!(outcome, Outcome::Blocked { .. }) {
             self.blocked.insert(group);
