@@ -139,6 +139,7 @@ impl Bench {
             file,
             flushes: 0,
         };
+        bench.read();
         bench.handle(Event::Tick);
         bench
     }
@@ -149,6 +150,7 @@ impl Bench {
     }
 
     fn handle(&mut self, event: Event) {
+        let before = self.file.len();
         self.engine.handle(self.now, event);
         while let Some(action) = self.engine.action() {
             match action {
@@ -168,6 +170,14 @@ impl Bench {
                 Action::Report(report) => self.reports.push(report),
             }
         }
+        // Read as often as it is written: thousands of events write nothing.
+        if self.file.len() > before {
+            self.read();
+        }
+    }
+
+    /// What the state file says after all lines so far.
+    fn read(&mut self) {
         let (saved, damaged) = State::parse(&format!("{TITLE}\n{}", self.file));
         assert_eq!(damaged, 0, "{}", self.file);
         self.saved = saved;
