@@ -184,7 +184,7 @@ impl<F: Files> Store<F> {
         self.held = Some(held);
         if rewrite {
             // When it fails, the next write tries again.
-            let _ = self.write_whole(&found.loaded.state.write());
+            let _ = self.write_whole(&|| found.loaded.state.write());
         }
         Ok(found.loaded)
     }
@@ -290,7 +290,7 @@ impl<F: Files> Store<F> {
         if added.is_ok() {
             return Ok(());
         }
-        self.write_whole(&whole()).map_err(|error| {
+        self.write_whole(whole).map_err(|error| {
             let stands = self.take_back().is_err();
             NotKept { why: error.to_string(), stands }
         })
@@ -299,7 +299,7 @@ impl<F: Files> Store<F> {
     /// Writes the file anew: beside itself where that can be, since at any moment
     /// either the old or the new one is there; a file that cannot be replaced (one
     /// that is mounted) in place, doubted until all of it is on the disk.
-    fn write_whole(&mut self, text: &str) -> io::Result<()> {
+    fn write_whole(&mut self, text: &dyn Fn() -> String) -> io::Result<()> {
         if let Some(folder) = self.folder() {
             self.files.create_folder(folder)?;
         }
@@ -312,7 +312,7 @@ impl<F: Files> Store<F> {
         Ok(())
     }
 
-    fn replace(&self, text: &str) -> io::Result<Held<F::File>> {
+    fn replace(&self, text: &dyn Fn() -> String) -> io::Result<Held<F::File>> {
         let temporary = place::beside(&self.path, ".new");
         let _ = self.files.remove(&temporary);
         let written = self.files.create(&temporary).and_then(|file| {
@@ -321,7 +321,7 @@ impl<F: Files> Store<F> {
             let _ = file.lock();
             let mut held = Held::new(file);
             let header = self.header(held.seen);
-            held.file.add(format!("{TITLE}\n{header}{text}").as_bytes())?;
+            held.file.add(format!("{TITLE}\n{header}{}", text()).as_bytes())?;
             held.file.sync(true)?;
             // Taking the name counts as a change of the file.
             held.append("# written anew\n")?;
@@ -341,12 +341,12 @@ impl<F: Files> Store<F> {
         written
     }
 
-    fn overwrite(&self, text: &str) -> io::Result<Held<F::File>> {
+    fn overwrite(&self, text: &dyn Fn() -> String) -> io::Result<Held<F::File>> {
         let mut file = self.files.append_to(&self.path)?;
         let _ = file.lock();
         file.set_len(0)?;
         let header = self.header(file.seen());
-        file.add(format!("{DOUBTED}\n{header}{text}").as_bytes())?;
+        file.add(format!("{DOUBTED}\n{header}{}", text()).as_bytes())?;
         file.sync(true)?;
         self.files.retitle(&self.path, TITLE)?;
         let mut held = Held::new(file);

@@ -106,7 +106,7 @@ fn a_second_process_is_refused_with_both_configurations_until_the_first_ends() {
 fn a_file_that_is_written_anew_stays_locked() {
     let scratch = Scratch::new("relock");
     let mut store = held(&scratch);
-    store.write_whole(&accepted("192.0.2.1")).unwrap();
+    store.write_whole(&|| accepted("192.0.2.1")).unwrap();
     assert!(scratch.store().hold().is_err());
     drop(store);
     scratch.store().hold().unwrap();
@@ -310,7 +310,7 @@ fn only_the_owner_may_read_it() {
     let mut store = held(&scratch);
     for _ in 0..2 {
         assert_eq!(fs::metadata(scratch.file()).unwrap().permissions().mode() & 0o777, 0o600);
-        store.write_whole("").unwrap();
+        store.write_whole(&String::new).unwrap();
     }
 }
 
@@ -322,7 +322,7 @@ fn a_link_is_followed_and_stays() {
     std::os::unix::fs::symlink("other/real", scratch.file()).unwrap();
     let mut store = held(&scratch);
     kept(&mut store, &accepted("192.0.2.1"));
-    store.write_whole(&accepted("192.0.2.1")).unwrap();
+    store.write_whole(&|| accepted("192.0.2.1")).unwrap();
     assert!(fs::symlink_metadata(scratch.file()).unwrap().is_symlink());
     assert!(fs::symlink_metadata(scratch.0.join("other/real")).unwrap().is_file());
     scratch.holds("192.0.2.1");
