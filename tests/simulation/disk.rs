@@ -183,8 +183,9 @@ impl Inner {
     }
 
     fn seen(&self, inode: u64) -> Seen {
-        let node = self.nodes.get(&inode).cloned().unwrap_or_default();
-        Seen { inode, length: node.data.len() as u64, changed: node.changed, owner: 0 }
+        let node = self.nodes.get(&inode);
+        let (length, changed) = node.map(|node| (node.data.len() as u64, node.changed)).unwrap_or_default();
+        Seen { inode, length, changed, owner: 0 }
     }
 }
 

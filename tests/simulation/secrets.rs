@@ -27,12 +27,14 @@ pub(crate) fn spelled(secret: &str, spelling: usize) -> String {
 
 /// What must not stand in the log.
 #[derive(Default)]
-pub(crate) struct Secrets(HashSet<Vec<u8>>);
+pub(crate) struct Secrets(HashSet<[u8; PIECE]>);
 
 impl Secrets {
     pub(crate) fn add(&mut self, secret: &str) {
         for spelling in 0..SPELLINGS {
-            self.0.extend(spelled(secret, spelling).as_bytes().windows(PIECE).map(<[u8]>::to_vec));
+            self.0.extend(
+                spelled(secret, spelling).as_bytes().windows(PIECE).flat_map(<[u8; PIECE]>::try_from),
+            );
         }
     }
 
