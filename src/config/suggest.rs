@@ -43,12 +43,17 @@ pub(super) fn home(key: &str) -> Option<&'static str> {
 
 /// The word of `known` that other programs call `word`, or that begins or ends with it.
 pub(super) fn alike<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let same = SAME.iter().find(|words| words.contains(&word));
+    let is_known = |word: &str| known.clone().any(|known| known == word);
+    let mut same = SAME.iter().filter(|words| words.contains(&word)).flat_map(|words| words.iter().copied());
+    // Where there are not several, a name is a label.
+    let named = same.find(|word| is_known(word) && (*word != "name" || is_known("names")));
     let part = |known: &str| {
-        let rest = known.strip_prefix(word).or_else(|| known.strip_suffix(word)).unwrap_or_default();
-        word.len() > 2 && (rest.starts_with('_') || rest.ends_with('_') || rest == "name")
+        let ends = |long: &str, short: &str| {
+            let rest = long.strip_prefix(short).or_else(|| long.strip_suffix(short));
+            rest.is_some_and(|rest| rest.starts_with('_') || rest.ends_with('_') || rest == "name")
+        };
+        word.len() > 2 && (ends(known, word) || is_usual(word) && ends(word, known))
     };
-    let named = known.clone().find(|known| same.is_some_and(|words| words.contains(known)));
     named.or_else(|| known.filter(|known| part(known)).min_by_key(|known| known.len()))
 }
 
@@ -140,6 +145,20 @@ mod tests {
             assert_eq!(nearest(word, known), meant, "{word}");
         }
         assert_eq!(nearest(&"x".repeat(100_000), known), None);
+    }
+
+    #[test]
+    fn a_key_of_another_program_finds_ours() {
+        let of = |known: &'static str| move |word| alike(word, known.split(' '));
+        let (record, account, url) =
+            (of("name names type ttl"), of("name hostname username token"), of("name url"));
+        assert_eq!(["host", "domain", "ttls"].map(record), [Some("name"), Some("name"), None]);
+        assert_eq!(
+            ["host", "domain", "login"].map(account),
+            [Some("hostname"), Some("hostname"), Some("username")]
+        );
+        assert_eq!(["host", "user", "ur", "hunter_url"].map(url), [None; 4]);
+        assert_eq!(["user", "api_token", "en"].map(account), [Some("username"), Some("token"), None]);
     }
 
     #[test]

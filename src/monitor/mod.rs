@@ -15,7 +15,7 @@ use crate::http::Head;
 /// The page; its style and script are allowed by what they are, and nothing else is.
 const PAGE: &str = include_str!("page.html");
 const POLICY: &str = "Content-Security-Policy: default-src 'none'; connect-src 'self'; \
-    style-src 'sha256-aaNHuQKTe99g23RR6wWaRaN/IDC5Zx9TonhibffEG3U='; script-src 'sha256-S0uq+wr8etBLckV6dh493dJQ9fSUO8srJFY5glDsMOc='; base-uri 'none'; form-action 'none'; \
+    style-src 'sha256-6U3QJH/0/GowA0ELcOKM5lZvGKSOSoL2qba0rPoglGU='; script-src 'sha256-S0uq+wr8etBLckV6dh493dJQ9fSUO8srJFY5glDsMOc='; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n";
 
 const TEXT: &str = "text/plain; charset=utf-8";
