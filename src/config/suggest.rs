@@ -71,9 +71,12 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         return None;
     }
     let word = word.to_ascii_lowercase();
-    let allowed = word.chars().count().div_ceil(3).min(3);
+    let letters = word.chars().count();
+    let allowed = letters.div_ceil(3).min(3);
     known
         .into_iter()
+        // It takes a mistake at least for each letter that one has more than the other.
+        .filter(|candidate| candidate.chars().count().abs_diff(letters) <= allowed)
         .map(|candidate| (distance(&word, &candidate.to_ascii_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
