@@ -391,11 +391,11 @@ fn parts(row: &Row, all: &Addresses) -> Vec<Addresses> {
     vec![*all]
 }
 
-fn updater(section: &str) -> Dyndns {
+fn account(section: &str) -> Arc<config::Dyndns> {
     let config = config::parse(section, Path::new("c.toml"), &|_| Err(String::new()));
     let config = config.unwrap_or_else(|error| panic!("{error}\n{section}"));
     let UpdaterConfig::Dyndns(account) = &config.groups[0] else { panic!("{section}") };
-    Dyndns::new(Arc::clone(account))
+    Arc::clone(account)
 }
 
 fn task(addresses: Addresses) -> Task {
@@ -406,16 +406,15 @@ fn task(addresses: Addresses) -> Task {
 fn perform(
     stand_in: &StandIn,
     web: &HttpClient,
-    name: &str,
-    row: &Row,
+    (name, row): (&str, &Row),
+    account: &Arc<config::Dyndns>,
     sent: Addresses,
     kind: &str,
 ) -> Option<Outcome> {
     let values = Values::of(row);
     words(row, kind, &values, &sent)?;
-    let more = if sent.ipv4.is_none() { "ipv4 = []" } else { "" };
     let mut parts = parts(row, &sent).into_iter();
-    let mut updater = updater(&values.section(name, row, more));
+    let mut updater = Dyndns::new(Arc::clone(account));
     let mut outcomes = updater.update(vec![task(sent)], &mut |request| {
         let part = parts.next().unwrap_or_else(|| panic!("{name}: one request too many"));
         let answer = (200, words(row, kind, &values, &part).expect("the same for each family"));
@@ -445,7 +444,9 @@ fn every_preset_asks_as_its_provider_wants_and_understands_the_answer() {
     assert_eq!(rows.len(), presets::all().len());
     for (name, row) in &rows {
         for sent in families(row) {
-            let judged = |kind| perform(&stand_in, &web, name, row, sent, kind);
+            let more = if sent.ipv4.is_none() { "ipv4 = []" } else { "" };
+            let account = account(&Values::of(row).section(name, row, more));
+            let judged = |kind| perform(&stand_in, &web, (name, row), &account, sent, kind);
             assert_eq!(judged("good"), Some(Outcome::Published { changed: true }), "{name}");
             let same = judged("same");
             assert!(
@@ -462,10 +463,10 @@ fn every_preset_asks_as_its_provider_wants_and_understands_the_answer() {
 #[test]
 fn every_preset_knows_the_return_codes() {
     for (name, row) in &rows() {
-        let values = Values::of(row);
+        let account = account(&Values::of(row).section(name, row, ""));
         let sent = families(row)[0];
         let outcome = |status, body: &str| {
-            let mut updater = updater(&values.section(name, row, ""));
+            let mut updater = Dyndns::new(Arc::clone(&account));
             let reply = Reply { status, body: body.to_owned(), ..Reply::default() };
             updater.update(vec![task(sent)], &mut |_| Ok(reply.clone())).remove(0).1
         };
@@ -533,11 +534,12 @@ fn every_preset_understands_its_providers_words() {
         for name in names.get_ref().split(' ') {
             let row = rows.get(name).unwrap_or_else(|| panic!("{name} is no preset"));
             let values = Values::of(row);
+            let account = account(&values.section(name, row, ""));
             let sent = addresses("192.0.2.77", "");
             let outcome = |key: &str, status| {
                 let body = answers.get(key)?.get_ref().as_str().unwrap();
                 let body = body.replace("{ip}", "192.0.2.77").replace("{host}", &values.host);
-                let mut updater = updater(&values.section(name, row, ""));
+                let mut updater = Dyndns::new(Arc::clone(&account));
                 let reply = Reply { status, body, ..Reply::default() };
                 Some(updater.update(vec![task(sent)], &mut |_| Ok(reply.clone())).remove(0).1)
             };
