@@ -71,7 +71,7 @@ impl Scene {
         let server = Server::start(
             SocketAddr::from(([127, 0, 0, 1], 0)),
             Arc::new(move |request, wire| {
-                if request.path == "/ip" {
+                if request.path.ends_with("/ip") {
                     return wire.reply("200 OK", "", b"9.9.9.1");
                 }
                 let (spell, status) = *said.lock().unwrap();
@@ -100,7 +100,7 @@ impl Scene {
         let at = self.server.address();
         let p = planted;
         format!(
-            "ipv4 = [\"http://{at}/ip\"]\nipv6 = []\nproxy = \"http://me:{proxy}@{at}\"\n\
+            "ipv4 = [\"http://{at}/{path}/ip\"]\nipv6 = []\nproxy = \"http://me:{proxy}@{at}\"\n\
              [[notify]]\npreset = \"gotify\"\nurl = \"http://{user}:{password}@{at}/{path}?{query}\"\n\
              token = \"{telling}\"\nheaders = {{ X-Key = \"{header}\" }}\non = [\"failure\"]\n\
              [heartbeat]\nurl = \"http://{user}:{password}@{at}/{telling}?{query}\"\n\

@@ -123,7 +123,12 @@ fn add_names<'a>(
         };
         accounts.builder.add_to(group, section, defaults, draft);
         if let Some(UpdaterConfig::Dyndns(account)) = accounts.builder.groups.get_mut(group) {
-            Arc::make_mut(account).hostnames.push(hostname);
+            let names = &mut Arc::make_mut(account).hostnames;
+            // Most accounts have one.
+            if names.is_empty() {
+                names.reserve_exact(1);
+            }
+            names.push(hostname);
         }
     }
 }

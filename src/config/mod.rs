@@ -189,7 +189,7 @@ pub enum Source {
     Echo(String),
 }
 
-/// As it stands in the configuration.
+/// As it stands in the configuration, without the path of a service's URL.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -200,7 +200,8 @@ impl fmt::Display for Source {
             Self::Pcp(Some(address)) => write!(f, "pcp:{address}"),
             Self::Interface(None) => f.write_str("interface"),
             Self::Interface(Some(name)) => write!(f, "interface:{name}"),
-            Self::Echo(url) => f.write_str(url),
+            // It may lead to a place of the user's own.
+            Self::Echo(url) => f.write_str(&hidden_url(url)),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! not be shown then, and the names that may be.
 
 use super::provider_url::{hide_in_arguments, names_secret};
-use super::{Config, Run, UpdaterConfig, Url};
+use super::{Config, Run, Source, UpdaterConfig, Url};
 use crate::quote::{Secrets, percent_decoded};
 use crate::secret::Secret;
 use crate::transport::url::HttpUrl;
@@ -31,6 +31,11 @@ impl Config {
         }
         let heartbeat = self.telling.heartbeat.iter().flat_map(|heartbeat| in_url(heartbeat.url.reveal()));
         let proxies = [&self.proxies.http, &self.proxies.https].into_iter().flatten();
+        let echoes = self.sources.iter().filter_map(|source| match source {
+            Source::Echo(url) => Some(in_url(url)),
+            _ => None,
+        });
+        all.extend(echoes.flatten());
         all.extend(heartbeat.chain(proxies.flat_map(|proxy| in_url(proxy.url.reveal()))));
         all.retain(|secret| !SCHEMES.contains(&secret.to_ascii_lowercase().as_str()));
         Secrets::new(all.iter().map(String::as_str))

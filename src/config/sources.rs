@@ -182,7 +182,7 @@ fn read_source(value: &Value<'_>, family: Family, router: &Router) -> Option<Sou
     }
 }
 
-/// Reads an echo service's URL. It is shown in the log, and whoever answers in
+/// Reads an echo service's URL. Its host is shown in the log, and whoever answers in
 /// its place chooses what is published.
 fn read_echo(text: &str, family: Family) -> Result<Source, String> {
     let url = provider_url::check(text, ascii_name)?;
