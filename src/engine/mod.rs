@@ -320,7 +320,8 @@ impl Engine {
 
     /// The targets that do not hold what they should, with the reason.
     pub fn behind(&self, now: Now) -> impl Iterator<Item = (&str, String)> {
-        self.targets.iter().filter_map(move |target| target.behind(&self.sources, now))
+        let reason = move |target: &TargetStatus| Some(target.behind(&self.sources, now)?());
+        self.targets.iter().filter_map(move |target| Some((target.label(), reason(target)?)))
     }
 
     /// What the target of this name accepted last, as far as known.
@@ -478,7 +479,7 @@ impl Engine {
 
     /// What the sources say of `kind` to the target with this index.
     #[must_use]
-    pub fn choice(&self, target: usize, kind: AddressKind) -> Option<Selection> {
+    pub fn choice(&self, target: usize, kind: AddressKind) -> Option<Selection<'_>> {
         Some(self.targets.get(target)?.choice(&self.sources, kind))
     }
 }

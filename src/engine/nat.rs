@@ -7,17 +7,25 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::address::{Finding, Scope, scope};
-use crate::engine::selection::{AddressKind, AddressValue, Origin, SourceStatus, refusal};
+use crate::engine::selection::{AddressKind, AddressValue, Origin, SourceStatus, Why, refusal};
 
 /// Shared address space (RFC 6598).
 const SHARED: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);
 const SHARED_BITS: u32 = 10;
 
 /// Why `address`, as `speaker` tells it, is not published, if so.
-pub(super) fn objection(address: IpAddr, speaker: Option<Origin>, allow_private: bool) -> Option<String> {
+pub(super) fn objection(
+    address: IpAddr,
+    speaker: Option<Origin>,
+    allow_private: bool,
+) -> Option<Why<'static>> {
     let why = refusal(address, allow_private)?;
-    let IpAddr::V4(ipv4) = address else { return Some(plain(address, why)) };
-    Some(match speaker {
+    Some(Box::new(move || unreachable_by(address, speaker, why)))
+}
+
+fn unreachable_by(address: IpAddr, speaker: Option<Origin>, why: &str) -> String {
+    let IpAddr::V4(ipv4) = address else { return plain(address, why) };
+    match speaker {
         Some(Origin::Gateway) if is_shared(ipv4) => format!(
             "your router's address {ipv4} is shared by your provider's customers ({why}); a public IPv4 \
              record cannot reach you: use IPv6, or ask your provider for a public address"
@@ -33,7 +41,7 @@ pub(super) fn objection(address: IpAddr, speaker: Option<Origin>, allow_private:
             )
         }
         _ => plain(address, why),
-    })
+    }
 }
 
 fn plain(address: IpAddr, why: &str) -> String {
@@ -52,12 +60,12 @@ pub(super) fn is_witness(source: &SourceStatus, kind: AddressKind) -> bool {
 /// Why the address that an echo service told does not lead here, if a router
 /// among the listed sources has told that it is behind a NAT. Its last word
 /// counts, also while it is silent.
-pub(super) fn contradiction(
-    sources: &[SourceStatus],
+pub(super) fn contradiction<'s>(
+    sources: &'s [SourceStatus],
     preferred: &[usize],
     told: AddressValue,
     teller: usize,
-) -> Option<String> {
+) -> Option<Why<'s>> {
     if sources.get(teller)?.speaker != Origin::Echo {
         return None;
     }
@@ -65,17 +73,22 @@ pub(super) fn contradiction(
     let routers = preferred.iter().filter_map(|index| sources.get(*index));
     let mut routers = routers.filter(|source| is_witness(source, AddressKind::Ipv4));
     let (router, why) = routers.find_map(|source| Some((&source.label, hidden_behind(source, outer)?)))?;
-    Some(format!(
-        "the internet sees {outer}, but {router}: {why}; to publish {outer} all the same, list the echo \
-         service alone"
-    ))
+    Some(Box::new(move || {
+        format!(
+            "the internet sees {outer}, but {router}: {}; to publish {outer} all the same, list the echo \
+             service alone",
+            why()
+        )
+    }))
 }
 
 /// Why a router is not to be reached at `outer`, by its own word.
-fn hidden_behind(router: &SourceStatus, outer: Ipv4Addr) -> Option<String> {
+fn hidden_behind(router: &SourceStatus, outer: Ipv4Addr) -> Option<Why<'_>> {
     let answers = router.answers(AddressKind::Ipv4);
     match (&answers.last, answers.known) {
-        (Some(Finding::Absent(why)), _) => Some(format!("your router has no IPv4 address of its own: {why}")),
+        (Some(Finding::Absent(why)), _) => {
+            Some(Box::new(move || format!("your router has no IPv4 address of its own: {why}")))
+        }
         (_, Some(AddressValue::Ipv4(inner))) if inner != outer && scope(inner.into()) != Scope::Global => {
             objection(inner.into(), Some(Origin::Gateway), false)
         }
@@ -88,7 +101,6 @@ pub(super) fn explain_disagreement(voices: &[(Ipv4Addr, Origin)]) -> Option<Stri
     let echoed = voices.iter().find(|(_, speaker)| *speaker == Origin::Echo)?;
     let (inner, speaker) =
         voices.iter().find(|(address, speaker)| *speaker == Origin::Gateway && *address != echoed.0)?;
-    Some(objection((*inner).into(), Some(*speaker), false).unwrap_or_else(|| {
-        "a second internet line, a VPN or a proxy may lie between this host and the echo service".to_owned()
-    }))
+    let other = "a second internet line, a VPN or a proxy may lie between this host and the echo service";
+    Some(objection((*inner).into(), Some(*speaker), false).map_or_else(|| other.to_owned(), |why| why()))
 }

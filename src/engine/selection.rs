@@ -315,15 +315,17 @@ fn lift<T: Copy>(finding: &Finding<T>, wrap: impl Fn(T) -> AddressValue) -> Find
     }
 }
 
+/// A reason, which is put into words only where it is shown.
+pub type Why<'s> = Box<dyn FnOnce() -> String + 's>;
+
 /// What the sources together say.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Selection {
+pub enum Selection<'s> {
     /// This, by the source with this index.
     Known(AddressValue, usize),
     /// There is none.
-    Absent(String),
+    Absent(&'s str),
     /// Nobody can tell at the moment.
-    Unknown(String),
+    Unknown(Why<'s>),
     /// A source is still being asked for the first time.
     Pending,
 }
@@ -331,11 +333,16 @@ pub enum Selection {
 /// Chooses among `preferred` (indexes into `sources`) for `kind`; `agree` of
 /// them must say the same.
 #[must_use]
-pub fn select(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind, agree: usize) -> Selection {
+pub fn select<'s>(
+    sources: &'s [SourceStatus],
+    preferred: &[usize],
+    kind: AddressKind,
+    agree: usize,
+) -> Selection<'s> {
     if agree > 1 { vote(sources, preferred, kind, agree) } else { first(sources, preferred, kind) }
 }
 
-fn first(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind) -> Selection {
+fn first<'s>(sources: &'s [SourceStatus], preferred: &[usize], kind: AddressKind) -> Selection<'s> {
     let mut absent = None;
     let mut reasons = Vec::new();
     for (index, source) in in_turn(sources, preferred, kind) {
@@ -347,12 +354,18 @@ fn first(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind) -> Se
                 return Selection::Pending;
             }
             Some(Finding::Known(value)) => return Selection::Known(*value, index),
-            Some(Finding::Absent(why)) => absent = Some(why.clone()),
-            Some(Finding::Unknown(why)) if answers.holds() => return Selection::Unknown(why.clone()),
-            Some(Finding::Unknown(why)) => reasons.push(format!("{}: {why}", source.label)),
+            Some(Finding::Absent(why)) => absent = Some(why.as_str()),
+            Some(Finding::Unknown(why)) if answers.holds() => {
+                return Selection::Unknown(Box::new(|| why.clone()));
+            }
+            Some(Finding::Unknown(why)) => reasons.push((&source.label, why)),
         }
     }
-    absent.map_or_else(|| Selection::Unknown(reasons.join("; ")), Selection::Absent)
+    let unknown = move || {
+        let said: Vec<_> = reasons.iter().map(|(label, why)| format!("{label}: {why}")).collect();
+        said.join("; ")
+    };
+    absent.map_or_else(|| Selection::Unknown(Box::new(unknown)), Selection::Absent)
 }
 
 /// Whether an echo service has told its address before a listed router was
@@ -368,7 +381,12 @@ fn awaits_witness(
     teller.speaker == Origin::Echo && listed(sources, preferred).any(|(_, source)| unheard(source))
 }
 
-fn vote(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind, agree: usize) -> Selection {
+fn vote<'s>(
+    sources: &'s [SourceStatus],
+    preferred: &[usize],
+    kind: AddressKind,
+    agree: usize,
+) -> Selection<'s> {
     let voices: Vec<_> = listed(sources, preferred).map(|(index, s)| (index, s.answers(kind))).collect();
     for (index, answers) in &voices {
         if let Some(Finding::Known(value)) = answers.last {
@@ -382,6 +400,10 @@ fn vote(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind, agree:
     if voices.iter().any(|(_, answers)| answers.last.is_none()) {
         return Selection::Pending;
     }
+    Selection::Unknown(Box::new(move || disagreement(sources, &voices, agree)))
+}
+
+fn disagreement(sources: &[SourceStatus], voices: &[(usize, &SourceAnswers)], agree: usize) -> String {
     let said = |(index, answers): &(usize, &SourceAnswers)| {
         let label = sources.get(*index).map_or("", |source| source.label.as_str());
         match &answers.last {
@@ -401,7 +423,7 @@ fn vote(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind, agree:
         })
         .collect();
     said.extend(nat::explain_disagreement(&told));
-    Selection::Unknown(format!("fewer than {agree} sources agree: {}", said.join("; ")))
+    format!("fewer than {agree} sources agree: {}", said.join("; "))
 }
 
 /// The sources of `preferred` that have to be polled to select `kind`.
@@ -432,11 +454,11 @@ pub fn needed(sources: &[SourceStatus], preferred: &[usize], kind: AddressKind, 
 
 /// The listed sources without those that must not overrule an earlier one of
 /// their kind.
-fn in_turn<'a>(
-    sources: &'a [SourceStatus],
-    preferred: &'a [usize],
+fn in_turn<'s>(
+    sources: &'s [SourceStatus],
+    preferred: &[usize],
     kind: AddressKind,
-) -> impl Iterator<Item = (usize, &'a SourceStatus)> {
+) -> impl Iterator<Item = (usize, &'s SourceStatus)> {
     let mut absent_by = None;
     listed(sources, preferred).filter(move |(_, source)| {
         let silenced = absent_by == Some(source.speaker);
@@ -447,9 +469,9 @@ fn in_turn<'a>(
     })
 }
 
-fn listed<'a>(
-    sources: &'a [SourceStatus],
-    preferred: &'a [usize],
-) -> impl Iterator<Item = (usize, &'a SourceStatus)> {
+fn listed<'s>(
+    sources: &'s [SourceStatus],
+    preferred: &[usize],
+) -> impl Iterator<Item = (usize, &'s SourceStatus)> {
     preferred.iter().filter_map(|index| Some((*index, sources.get(*index)?)))
 }

@@ -19,7 +19,7 @@ use crate::address::Addresses;
 use crate::backoff::TokenBucket;
 use crate::config::placeholders::Needs;
 use crate::config::{Target, UpdaterConfig};
-use crate::engine::selection::{AddressKind, SourceStatus};
+use crate::engine::selection::{AddressKind, SourceStatus, Why};
 use crate::engine::state::{Accepted, State, TargetState};
 pub(super) use attempt::{Ended, HANGS};
 pub(super) use trouble::DAY;
@@ -225,17 +225,16 @@ impl TargetStatus {
         by_clock || now.elapsed.saturating_sub(self.confirmed) >= every
     }
 
-    /// Its name and the reason, when it does not hold what it should.
-    pub(super) fn behind(&self, sources: &[SourceStatus], now: Now) -> Option<(&str, String)> {
-        let reason = match (&self.state.blocked, &self.state.failed, self.wanted(sources)) {
-            (Some(blocked), _, _) => format!("blocked: {}", blocked.why),
-            (_, Some(failed), _) => failed.why.clone(),
+    /// The reason, when it does not hold what it should.
+    pub(super) fn behind<'a>(&'a self, sources: &'a [SourceStatus], now: Now) -> Option<Why<'a>> {
+        Some(match (&self.state.blocked, &self.state.failed, self.wanted(sources)) {
+            (Some(blocked), _, _) => Box::new(|| format!("blocked: {}", blocked.why)),
+            (_, Some(failed), _) => Box::new(|| failed.why.clone()),
             (_, _, Err(Waiting::Unknown(why) | Waiting::Useless(why))) => why,
-            (_, _, Err(Waiting::Pending)) => "its sources have not answered".to_owned(),
-            (_, _, Ok(wanted)) if self.is_stale(&wanted, now) => "not sent".to_owned(),
+            (_, _, Err(Waiting::Pending)) => Box::new(|| "its sources have not answered".to_owned()),
+            (_, _, Ok(wanted)) if self.is_stale(&wanted, now) => Box::new(|| "not sent".to_owned()),
             (_, _, Ok(_)) => return None,
-        };
-        Some((&self.config.name, reason))
+        })
     }
 
     pub(super) fn is_program(&self) -> bool {
@@ -261,7 +260,7 @@ impl TargetStatus {
 
     /// The line that says why it waits, once for every time of waiting.
     pub(super) fn complaint(&mut self, sources: &[SourceStatus]) -> Option<Report> {
-        let (level, why) = match self.wanted(sources) {
+        let why = match self.wanted(sources) {
             Ok(_) => {
                 self.complained = false;
                 return None;
@@ -269,12 +268,12 @@ impl TargetStatus {
             Err(Waiting::Pending) => return None,
             // Its source has said so already, or will when it stays like this.
             Err(Waiting::Unknown(_)) if self.kinds().any(|k| self.in_trouble(sources, k)) => return None,
-            Err(Waiting::Unknown(why) | Waiting::Useless(why)) => (Level::Warning, why),
+            Err(Waiting::Unknown(why) | Waiting::Useless(why)) => why,
         };
         if std::mem::replace(&mut self.complained, true) {
             return None;
         }
-        Some(Report::new(level, &self.config.name, format!("not updated: {why}")))
+        Some(Report::new(Level::Warning, &self.config.name, format!("not updated: {}", why())))
     }
 
     fn in_trouble(&self, sources: &[SourceStatus], kind: AddressKind) -> bool {

@@ -39,10 +39,16 @@ impl TargetStatus {
         self.kinds().any(|needed| needed == kind) && self.preferred(sources, kind).contains(&source)
     }
 
-    pub(in crate::engine) fn choice(&self, sources: &[SourceStatus], kind: AddressKind) -> Selection {
+    pub(in crate::engine) fn choice<'s>(
+        &self,
+        sources: &'s [SourceStatus],
+        kind: AddressKind,
+    ) -> Selection<'s> {
         let choice = select(sources, self.preferred(sources, kind), kind, self.config.agree);
         match (choice, self.ipv6_default(sources, kind)) {
-            (Selection::Unknown(why), Some(ipv6)) => Selection::Unknown(ipv6.explain(&why)),
+            (Selection::Unknown(why), Some(ipv6)) => {
+                Selection::Unknown(Box::new(move || ipv6.explain(&why())))
+            }
             (choice, _) => choice,
         }
     }

@@ -77,7 +77,7 @@ impl TargetStatus {
             return ("retrying", Some(failed.why.clone()), failed.since);
         }
         match self.wanted(sources) {
-            Err(Waiting::Unknown(why) | Waiting::Useless(why)) => ("waiting", Some(why), None),
+            Err(Waiting::Unknown(why) | Waiting::Useless(why)) => ("waiting", Some(why()), None),
             Err(Waiting::Pending) => ("waiting", Some("its sources have not answered yet".to_owned()), None),
             Ok(wanted) if self.must_be_sent(&wanted, now) => {
                 let what =

@@ -8,7 +8,7 @@ use crate::address::{Addresses, Family};
 use crate::config::placeholders::Needs;
 use crate::engine::lan::lan_host;
 use crate::engine::nat;
-use crate::engine::selection::{AddressKind, AddressValue, Origin, Selection, SourceStatus, refusal};
+use crate::engine::selection::{AddressKind, AddressValue, Origin, Selection, SourceStatus, Why, refusal};
 
 /// What a target should hold now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,13 +25,13 @@ pub(super) struct Wanted {
 }
 
 /// Why there is nothing to send.
-pub(super) enum Waiting {
+pub(super) enum Waiting<'s> {
     /// A first answer is on its way.
     Pending,
     /// The sources cannot say; what they said of it is reported elsewhere.
-    Unknown(String),
+    Unknown(Why<'s>),
     /// The answer is no use to this target, and somebody should know.
-    Useless(String),
+    Useless(Why<'s>),
 }
 
 impl TargetStatus {
@@ -39,7 +39,7 @@ impl TargetStatus {
         refusal(address, self.config.allow_private).is_none()
     }
 
-    pub(super) fn wanted(&self, sources: &[SourceStatus]) -> Result<Wanted, Waiting> {
+    pub(super) fn wanted<'s>(&self, sources: &'s [SourceStatus]) -> Result<Wanted, Waiting<'s>> {
         let mut wanted = Wanted {
             addresses: Addresses::default(),
             covers: Needs::default(),
@@ -65,7 +65,7 @@ impl TargetStatus {
                     Ok((value, host)) => wanted.put(value, host),
                     Err(why) => {
                         let label = sources.get(source).map_or("", |source| source.label.as_str());
-                        let why = format!("{label}: {why}");
+                        let why: Why<'s> = Box::new(move || format!("{label}: {}", why()));
                         if required {
                             return Err(Waiting::Useless(why));
                         }
@@ -74,8 +74,12 @@ impl TargetStatus {
                     }
                 },
                 Selection::Pending => return Err(Waiting::Pending),
-                Selection::Absent(why) if required => return Err(Waiting::Useless(absent(kind, &why))),
-                Selection::Unknown(why) if required => return Err(Waiting::Unknown(unknown(kind, &why))),
+                Selection::Absent(why) if required => {
+                    return Err(Waiting::Useless(Box::new(move || absent(kind, why))));
+                }
+                Selection::Unknown(why) if required => {
+                    return Err(Waiting::Unknown(Box::new(move || unknown(kind, &why()))));
+                }
                 Selection::Absent(_) | Selection::Unknown(_) => {}
             }
         }
@@ -90,7 +94,7 @@ impl TargetStatus {
             if let Some(ready) = from.filter(|_| !self.config.both_families && !named.is_empty()) {
                 return Ok(Wanted { ready, ..wanted });
             }
-            let unknown = || Waiting::Unknown(nothing_known(&wanted.addresses));
+            let unknown = || Waiting::Unknown(Box::new(move || nothing_known(&wanted.addresses)));
             return Err(refused.map_or_else(unknown, Waiting::Useless));
         }
         Ok(wanted)
@@ -105,15 +109,17 @@ impl TargetStatus {
 
     /// `value`, by the source with this index, and the host that it makes with the
     /// suffix; or why it is not published.
-    fn publishable(
+    fn publishable<'s>(
         &self,
-        sources: &[SourceStatus],
+        sources: &'s [SourceStatus],
         value: AddressValue,
         source: usize,
-    ) -> Result<(AddressValue, Option<Ipv6Addr>), String> {
+    ) -> Result<(AddressValue, Option<Ipv6Addr>), Why<'s>> {
         let lan = sources.get(source).and_then(|source| source.lan);
         let host = match (value, self.config.ipv6_suffix) {
-            (AddressValue::Prefix(prefix), Some(suffix)) => Some(lan_host(prefix, suffix, lan)?),
+            (AddressValue::Prefix(prefix), Some(suffix)) => {
+                Some(lan_host(prefix, suffix, lan).map_err(|why| Box::new(|| why) as Why<'s>)?)
+            }
             _ => None,
         };
         let address = host.map_or_else(|| value.address(), Into::into);
