@@ -217,8 +217,9 @@ impl World {
         self.unreached[group] = matches!(outcome, Outcome::Retry { reached: false, .. });
         if matches!(outcome, Outcome::Published { .. }) {
             self.blocked.remove(&group);
-            // The next refusal is another one.
+            // Failures and refusals begin anew.
             self.last_tries[group][1] = 0;
+            (self.not_before[group], self.failed_with[group]) = (Duration::ZERO, None);
         }
         if matches!(outcome, Outcome::Blocked { .. }) {
             self.blocked.insert(group);
