@@ -39,9 +39,18 @@ need() {
     install_packages "${packages[@]}"
 }
 
-# Installs Debian packages; no service of theirs starts on this machine. One at a
-# time: dpkg's folder is locked, which is there on every Debian.
-install_packages() (
+# alone_with_apt COMMAND...: not while another one here reads or changes Debian's lists
+# and packages. dpkg's folder is locked, which is there on every Debian.
+alone_with_apt() (
+    exec 9</var/lib/dpkg && flock 9 || exit 1
+    "$@" 9>&-
+)
+
+# Installs Debian packages, one after the other; no service of theirs starts on this
+# machine.
+install_packages() (alone_with_apt install_alone "$@")
+
+install_alone() {
     policy=/usr/sbin/policy-rc.d
     kept=$(mktemp -d)
     output=$(mktemp)
@@ -50,7 +59,6 @@ install_packages() (
         if [[ -e $kept/policy-rc.d ]]; then mv "$kept/policy-rc.d" "$policy"; fi
         rmdir "$kept"
     }
-    exec 9</var/lib/dpkg && flock 9 || exit 1
     if [[ -e $policy ]]; then mv "$policy" "$kept/"; fi
     trap put_back EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -58,12 +66,12 @@ install_packages() (
     export DEBIAN_FRONTEND=noninteractive
     apt_install "$@" >"$output" 2>&1 && exit 0
     # What is known of the archive may be old, or nothing.
-    apt-get update -q >"$output" 2>&1 9>&- || cat "$output" >&2
+    apt-get update -q >"$output" 2>&1 || cat "$output" >&2
     apt_install "$@" >"$output" 2>&1 || { cat "$output" >&2; exit 1; }
-)
+}
 
 apt_install() {
-    apt-get install -qy --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" 9>&-
+    apt-get install -qy --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
 }
 
 # make_venv FOLDER PACKAGE...: Python packages, by pip, in a folder of their own.
