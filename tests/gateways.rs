@@ -208,8 +208,8 @@ fn a_router_by_name_is_resolved_at_each_poll_and_has_to_be_near() {
     expect(&recorder, &["11.22.33.1", "11.22.33.2"], &folder);
 }
 
-/// Where no other test searches.
-const ALONE: Ipv4Addr = Ipv4Addr::new(127, 0, 9, 1);
+/// Where nobody else answers SSDP or NAT-PMP.
+const ALONE: Ipv4Addr = Ipv4Addr::new(127, 0, 9, 3);
 
 #[test]
 fn a_remembered_gateway_that_answers_is_asked_before_any_search() {

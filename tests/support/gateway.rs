@@ -140,14 +140,24 @@ impl Gateway {
         self.past.iter().cloned().chain(now).collect()
     }
 
-    /// When polls that began after `since` began and ended.
+    /// When polls that began after `since` began and ended. Who reads the description
+    /// after it has asked what stands in it begins another one.
     pub(crate) fn polls(&self, since: Instant) -> Vec<(Instant, Instant)> {
         let mut polls: Vec<(Instant, Instant)> = Vec::new();
+        let (mut has_read, mut has_asked) = (false, false);
         for exchange in self.exchanges().iter().filter(|exchange| exchange.started >= since) {
+            let reads = exchange.request.method == "GET";
             match polls.last_mut() {
-                Some(poll) if exchange.started < poll.1 + ONE_POLL => poll.1 = poll.1.max(exchange.end()),
-                _ => polls.push((exchange.started, exchange.end())),
+                Some(poll) if exchange.started < poll.1 + ONE_POLL && !(reads && has_asked) => {
+                    poll.1 = poll.1.max(exchange.end());
+                }
+                _ => {
+                    polls.push((exchange.started, exchange.end()));
+                    (has_read, has_asked) = (false, false);
+                }
             }
+            has_read |= reads;
+            has_asked |= has_read && !reads;
         }
         polls
     }
