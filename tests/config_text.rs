@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use ddns_update_daemon::config::placeholders::Needs;
 use ddns_update_daemon::config::{Config, ConfigError, Gateway, Source, Target, UpdaterConfig, parse};
+use ddns_update_daemon::engine::state::State;
+use ddns_update_daemon::engine::{Engine, Now};
 use ddns_update_daemon::http::lan_url::LanUrl;
+use ddns_update_daemon::quote::said;
 
 const IPV4: Needs = Needs { ipv4: true, ipv6: false, ipv6_prefix: false };
 const IPV6: Needs = Needs { ipv4: false, ipv6: true, ipv6_prefix: false };
@@ -1048,6 +1051,20 @@ fn every_source_is_described_as_it_is_read() {
     let described = config.describe();
     assert!(described.contains(ipv6) && described.contains("\"https://1.1.1.1/<hidden>\""), "{described}");
     assert_eq!(good(&put_back(&described, &["cdn-cgi/trace", "ip"])).sources, config.sources);
+}
+
+/// Their paths are nobody's business, also when a server repeats them; their names, by
+/// which state and metrics know them, are no less different.
+#[test]
+fn services_at_one_host_have_names_of_their_own() {
+    let lists = "ipv4 = [\"https://echo.example/four/hushhush\"]\nipv6 = [\"https://echo.example/six\"]\n";
+    let config = good(&format!("{lists}[[runs]]\ncmd = [\"x\", \"{{ipv4}}\", \"{{ipv6}}\"]\n"));
+    let names = ["https://echo.example/<hidden>", "https://echo.example/<hidden> (2)"];
+    assert_eq!([0, 1].map(|index| config.source_name(index)), names);
+    let engine = Engine::new(&config, State::default(), 1);
+    let status = engine.status(Now::new(Duration::ZERO, 0));
+    assert_eq!(status.sources.iter().map(|source| &*source.name).collect::<Vec<_>>(), names);
+    assert_eq!(said("no hushhush", &config.secrets, []), "\"no …\"");
 }
 
 /// The description with the hidden values put back, in their order.

@@ -148,6 +148,15 @@ impl Config {
         format!("no target is called {name:?}; there are: {}", self.names(&all))
     }
 
+    /// What the source with this index is called: as it is shown, with a number where that
+    /// is alike for several (services at one host).
+    #[must_use]
+    pub fn source_name(&self, index: usize) -> String {
+        let name = self.sources.get(index).map(Source::to_string).unwrap_or_default();
+        let alike = self.sources.iter().take(index).filter(|source| source.to_string() == name).count();
+        if alike == 0 { name } else { format!("{name} ({})", alike.saturating_add(1)) }
+    }
+
     /// The names of these targets; of many, the first.
     #[must_use]
     pub fn names(&self, targets: &[usize]) -> String {

@@ -1,13 +1,14 @@
-//! What a person asks of the running daemon, by signals.
+//! What a person asks of the running daemon, by signals, and of its state where none runs.
 
 use std::io;
 use std::time::Duration;
 
 use super::request::{Answer, Kind, Request};
 use super::signals::{self, Signal};
+use super::state_file::{NotKept, Store};
 use super::teller::Teller;
 use super::{Daemon, Message};
-use crate::config;
+use crate::config::{self, Config};
 use crate::engine::{Event, Level};
 
 /// How long jobs under way may take before the configuration is read again: what is cut
@@ -152,4 +153,25 @@ impl Daemon<'_> {
         let idle = self.running.is_empty() && self.teller.as_ref().is_none_or(Teller::is_idle);
         waited.is_some_and(|waited| waited >= if idle { SETTLE } else { PATIENCE })
     }
+}
+
+/// Does for a daemon that does not run what [`Event::Retry`] does: the names of those
+/// in whose way something stood.
+pub fn free(config: &Config, mut store: Store, targets: &[usize]) -> Result<Vec<String>, String> {
+    let mut state = store.hold()?.state;
+    let (mut freed, mut lines) = (Vec::new(), String::new());
+    for target in targets.iter().filter_map(|index| config.targets.get(*index)) {
+        if let Some(known) = state.targets.get_mut(&*target.id)
+            && known.free()
+        {
+            lines.push_str(&known.line(&target.id));
+            freed.push(target.name.to_string());
+        }
+    }
+    if !freed.is_empty() {
+        let kept = store.append(&lines, true, &|| state.write());
+        let path = store.path().display();
+        kept.map_err(|NotKept { why, .. }| format!("the state file {path} cannot be changed: {why}"))?;
+    }
+    Ok(freed)
 }

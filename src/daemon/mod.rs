@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-pub use asked::PATIENCE;
+pub use asked::{PATIENCE, free};
 
 use crate::config::Config;
 use crate::daemon::hints::Channels;
@@ -171,30 +171,9 @@ pub fn tell_state(config: &Config, store: &Store, log: Log) {
     }
 }
 
-/// Does for a daemon that does not run what [`Event::Retry`] does: the names of those
-/// in whose way something stood.
-pub fn free(config: &Config, mut store: Store, targets: &[usize]) -> Result<Vec<String>, String> {
-    let mut state = store.hold()?.state;
-    let (mut freed, mut lines) = (Vec::new(), String::new());
-    for target in targets.iter().filter_map(|index| config.targets.get(*index)) {
-        if let Some(known) = state.targets.get_mut(&*target.id)
-            && known.free()
-        {
-            lines.push_str(&known.line(&target.id));
-            freed.push(target.name.to_string());
-        }
-    }
-    if !freed.is_empty() {
-        let kept = store.append(&lines, true, &|| state.write());
-        let path = store.path().display();
-        kept.map_err(|NotKept { why, .. }| format!("the state file {path} cannot be changed: {why}"))?;
-    }
-    Ok(freed)
-}
-
 /// The one line of a healthy start.
 fn announce(config: &Config, store: &Store, log: Log) {
-    let sources: Vec<String> = config.sources.iter().map(ToString::to_string).collect();
+    let sources: Vec<String> = (0..config.sources.len()).map(|index| config.source_name(index)).collect();
     let interval = config.interval;
     let every = if interval < Duration::from_secs(120) {
         format!("{} s", interval.as_secs_f64())
@@ -311,10 +290,8 @@ impl<'a> Daemon<'a> {
                 Some(Event::Finished { job, outcomes, took })
             }
             Ok(Message::Hint { source, channel }) => {
-                if let Some(source) = self.config.sources.get(source) {
-                    let text = format!("polling, because of {channel}");
-                    self.log.write(&Report::new(Level::Debug, &source.to_string(), text));
-                }
+                let text = format!("polling, because of {channel}");
+                self.log.write(&Report::new(Level::Debug, &self.config.source_name(source), text));
                 Some(Event::Hint { source })
             }
             Ok(Message::Signal(signal)) => Some(self.follow(signal)),

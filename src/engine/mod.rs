@@ -148,7 +148,8 @@ impl Engine {
     /// An engine that has yet to poll for the first time. `seed` is for jitter.
     #[must_use]
     pub fn new(config: &Config, state: State, seed: u64) -> Self {
-        let mut sources: Vec<_> = config.sources.iter().map(SourceStatus::new).collect();
+        let named = |(index, source)| SourceStatus::new(source, config.source_name(index));
+        let mut sources: Vec<_> = config.sources.iter().enumerate().map(named).collect();
         for (index, source) in sources.iter_mut().enumerate() {
             source.ipv6 = Ipv6Default::of(index, &source.label, &config.targets, &state);
             let has_answered = state.has_answered.get(&source.label);

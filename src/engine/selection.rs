@@ -215,11 +215,11 @@ pub struct SourceStatus {
 }
 
 impl SourceStatus {
-    /// A source that has not been polled.
+    /// A source that has not been polled, and what it is called.
     #[must_use]
-    pub fn new(source: &Source) -> Self {
+    pub fn new(source: &Source, label: String) -> Self {
         Self {
-            label: source.to_string(),
+            label,
             speaker: match source {
                 Source::Upnp(_) | Source::NatPmp(_) | Source::Pcp(_) => Origin::Gateway,
                 Source::Interface(_) => Origin::Kernel,

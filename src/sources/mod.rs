@@ -68,7 +68,7 @@ impl Poller {
     #[must_use]
     pub fn new(config: &Config, index: usize, state: &State) -> Option<Self> {
         let source = config.sources.get(index)?;
-        let label = source.to_string();
+        let label = config.source_name(index);
         let kind = match source {
             Source::Upnp(gateway) => {
                 let ipv6 = config.targets.iter().any(|target| target.ipv6.contains(&index));
