@@ -4,13 +4,13 @@ use std::fmt;
 
 /// A token, password or key. `Debug` prints `<secret>`; there is no `Display`.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Secret(String);
+pub struct Secret(Box<str>);
 
 impl Secret {
     /// Takes the secret as it is.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     /// The secret itself, for the request or digest that needs it.

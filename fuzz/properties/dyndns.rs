@@ -48,7 +48,7 @@ fn account(preset: Preset) -> config::Dyndns {
         username: preset.needs("username").then(|| Secret::new("me".to_owned())),
         password: secret("password"),
         token: secret("token"),
-        hostnames: NAMES.iter().map(|&name| name.to_owned()).collect(),
+        hostnames: NAMES.iter().map(|&name| name.into()).collect(),
         url: None,
         preset: preset.into(),
     }

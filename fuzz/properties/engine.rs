@@ -71,7 +71,7 @@ struct World {
 fn config() -> Config {
     let target = |index: usize| Target {
         name: format!("t{index}").into(),
-        host: String::new(),
+        host: "".into(),
         group: index,
         entry: 0,
         id: format!("f{index}").into(),

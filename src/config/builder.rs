@@ -22,7 +22,7 @@ const MAX_NAME: usize = 100;
 #[derive(Default)]
 pub(super) struct NewTarget {
     pub(super) name: String,
-    pub(super) host: String,
+    pub(super) host: Arc<str>,
     pub(super) entry: usize,
     pub(super) fingerprint: String,
     pub(super) required: Needs,
@@ -82,9 +82,12 @@ impl<'a> Builder<'a> {
         let ipv6 = self.indexes(section, if ipv6 { &defaults.ipv6 } else { &[] });
         let (ipv4, ipv6) = (self.shared(ipv4), self.shared(ipv6));
         let fingerprint = self.unique_fingerprint(&draft);
+        // Most are called as their host, or have none as the one before.
+        let name = if *draft.name == *draft.host { Arc::clone(&draft.host) } else { draft.name.into() };
+        let last = self.targets.last().map(|last| &last.host).filter(|last| **last == draft.host);
         self.targets.push(Arc::new(Target {
-            name: draft.name.into(),
-            host: draft.host,
+            name,
+            host: last.map_or(draft.host, Arc::clone),
             group,
             entry: draft.entry,
             id: id(&fingerprint).into(),

@@ -281,7 +281,7 @@ fn draft(
     let suffix = defaults.ipv6_suffix;
     NewTarget {
         name: format!("{kind} {}", record.name),
-        host: record.name.clone(),
+        host: record.name.as_str().into(),
         entry,
         fingerprint: Fingerprint::new("cloudflare")
             .text(account.api_token.reveal())

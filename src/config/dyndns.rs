@@ -37,10 +37,14 @@ struct Accounts<'b, 'a> {
 
 impl Accounts<'_, '_> {
     /// Most accounts are asked as the one before.
-    fn shared(&self, preset: Preset) -> Arc<Preset> {
+    fn shared(&self, preset: Preset, url: Option<Secret>) -> (Arc<Preset>, Option<Arc<Secret>>) {
         match self.builder.groups.last() {
-            Some(UpdaterConfig::Dyndns(last)) if *last.preset == preset => Arc::clone(&last.preset),
-            _ => Arc::new(preset),
+            Some(UpdaterConfig::Dyndns(last))
+                if *last.preset == preset && last.url.as_deref() == url.as_ref() =>
+            {
+                (Arc::clone(&last.preset), last.url.clone())
+            }
+            _ => (Arc::new(preset), url.map(Arc::new)),
         }
     }
 }
@@ -102,7 +106,7 @@ fn read_section<'a>(
 /// A target for each name.
 fn add_names<'a>(
     account: &Dyndns,
-    hostnames: Vec<String>,
+    hostnames: Vec<Arc<str>>,
     label: Option<&str>,
     (required, optional): (Needs, Needs),
     section: &Section<'a>,
@@ -114,7 +118,7 @@ fn add_names<'a>(
     for (hostname, entry) in hostnames.into_iter().zip(first..) {
         let draft = NewTarget {
             name: target_name(label, &hostname, single, &account.preset),
-            host: hostname.clone(),
+            host: Arc::clone(&hostname),
             entry,
             fingerprint: fingerprint(account).text(&hostname).maybe(defaults.ipv6_suffix).finish(),
             required,
@@ -159,8 +163,7 @@ fn read_account(section: &mut Section<'_>, files: &Files<'_>, accounts: &Account
     let username = read_username(section, username, known);
     let password = read_secret(section, files, "password", "password_file", known);
     let token = read_secret(section, files, "token", "token_file", known);
-    let url = url.map(Secret::new);
-    let preset = accounts.shared(preset?);
+    let (preset, url) = accounts.shared(preset?, url.map(Secret::new));
     Some(Dyndns { preset, url, username, password, token, hostnames: Vec::new() })
 }
 
@@ -285,7 +288,7 @@ fn useless(preset: &Preset) -> String {
 }
 
 /// The names; one that is empty where the credentials decide it.
-fn read_hostnames(section: &mut Section<'_>, account: &Dyndns) -> Vec<String> {
+fn read_hostnames(section: &mut Section<'_>, account: &Dyndns) -> Vec<Arc<str>> {
     let preset = &account.preset;
     let (one, several) = (section.take("hostname"), section.take("hostnames"));
     let values = match (one, several) {
@@ -309,15 +312,15 @@ fn read_hostnames(section: &mut Section<'_>, account: &Dyndns) -> Vec<String> {
             section.refuse(&missing("hostname", "hostname", preset));
             return Vec::new();
         }
-        (None, None) => return vec![String::new()],
+        (None, None) => return vec![Arc::default()],
     };
     if let (false, Some(value)) = (preset.needs("hostname"), values.get(1)) {
         value.refuse::<()>("expected only one name: the credentials decide it");
     }
     let (mut names, mut known) = (Vec::new(), HashSet::new());
     for value in values {
-        let Some(name) = read_hostname(&value, account) else { continue };
-        if known.insert(name.clone()) {
+        let Some(name) = read_hostname(&value, account).map(Arc::from) else { continue };
+        if known.insert(Arc::clone(&name)) {
             names.push(name);
         } else {
             value.refuse::<()>("this name is listed twice");

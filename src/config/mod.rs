@@ -257,7 +257,7 @@ pub struct Target {
     /// Its label in logs and state.
     pub name: Arc<str>,
     /// The host name that it keeps; empty where there is none.
-    pub host: String,
+    pub host: Arc<str>,
     /// Which of [`Config::groups`] updates it.
     pub group: usize,
     /// Which entry of the group it is.
@@ -322,7 +322,7 @@ impl Target {
     #[must_use]
     pub fn retry_call(&self) -> String {
         // What a shell and our own command line take for a name.
-        let name = if self.host.is_empty() { &*self.name } else { &self.host };
+        let name = if self.host.is_empty() { &*self.name } else { &*self.host };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let call = "ddns-update-daemon retry";
         match name {

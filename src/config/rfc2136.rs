@@ -346,7 +346,7 @@ fn draft(group: &Rfc2136, record: &Rfc2136Record, defaults: &TargetDefaults<'_>)
         .finish();
     NewTarget {
         name: format!("{kind} {}", record.name),
-        host: record.name.to_string(),
+        host: record.name.to_string().into(),
         entry: group.records.len(),
         fingerprint,
         required: Needs {

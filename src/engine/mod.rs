@@ -177,6 +177,9 @@ impl Engine {
                 group.members.push(index);
             }
         }
+        for group in &mut groups {
+            group.members.shrink_to_fit();
+        }
         Self {
             interval: config.interval,
             sources,

@@ -50,7 +50,7 @@ struct Bench {
 fn target(name: &str, group: usize, required: Needs) -> Target {
     Target {
         name: name.into(),
-        host: String::new(),
+        host: Arc::default(),
         group,
         entry: 0,
         id: name.into(),

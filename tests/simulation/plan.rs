@@ -185,7 +185,7 @@ impl Sketch {
                     let record = &group.records[known.entry];
                     (record.name.clone(), Some(record.aaaa))
                 }
-                UpdaterConfig::Dyndns(group) => (group.hostnames[known.entry].clone(), None),
+                UpdaterConfig::Dyndns(group) => (group.hostnames[known.entry].to_string(), None),
                 UpdaterConfig::Rfc2136(group) => {
                     let record = &group.records[known.entry];
                     (record.name.to_string(), Some(record.aaaa))

@@ -16,13 +16,13 @@ pub struct Dyndns {
     /// How it is asked; for a server of the user's own made from its URL.
     pub preset: Arc<Preset>,
     /// The URL as it stands in the configuration, for a server of the user's own.
-    pub url: Option<Secret>,
+    pub url: Option<Arc<Secret>>,
     pub username: Option<Secret>,
     pub password: Option<Secret>,
     pub token: Option<Secret>,
     /// The names in ASCII, lower case, without a dot at the end; one may be empty
     /// where the credentials decide the name.
-    pub hostnames: Vec<String>,
+    pub hostnames: Vec<Arc<str>>,
 }
 
 impl Dyndns {
@@ -41,7 +41,7 @@ impl Dyndns {
     pub fn secrets(&self) -> Vec<String> {
         // A name is shown; it is the user's where each name has a user of its own.
         let user =
-            self.username.iter().filter(|user| !self.hostnames.iter().any(|name| name == user.reveal()));
+            self.username.iter().filter(|user| !self.hostnames.iter().any(|name| **name == *user.reveal()));
         let given = [&self.password, &self.token].into_iter().flatten().chain(user);
         let url = self.url.iter().flat_map(|url| in_url(url.reveal()));
         given.map(|secret| secret.reveal().to_owned()).chain(url).collect()
@@ -56,7 +56,7 @@ impl Dyndns {
             let Some(UpdaterConfig::Dyndns(account)) = config.groups.get(target.group) else { continue };
             page.header("[[dyndns]]");
             page.entry("name", toml_string(&target.name));
-            account.write(page, account.hostnames.get(target.entry).map_or("", String::as_str));
+            account.write(page, account.hostnames.get(target.entry).map_or("", |name| &**name));
             config.write_common(page, Some(target));
         }
     }
@@ -84,7 +84,7 @@ fn is_domain_of(user: &str, hostname: &str) -> bool {
 pub(super) fn fingerprint(account: &Dyndns) -> Fingerprint {
     Fingerprint::new("dyndns")
         .text(&account.preset.name)
-        .maybe(account.url.as_ref().map(Secret::reveal))
+        .maybe(account.url.as_ref().map(|url| url.reveal()))
         .maybe(account.username.as_ref().map(Secret::reveal))
         .maybe(account.password.as_ref().map(Secret::reveal))
         .maybe(account.token.as_ref().map(Secret::reveal))

@@ -112,7 +112,7 @@ impl Dyndns {
     }
 
     fn hosts(&self, update: &UpdateRequest) -> Vec<&str> {
-        let host = |entry: &usize| self.config.hostnames.get(*entry).map_or("", String::as_str);
+        let host = |entry: &usize| self.config.hostnames.get(*entry).map_or("", |name| &**name);
         update.entries.iter().map(host).collect()
     }
 

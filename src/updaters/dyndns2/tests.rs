@@ -19,7 +19,7 @@ fn account(preset: Preset) -> config::Dyndns {
         username: Some(Secret::new("me".into())),
         password: Some(Secret::new("hunter22".into())),
         token: Some(Secret::new("t0ken".into())),
-        hostnames: NAMES.iter().map(|&name| name.to_owned()).collect(),
+        hostnames: NAMES.iter().map(|&name| name.into()).collect(),
     }
 }
 
