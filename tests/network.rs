@@ -140,7 +140,7 @@ fn addresses_and_routes() {
     assert!(changes.take().unwrap());
     assert_eq!(system::known_default_route(), DefaultRoute::Known(route));
     let both = (DefaultRoute::Known(route), system::default_route(Family::V6));
-    assert_eq!(system::default_routes(), both);
+    assert_eq!(system::known_default_routes(), both);
     let interface = index("v0");
     assert_eq!((route.gateway, route.interface), (Some(ip("192.168.77.1")), interface));
     assert_eq!((route.source, route.by_route), (Some(ip("192.168.77.2")), true));

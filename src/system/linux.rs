@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -13,7 +14,7 @@ use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{Shutdown, bind, ipproto, recvfrom, sendto, shutdown, socket_with};
 
-use super::{DefaultRoute, InterfaceAddress, MulticastSource};
+use super::{DefaultRoute, InterfaceAddress, Memory, MulticastSource, remembered};
 use crate::system::netlink;
 use crate::system::netlink::{Address, Dump, Link, Message};
 
@@ -62,6 +63,9 @@ fn ask_routes(socket: &OwnedFd, destinations: &[IpAddr], told: &mut [DefaultRout
 thread_local! {
     /// A thread that asks the kernel asks again: to open a socket costs as much as that.
     static KEPT: RefCell<Option<OwnedFd>> = const { RefCell::new(None) };
+    /// The room for its answers, of which only what they take is ever touched.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static LINKS: Memory<Rc<BTreeMap<u32, Link>>> = const { RefCell::new(None) };
 }
 
 /// What has failed may leave an answer behind, so that its socket is not used again.
@@ -74,19 +78,23 @@ fn with_socket<T>(ask: impl FnOnce(&OwnedFd) -> io::Result<T>) -> io::Result<T> 
 }
 
 pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
-    with_socket(ask_addresses)
+    ROOM.with_borrow_mut(|room| {
+        if room.is_empty() {
+            *room = vec![0; BUFFER];
+        }
+        with_socket(|socket| ask_addresses(socket, room))
+    })
 }
 
-fn ask_addresses(socket: &OwnedFd) -> io::Result<Vec<InterfaceAddress>> {
-    let mut buffer = vec![0; BUFFER];
-    let links: BTreeMap<u32, Link> = dump(socket, Dump::Links, &mut buffer)?
-        .into_iter()
-        .filter_map(|message| match message {
+fn ask_addresses(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<Vec<InterfaceAddress>> {
+    let links = remembered(&LINKS, || {
+        let links = dump(socket, Dump::Links, buffer)?.into_iter().filter_map(|message| match message {
             Message::Link(link) => Some((link.index, link)),
             _ => None,
-        })
-        .collect();
-    let addresses = dump(socket, Dump::Addresses, &mut buffer)?;
+        });
+        Ok(Rc::new(links.collect()))
+    })?;
+    let addresses = dump(socket, Dump::Addresses, buffer)?;
     Ok(addresses
         .into_iter()
         .filter_map(|message| match message {

@@ -17,10 +17,11 @@ pub mod resolve;
 pub mod threads;
 pub mod watch;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::LocalKey;
 use std::time::Duration;
 
 use crate::address::Family;
@@ -124,29 +125,39 @@ pub fn default_route(family: Family) -> DefaultRoute {
     route
 }
 
-/// The same over IPv4 and over IPv6.
-#[must_use]
-pub fn default_routes() -> (DefaultRoute, DefaultRoute) {
-    system::routes_to([INTERNET_V4, INTERNET_V6]).into()
-}
-
-/// The same over IPv4, from memory as long as the kernel, which tells of changes
-/// ([`Changes`]), has told of none since this thread asked it.
+/// The same over IPv4, from memory.
 #[must_use]
 pub fn known_default_route() -> DefaultRoute {
     thread_local! {
-        static KNOWN: Cell<Option<(u32, DefaultRoute)>> = const { Cell::new(None) };
+        static KNOWN: Memory<DefaultRoute> = const { RefCell::new(None) };
     }
+    remembered(&KNOWN, || Ok(default_route(Family::V4))).unwrap_or(DefaultRoute::NotTold)
+}
+
+/// The same over IPv4 and over IPv6, from memory.
+#[must_use]
+pub fn known_default_routes() -> (DefaultRoute, DefaultRoute) {
+    thread_local! {
+        static KNOWN: Memory<[DefaultRoute; 2]> = const { RefCell::new(None) };
+    }
+    let ask = || Ok(system::routes_to([INTERNET_V4, INTERNET_V6]));
+    remembered(&KNOWN, ask).unwrap_or([DefaultRoute::NotTold; 2]).into()
+}
+
+/// What a thread was told, and when, in changes.
+type Memory<T> = RefCell<Option<(u32, T)>>;
+
+/// What is in memory, as long as the kernel, which tells of changes ([`Changes`]), has told
+/// of none since this thread asked it.
+fn remembered<T: Clone>(
+    memory: &'static LocalKey<Memory<T>>,
+    ask: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
     let told = TOLD.load(Ordering::Relaxed);
-    if let Some((at, route)) = KNOWN.get()
-        && at == told
-        && told > 0
-    {
-        return route;
-    }
-    let route = default_route(Family::V4);
-    KNOWN.set(Some((told, route)));
-    route
+    let known = memory.take().filter(|(at, _)| *at == told && told > 0);
+    let (_, value) = known.map_or_else(|| Ok((told, ask()?)), io::Result::Ok)?;
+    memory.set(Some((told, value.clone())));
+    Ok(value)
 }
 
 /// How often the kernel has told of changes; 0: nobody listens.
