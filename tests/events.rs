@@ -17,6 +17,11 @@ use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::system::watch::Watch;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
+use crate::support::daemon::{Daemon, Folder};
+use crate::support::gateway::{GET_IPV4, description, response, service_entry};
+use crate::support::wait_for;
+use crate::support::wire::Server;
+
 const LONG: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(200);
 const GRANTED: &str = "HTTP/1.1 200 OK\r\nSID: uuid:1\r\nTIMEOUT: Second-1800\r\nContent-Length: 0\r\n\r\n";
@@ -343,4 +348,50 @@ fn a_listener_ends_when_it_is_dropped() {
         assert!(started.elapsed() < LONG, "its port stays open");
         thread::yield_now();
     }
+}
+
+/// A gateway tells all that it has as soon as somebody subscribes. That costs the address
+/// once more, over one connection, and not the description and what follows from it.
+#[test]
+fn the_first_event_after_a_subscription_costs_no_second_survey() {
+    let (service, folder) = (service_entry("WANIPConnection:1", 0), Folder::new());
+    let page = description(std::slice::from_ref(&service));
+    let gateway = Server::start(
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        Arc::new(move |request, wire| {
+            let address = response(&service.0, GET_IPV4, &[("NewExternalIPAddress", "11.22.33.44")]);
+            match request.method.as_str() {
+                "GET" => wire.reply("200 OK", "", page.as_bytes()),
+                "SUBSCRIBE" => {
+                    wire.reply("200 OK", "SID: uuid:1\r\nTIMEOUT: Second-1800\r\n", b"")?;
+                    let (to, path) = callback(&request.head);
+                    let answer = send(TcpStream::connect(to)?, &event(to, &path, "uuid:1"));
+                    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                    Ok(())
+                }
+                _ if request.field("SOAPAction").contains(GET_IPV4) => {
+                    wire.reply("200 OK", "", address.as_bytes())
+                }
+                _ => wire.reply("500 Internal Server Error", "", b""),
+            }
+        }),
+    );
+    let config = format!(
+        "interval = 60\nstate_file = \"{}\"\nipv4 = [\"upnp:http://{}/desc.xml\"]\nipv6 = []\n\
+         [[runs]]\ncmd = [\"true\", \"{{ipv4}}\"]\n",
+        folder.path("state/test.state").display(),
+        gateway.address()
+    );
+    let _daemon = Daemon::start(&[], &folder, &config);
+    let told = || folder.read("log").matches(": IPv4 11.22.33.44").count();
+    wait_for(LONG, || (told() == 2).then_some(()))
+        .unwrap_or_else(|| panic!("the poll that the event asked for\n{}", folder.read("log")));
+    assert!(folder.read("log").contains("polling, because of an event of the gateway"));
+    let all = gateway.exchanges();
+    let asked = |is_it: &dyn Fn(&str, &str) -> bool| {
+        all.iter().filter(|e| is_it(&e.request.method, e.request.field("SOAPAction"))).count()
+    };
+    assert_eq!(asked(&|method, _| method == "GET"), 1, "the description");
+    assert_eq!(asked(&|_, action| action.contains(GET_IPV4)), 2);
+    assert_eq!(asked(&|method, action| method == "POST" && !action.contains(GET_IPV4)), 0);
 }
