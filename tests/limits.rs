@@ -229,18 +229,20 @@ const LIMITS: &[Limit] = &[
         &["tests/web.rs a_huge_body_is_cut_and_a_huge_head_refused"],
     ),
     (
-        "of Cloudflare's records: a list / all replies of a job / entries of a page / kept of a name",
-        "8 MiB / 64 MiB / 5,000 / 100",
+        "of Cloudflare's records: a list / all replies of a job / entries of a page / kept of a name / of all, beyond the first",
+        "8 MiB / 64 MiB / 1,000 / 100 / 500",
         &[
             "src/updaters/cloudflare/records.rs MAX_LIST: usize = 8 * 1024 * 1024;",
             "src/updaters/cloudflare/session.rs MAX_BYTES: usize = 64 * 1024 * 1024;",
-            "src/updaters/cloudflare/reply.rs MAX_ENTRIES: usize = 5000;",
+            "src/updaters/cloudflare/reply.rs MAX_ENTRIES: usize = 1000;",
             "src/updaters/cloudflare/records.rs MAX_ALIKE: usize = 100;",
+            "src/updaters/cloudflare/records.rs MAX_SPARE: usize = 500;",
         ],
         &[
             "src/updaters/cloudflare/tests/refusals.rs a_list_is_bounded_in_bytes_and_a_reply_in_entries",
             "src/updaters/cloudflare/tests.rs a_list_without_end_and_a_job_without_end_are_bounded",
             "src/updaters/cloudflare/tests/refusals.rs of_one_name_no_more_than_a_hundred_are_kept",
+            "src/updaters/cloudflare/tests/refusals.rs beside_the_first_of_each_name_no_more_than_five_hundred_are_kept",
         ],
     ),
     (

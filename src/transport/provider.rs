@@ -317,6 +317,8 @@ impl Connection {
         if read.is_ok() && body.len() == SHORT_REPLY && limit > SHORT_REPLY {
             let permit = self.long_replies.begin(until).ok_or(io::Error::from(io::ErrorKind::TimedOut))?;
             self.long_reply.replace(Some(permit));
+            // Or it would grow by doubling.
+            body.reserve_exact(limit.saturating_sub(SHORT_REPLY));
             read = read_on(&mut reader, &mut body, limit.saturating_sub(SHORT_REPLY));
         }
         match read {
@@ -327,14 +329,26 @@ impl Connection {
             Err(error) if request.cut_will_do && status.is_success() && error::is_closed(&error) => {}
             read => read?,
         }
-        let body = String::from_utf8(body)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        Ok(Reply { status: status.as_u16(), retry_after, body, ..Reply::default() })
+        Ok(Reply { status: status.as_u16(), retry_after, body: text(body), ..Reply::default() })
     }
 }
 
 fn read_on(reader: &mut impl Read, body: &mut Vec<u8>, limit: usize) -> io::Result<()> {
     reader.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(body).map(drop)
+}
+
+/// `body` with `?` for each byte that is none of a text: in its place, so that a long one
+/// does not take three times as much.
+fn text(mut body: Vec<u8>) -> String {
+    let mut at = 0_usize;
+    while let Err(error) = std::str::from_utf8(body.get(at..).unwrap_or_default()) {
+        at = at.saturating_add(error.valid_up_to());
+        if let Some(byte) = body.get_mut(at) {
+            *byte = b'?';
+        }
+        at = at.saturating_add(1);
+    }
+    String::from_utf8(body).unwrap_or_default()
 }
 
 type Response = http::Response<Body>;

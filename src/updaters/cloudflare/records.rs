@@ -12,11 +12,20 @@ use crate::config;
 const MAX_LIST: usize = 8 * 1024 * 1024;
 /// Records kept of one name and type.
 const MAX_ALIKE: usize = 100;
+/// Records kept in a job beyond the first of each name, all names together; a name that
+/// takes more is left as it is.
+const MAX_SPARE: usize = 500;
 /// Pages of one name and type, in case that a server does not heed the question.
 const MAX_NAMED_PAGES: usize = 5;
 
 /// Name and AAAA.
 pub(super) type Key = (String, bool);
+
+impl Record {
+    fn key(&self) -> Key {
+        (self.name.clone(), self.aaaa)
+    }
+}
 
 /// The records of one zone, as far as they are wanted.
 #[derive(Debug, Default)]
@@ -47,7 +56,7 @@ impl<'c> Records<'c> {
 
     /// Takes over what a change made of a record.
     pub(super) fn set(&mut self, record: Record) {
-        let alike = self.known.entry((record.name.clone(), record.aaaa)).or_default();
+        let alike = self.known.entry(record.key()).or_default();
         alike.retain(|known| known.id != record.id);
         alike.push(record);
     }
@@ -81,7 +90,8 @@ impl<'c> Records<'c> {
         for number in 1..=MAX_PAGES {
             let reply = session.reply(&session.api.records(zone, number));
             let length = reply.as_ref().map_or(0, |reply| reply.body.len());
-            let page = reply.and_then(|reply| reply::records(&reply, RECORDS_A_PAGE));
+            let is_wanted = |record: &Record| wanted.contains(&record.key());
+            let page = reply.and_then(|reply| reply::records(&reply, RECORDS_A_PAGE, is_wanted));
             let page = match page {
                 Ok(page) => page,
                 // Cut off: its records are too large for pages of our size.
@@ -92,7 +102,10 @@ impl<'c> Records<'c> {
                 },
             };
             left = left.saturating_sub(length);
-            self.keep(page.entries, |key| wanted.contains(key));
+            self.keep(page.entries);
+            if self.are_too_many() {
+                return Ok(false);
+            }
             if page.last {
                 return Ok(true);
             }
@@ -110,15 +123,17 @@ impl<'c> Records<'c> {
         let mut number = 1;
         loop {
             let reply = session.reply(&session.api.records_named(zone, &key.0, key.1, number));
-            let page = reply.and_then(|reply| reply::records(&reply, NAMED_A_PAGE));
+            let is_wanted = |record: &Record| record.key() == *key;
+            let page = reply.and_then(|reply| reply::records(&reply, NAMED_A_PAGE, is_wanted));
             let page = page.map_err(|trouble| session.stop(trouble, About::Records))?;
-            self.keep(page.entries, |found| found == key);
-            if page.last {
+            self.keep(page.entries);
+            let too_many = self.are_too_many();
+            if page.last && !too_many {
                 self.known.entry(key.clone()).or_default();
                 return Ok(());
             }
             number = number.saturating_add(1);
-            if number > MAX_NAMED_PAGES {
+            if number > MAX_NAMED_PAGES || too_many {
                 self.known.remove(key);
                 let why = format!("Cloudflare shows no end of records for {:?}; nothing was changed", key.0);
                 return Err(Stop { scope: Scope::Record, outcome: retry(why, Some(PERSON)) });
@@ -126,17 +141,17 @@ impl<'c> Records<'c> {
         }
     }
 
+    fn are_too_many(&self) -> bool {
+        self.known.values().map(|alike| alike.len().saturating_sub(1)).sum::<usize>() > MAX_SPARE
+    }
+
     /// Each record once: a list shifts when someone deletes one meanwhile.
-    fn keep(&mut self, records: Vec<Record>, wanted: impl Fn(&Key) -> bool) {
+    fn keep(&mut self, records: Vec<Record>) {
         for mut record in records {
-            let key = (record.name.clone(), record.aaaa);
-            if !wanted(&key) {
-                continue;
-            }
             if !self.comments.contains(record.comment.as_str()) {
                 record.comment.clear();
             }
-            let alike = self.known.entry(key).or_default();
+            let alike = self.known.entry(record.key()).or_default();
             if alike.len() < MAX_ALIKE && alike.iter().all(|known| known.id != record.id) {
                 alike.push(record);
             }

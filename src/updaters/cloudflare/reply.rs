@@ -18,7 +18,9 @@ use crate::updaters::{Failure, Reply};
 /// Real ids have 32 hexadecimal digits.
 const MAX_ID: usize = 64;
 /// Entries of one list in a reply; a page that we ask for has at most 500.
-const MAX_ENTRIES: usize = 5000;
+const MAX_ENTRIES: usize = 1000;
+/// Errors of a reply, and causes of one.
+const MAX_ERRORS: usize = 20;
 
 /// A zone of the account.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -99,7 +101,7 @@ pub(super) enum Kind {
 struct Verdict {
     success: bool,
     #[serde(default)]
-    errors: Option<Entries<ApiError>>,
+    errors: Option<Entries<ApiError, MAX_ERRORS>>,
 }
 
 #[derive(Deserialize)]
@@ -109,7 +111,7 @@ struct ApiError {
     #[serde(default)]
     message: Option<String>,
     #[serde(default)]
-    error_chain: Option<Entries<Chained>>,
+    error_chain: Option<Entries<Chained, MAX_ERRORS>>,
 }
 
 #[derive(Deserialize)]
@@ -178,21 +180,21 @@ struct Done<'a> {
     posts: Option<Entries<RecordEntry<'a>>>,
 }
 
-/// A list of at most [`MAX_ENTRIES`].
-struct Entries<T>(Vec<T>);
+/// A list of at most `MOST`.
+struct Entries<T, const MOST: usize = MAX_ENTRIES>(Vec<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Entries<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-            type Value = Entries<T>;
+        struct List<T, const MOST: usize>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+            type Value = Entries<T, MOST>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of at most {MAX_ENTRIES}")
+                write!(f, "a list of at most {MOST}")
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries<T>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(entry) = list.next_element()? {
-                    if entries.len() >= MAX_ENTRIES {
+                    if entries.len() >= MOST {
                         return Err(A::Error::invalid_length(entries.len(), &self));
                     }
                     entries.push(entry);
@@ -258,9 +260,13 @@ pub(super) fn zones(reply: &Reply, full: usize) -> Result<Page<Zone>, Trouble> {
     })
 }
 
-/// The A and AAAA records of a page of records.
-pub(super) fn records(reply: &Reply, full: usize) -> Result<Page<Record>, Trouble> {
-    page(reply, full, record)
+/// Of a page of records those A and AAAA records that are wanted.
+pub(super) fn records(
+    reply: &Reply,
+    full: usize,
+    wanted: impl Fn(&Record) -> bool,
+) -> Result<Page<Record>, Trouble> {
+    page(reply, full, |entry| Ok(record(entry)?.filter(&wanted)))
 }
 
 /// The names of all records of a page, as they are written.

@@ -121,9 +121,24 @@ fn a_list_is_bounded_in_bytes_and_a_reply_in_entries() {
     let outcomes = run_with(&mut updater, &mut fake, tasks(20, 3), |request, _| {
         let list = request.url.contains("dns_records?per_page");
         pages += usize::from(list);
-        list.then(|| Ok(endless(pages, 5001, 1)))
+        list.then(|| Ok(endless(pages, 1001, 1)))
     });
     assert_eq!((outcomes, pages), (vec![CHANGED; 20], 1), "more entries than were asked for are none");
+}
+
+#[test]
+fn beside_the_first_of_each_name_no_more_than_five_hundred_are_kept() {
+    let (mut updater, mut fake) = many(20);
+    for name in 0..19 {
+        for other in 1..100 {
+            let (name, content) = (format!("h{name}.example.com"), format!("198.51.100.{other}"));
+            fake.insert(json!({"type": "A", "name": name, "content": content, "proxied": false}));
+        }
+    }
+    let outcomes = run(&mut updater, &mut fake, 20, 2);
+    let told = |words| outcomes[..19].iter().filter(|outcome| why(outcome).contains(words)).count();
+    assert_eq!((told("100 A records"), told("no end")), (5, 14), "{outcomes:?}");
+    assert_eq!(outcomes[19], CHANGED, "a name with one record is not the worse for it");
 }
 
 #[test]
