@@ -213,7 +213,11 @@ class Lab:
 
         The counter `searched` is of the searches alone.
         """
-        text = run("nsenter", f"--net=/run/netns/{self.gateway}", "nft", "-j", "list", "counter", "inet", "watch", counter)
+        return self.counted(self.gateway, "watch", counter)
+
+    def counted(self, namespace, table, counter):
+        """Packets of a counter of nftables."""
+        text = run("nsenter", f"--net=/run/netns/{namespace}", "nft", "-j", "list", "counter", "inet", table, counter)
         return json.loads(text)["nftables"][1]["counter"]["packets"]
 
     def wait_for_polls(self, count=6, seconds=40):
