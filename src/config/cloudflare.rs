@@ -9,7 +9,7 @@ use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
 use super::idn::{ascii_name, is_absolute, is_relative};
 use super::repeated::in_url;
-use super::section::{Section, Value};
+use super::section::{Section, Sections, Value};
 use super::sources::Router;
 use super::units::HOUR;
 use super::{Config, UpdaterConfig, record, units};
@@ -94,7 +94,7 @@ impl Cloudflare {
 
 /// Reads the sections, with their records.
 pub(super) fn read<'a>(
-    sections: Vec<Section<'a>>,
+    sections: Sections<'a>,
     defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
@@ -127,7 +127,7 @@ fn read_section<'a>(
         api_url: api_url.unwrap_or_default(),
         records: Vec::new(),
     };
-    let sections = section.take("records").map_or_else(Vec::new, |value| value.sections(RECORDS, false));
+    let sections = section.take_sections("records", RECORDS, false);
     section.finish();
     let mut records: Vec<CloudflareRecord> = Vec::new();
     for section in sections {

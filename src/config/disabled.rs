@@ -8,7 +8,7 @@ use super::builder::Builder;
 use super::defaults::TargetDefaults;
 use super::describe::{Entries, TomlWriter};
 use super::files::Files;
-use super::section::Section;
+use super::section::{Section, Sections};
 use super::sources::Router;
 use crate::config::error::Problems;
 use crate::features;
@@ -24,7 +24,7 @@ pub use self::LeftOut as Rfc2136;
 pub use self::LeftOut as Rfc2136Record;
 
 pub(super) fn read<'a>(
-    sections: Vec<Section<'a>>,
+    sections: Sections<'a>,
     _: &TargetDefaults<'a>,
     _: &Router,
     _: &Files<'_>,

@@ -14,7 +14,7 @@ use super::defaults::TargetDefaults;
 use super::files::{Files, is_placeholder};
 use super::idn::ascii_name;
 use super::provider_url::{check, reachable};
-use super::section::{Section, Value};
+use super::section::{Section, Sections, Value};
 use super::sources::Router;
 use crate::config::error::Problems;
 use crate::config::placeholders::Needs;
@@ -51,7 +51,7 @@ impl Accounts<'_, '_> {
 
 /// Reads the sections, those of one account into one group.
 pub(super) fn read<'a>(
-    sections: Vec<Section<'a>>,
+    sections: Sections<'a>,
     defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,

@@ -152,7 +152,7 @@ pub struct Telling {
 impl Telling {
     /// Takes both kinds of section.
     pub(super) fn read<'a>(top: &mut Section<'a>, files: &Files<'_>, problems: &'a Problems<'a>) -> Self {
-        let sections = top.take("notify").map_or_else(Vec::new, |value| value.sections("[[notify]]", true));
+        let sections: Vec<_> = top.take_sections("notify", "[[notify]]", true).collect();
         if let Some(section) = sections.get(MAX_SECTIONS) {
             section.refuse(&format!("expected at most {MAX_SECTIONS} such sections"));
         }

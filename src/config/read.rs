@@ -113,32 +113,22 @@ fn read_targets<'a>(
     problems: &'a Problems<'a>,
 ) -> Builder<'a> {
     let mut builder = Builder::new(problems);
-    let cloudflare = sections(top, "cloudflare", "[cloudflare]", true);
-    let urls = sections(top, "urls", "[[urls]]", false);
-    let dyndns = sections(top, "dyndns", "[[dyndns]]", false);
-    let rfc2136 = sections(top, "rfc2136", "[[rfc2136]]", true);
-    let others = [&cloudflare, &urls, &dyndns, &rfc2136];
-    let first_other = others.into_iter().flatten().map(Section::begins).min();
+    let mut cloudflare = top.take_sections("cloudflare", "[cloudflare]", true);
+    let mut urls = top.take_sections("urls", "[[urls]]", false);
+    let mut dyndns = top.take_sections("dyndns", "[[dyndns]]", false);
+    let mut rfc2136 = top.take_sections("rfc2136", "[[rfc2136]]", true);
+    let others = [&mut cloudflare, &mut urls, &mut dyndns, &mut rfc2136];
+    let first_other = others.into_iter().filter_map(|others| others.peek().map(Section::begins)).min();
     cloudflare::read(cloudflare, defaults, router, files, problems, &mut builder);
     for section in urls {
         url::read(section, defaults, router, files, problems, &mut builder);
     }
     dyndns::read(dyndns, defaults, router, files, problems, &mut builder);
     rfc2136::read(rfc2136, defaults, router, files, problems, &mut builder);
-    for section in sections(top, "runs", "[[runs]]", false) {
+    for section in top.take_sections("runs", "[[runs]]", false) {
         run::read(section, defaults, router, first_other, problems, &mut builder);
     }
     builder
-}
-
-/// The `[[what]]` of `key`; with `single`, also a `[what]`.
-fn sections<'a>(
-    top: &mut Section<'a>,
-    key: &'static str,
-    what: &'static str,
-    single: bool,
-) -> Vec<Section<'a>> {
-    top.take(key).map_or_else(Vec::new, |value| value.sections(what, single))
 }
 
 fn read_interval(value: &Value<'_>) -> Option<Duration> {

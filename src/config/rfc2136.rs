@@ -13,7 +13,7 @@ use super::defaults::TargetDefaults;
 use super::describe::{Entries, HIDDEN, TomlWriter, toml_string};
 use super::files::{Files, is_placeholder};
 use super::fingerprint::Fingerprint;
-use super::section::{Section, Value};
+use super::section::{Section, Sections, Value};
 use super::sources::Router;
 use super::{Config, UpdaterConfig, record};
 use crate::config::error::Problems;
@@ -84,7 +84,7 @@ impl Rfc2136 {
 
 /// Reads the sections, with their records.
 pub(super) fn read<'a>(
-    sections: Vec<Section<'a>>,
+    sections: Sections<'a>,
     defaults: &TargetDefaults<'a>,
     router: &Router,
     files: &Files<'_>,
@@ -113,7 +113,7 @@ fn read_section<'a>(
     let expected = format!("expected 0 to {MAX_TTL} seconds");
     let ttl = section.take("ttl").and_then(|value| value.integer(0..=MAX_TTL, &expected));
     let transport = section.take("transport").and_then(|value| read_transport(&value, keyless));
-    let sections = section.take("records").map_or_else(Vec::new, |value| value.sections(RECORDS, false));
+    let sections = section.take_sections("records", RECORDS, false);
     section.finish();
     let ttl = ttl.unwrap_or(DEFAULT_TTL);
     let mut group =

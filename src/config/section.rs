@@ -3,6 +3,8 @@
 //!
 //! Only this file, `read.rs` and `differences.rs` know the toml library.
 
+use std::iter;
+use std::iter::Peekable;
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
@@ -26,6 +28,11 @@ pub(super) struct Section<'a> {
     known: Vec<&'static str>,
     problems: &'a Problems<'a>,
 }
+
+/// Sections of a kind. Each is taken apart when its turn comes: what thousands at once take
+/// of memory leaves holes between what stays.
+pub(super) type Sections<'a> = Peekable<EachSection<'a>>;
+type EachSection<'a> = Box<dyn Iterator<Item = Section<'a>> + 'a>;
 
 /// A value, with its key and place for errors.
 #[derive(Clone, Copy)]
@@ -84,6 +91,17 @@ impl<'a> Section<'a> {
             self.refuse(&format!("{key} is missing"));
         }
         found
+    }
+
+    /// Takes the `[[what]]` of a key, if there are any; with `single`, also a `[what]`.
+    pub(super) fn take_sections(
+        &mut self,
+        key: &'static str,
+        what: &'static str,
+        single: bool,
+    ) -> Sections<'a> {
+        let found = self.take(key).map(|value| value.sections(what, single));
+        found.unwrap_or_else(|| Box::new(iter::empty())).peekable()
     }
 
     /// Takes everything: for tables whose keys are the user's.
@@ -242,15 +260,15 @@ impl<'a> Value<'a> {
     }
 
     /// `[[what]]`; with `single`, also `[what]`.
-    pub(super) fn sections(&self, what: &'static str, single: bool) -> Vec<Section<'a>> {
+    fn sections(self, what: &'static str, single: bool) -> EachSection<'a> {
         match self.held {
-            DeValue::Table(_) if single => self.section(what).into_iter().collect(),
+            DeValue::Table(_) if single => Box::new(self.section(what).into_iter()),
             DeValue::Array(array) => {
-                array.iter().filter_map(|value| self.entry(value).section(what)).collect()
+                Box::new(array.iter().filter_map(move |value| self.entry(value).section(what)))
             }
             other => {
                 self.refuse_hidden::<()>(&format!("expected {what} sections, found {}", kind(other)));
-                Vec::new()
+                Box::new(iter::empty())
             }
         }
     }
