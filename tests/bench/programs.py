@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lab import GATEWAY, PROVIDER
 from network import ECHO, HOST, LINE, UPDATE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +99,29 @@ class Small(Ours):
 
     def command(self, net, interval):
         return [self.path(), with_url(net, interval, "http")]
+
+
+class Ideal(Program):
+    """The floor: what the kernel charges for the least that a client can do."""
+
+    name, way = "ideal client", "NAT-PMP alone"
+    note = ("tests/bench/ideal.c, static: a question by NAT-PMP, announcements, an HTTP request. It has no configuration, no "
+            "state, no TLS, no retries, and believes whoever answers.")
+    shortest, polls = 1.2, 20
+
+    @functools.cache
+    def path(self):
+        program = TARGET / "dist" / "ideal"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        source = Path(__file__).with_name("ideal.c")
+        built = subprocess.run(["cc", "-Os", "-static", "-s", "-o", program, source], stdout=sys.stderr)
+        return program if built.returncode == 0 else None
+
+    def command(self, net, interval):
+        return [self.path(), GATEWAY, str(interval), PROVIDER, UPDATE, "/update?ip="]
+
+    def asked(self, net):
+        return net.asked()
 
 
 class Old(Program):
@@ -209,7 +233,7 @@ class CloudflareDdns(Program):
         return "0.3.0"
 
 
-ALL = [Ours(), Small(), Old(), Inadyn(), Ddclient(), CloudflareDdns(), OursOnRouter(), InadynOnRouter(), DdclientOnRouter()]
+ALL = [Ours(), Small(), Ideal(), Old(), Inadyn(), Ddclient(), CloudflareDdns(), OursOnRouter(), InadynOnRouter(), DdclientOnRouter()]
 
 
 def with_url(net, interval, scheme, more=""):

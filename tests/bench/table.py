@@ -92,7 +92,7 @@ def goals(results):
 
 
 def is_peer(program, ours):
-    return not program.name.startswith("ours") and program.on_router == ours.endswith("interface")
+    return not program.name.startswith(("ours", "ideal")) and program.on_router == ours.endswith("interface")
 
 
 def against(key, ours, figures, peers):
