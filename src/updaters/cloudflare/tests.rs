@@ -327,6 +327,19 @@ fn two_lines_share_a_name_by_their_comments() {
 }
 
 #[test]
+fn beside_the_record_of_another_entry_one_without_our_comment_may_be_anyones() {
+    let line =
+        |comment: &str| CloudflareRecord { comment: Some(comment.to_owned()), ..record("home.example.com") };
+    let mut fake =
+        Fake::new(&[("A", "home.example.com", "192.0.2.1"), ("A", "home.example.com", "192.0.2.99")]);
+    fake.records[0]["comment"] = json!("one");
+    let outcomes = run(&mut updater(None, vec![line("one"), line("two")]), &mut fake, 2, 7);
+    assert_eq!(outcomes[0], CHANGED);
+    assert!(is_person_retry(&outcomes[1]) && why(&outcomes[1]).contains("\"two\""), "{outcomes:?}");
+    assert_eq!(fake.content("home.example.com"), ["192.0.2.7", "192.0.2.99"]);
+}
+
+#[test]
 fn a_full_name_under_a_zone_id_needs_no_right_to_read_zones() {
     let deny = |request: &Request, _: &mut Fake| {
         let zones = request.url.contains("/zones?");
