@@ -46,3 +46,24 @@ impl AccountPause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reached_nobody_is_followed_by_no_pause() {
+        let ended = |reached| (0, Outcome::Retry { why: String::new(), after: None, reached });
+        for (outcomes, pauses) in [
+            (vec![ended(false)], false),
+            (vec![ended(true)], true),
+            (vec![ended(false), ended(true)], true),
+            (Vec::new(), true),
+        ] {
+            let mut account = AccountPause { pause: Duration::from_secs(600), ..AccountPause::default() };
+            account.finished(&outcomes, Duration::from_secs(1), &mut Random::new(1));
+            let until = account.not_before.as_secs();
+            assert!(if pauses { (601..=751).contains(&until) } else { until == 0 }, "{outcomes:?}: {until}");
+        }
+    }
+}

@@ -212,3 +212,34 @@ fn the_last_changes_are_kept_once_for_all_targets() {
         assert_eq!(State::parse(&file(wrong)).1, 1, "{wrong:?}");
     }
 }
+
+#[test]
+fn what_is_freed_or_accepted_keeps_the_rest() {
+    let both =
+        TargetState { blocked: Some(Box::default()), failed: Some(Box::default()), ..TargetState::default() };
+    for (mut target, freed) in [
+        (both.clone(), true),
+        (TargetState { failed: None, ..both.clone() }, true),
+        (TargetState { blocked: None, ..both }, true),
+        (TargetState::default(), false),
+    ] {
+        assert_eq!(target.free(), freed);
+        assert_eq!(target, TargetState::default());
+    }
+    // Since when one family is gone is no matter of the other.
+    let gone = Some(Box::new([None, Some(5), None]));
+    let mut target = TargetState {
+        accepted: Some(accepted("192.0.2.1", 4)),
+        gone: gone.clone(),
+        ..TargetState::default()
+    };
+    assert_eq!(target.accept(Some(7)), Some(()));
+    assert_eq!((target.gone, target.accepted), (gone, Some(accepted("192.0.2.1", 7))));
+}
+
+#[test]
+fn only_what_is_written_so_is_read_as_an_escape() {
+    for (text, plain) in [("a%09b", "a\tb"), ("100%25", "100%"), ("%e9", "%e9"), ("%", "%"), ("%4", "%4")] {
+        assert_eq!(unescape(text), plain);
+    }
+}
