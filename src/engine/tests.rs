@@ -1,6 +1,7 @@
 //! The engine's invariants, with time as a value.
 
 mod asked;
+mod due;
 mod hanging;
 mod ipv6_default;
 #[cfg(all(feature = "tls", feature = "dyndns"))]

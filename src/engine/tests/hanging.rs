@@ -72,6 +72,16 @@ fn the_address_before_is_sent_again_beside_a_request_that_hangs() {
 }
 
 #[test]
+fn a_poll_takes_no_mark_back_while_an_older_request_may_still_arrive() {
+    let mut bench = accepted(vec![url(0)]);
+    change(&mut bench, 10 * SECOND, "3.3.3.3");
+    let newer = bench.jobs.pop().unwrap().0;
+    bench.handle(Event::Finished { job: newer, outcomes: vec![(0, published())], took: SECOND });
+    change(&mut bench, 60 * SECOND, "3.3.3.3");
+    assert_eq!(trying(&bench).as_deref(), Some("3.3.3.3"), "a start would not believe it");
+}
+
+#[test]
 fn the_newer_address_is_sent_once_more_unless_the_older_request_reached_nobody() {
     let unreached = || Outcome::Retry { why: "no route".into(), after: None, reached: false };
     for (outcome, doubt) in [(published(), true), (retry(), true), (blocked(), true), (unreached(), false)] {
@@ -205,6 +215,8 @@ fn what_follows_a_closed_request_is_sent_once_more_when_that_can_do_nothing_more
     bench.finish(0, published());
     let trying = |bench: &Bench| bench.saved.targets.values().next()?.trying.map(|all| all.to_string());
     assert_eq!(trying(&bench).as_deref(), Some("3.3.3.3"), "a start would not believe it");
+    change(&mut bench, 2 * SECOND, "3.3.3.3");
+    assert_eq!(trying(&bench).as_deref(), Some("3.3.3.3"), "nor after a poll");
     while bench.jobs.is_empty() {
         bench.tick();
         if bench.polls.contains(&0) {

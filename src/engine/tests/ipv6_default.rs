@@ -377,3 +377,49 @@ fn a_source_that_nobody_misses_any_more_has_not_answered_again() {
     bench.live(6 * MINUTE, &fritz(known(BOX)), &seen6(HOST));
     assert_eq!(bench.said("answers again"), 1);
 }
+
+#[test]
+fn who_tells_an_ipv6_address_speaks_whatever_its_actions_say() {
+    for offers_ipv6 in [None, Some(false)] {
+        let mut bench = bench();
+        bench.answer(0, Observation { offers_ipv6, ..fritz(known(BOX)) });
+        assert_eq!(sent6(&bench), Some(BOX.into()), "{offers_ipv6:?}");
+    }
+}
+
+#[test]
+fn a_single_run_waits_thirteen_seconds_from_what_a_slow_gateway_shows() {
+    let mut before = bench();
+    before.answer(0, fritz(known(BOX)));
+    before.finish(0, published());
+    let config = config(vec![upnp(), interface()], vec![follower(IPV6)]);
+    let mut bench = trouble::once(&before, &config, 300 * SECOND);
+    bench.pass(5 * SECOND);
+    bench.answer(0, plain());
+    bench.live(12 * SECOND, &plain(), &seen6(HOST));
+    assert!(bench.jobs.is_empty() && !bench.engine.is_settled(bench.now));
+    bench.live(2 * SECOND, &plain(), &seen6(HOST));
+    assert_eq!(sent6(&bench), Some(HOST.into()));
+}
+
+#[test]
+fn that_no_router_was_found_is_said_after_the_wait_and_written_down() {
+    let addresses = Addresses { ipv6: Some(HOST.parse().unwrap()), ..Addresses::default() };
+    let held = TargetState {
+        name: "t".into(),
+        accepted: Some(Accepted { addresses, at: Some(1_790_000_000) }),
+        ..TargetState::default()
+    };
+    let targets = BTreeMap::from([("t".to_owned(), held)]);
+    let has_answered = BTreeMap::from([("interface".to_owned(), vec!["ipv6".to_owned()])]);
+    let mut bench = bench_with(follower(IPV6), State { has_answered, targets, ..State::default() });
+    bench.live(170 * SECOND, &silent(), &seen6("2a00:a::2"));
+    assert_eq!(bench.said("as no router was found"), 0);
+    assert_eq!(
+        bench.saved.ipv6_speakers.get("upnp"),
+        Some(&Ipv6Speaker::Host),
+        "with the mark of what it sends"
+    );
+    bench.live(5 * MINUTE, &silent(), &seen6("2a00:a::2"));
+    assert_eq!(bench.said("as no router was found in 180 s"), 1);
+}

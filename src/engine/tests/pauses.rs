@@ -49,3 +49,24 @@ fn a_dry_run_needs_no_pauses() {
     });
     assert_eq!(publish, Some(3));
 }
+
+#[test]
+fn for_what_waits_its_turn_nothing_is_closed_and_no_program_waits() {
+    let text = "ipv4 = [\"upnp\"]\nipv6 = []\n[[dyndns]]\nprovider = \"easydns\"\nusername = \"me\"\n\
+                password = \"pw\"\nhostnames = [\"a.example.org\", \"b.example.org\"]\n[[runs]]\ncmd = [\"true\"]";
+    let config = crate::config::parse(text, std::path::Path::new("c.toml"), &|_| Err(String::new())).unwrap();
+    let mut bench = Bench::new(&config, State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.pass(4 * SECOND);
+    assert_eq!(bench.jobs.len(), 1, "the program waits for the first answer");
+    bench.finish(0, published());
+    assert_eq!(
+        bench.jobs.iter().map(|(_, group, _)| *group).collect::<Vec<_>>(),
+        [1],
+        "the next is in 10 minutes"
+    );
+    let mut hanging = Bench::new(&account_with_pauses(), State::default());
+    hanging.observe(0, seen("1.1.1.1"));
+    hanging.pass(20 * SECOND);
+    assert!(hanging.closed.is_empty() && hanging.jobs.len() == 1);
+}

@@ -198,3 +198,44 @@ fn a_new_prefix_moves_all_its_records_in_one_go() {
         bench.pass(300 * SECOND);
     }
 }
+
+#[test]
+fn a_source_that_has_never_answered_does_not_answer_again() {
+    let mut bench = bench_of(vec![upnp(), echo()], 1);
+    bench.observe(0, Observation::unknown("timed out"));
+    bench.observe(1, Observation::unknown("no answer"));
+    assert!(said(&bench, "timed out"), "{:?}", bench.reports);
+    while !bench.polls.contains(&1) {
+        bench.polls.retain(|source| *source != 0);
+        bench.tick();
+    }
+    bench.observe(1, seen("1.1.1.1"));
+    bench.reports.retain(|report| report.subject == "upnp");
+    assert!(!said(&bench, "answers again"), "{:?}", bench.reports);
+}
+
+#[test]
+fn a_source_answers_again_when_it_tells_all_that_it_has_ever_told() {
+    // It has told IPv4 alone, or both; what it tells in the end, IPv4 alone, is all of it or not.
+    for told_both in [false, true] {
+        let four = target("t4", 0, IPV4);
+        let six = Target { ipv6: [0, 1].into(), ..target("t6", 1, IPV6) };
+        let mut bench = Bench::new(&config(vec![upnp(), echo()], vec![four, six]), State::default());
+        let ipv6 = if told_both { seen6("2a00:b::1").ipv6 } else { Observation::unknown("none").ipv6 };
+        bench.observe(0, Observation { ipv6, ..seen("1.1.1.1") });
+        while !said(&bench, "timed out; polling again") || !bench.polls.contains(&1) {
+            if bench.polls.contains(&0) {
+                bench.observe(0, Observation::unknown("timed out"));
+            } else {
+                bench.tick();
+            }
+        }
+        bench.observe(1, seen6("2a00:a::1"));
+        assert!(!said(&bench, "answers again"), "{:?}", bench.reports);
+        while !bench.polls.contains(&0) {
+            bench.tick();
+        }
+        bench.observe(0, seen("1.1.1.1"));
+        assert_eq!(said(&bench, "answers again"), !told_both, "{:?}", bench.reports);
+    }
+}

@@ -382,6 +382,8 @@ fn age_counts_by_the_clock_or_by_running_time_and_what_is_not_known_is_due_once(
             (Some(2_114_380_800), Some(UNIX), HOUR, true),
             // Put back by some seconds.
             (Some(UNIX + 3630), Some(UNIX), HOUR, false),
+            (Some(UNIX + 3660), Some(UNIX), HOUR, false),
+            (Some(UNIX + 3661), Some(UNIX), HOUR, true),
         ] {
             assert_eq!(is_due(refresh, at, unix, run), due, "refresh {refresh} {at:?} {unix:?} {run:?}");
         }
