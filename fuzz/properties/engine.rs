@@ -95,14 +95,20 @@ fn config() -> Config {
         both_families: false,
         any_address: false,
     };
-    let run = UpdaterConfig::Run(Run {
+    let run = UpdaterConfig::Run(Box::new(Run {
         cmd: vec!["true".into()],
         timeout: Duration::from_secs(1),
         retry: true,
         wait: true,
-    });
+    }));
     let url = Secret::new("http://x/".into());
-    let url = UpdaterConfig::Url(Url { method: "GET", url, headers: Vec::new(), body: None, expect: None });
+    let url = UpdaterConfig::Url(Box::new(Url {
+        method: "GET",
+        url,
+        headers: Vec::new(),
+        body: None,
+        expect: None,
+    }));
     Config {
         interval: INTERVAL,
         sources: vec![

@@ -142,7 +142,7 @@ fn read_section<'a>(
         }
     }
     if works {
-        builder.groups.push(UpdaterConfig::Cloudflare(Cloudflare { records, ..account }));
+        builder.groups.push(UpdaterConfig::Cloudflare(Box::new(Cloudflare { records, ..account })));
     }
 }
 

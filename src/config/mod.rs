@@ -337,15 +337,15 @@ impl Target {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum UpdaterConfig {
     /// A `[cloudflare]` section; its records are the entries.
-    Cloudflare(Cloudflare),
+    Cloudflare(Box<Cloudflare>),
     /// A `[[urls]]` section; one entry.
-    Url(Url),
+    Url(Box<Url>),
     /// The `[[dyndns]]` sections of one account; its names are the entries.
     Dyndns(Arc<Dyndns>),
     /// An `[[rfc2136]]` section; its records are the entries.
     Rfc2136(Box<Rfc2136>),
     /// A `[[runs]]` section; one entry.
-    Run(Run),
+    Run(Box<Run>),
 }
 
 /// A `[[urls]]` section. Every text may hold placeholders.

@@ -2,7 +2,7 @@
 //! not be shown then, and the names that may be.
 
 use super::provider_url::{hide_in_arguments, names_secret};
-use super::{Config, Run, Source, UpdaterConfig, Url};
+use super::{Config, Source, UpdaterConfig, Url};
 use crate::quote::{Secrets, percent_decoded};
 use crate::secret::Secret;
 use crate::transport::url::HttpUrl;
@@ -49,7 +49,7 @@ impl UpdaterConfig {
             Self::Url(url) => url.secrets(),
             Self::Dyndns(account) => account.secrets(),
             Self::Rfc2136(zone) => zone.secrets(),
-            Self::Run(Run { cmd, .. }) => in_arguments(cmd).collect(),
+            Self::Run(run) => in_arguments(&run.cmd).collect(),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn read<'a>(
             warn_of_typos(&name, cmd.iter().map(String::as_str), problems);
             let draft = NewTarget { at_start, ..draft(name, &cmd, &defaults) };
             builder.add(&section, &defaults, draft);
-            builder.groups.push(UpdaterConfig::Run(Run { cmd, timeout, retry, wait }));
+            builder.groups.push(UpdaterConfig::Run(Box::new(Run { cmd, timeout, retry, wait })));
         }
         None => {}
     }

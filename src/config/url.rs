@@ -50,7 +50,7 @@ pub(super) fn read<'a>(
         let request = Url { method, url: Secret::new(url), headers, body, expect };
         warn_of_typos(&name, request.texts(), problems);
         builder.add(&section, &defaults, draft(name, &request, &defaults));
-        builder.groups.push(UpdaterConfig::Url(request));
+        builder.groups.push(UpdaterConfig::Url(Box::new(request)));
     }
     section.finish();
 }

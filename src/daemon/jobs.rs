@@ -31,7 +31,7 @@ pub enum Job {
     /// Talks to a name server.
     NameServer(Box<NameServer>),
     /// Runs a program.
-    Run(Run),
+    Run(Box<Run>),
 }
 
 impl Job {

@@ -87,11 +87,11 @@ fn config(sources: Vec<Source>, targets: Vec<Target>) -> Config {
 /// One at a server of its own.
 fn url(server: usize) -> UpdaterConfig {
     let url = Secret::new(format!("http://x{server}/"));
-    UpdaterConfig::Url(Url { method: "GET", url, headers: Vec::new(), body: None, expect: None })
+    UpdaterConfig::Url(Box::new(Url { method: "GET", url, headers: Vec::new(), body: None, expect: None }))
 }
 
 fn program() -> UpdaterConfig {
-    UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: SECOND, retry: true, wait: true })
+    UpdaterConfig::Run(Box::new(Run { cmd: vec!["true".into()], timeout: SECOND, retry: true, wait: true }))
 }
 
 fn upnp() -> Source {

@@ -40,7 +40,7 @@ pub(crate) enum Answer {
 pub(crate) enum Work {
     Web(Box<dyn Updater>),
     NameServer(Rfc2136),
-    Run(Run),
+    Run(Box<Run>),
 }
 
 /// What a job does next.

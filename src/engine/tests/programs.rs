@@ -3,7 +3,7 @@
 use super::*;
 
 fn run(wait: bool) -> UpdaterConfig {
-    UpdaterConfig::Run(Run { cmd: vec!["true".into()], timeout: 600 * SECOND, retry: true, wait })
+    UpdaterConfig::Run(Box::new(Run { cmd: vec!["true".into()], timeout: 600 * SECOND, retry: true, wait }))
 }
 
 /// `t0`, `t1` and so on, each a section of its own.
