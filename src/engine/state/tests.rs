@@ -238,6 +238,13 @@ fn what_is_freed_or_accepted_keeps_the_rest() {
 }
 
 #[test]
+fn a_target_is_named_by_the_ascii_of_a_fingerprint() {
+    for (id, damaged) in [("0123456789abcdef-2", 0), ("t", 0), ("\u{e9}", 1)] {
+        assert_eq!(State::parse(&file(&format!("target\t{id}\tname=x\n"))).1, damaged, "{id}");
+    }
+}
+
+#[test]
 fn only_what_is_written_so_is_read_as_an_escape() {
     for (text, plain) in [("a%09b", "a\tb"), ("100%25", "100%"), ("%e9", "%e9"), ("%", "%"), ("%4", "%4")] {
         assert_eq!(unescape(text), plain);

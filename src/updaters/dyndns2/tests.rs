@@ -77,6 +77,10 @@ fn every_return_code_does_what_the_table_says() {
         assert_eq!(outcome(200, body), CHANGED, "{body}");
     }
     assert_eq!(outcome(200, "nochg 192.0.2.1"), SAME);
+    for body in ["good 192.0.2.1", "nochg 192.0.2.1"] {
+        let outcome = outcome(404, body);
+        assert!(matches!(outcome, Outcome::Retry { .. }), "only with a status of success: {outcome:?}");
+    }
     for word in [
         "badauth",
         "!donator",

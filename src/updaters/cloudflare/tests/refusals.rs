@@ -71,6 +71,16 @@ fn without_cloudflares_own_word_nothing_is_blocked() {
 }
 
 #[test]
+fn a_fault_or_a_limit_blocks_nothing_whatever_its_codes_say() {
+    for status in [429, 500, 503] {
+        for codes in [&[10000][..], &[9109], &[6003, 6111], &[1000], &[9021]] {
+            let outcome = outcome("GET", &refusal(status, codes, "Authentication error"));
+            assert!(matches!(outcome, Outcome::Retry { .. }), "{status} {codes:?} {outcome:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_null_or_missing_in_an_envelope_is_nothing() {
     let zone = json!({"id": ZONE, "name": "example.com", "status": "active"});
     let of = |result: &Value| json!({"success": true, "errors": null, "messages": null, "result": result, "result_info": null});
