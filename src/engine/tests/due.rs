@@ -82,6 +82,10 @@ fn what_waits_after_a_failure_does_not_leave_with_another_of_its_section() {
     bench.observe(0, seen("2.2.2.2"));
     let entries: Vec<_> = bench.jobs[0].2.iter().map(|task| task.entry).collect();
     assert_eq!(entries, [1], "a provider that failed is left alone for ten seconds");
+    assert_eq!(
+        [(0, 0), (0, 1), (1, 0)].map(|(group, entry)| bench.engine.label(group, entry)),
+        ["t0", "t1", ""]
+    );
 }
 
 #[test]
@@ -243,4 +247,29 @@ fn what_is_current_at_the_start_is_a_line_for_each_of_twenty() {
         assert_eq!(told.len(), targets, "{:?}", bench.reports);
         assert!(told.iter().all(|report| report.level == level), "{targets} {once}");
     }
+}
+
+#[test]
+fn each_mark_has_the_addresses_of_its_target() {
+    let targets = vec![target("t0", 0, IPV4), target("t1", 1, IPV6), target("t2", 2, IPV4)];
+    let mut bench = Bench::new(&config(vec![upnp()], targets), State::default());
+    let both = |ipv4, ipv6| Observation { ipv6: seen6(ipv6).ipv6, ..seen(ipv4) };
+    bench.observe(0, both("1.1.1.1", "2a00::1"));
+    (0..3).for_each(|group| bench.finish(group, published()));
+    later(&mut bench, both("2.2.2.2", "2a00::2"));
+    let marks = ["t0", "t1", "t2"].map(|id| bench.saved.targets[id].trying.unwrap().to_string());
+    assert_eq!(marks, ["2.2.2.2", "2a00::2", "2.2.2.2"]);
+}
+
+#[test]
+fn a_router_is_behind_another_one_only_by_a_private_address() {
+    let mut bench = one_with(target("t0", 0, IPV4));
+    bench.observe(0, seen("198.18.0.1"));
+    let told = &bench.reports[0].text;
+    assert!(told.ends_with("198.18.0.1 is not publicly reachable: benchmarking (RFC 2544)"), "{told}");
+    let own = Target { ipv4: [1].into(), ..target("t0", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![own]), State::default());
+    bench.observe(1, seen("198.18.0.1"));
+    let told = &bench.reports[0].text;
+    assert!(told.ends_with("198.18.0.1 is not publicly reachable: benchmarking (RFC 2544)"), "{told}");
 }
