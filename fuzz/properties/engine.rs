@@ -49,9 +49,11 @@ struct World {
     paused: Duration,
     /// An older job of the target may have come after the newer one.
     doubt: [bool; TARGETS],
-    /// The state file, and how much of it would survive a power cut.
+    /// The state file, how much of it would survive a power cut, and what both say.
     saved: String,
     durable: usize,
+    says: State,
+    durable_says: State,
     blocked: BTreeSet<usize>,
     /// When each target was tried last, and last because of a start.
     last_tries: [[u64; 2]; TARGETS],
@@ -144,6 +146,8 @@ pub(super) fn engine(data: &[u8]) {
         doubt: [false; TARGETS],
         saved: format!("{TITLE}\n"),
         durable: TITLE.len() + 1,
+        says: State::default(),
+        durable_says: State::default(),
         blocked: BTreeSet::new(),
         last_tries: Default::default(),
         unreached: [false; TARGETS],
@@ -268,8 +272,8 @@ impl World {
             }
             _ => return,
         }
-        let (state, damaged) = State::parse(&self.saved);
-        assert_eq!(damaged, 0);
+        self.says = parsed(&self.saved);
+        let state = self.says.clone();
         self.blocked.retain(|index| {
             state.targets.get(&format!("f{index}")).is_some_and(|target| target.blocked.is_some())
         });
@@ -298,7 +302,10 @@ impl World {
                 }
                 Action::Record { lines, flush } => {
                     self.saved.push_str(&lines);
-                    self.durable = if flush { self.saved.len() } else { self.durable };
+                    self.says = parsed(&self.saved);
+                    if flush {
+                        (self.durable, self.durable_says) = (self.saved.len(), self.says.clone());
+                    }
                 }
                 Action::Report(_) => {}
                 Action::Close { job } => {
@@ -337,8 +344,7 @@ impl World {
         let voices = self.vouched.iter().filter(|vouched| **vouched == Some(address)).count();
         assert!(voices >= if group == PROGRAM { 2 } else { 1 }, "nobody vouches for it");
         assert!(group != PAUSED || self.now.elapsed >= self.paused, "its account wants a pause");
-        let (state, _) = State::parse(&self.saved[..self.durable]);
-        let known = state.targets.get(&format!("f{group}"));
+        let known = self.durable_says.targets.get(&format!("f{group}"));
         if let Some(accepted) = known.filter(|known| known.trying.is_none()).and_then(|known| known.accepted)
         {
             // It is looked at, and sent if it is another.
@@ -352,9 +358,8 @@ impl World {
     /// While something is under way, or an older request may have come after a newer
     /// one, no start would believe what was accepted.
     fn check_certain(&self) {
-        let (state, _) = State::parse(&self.saved);
         for group in 0..TARGETS {
-            let known = state.targets.get(&format!("f{group}"));
+            let known = self.says.targets.get(&format!("f{group}"));
             let certain = known.is_some_and(|known| known.accepted.is_some() && known.trying.is_none());
             let checks = |job: &&InFlight| self.holds(group, &job.tasks);
             let open = self.jobs.iter().filter(|job| job.group == group).any(|job| !checks(&job))
@@ -365,8 +370,7 @@ impl World {
 
     /// Whether a target has accepted what is sent.
     fn holds(&self, group: usize, tasks: &[Task]) -> bool {
-        let (state, _) = State::parse(&self.saved);
-        let known = state.targets.get(&format!("f{group}")).and_then(|known| known.accepted);
+        let known = self.says.targets.get(&format!("f{group}")).and_then(|known| known.accepted);
         known.is_some_and(|accepted| accepted.addresses.ipv4 == tasks[0].addresses.ipv4)
     }
 
@@ -403,4 +407,10 @@ impl World {
             }
         }
     }
+}
+
+fn parsed(text: &str) -> State {
+    let (state, damaged) = State::parse(text);
+    assert_eq!(damaged, 0);
+    state
 }
