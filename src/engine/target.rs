@@ -41,6 +41,8 @@ pub(super) struct TargetStatus {
     doubt: Needs,
     bucket: TokenBucket,
     not_before: Duration,
+    /// Until when its provider asked us to wait, which may be sooner.
+    wished: Duration,
     /// The newest attempt.
     in_flight: Option<Box<Attempt>>,
     /// An older one that has not ended either.
@@ -61,7 +63,7 @@ pub(super) struct TargetStatus {
     blocked_until: Duration,
     /// A blocked one is tried because the daemon has started.
     start_try: bool,
-    /// That the limit of attempts holds it back has been reported.
+    /// That the limit of attempts holds it back has been reported, since the last attempt.
     limited: bool,
     /// Since when something is absent; nothing is, for most.
     absence: Option<Box<Absence>>,
@@ -105,6 +107,7 @@ impl TargetStatus {
             config: Arc::clone(config),
             bucket: TokenBucket::ATTEMPTS,
             not_before: Duration::ZERO,
+            wished: Duration::ZERO,
             in_flight: None,
             overtaken: None,
             confirmed: Duration::ZERO,

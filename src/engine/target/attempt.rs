@@ -83,6 +83,7 @@ impl TargetStatus {
         let wanted = self.wanted(sources).ok()?;
         self.bucket.next(now.elapsed);
         self.bucket.take();
+        self.limited = false;
         let checking = !self.must_be_sent(&wanted, now);
         self.orphan_until.take_if(|until| *until <= now.elapsed);
         let attempt = Attempt { job, wanted, checking, began: now.elapsed, doubtful: false };

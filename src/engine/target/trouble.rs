@@ -45,6 +45,7 @@ impl TargetStatus {
             let whole = failed.until.zip(failed.tried).and_then(|(until, tried)| until.checked_sub(tried));
             let left = left.map(|left| whole.map_or(left, |whole| left.min(Duration::from_secs(whole))));
             self.not_before = now.elapsed.saturating_add(left.unwrap_or_default());
+            self.wished = if failed.cause == Cause::Wish { self.not_before } else { Duration::ZERO };
             self.tried =
                 ago(failed.tried).and_then(|ago| now.elapsed.checked_sub(ago)).or(left.map(|_| now.elapsed));
             self.failing = now.elapsed;
@@ -71,8 +72,8 @@ impl TargetStatus {
         self.start_try = rested && !blocked.banned && !once;
     }
 
-    /// When it may be tried, by what became of the last tries. A new address is a
-    /// new try, as far as its provider did not say how long to wait.
+    /// When it may be tried, by what became of the last tries. A new address is a new
+    /// try, but not before the time that its provider asked for.
     pub(super) fn earliest(&self, wanted: &Wanted) -> Duration {
         if self.state.blocked.is_some() {
             // A try that its provider answered with a wish is followed by none before.
@@ -84,11 +85,10 @@ impl TargetStatus {
         };
         match failed.cause {
             Cause::Line => Duration::ZERO,
-            Cause::Provider | Cause::Refusal => {
+            Cause::Provider | Cause::Refusal | Cause::Wish => {
                 let rested = self.tried.map_or(Duration::ZERO, |tried| tried.saturating_add(NEW_ADDRESS));
-                rested.min(self.not_before)
+                rested.max(self.wished).min(self.not_before)
             }
-            Cause::Wish => self.not_before,
         }
     }
 
@@ -109,8 +109,8 @@ impl TargetStatus {
     /// A person wants it sent. What its provider asked for holds, and so does a refusal.
     pub(in crate::engine) fn owe(&mut self, now: Now) {
         self.owed = true;
-        if self.state.failed.as_ref().is_some_and(|failed| failed.cause != Cause::Wish) {
-            self.not_before = now.elapsed;
+        if self.state.failed.is_some() {
+            self.not_before = self.not_before.min(self.wished.max(now.elapsed));
         }
     }
 
@@ -153,7 +153,7 @@ impl TargetStatus {
             if after.is_some() {
                 let wait = Backoff::default().failed(true, after, random);
                 let _ = self.note_failure(&attempt.wanted, cause, now);
-                self.wait_for(wait, why, Cause::Wish, now);
+                self.wait_for(wait, after, why, Cause::Wish, now);
             }
             return Report::new(Level::Warning, &name, format!("still blocked; this try ended with: {why}"));
         }
@@ -177,16 +177,17 @@ impl TargetStatus {
                 format!("; failing{since}, {tries} times")
             }
         };
-        self.wait_for(wait, why, if after.is_some() { Cause::Wish } else { cause }, now);
+        self.wait_for(wait, after, why, if after.is_some() { Cause::Wish } else { cause }, now);
         Report::new(Level::Warning, &name, format!("{why}; next try in {}{repeats}", rough(wait)))
     }
 
-    fn wait_for(&mut self, wait: Duration, why: &str, cause: Cause, now: Now) {
+    fn wait_for(&mut self, wait: Duration, wish: Option<Duration>, why: &str, cause: Cause, now: Now) {
         let failed = self.state.failed.get_or_insert_default();
         why.clone_into(&mut failed.why);
         failed.cause = cause;
         failed.until = now.unix.map(|unix| unix.saturating_add(wait.as_secs()));
         self.not_before = now.elapsed.saturating_add(wait);
+        self.wished = wish.map_or(Duration::ZERO, |wish| now.elapsed.saturating_add(wish));
     }
 
     fn block(&mut self, why: &str, banned: bool, now: Now) -> Report {
@@ -250,18 +251,17 @@ impl TargetStatus {
         Some(Report::new(Level::Warning, &self.config.name, self.way_out(blocked)))
     }
 
-    /// The line that says that the limit of attempts holds it back, once.
+    /// The line that says that the limit of attempts holds it back, once between two of them.
     pub(in crate::engine) fn limit_report(&mut self, sources: &[SourceStatus], now: Now) -> Option<Report> {
         let free = self.bucket.next(now.elapsed);
-        if free <= now.elapsed && !self.limited {
+        if free <= now.elapsed || self.limited || self.in_flight.is_some() {
             return None;
         }
         let wanted = self.wanted(sources).ok().filter(|wanted| self.is_stale(wanted, now))?;
-        let held = free > now.elapsed && self.earliest(&wanted) < free && self.in_flight.is_none();
-        if !held || std::mem::replace(&mut self.limited, held) {
-            self.limited = held;
+        if self.earliest(&wanted) >= free {
             return None;
         }
+        self.limited = true;
         let wait = rough(free.saturating_sub(now.elapsed));
         let limit = TokenBucket::ATTEMPTS_AN_HOUR;
         let text = format!(
