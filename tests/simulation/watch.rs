@@ -69,7 +69,7 @@ pub(crate) struct Life {
     unseen: bool,
     /// It was refused for good, of which the daemon may or may not know.
     perhaps_blocked: bool,
-    /// It was, until an acceptance that may not have reached the disk.
+    /// It was, until an acceptance or a `retry` that may not have reached the disk.
     was_blocked: bool,
     /// Since when an IPv6 address that it holds is definitely gone, and when that was told.
     gone: Option<Duration>,
@@ -397,6 +397,7 @@ impl Watch {
     /// A person has said `retry`: nothing stands in its way any more.
     pub(crate) fn is_freed(&mut self, name: &str) {
         if let Some(life) = self.lives.get_mut(name) {
+            life.was_blocked |= life.blocked.is_some() || life.perhaps_blocked;
             (life.wish, life.not_before, life.blocked) = (None, None, None);
             (life.last_outcome, life.perhaps_blocked) = (None, false);
         }
