@@ -160,6 +160,28 @@ fn a_power_cut_while_a_grown_state_is_written_anew_loses_nothing() {
     assert!(ends.iter().all(|times| *times > 100), "{ends:?}");
 }
 
+/// Of what is not flushed, a power cut may take any part.
+#[test]
+fn what_is_flushed_outlives_a_power_cut() {
+    let line = |address: u8| format!("target\ta\tname=x\taccepted=192.0.2.{address},-,-\tat=5\n");
+    for (flush, kept) in [(true, 100..=100), (false, 1..=99)] {
+        let kept_by = |seed: &u64| {
+            let disk = disk::Disk::new();
+            let store = || Store::on(disk.clone(), "/var/x.state".into(), "/etc/x.toml".into(), None);
+            let mut held = store();
+            held.hold().unwrap();
+            held.append(&line(1), true, &|| line(1)).unwrap();
+            held.append(&line(2), flush, &|| line(2)).unwrap();
+            disk.boot(&mut chance::Chance::new(*seed));
+            let loaded = store().hold().unwrap();
+            let accepted = loaded.state.targets.get("a").and_then(|target| target.accepted).unwrap();
+            accepted.addresses.ipv4 == Some([192, 0, 2, 2].into())
+        };
+        let times = (0..100).filter(kept_by).count();
+        assert!(kept.contains(&times), "{flush}: {times}");
+    }
+}
+
 #[test]
 fn what_a_failing_disk_did_not_keep_is_written_when_it_is_well() {
     let line = |address: u8| format!("target\ta\tname=x\taccepted=192.0.2.{address},-,-\tat=5\n");

@@ -153,6 +153,8 @@ pub(crate) struct Sim {
     closed: BTreeMap<(u64, u64), Duration>,
     /// How many single runs are to follow before the daemon starts.
     single_runs: u32,
+    /// How often a person waits for something to be sent, to read the configuration again.
+    reloads_wanted: u32,
     watch: Watch,
     /// No faults at present.
     calm: bool,
@@ -223,6 +225,7 @@ impl Sim {
             runs: 0,
             closed: BTreeMap::new(),
             single_runs: 0,
+            reloads_wanted: 0,
             watch: Watch::default(),
             calm: false,
             faults: BTreeMap::new(),

@@ -275,7 +275,8 @@ impl Watch {
                     odd_clock: self.odd_clock,
                     again: life.again,
                     at_start: life.at_start,
-                    sure: true,
+                    // An older request may come behind it.
+                    sure: life.in_flight.is_empty(),
                     given_up: matches!(outcome, Outcome::Dropped { .. }),
                     excuses: life.excuses,
                     attempts: std::mem::take(&mut life.attempts),

@@ -229,6 +229,9 @@ impl Sim {
         let (job, step) = Job::begin(work, tasks.clone());
         process.jobs.insert(number, Running { group, tasks, job, closed: false });
         self.goes_on(number, step);
+        if std::mem::take(&mut self.reloads_wanted) > 0 {
+            self.ask_reload();
+        }
     }
 
     /// The connection of a job is closed: whoever waits learns nothing, and nothing more

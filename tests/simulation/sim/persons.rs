@@ -69,10 +69,11 @@ impl Sim {
             1 => self.update(name),
             2 => {
                 self.count("configuration read again");
-                if let Some(run) =
-                    self.process.as_ref().filter(|process| !process.once).map(|process| process.run)
-                {
-                    self.after(SECOND / 1000, Coming::Reload { run, asked: self.now });
+                // The time that the request takes is what matters then.
+                if name.is_some() {
+                    self.reloads_wanted += 1;
+                } else {
+                    self.ask_reload();
                 }
             }
             3 => {
@@ -83,6 +84,13 @@ impl Sim {
             }
             4 | 5 => self.meddle(),
             _ => self.edit(),
+        }
+    }
+
+    pub(super) fn ask_reload(&mut self) {
+        if let Some(process) = self.process.as_ref().filter(|process| !process.once) {
+            let run = process.run;
+            self.after(SECOND / 1000, Coming::Reload { run, asked: self.now });
         }
     }
 
