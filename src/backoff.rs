@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Waits after attempts that reached nobody, before the ordinary back-off.
-const QUICK: [Duration; 3] = [Duration::from_millis(75), Duration::from_secs(1), Duration::from_secs(8)];
+const QUICK: [Duration; 3] = [Duration::from_millis(50), Duration::from_secs(1), Duration::from_secs(8)];
 
 /// The first ordinary wait.
 const FIRST: Duration = Duration::from_secs(30);
@@ -190,6 +190,11 @@ impl TokenBucket {
         if self.tokens > 0 { now } else { self.counted.saturating_add(self.refill) }
     }
 
+    /// One that was counted was worth it.
+    pub fn give_back(&mut self) {
+        self.tokens = self.tokens.saturating_add(1).min(self.burst);
+    }
+
     /// Counts one.
     pub fn take(&mut self) {
         self.tokens = self.tokens.saturating_sub(1);
@@ -229,7 +234,7 @@ mod tests {
     #[test]
     fn unreached_servers_get_three_quick_tries_in_all() {
         let (mut backoff, mut random) = (Backoff::default(), Random::new(1));
-        for quick in [75, 1000, 8000] {
+        for quick in [50, 1000, 8000] {
             assert_eq!(backoff.failed(false, None, &mut random).as_millis(), quick);
         }
         assert!(backoff.failed(false, None, &mut random).as_secs() >= 30);

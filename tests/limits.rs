@@ -79,7 +79,7 @@ const LIMITS: &[Limit] = &[
     ),
     (
         "polls because of hints",
-        "3 at once, then one in 2 s; while a poll finds nothing, 4 quick ones more in 6 s",
+        "3 at once, then one in 2 s; as many again that found something new; while a poll finds nothing, 4 quick ones more in 6 s",
         &[
             "src/backoff.rs HINTS: Self = Self::new(3, Duration::from_secs(2));",
             "src/backoff.rs EARLY_POLL: [Duration; 4] = [",
@@ -88,6 +88,7 @@ const LIMITS: &[Limit] = &[
         &[
             "src/backoff.rs hints_count_three_times_at_once_and_then_every_other_second",
             "src/engine/tests.rs a_flood_of_hints_costs_three_polls_and_then_one_in_two_seconds",
+            "src/engine/tests.rs a_flood_of_hints_that_are_true_costs_twice_as_much",
         ],
     ),
     (
@@ -299,10 +300,10 @@ const LIMITS: &[Limit] = &[
     ),
     (
         "tries of a message",
-        "a change 2; others after 75 ms, 1 s, 8 s, 30 s ... 1 h, or as asked",
+        "a change 2; others after 50 ms, 1 s, 8 s, 30 s ... 1 h, or as asked",
         &[
             "src/notify/mod.rs CHANGE_TRIES: u32 = 2;",
-            "src/backoff.rs QUICK: [Duration; 3] = [Duration::from_millis(75), Duration::from_secs(1), Duration::from_secs(8)];",
+            "src/backoff.rs QUICK: [Duration; 3] = [Duration::from_millis(50), Duration::from_secs(1), Duration::from_secs(8)];",
             "src/backoff.rs FIRST: Duration = Duration::from_secs(30);",
             "src/backoff.rs LONGEST: Duration = Duration::from_secs(3600);",
         ],

@@ -391,7 +391,7 @@ impl World {
     /// Never more than the burst and the steady rate allow: polls because of hints
     /// in any minute, attempts in any hour.
     fn check_rates(&self) {
-        for (hinted, limit) in self.hinted.iter().zip([3 + 30, 10 + 120, 3 + 30]) {
+        for (hinted, limit) in self.hinted.iter().zip([2 * (3 + 30), 10 + 120 + 3 + 30, 2 * (3 + 30)]) {
             for (index, start) in hinted.iter().enumerate() {
                 let end = *start + Duration::from_secs(60);
                 let within = hinted.iter().skip(index).take_while(|at| **at < end).count();

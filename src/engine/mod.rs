@@ -341,7 +341,12 @@ impl Engine {
         source.polling = false;
         source.seen_in = Some(self.round);
         source.poll_at = None;
-        self.news |= source.record(seen, self.round, now.elapsed);
+        let news = source.record(seen, self.round, now.elapsed);
+        self.news |= news;
+        if std::mem::take(&mut source.by_hint) && news && source.true_hints.next(now.elapsed) <= now.elapsed {
+            source.true_hints.take();
+            source.hints.give_back();
+        }
         match (source.failed, source.early) {
             (true, Some(step)) if early_poll(step).is_some() => {}
             (true, _) => source.misses = source.misses.saturating_add(1),
@@ -492,6 +497,7 @@ impl Engine {
 fn follow_hint(source: &mut SourceStatus, now: Duration) {
     source.hint_at = None;
     source.followed = Some(now);
+    source.by_hint = true;
     source.hints.next(now);
     source.hints.take();
     let rested = source.early_since.is_none_or(|since| now.saturating_sub(since) >= EARLY_REST);

@@ -195,6 +195,10 @@ pub struct SourceStatus {
     pub hint_at: Option<Duration>,
     /// How many hints may lead to a poll.
     pub hints: TokenBucket,
+    /// How many of them are not counted, since the poll found something new.
+    pub true_hints: TokenBucket,
+    /// The poll under way follows a hint.
+    pub by_hint: bool,
     /// When a hint was last followed.
     pub followed: Option<Duration>,
     /// Quick polls so far after a hint that found nothing, while they last.
@@ -239,6 +243,8 @@ impl SourceStatus {
             } else {
                 TokenBucket::HINTS
             },
+            true_hints: TokenBucket::HINTS,
+            by_hint: false,
             followed: None,
             early: None,
             early_since: None,

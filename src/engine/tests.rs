@@ -774,6 +774,53 @@ fn a_flood_of_hints_costs_three_polls_and_then_one_in_two_seconds() {
     }
 }
 
+/// The line goes down and comes back every four seconds; both are told twice.
+#[test]
+fn reconnects_that_follow_each_other_are_each_seen_at_once() {
+    let mut bench = quiet();
+    for change in 0..25 {
+        let address = format!("1.1.2.{change}");
+        for found in [Observation::unknown("no address"), seen(&address)] {
+            for time in [100, 100] {
+                bench.handle(HINT);
+                poll_for(&mut bench, time, &found);
+            }
+            assert!(found.ipv4.known().is_none() || bench.sent_ipv4(0) == Some(address.clone()), "{change}");
+            if !bench.jobs.is_empty() {
+                bench.finish(0, published());
+            }
+            poll_for(&mut bench, 2000, &found);
+        }
+    }
+}
+
+/// Milliseconds pass, in which every poll finds the same.
+fn poll_for(bench: &mut Bench, time: u64, found: &Observation) {
+    for _ in 0..time / 10 {
+        if !bench.polls.is_empty() {
+            bench.observe(0, found.clone());
+        }
+        bench.pass(Duration::from_millis(10));
+    }
+}
+
+/// A gateway that lies in its answers, too.
+#[test]
+fn a_flood_of_hints_that_are_true_costs_twice_as_much() {
+    let mut bench = quiet();
+    bench.hinted = 0;
+    let mut number = 0;
+    for _ in 0..10_000 {
+        bench.handle(HINT);
+        bench.pass(Duration::from_millis(1));
+        if !bench.polls.is_empty() {
+            number += 1;
+            bench.observe(0, seen(&format!("1.1.3.{number}")));
+        }
+    }
+    assert!((14..=16).contains(&bench.hinted), "{}", bench.hinted);
+}
+
 #[test]
 fn a_change_in_a_flood_is_seen_within_two_seconds() {
     let mut bench = quiet();
