@@ -179,23 +179,25 @@ fn no_text_makes_it_panic_or_slow() {
         let _ = read(&lines[..end].concat());
     }
     // What stands before a section does not change how it is read.
-    for section in lines.chunk_by(|_, line| !line.starts_with('[')).map(<[&str]>::concat) {
+    let sections: Vec<String> =
+        lines.chunk_by(|_, line| !line.starts_with('[')).map(<[&str]>::concat).collect();
+    for section in &sections {
         for end in 0..section.len() {
             let _ = read(section.get(..end).unwrap_or_default());
         }
     }
     // Numbers of a linear congruential generator choose what to exchange.
-    let (mut state, words): (u32, Vec<&str>) =
-        (1, full.split_inclusive([' ', '\n', '"', '[', ']']).collect());
+    let split = |text: &'_ str| text.split_inclusive([' ', '\n', '"', '[', ']']).map(str::to_owned).collect();
+    let (mut state, words): (u32, Vec<String>) = (1, split(&full));
     let mut next = |below: usize| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         usize::try_from(state >> 8).unwrap() % below
     };
-    for _ in 0..2000 {
-        let mut mixed = words.clone();
+    for section in sections.iter().cycle().take(2000) {
+        let mut mixed: Vec<String> = split(section);
         for _ in 0..4 {
-            let (to, from) = (next(words.len()), next(words.len()));
-            mixed[to] = words[from];
+            let (to, from) = (next(mixed.len()), next(words.len()));
+            mixed[to].clone_from(&words[from]);
         }
         let _ = read(&mixed.concat());
     }
