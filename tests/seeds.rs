@@ -5,6 +5,8 @@ mod properties;
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 #[test]
 fn every_seed_keeps_its_property() {
@@ -50,22 +52,33 @@ fn every_folder_of_seeds_and_every_fuzz_target_belongs_to_a_property() {
 /// runs everywhere, and it is the same walk each time.
 #[test]
 fn mutated_seeds_keep_their_property() {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((target, _)) = properties::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+            walk(target);
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+}
+
+fn walk(target: &str) {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-    for (target, _) in properties::ALL {
-        let mut random = 0x5eed_u64;
-        let mut next = move || {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) as usize
-        };
-        for file in fs::read_dir(seeds.join(target)).unwrap() {
-            let seed = fs::read(file.unwrap().path()).unwrap();
-            for _ in 0..200 {
-                let mut data = seed.clone();
-                for _ in 0..=next() % 4 {
-                    mutate(&mut data, &mut next);
-                }
-                properties::check(target, &data);
+    let mut random = 0x5eed_u64;
+    let mut next = move || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize
+    };
+    for file in fs::read_dir(seeds.join(target)).unwrap() {
+        let seed = fs::read(file.unwrap().path()).unwrap();
+        for _ in 0..200 {
+            let mut data = seed.clone();
+            for _ in 0..=next() % 4 {
+                mutate(&mut data, &mut next);
             }
+            properties::check(target, &data);
         }
     }
 }
