@@ -332,7 +332,8 @@ def a_flood_of_forged_hints_gains_next_to_nothing(lab):
          f"gateway {sent[2]} and of a stranger {sent[3]}): {looks} looks, {grown} kB more memory, "
          f"{cpu / seconds / 10:.0f} % of a core")
     note("Flood: a change is sent after", f"median {statistics.median(changes):.0f} ms, worst {max(changes):.0f} ms")
-    assert looks <= 3 + seconds / 2 + 4, looks
+    # A poll that finds a change gives its turn back.
+    assert looks <= 3 + seconds / 2 + 4 + len(changes), looks
     assert grown < 2048, grown
     assert url.values() == [WAN[0], *addresses(6)], url.values()
 
