@@ -341,12 +341,7 @@ impl Engine {
         source.polling = false;
         source.seen_in = Some(self.round);
         source.poll_at = None;
-        let news = source.record(seen, self.round, now.elapsed);
-        self.news |= news;
-        if std::mem::take(&mut source.by_hint) && news && source.true_hints.next(now.elapsed) <= now.elapsed {
-            source.true_hints.take();
-            source.hints.give_back();
-        }
+        self.news |= source.record(seen, self.round, now.elapsed);
         match (source.failed, source.early) {
             (true, Some(step)) if early_poll(step).is_some() => {}
             (true, _) => source.misses = source.misses.saturating_add(1),

@@ -293,6 +293,10 @@ impl SourceStatus {
         }
         self.failed = silent || lost;
         self.failures = self.failures.saturating_add(u64::from(self.failed));
+        if std::mem::take(&mut self.by_hint) && news && self.true_hints.next(now) <= now {
+            self.true_hints.take();
+            self.hints.give_back();
+        }
         news
     }
 
