@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "real"))
+sys.path.append(str(ROOT / "tests" / "real"))
 
 
 class Tested:

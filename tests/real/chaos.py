@@ -28,7 +28,7 @@ import time
 import traceback
 
 from daemon import BINARY, command, version
-from house import FAKETIME, House
+from chaos_house import FAKETIME, House
 from lab import Lab, wait_for
 from watched import Bind
 
