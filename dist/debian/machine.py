@@ -136,6 +136,7 @@ def is_init(process):
     """Whether a process is the first of a PID namespace."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # It has ended, before the file was opened or after.
         return False
     return re.search(r"^NSpid:.*\t1$", status, re.MULTILINE) is not None
