@@ -62,7 +62,7 @@ const LIMITS: &[Limit] = &[
         &["src/soap/description.rs MAX_SERVICES: usize = 64;", "src/soap/gateway.rs MAX_ASKED: usize = 8;"],
         &[
             "src/soap/description.rs no_more_services_are_kept_than_the_limit",
-            "src/soap/gateway.rs a_thorough_survey_asks_every_service_up_to_the_limit",
+            "src/soap/gateway/tests.rs a_thorough_survey_asks_every_service_up_to_the_limit",
         ],
     ),
     (
@@ -87,8 +87,8 @@ const LIMITS: &[Limit] = &[
         ],
         &[
             "src/backoff.rs hints_count_three_times_at_once_and_then_every_other_second",
-            "src/engine/tests.rs a_flood_of_hints_costs_three_polls_and_then_one_in_two_seconds",
-            "src/engine/tests.rs a_flood_of_hints_that_are_true_costs_twice_as_much",
+            "src/engine/tests/hints.rs a_flood_of_hints_costs_three_polls_and_then_one_in_two_seconds",
+            "src/engine/tests/hints.rs a_flood_of_hints_that_are_true_costs_twice_as_much",
         ],
     ),
     (
@@ -119,7 +119,7 @@ const LIMITS: &[Limit] = &[
         "subscriptions",
         "5 at once, then one a minute",
         &["src/backoff.rs SUBSCRIPTIONS: Self = Self::new(5, Duration::from_secs(60));"],
-        &["src/gena/subscription.rs whoever_feigns_restarts_gains_few_subscriptions"],
+        &["src/gena/subscription/tests.rs whoever_feigns_restarts_gains_few_subscriptions"],
     ),
     (
         "announcement (NAT-PMP, PCP)",

@@ -239,3 +239,81 @@ fn a_source_answers_again_when_it_tells_all_that_it_has_ever_told() {
         assert_eq!(said(&bench, "answers again"), !told_both, "{:?}", bench.reports);
     }
 }
+
+#[test]
+fn a_source_that_never_answered_gives_way_at_once() {
+    let both = Target { ipv4: [0, 1].into(), ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
+    assert_eq!(bench.polls, [0]);
+    bench.observe(0, Observation::unknown("no gateway"));
+    assert_eq!(bench.polls, [1]);
+    bench.observe(1, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+}
+
+#[test]
+fn a_source_that_has_answered_keeps_its_place_for_three_polls() {
+    let both = Target { ipv4: [0, 1].into(), ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, published());
+    let mut polls = 0;
+    while !bench.polls.contains(&1) {
+        bench.tick();
+        if bench.polls.contains(&0) {
+            bench.observe(0, Observation::unknown("timed out"));
+        }
+        polls = bench.now.elapsed.as_secs() / 300;
+        assert!(polls < 9);
+    }
+    assert_eq!(polls, 3);
+    bench.observe(1, seen("2.2.2.2"));
+    assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+    bench.finish(0, published());
+    bench.tick();
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()), "it takes its place back");
+}
+
+#[test]
+fn definitely_none_passes_only_to_another_kind_of_source() {
+    let all = Target { ipv4: [0, 1, 2].into(), ..target("t", 0, IPV4) };
+    let sources = vec![upnp(), Source::NatPmp(None), interface()];
+    let mut bench = Bench::new(&config(sources, vec![all]), State::default());
+    bench.observe(0, Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") });
+    assert_eq!(bench.polls, [2], "the same gateway does not overrule itself");
+    bench.observe(2, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+}
+
+#[test]
+fn several_sources_must_agree_where_the_user_says_so() {
+    let both = Target { ipv4: [0, 1].into(), agree: 2, ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![upnp(), interface()], vec![both]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.jobs.is_empty());
+    bench.observe(1, seen("2.2.2.2"));
+    assert!(bench.jobs.is_empty());
+    assert!(bench.reports.iter().any(|report| report.text.contains("fewer than 2 sources agree")));
+    bench.pass(300 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    bench.polls.clear();
+    assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+}
+
+#[test]
+fn a_failing_source_is_looked_at_again_within_seconds() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, Observation::unknown("timed out"));
+    let mut times = Vec::new();
+    for _ in 0..6 {
+        times.push(bench.tick().as_secs());
+        bench.observe(0, Observation::unknown("timed out"));
+    }
+    assert_eq!(times, [1, 3, 7, 12, 17, 22]);
+    bench.tick();
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+    let levels: Vec<_> = bench.reports.iter().map(|report| report.level).collect();
+    assert_eq!(levels, [Level::Warning, Level::Info], "one line at the start of trouble, one at its end");
+}

@@ -157,3 +157,57 @@ fn of_several_records_the_one_that_was_ours_is_changed() {
     );
     assert_eq!(fake.content("nas.example.com"), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
 }
+
+#[test]
+fn a_full_name_under_a_zone_id_needs_no_right_to_read_zones() {
+    let deny = |request: &Request, _: &mut Fake| {
+        let zones = request.url.contains("/zones?");
+        zones.then(|| Ok(refusal(403, &[9109], "Unauthorized to access requested resource")))
+    };
+    let records = ["nas.example.com", "nas", "gone.example.com"].map(record).to_vec();
+    let mut fake = Fake::new(&[("A", "nas.example.com", "192.0.2.1")]);
+    let outcomes = run_with(&mut updater(Some(ZONE), records), &mut fake, tasks(3, 2), deny);
+    assert_eq!(outcomes[0], CHANGED);
+    assert!(matches!(&outcomes[1], Outcome::Blocked { why } if why.contains("Zone:Read")), "{outcomes:?}");
+    assert!(is_person_retry(&outcomes[2]) && why(&outcomes[2]).contains("Zone:Read"), "{outcomes:?}");
+}
+
+#[test]
+fn a_relative_name_without_a_zone_is_explained() {
+    let mut fake = Fake::new(&[]);
+    for name in ["@", "nas"] {
+        let outcomes = run(&mut updater(None, vec![record(name)]), &mut fake, 1, 2);
+        assert!(
+            matches!(&outcomes[0], Outcome::Blocked { why } if why.contains("set zone_id")),
+            "{outcomes:?}"
+        );
+    }
+    assert!(fake.asked.is_empty());
+    let outcomes = run(&mut updater(None, vec![record("nas.example.org")]), &mut fake, 1, 2);
+    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("Zone:Read"), "{outcomes:?}");
+    fake.zones.push(("other", "example.com"));
+    let outcomes = run(&mut updater(None, vec![record("nas.example.com")]), &mut fake, 1, 2);
+    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("2 active zones"), "{outcomes:?}");
+}
+
+#[test]
+fn a_zone_that_moved_is_found_again() {
+    let mut updater = updater(None, vec![record("nas.example.com")]);
+    let mut fake = Fake::new(&[("A", "nas.example.com", "192.0.2.1")]);
+    assert_eq!(run(&mut updater, &mut fake, 1, 2), [CHANGED]);
+    fake.zones = vec![("moved", "example.com")];
+    assert_eq!(run(&mut updater, &mut fake, 1, 3), [CHANGED]);
+    assert_eq!(fake.content("nas.example.com"), ["192.0.2.3"]);
+}
+
+#[test]
+fn a_zone_that_splits_off_is_found_once_its_record_is_missed() {
+    let mut updater = updater(None, vec![record("nas.home.example.com")]);
+    let mut fake = Fake::new(&[("A", "nas.home.example.com", "192.0.2.1")]);
+    assert_eq!(run(&mut updater, &mut fake, 1, 2), [CHANGED]);
+    fake.zones.push(("split", "home.example.com"));
+    let missing_above =
+        |request: &Request, fake: &mut Fake| request.url.contains(ZONE).then(|| Ok(fake.page(Vec::new(), 1)));
+    assert!(is_person_retry(&run_with(&mut updater, &mut fake, tasks(1, 3), missing_above)[0]));
+    assert_eq!(run_with(&mut updater, &mut fake, tasks(1, 3), missing_above), [CHANGED]);
+}

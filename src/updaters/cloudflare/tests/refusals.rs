@@ -163,3 +163,66 @@ fn of_one_name_no_more_than_a_hundred_are_kept() {
     assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("no end"), "{outcomes:?}");
     assert_eq!(fake.asked.len(), 5);
 }
+
+#[test]
+fn refused_credentials_end_the_job_for_all() {
+    for (status, codes) in [
+        (400, &[6003, 6111][..]),
+        (400, &[6003, 6103]),
+        (403, &[9109]),
+        (401, &[10000]),
+        (403, &[10000]),
+        (400, &[9103]),
+        (403, &[9106]),
+        (401, &[1000]),
+        (404, &[7003, 7000]),
+        (400, &[7003, 7000]),
+    ] {
+        let (outcomes, count) = refused("GET", &refusal(status, codes, "no"));
+        assert_eq!(count, 1, "{codes:?}");
+        for outcome in outcomes {
+            assert!(
+                matches!(&outcome, Outcome::Blocked { why } if why.contains(&codes[0].to_string())),
+                "{outcome:?}"
+            );
+        }
+    }
+    let (outcomes, count) = refused("POST PATCH", &refusal(403, &[10000], "Authentication error"));
+    assert_eq!(count, 2, "the batch, and one change that tells why");
+    assert!(outcomes.iter().all(|outcome| why(outcome).contains("DNS:Edit")), "{outcomes:?}");
+}
+
+#[test]
+fn one_zone_that_the_token_may_not_edit_does_not_stop_another() {
+    let records = ["a.example.com", "a.example.org", "b.example.com"].map(record).to_vec();
+    let mut fake = Fake::new(&[("A", "a.example.org", "192.0.2.1")]);
+    fake.zones.push(("org", "example.org"));
+    let outcomes = run_with(&mut updater(None, records), &mut fake, tasks(3, 2), |request, _| {
+        let denied = request.url.contains(ZONE);
+        denied.then(|| Ok(refusal(403, &[10000], "Authentication error")))
+    });
+    assert!(matches!(outcomes[0], Outcome::Blocked { .. }) && matches!(outcomes[2], Outcome::Blocked { .. }));
+    assert_eq!(outcomes[1], CHANGED);
+}
+
+#[test]
+fn other_refusals_concern_one_record() {
+    for (status, code, person) in [
+        (400, 81053, true),
+        (400, 1004, true),
+        (400, 9005, true),
+        (400, 9006, true),
+        (400, 4711, true),
+        (400, 9020, false),
+        (400, 9021, false),
+    ] {
+        let (outcomes, count) = refused("POST PATCH", &refusal(status, &[code], "no"));
+        assert_eq!(count, 3, "each is tried: {code}");
+        for outcome in outcomes {
+            assert_eq!(is_person_retry(&outcome), person, "{code} {outcome:?}");
+            assert_eq!(matches!(outcome, Outcome::Blocked { .. }), !person, "{code}");
+        }
+    }
+    let (_, count) = refused("POST PATCH", &refusal(400, &[81058], "An identical record already exists."));
+    assert_eq!(count, 5, "each is looked up again and tried once more");
+}
