@@ -45,24 +45,23 @@ mod programs;
 mod report;
 pub mod selection;
 mod servers;
+mod start;
 pub mod state;
 pub mod status;
 mod target;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use crate::address::{Addresses, Observation};
 use crate::backoff::{Random, early_poll, retry_poll};
-use crate::config::Config;
 use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
-use account_pause::AccountPause;
 pub use event::{Action, Event, Now};
 use ipv6_default::Ipv6Default;
 pub use ipv6_default::Ipv6Speaker;
-use jobs::{Group, Manner, Running};
+use jobs::{Group, Running};
 pub use report::{Level, Report};
 use selection::{AddressKind, Selection, SourceStatus};
 use target::{DAY, TargetStatus};
@@ -145,90 +144,6 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that has yet to poll for the first time. `seed` is for jitter.
-    #[must_use]
-    pub fn new(config: &Config, state: State, seed: u64) -> Self {
-        let named = |(index, source)| SourceStatus::new(source, config.source_name(index));
-        let mut sources: Vec<_> = config.sources.iter().enumerate().map(named).collect();
-        for (index, source) in sources.iter_mut().enumerate() {
-            source.ipv6 = Ipv6Default::of(index, &source.label, &config.targets, &state);
-            let has_answered = state.has_answered.get(&source.label);
-            for kind in AddressKind::ALL {
-                if has_answered.is_some_and(|kinds| kinds.iter().any(|id| id == kind.id())) {
-                    source.has_spoken(kind);
-                }
-            }
-        }
-        let targets = config
-            .targets
-            .iter()
-            .map(|target| TargetStatus::new(target, config.groups.get(target.group), &state));
-        let targets: Vec<_> = targets.collect();
-        let mut servers = HashMap::new();
-        let groups = config.groups.iter().enumerate().map(|(index, group)| {
-            let server = group.server().map_or(index, |server| *servers.entry(server).or_insert(index));
-            Group::new(group, server)
-        });
-        let mut groups: Vec<_> = groups.collect();
-        let is_program = |group: &Group| group.manner == Manner::Program;
-        let programs = (0..groups.len()).filter(|index| groups.get(*index).is_some_and(is_program)).collect();
-        for (index, target) in config.targets.iter().enumerate() {
-            if let Some(group) = groups.get_mut(target.group) {
-                group.members.push(index);
-            }
-        }
-        for group in &mut groups {
-            group.members.shrink_to_fit();
-        }
-        Self {
-            interval: config.interval,
-            sources,
-            targets,
-            groups,
-            queue: BinaryHeap::new(),
-            server_place_at: None,
-            running: Vec::new(),
-            place_at: None,
-            programs,
-            programs_at: None,
-            awaited: 0,
-            next_id: 0,
-            reconsider: true,
-            new_facts: false,
-            unflushed: false,
-            state: State { targets: BTreeMap::default(), ..state },
-            random: Random::new(seed),
-            actions: VecDeque::new(),
-            round: 0,
-            next_round: Duration::ZERO,
-            way: config.way(),
-            once: false,
-            waits_until: None,
-            remind_at: DAY,
-            blind: false,
-            news: false,
-            asked: None,
-        }
-    }
-
-    /// Forgets that some accounts want pauses: for dry runs, which send nothing.
-    #[must_use]
-    pub fn without_pauses(mut self) -> Self {
-        for group in &mut self.groups {
-            group.pause = AccountPause::default();
-        }
-        self
-    }
-
-    /// For a single run, which may be one of many.
-    #[must_use]
-    pub fn once(mut self) -> Self {
-        self.once = true;
-        self.waits_until = Some(ONCE_PATIENCE);
-        self.sources.iter_mut().filter_map(|source| source.ipv6.as_mut()).for_each(Ipv6Default::once);
-        self
-    }
-
     /// The next thing to do; `None` when there is nothing before [`Self::deadline`].
     pub fn action(&mut self) -> Option<Action> {
         self.actions.pop_front()

@@ -1,5 +1,6 @@
 //! The default of IPv6: the gateway's address or this host's, never a mixture.
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use super::*;
