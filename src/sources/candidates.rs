@@ -297,3 +297,6 @@ fn rank(found: &GatewayReport) -> u8 {
         Finding::Unknown(_) => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,19 @@ fn a_fault_or_a_limit_blocks_nothing_whatever_its_codes_say() {
 }
 
 #[test]
+fn a_refusal_of_more_than_twenty_reasons_is_not_cloudflares_and_blocks_nothing() {
+    let reasons = |count| json!(vec![json!({"code": 10000, "message": "Authentication error"}); count]);
+    for (count, blocks) in [(20, true), (21, false)] {
+        for errors in [reasons(count), json!([{"code": 4711, "error_chain": reasons(count)}])] {
+            let body = json!({"success": false, "errors": errors}).to_string();
+            let outcome = outcome("GET", &Reply { status: 403, body, ..Reply::default() });
+            assert_eq!(matches!(outcome, Outcome::Blocked { .. }), blocks, "{count} {outcome:?}");
+            assert_ne!(why(&outcome).contains("not Cloudflare's"), blocks, "{count} {outcome:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_null_or_missing_in_an_envelope_is_nothing() {
     let zone = json!({"id": ZONE, "name": "example.com", "status": "active"});
     let of = |result: &Value| json!({"success": true, "errors": null, "messages": null, "result": result, "result_info": null});
