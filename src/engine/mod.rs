@@ -63,7 +63,7 @@ use ipv6_default::Ipv6Default;
 pub use ipv6_default::Ipv6Speaker;
 use jobs::{Group, Running};
 pub use report::{Level, Report};
-use selection::{AddressKind, Selection, SourceStatus};
+use selection::{AddressKind, SourceStatus};
 use target::{DAY, TargetStatus};
 
 /// Most jobs in flight, so that ten thousand targets cost no threads. One that hangs
@@ -394,12 +394,6 @@ impl Engine {
         let mut state = self.state.clone();
         state.targets = self.targets.iter().filter_map(TargetStatus::remember).collect();
         state.write()
-    }
-
-    /// What the sources say of `kind` to the target with this index.
-    #[must_use]
-    pub fn choice(&self, target: usize, kind: AddressKind) -> Option<Selection<'_>> {
-        Some(self.targets.get(target)?.choice(&self.sources, kind))
     }
 }
 

@@ -7,6 +7,8 @@ mod batches;
 mod faults;
 mod names;
 mod refusals;
+mod token;
+mod zones;
 
 use std::mem;
 use std::sync::Arc;
@@ -257,6 +259,14 @@ fn a_change_holds_only_what_is_configured() {
     let full = json!({"id": "r2", "type": "AAAA", "name": "nas.example.com", "content": "2001:db8::1", "ttl": 60,
                       "proxied": false, "comment": "ddns"});
     assert_eq!(sent, json!({"patches": [plain, full]}));
+    // Where the path names the record, the body does not.
+    let mut sent = Vec::new();
+    run_with(&mut updater, &mut fake, tasks(1, 8), |request, _| {
+        sent.extend(request.body.clone());
+        None
+    });
+    let sent: Vec<Value> = sent.iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+    assert_eq!(sent, [json!({"type": "A", "name": "nas.example.com", "content": "192.0.2.8"})]);
 }
 
 #[test]
@@ -302,6 +312,7 @@ fn several_records_are_never_guessed_among() {
     let mut fake = Fake::new(&two);
     let outcomes = run(&mut updater(None, vec![record("nas.example.com")]), &mut fake, 1, 2);
     assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("2 A records"), "{outcomes:?}");
+    assert!(why(&outcomes[0]).contains("(192.0.2.1, 192.0.2.2)"), "{outcomes:?}");
     let marked = CloudflareRecord { comment: Some("line 1".into()), ..record("nas.example.com") };
     let mut updater = updater(None, vec![marked]);
     let outcomes = run(&mut updater, &mut fake, 1, 2);

@@ -4,7 +4,6 @@
 //! Words are compared whole: "good" in an HTML page is no success. What is not
 //! known is a failure.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::request::Values;
@@ -22,8 +21,6 @@ const PERSON: Duration = Duration::from_secs(30 * 60);
 const LIMITED: Duration = Duration::from_secs(5 * 60);
 /// Lines of an answer that are looked at; the longest list of names is 20.
 const MAX_LINES: usize = 32;
-/// What is searched for the words of a rule, in bytes: such answers are short.
-const MAX_SEARCHED: usize = 64 * 1024;
 
 /// Whom an answer speaks of.
 #[derive(Debug, Eq, PartialEq)]
@@ -144,11 +141,10 @@ impl Sent<'_> {
         let word = words.next()?;
         let own = !self.preset().answers.good.is_empty();
         let outcome = match word {
-            "good" if words.next() == Some("127.0.0.1") && self.is_odd(Ipv4Addr::LOCALHOST) => {
-                blocked(format!(
-                    "the service ignored the request, as it does with clients that break its rules ({said}); ask it why"
-                ))
-            }
+            // Never what was sent: it cannot be published.
+            "good" if words.next() == Some("127.0.0.1") => blocked(format!(
+                "the service ignored the request, as it does with clients that break its rules ({said}); ask it why"
+            )),
             "good" if is_success(reply) && !own => Outcome::Published { changed: true },
             "nochg" if is_success(reply) && !own => Outcome::Published { changed: false },
             "dnserr" => {
@@ -211,11 +207,6 @@ impl Sent<'_> {
         self.preset().basic.as_deref().is_some_and(|user| user.contains("{host}"))
     }
 
-    /// Whether this is not what was sent.
-    fn is_odd(&self, address: Ipv4Addr) -> bool {
-        self.addresses.ipv4 != Some(address)
-    }
-
     /// What a server says, without what it may say back to us.
     fn quote(&self, reply: &Reply, text: &str) -> String {
         let addresses: Vec<String> = self.addresses.texts().collect();
@@ -230,9 +221,7 @@ fn is_success(reply: &Reply) -> bool {
 
 /// Letter case does not count.
 fn contains(body: &str, text: &str) -> bool {
-    let end = body.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_SEARCHED).last().unwrap_or(0);
-    let searched = if body.len() <= MAX_SEARCHED { body } else { body.get(..end).unwrap_or_default() };
-    searched.to_ascii_lowercase().contains(&text.to_ascii_lowercase())
+    body.to_ascii_lowercase().contains(&text.to_ascii_lowercase())
 }
 
 /// A failure decides; of two successes a change.

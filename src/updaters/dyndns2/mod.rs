@@ -107,8 +107,7 @@ impl Dyndns {
     }
 
     fn request(&self, update: &UpdateRequest) -> Request {
-        let ipv6 = update.addresses.ipv4.is_none();
-        request::request(&self.config, &self.hosts(update), &update.addresses, ipv6)
+        request::request(&self.config, &self.hosts(update), &update.addresses)
     }
 
     fn hosts(&self, update: &UpdateRequest) -> Vec<&str> {

@@ -13,9 +13,10 @@ use crate::secret::Secret;
 use crate::updaters::{Request, SHORT_REPLY};
 
 /// The request that gives `addresses` to `hosts`. A template that splits
-/// families gets one family only; `ipv6` says which URL.
-pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ipv6: bool) -> Request {
+/// families gets one family only.
+pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses) -> Request {
     let preset = &config.preset;
+    let ipv6 = addresses.ipv4.is_none();
     let values = Values { config, hosts, addresses };
     let url = preset.url6.as_deref().filter(|_| ipv6).unwrap_or(&preset.url);
     let mut headers = Vec::new();
@@ -39,19 +40,19 @@ pub(super) fn request(config: &Dyndns, hosts: &[&str], addresses: &Addresses, ip
         body: preset.form.as_deref().map(|form| values.parameters(form)).or(json),
         max_reply: SHORT_REPLY,
         cut_will_do: false,
-        family: asking_family(preset, url, addresses, ipv6),
+        family: asking_family(preset, url, ipv6),
     }
 }
 
 /// A service that is told no address takes the one that the request comes from:
 /// it must come from the family that is wanted.
-fn asking_family(preset: &Preset, url: &str, addresses: &Addresses, ipv6: bool) -> Option<Family> {
+fn asking_family(preset: &Preset, url: &str, ipv6: bool) -> Option<Family> {
     let header = preset.header.iter().map(|(_, text)| text.as_str());
     let texts = [Some(url), preset.form.as_deref(), preset.json.as_deref()];
     if texts.into_iter().flatten().chain(header).any(|text| text.contains("{ip")) {
         return None;
     }
-    Some(if ipv6 || addresses.ipv4.is_none() { Family::V6 } else { Family::V4 })
+    Some(if ipv6 { Family::V6 } else { Family::V4 })
 }
 
 /// What placeholders stand for.
@@ -217,6 +218,46 @@ mod tests {
             ("home.example.org", None, "home.example.org"),
         ] {
             assert_eq!(label(host, zone), expected);
+        }
+    }
+
+    #[test]
+    fn each_placeholder_stands_for_its_value() {
+        let mut preset = Preset::own("https://dyn.example/", false);
+        preset.zone = Some("example.org".to_owned());
+        let config = Dyndns {
+            preset: preset.into(),
+            url: None,
+            username: Some(Secret::new("me&you".into())),
+            password: Some(Secret::new("a b".into())),
+            token: Some(Secret::new("t=0/+".into())),
+            hostnames: Vec::new(),
+        };
+        let filled = |host: &str, [ipv4, ipv6]: [&str; 2], template: &str| {
+            let addresses = Addresses { ipv4: ipv4.parse().ok(), ipv6: ipv6.parse().ok(), ipv6_prefix: None };
+            let hosts: Vec<&str> = host.split(' ').collect();
+            Values { config: &config, hosts: &hosts, addresses: &addresses }.fill(template, percent_encoded)
+        };
+        let (both, ipv6) = (["192.0.2.1", "2001:db8::1"], ["", "2001:db8::1"]);
+        for (host, addresses, template, expected) in [
+            ("nas.example.org", both, "{host} {label} {sub} {apex}", "nas.example.org nas nas false"),
+            ("example.org", both, "{host} {label} [{sub}] {apex}", "example.org %40 [] true"),
+            ("a.example.org b.example.org", both, "{host}", "a.example.org,b.example.org"),
+            ("nas.example.org", both, "{type} {ip} {ips}", "A 192.0.2.1 192.0.2.1,2001:db8::1"),
+            ("nas.example.org", ipv6, "{type} {ip} {ips}", "AAAA 2001:db8::1 2001:db8::1"),
+            ("nas.example.org", ipv6, "{ipv4|none} {ipv6}", "none 2001:db8::1"),
+            ("nas.example.org", both, "{zone} {username} {password}", "example.org me%26you a%20b"),
+            ("nas.example.org", both, "{token} {raw_token}", "t%3D0%2F%2B t=0/+"),
+        ] {
+            assert_eq!(filled(host, addresses, template).as_deref(), Some(expected), "{host} {template}");
+        }
+        for (host, addresses, template) in [
+            ("nas.example.org", ipv6, "{ipv4}"),
+            ("nas.example.org", ["", ""], "{ips}"),
+            ("nas.example.org", both, "{word}"),
+            ("", both, "{label}"),
+        ] {
+            assert_eq!(filled(host, addresses, template), None, "it stands for nothing: {template}");
         }
     }
 }

@@ -112,9 +112,67 @@ fn every_return_code_does_what_the_table_says() {
         assert!(matches!(outcome, Outcome::Retry { after, reached: true, .. } if after == wait), "{word}");
     }
     for body in ["", "Good", "goodbye", "<html>good</html>", "abuses", "OK", "good\n<html>", "wait"] {
-        assert!(matches!(outcome(200, body), Outcome::Retry { after: None, reached: true, .. }), "{body}");
+        let outcome = outcome(200, body);
+        assert!(matches!(outcome, Outcome::Retry { after: None, reached: true, .. }), "{body}");
+        assert!(format!("{outcome:?}").contains("an answer that is not known"), "{outcome:?}");
     }
     assert!(matches!(outcome(500, "good"), Outcome::Retry { .. }), "a fault with a friendly word");
+}
+
+/// What a server says whose rules a preset has.
+fn by_rules(status: u16, body: &str) -> Outcome {
+    let mut preset = Preset::own("https://dyn.example/nic/update", true);
+    let rules = |rules: &[&str]| rules.iter().map(|&rule| rule.to_owned()).collect();
+    preset.answers.good = rules(&["OK", "was {ipv4} set", "updated*", "*success*"]);
+    preset.answers.same = rules(&["SAME"]);
+    preset.answers.stop = rules(&["*no such*"]);
+    perform(
+        &mut Dyndns::new(account(preset).into()),
+        &[task(0, addresses("192.0.2.1", ""))],
+        &[(status, body)],
+    )
+    .1
+    .remove(0)
+    .1
+}
+
+#[test]
+fn a_rule_is_a_word_a_line_a_beginning_or_a_part() {
+    for (body, expected) in [
+        ("OK", Some(CHANGED)),
+        ("  OK 192.0.2.1 and more\nthan that", Some(CHANGED)),
+        ("OKAY", None),
+        ("is OK", None),
+        ("SAME", Some(SAME)),
+        ("was 192.0.2.1 set", Some(CHANGED)),
+        ("was 192.0.2.1 set  \nnow", Some(CHANGED)),
+        ("was 192.0.2.1 set again", None),
+        ("was 192.0.2.9 set", None),
+        ("was", None),
+        ("updated_at: 5", Some(CHANGED)),
+        ("not updated", None),
+        ("<p>What a SUCCESS this was</p>", Some(CHANGED)),
+        // Words of dyndns2 that are not among them.
+        ("good", None),
+        ("nochg", None),
+    ] {
+        let outcome = by_rules(200, body);
+        let unknown = matches!(&outcome, Outcome::Retry { why, .. } if why.contains("not known"));
+        assert_eq!(Some(&outcome).filter(|_| !unknown), expected.as_ref(), "{body}");
+    }
+    assert!(matches!(by_rules(200, "OK, but no such name"), Outcome::Blocked { .. }), "a failure goes first");
+    assert!(matches!(by_rules(500, "OK"), Outcome::Retry { .. }), "only with a status of success");
+}
+
+#[test]
+fn where_any_answer_is_a_success_a_code_of_failure_is_none() {
+    let mut preset = Preset::own("https://dyn.example/nic/update", true);
+    preset.answers.any = true;
+    let mut updater = Dyndns::new(account(preset).into());
+    let mut outcome = |body| perform(&mut updater, &[task(0, both())], &[(200, body)]).1.remove(0).1;
+    assert_eq!(outcome("all is well"), CHANGED);
+    assert_eq!(outcome("good\nand some words"), CHANGED);
+    assert!(matches!(outcome("nohost\nand some words"), Outcome::Blocked { .. }));
 }
 
 #[test]

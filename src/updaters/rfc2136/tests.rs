@@ -370,6 +370,31 @@ fn without_a_key_everything_goes_over_tcp_and_unsigned() {
     assert!(why(&outcomes[0].1).0.contains("secure only"), "{outcomes:?}");
 }
 
+/// UDP comes first there, but not for what anyone could answer.
+#[test]
+fn with_udp_what_is_not_signed_goes_over_tcp_all_the_same() {
+    let config = config::Rfc2136 { transport: Transport::Udp, ..config(&[("nas.home.example", false)]) };
+    let mut server = Server { question: Some(refusal(5)), ..Server::default() };
+    let mut ways = Vec::new();
+    let outcomes = run(&config, |request, _| {
+        ways.push((request.key.is_some(), request.transport));
+        Ok(server.answer(request))
+    });
+    assert_eq!(outcomes, [(0, Outcome::Published { changed: true })]);
+    ways.sort_by_key(|(signed, _)| *signed);
+    ways.dedup();
+    assert_eq!(ways, [(false, Transport::Auto), (true, Transport::Udp)]);
+}
+
+#[test]
+fn a_message_has_the_id_that_its_sender_chose() {
+    let config = config(&[("nas.home.example", false)]);
+    for key in [None, config.key.as_ref()] {
+        let request = Request { server: None, transport: Transport::Udp, key, message: Message::default() };
+        assert_eq!(request.exchange(0x1234, NOW).sent.bytes[..2], [0x12, 0x34]);
+    }
+}
+
 #[test]
 fn a_test_of_the_key_asks_once_a_zone_and_updates_nothing() {
     let zone = name("home.example");
@@ -389,6 +414,10 @@ fn a_test_of_the_key_asks_once_a_zone_and_updates_nothing() {
     server.question = Some(Verified::Answer { message, tsig_error: error::BADSIG, server_time: None });
     let said = test(&mut server, &config);
     assert!(matches!(&said[..], [Err(why)] if why.contains("BADSIG") && why.contains("secret")), "{said:?}");
+    server.question = None;
+    let one = config::Rfc2136 { key: None, records: config.records[..1].to_vec(), ..config.clone() };
+    let said = test(&mut server, &one);
+    assert_eq!(said, [Ok("192.0.2.53 knows the zone home.example; there is no key to test".to_owned())]);
     let mut strange = Server::default();
     let said = test(&mut strange, &config);
     assert!(matches!(&said[..], [Err(why)] if why.contains("home.example could not be found")), "{said:?}");

@@ -169,6 +169,9 @@ fn a_full_name_under_a_zone_id_needs_no_right_to_read_zones() {
     let outcomes = run_with(&mut updater(Some(ZONE), records), &mut fake, tasks(3, 2), deny);
     assert_eq!(outcomes[0], CHANGED);
     assert!(matches!(&outcomes[1], Outcome::Blocked { why } if why.contains("Zone:Read")), "{outcomes:?}");
+    for outcome in &outcomes[1..] {
+        assert!(why(outcome).contains("the token may not read the zone's name"), "{outcome:?}");
+    }
     assert!(is_person_retry(&outcomes[2]) && why(&outcomes[2]).contains("Zone:Read"), "{outcomes:?}");
 }
 

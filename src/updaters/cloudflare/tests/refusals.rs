@@ -30,6 +30,7 @@ fn each_code_comes_with_its_cure() {
         ("PATCH", 400, &[81_053], "An A, AAAA, or CNAME record", false, "delete it at Cloudflare"),
         ("PATCH", 400, &[81_054], cname, false, "delete it at Cloudflare"),
         ("PATCH", 400, &[9021], "TTL must be between", true, "ttl"),
+        ("GET", 400, &[10001], "Unable to complete operation", false, "Cloudflare has a fault"),
     ] {
         let outcome = outcome(method, &refusal(status, codes, said));
         assert_eq!(matches!(outcome, Outcome::Blocked { .. }), blocked, "{codes:?} {outcome:?}");
@@ -68,6 +69,20 @@ fn without_cloudflares_own_word_nothing_is_blocked() {
             }
         }
     }
+}
+
+#[test]
+fn who_answers_in_cloudflares_place_is_told() {
+    let page = |status| Reply { status, body: "<html>".to_owned(), ..Reply::default() };
+    let said = |reply: &Reply| why(&outcome("GET", reply)).to_owned();
+    for (status, filter) in [(200, true), (404, true), (499, true), (500, false), (503, false)] {
+        let said = said(&page(status));
+        assert!(said.contains("an answer that is not Cloudflare's"), "{status} {said}");
+        assert_eq!(said.contains("a web filter's or a login page"), filter, "{status} {said}");
+    }
+    let redirect = Reply { redirect: Some("http://login.example/".to_owned()), ..page(302) };
+    let said = said(&redirect);
+    assert!(said.contains("login.example") && said.contains("this is not followed"), "{said}");
 }
 
 #[test]
@@ -169,6 +184,7 @@ fn of_one_name_no_more_than_a_hundred_are_kept() {
     let mut fake = Fake::new(&vec![("A", "nas.example.com", "192.0.2.1"); 450]);
     let outcomes = run(&mut updater(Some(ZONE), vec![record("nas.example.com")]), &mut fake, 1, 2);
     assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("100 A records"), "{outcomes:?}");
+    assert!(why(&outcomes[0]).contains("192.0.2.1, ...)"), "not all of them are told: {outcomes:?}");
     assert_eq!(fake.asked.len(), 5);
     fake.records.extend(fake.records.clone());
     fake.asked.clear();

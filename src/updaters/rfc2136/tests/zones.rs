@@ -20,6 +20,8 @@ fn zone_and_primary_are_found_by_the_soa() {
         let name = &request.message.questions[0].name;
         let Some(to) = request.server else {
             assert!(request.key.is_none() && request.transport == Transport::Udp);
+            // A resolver is to look for it: RD (RFC 1035, section 4.1.1).
+            assert_eq!(request.message.flags, Flags(0x0100));
             asked.push(name.to_string());
             let sub = name.to_string().ends_with("sub.home.example");
             let start =
