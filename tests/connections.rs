@@ -10,7 +10,7 @@ use std::time::Duration;
 use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config::{self, Config};
 use ddns_update_daemon::daemon::jobs::{Job, SharedClient};
-use ddns_update_daemon::transport::closer::Closer;
+use ddns_update_daemon::system::closer::Closer;
 use ddns_update_daemon::updaters::run::Standing;
 use ddns_update_daemon::updaters::{Outcome, Task};
 

@@ -11,7 +11,7 @@ use crate::address::Family;
 use crate::config::{Config, Proxies, Run, Tls, UpdaterConfig};
 use crate::daemon::process;
 use crate::quote::Secrets;
-use crate::transport::closer::Closer;
+use crate::system::closer::Closer;
 use crate::transport::provider;
 use crate::transport::provider::{Connection, HttpClient};
 use crate::transport::url::HttpUrl;

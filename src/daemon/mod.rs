@@ -45,9 +45,9 @@ use crate::engine::{Action, Engine, Event, Level, Now, Report};
 use crate::notify::{Delivery, Sent};
 use crate::sources;
 use crate::system::clock;
+use crate::system::closer::Closer;
 use crate::system::threads;
 use crate::system::watch::Watch;
-use crate::transport::closer::Closer;
 use crate::updaters::run::Standing;
 use crate::updaters::{Outcome, Task};
 

@@ -6,6 +6,7 @@
 //! the system sends for it (IGMP).
 
 pub mod clock;
+pub mod closer;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod multicast;

@@ -13,12 +13,12 @@ use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use super::adapter::Adapter;
-use super::closer::Closer;
 use super::error::not_connected;
 use super::proxy::Proxies;
 use super::stream::{Stream, Tcp};
 use super::url::HttpUrl;
 use super::{tls, tunnel};
+use crate::system::closer::Closer;
 use crate::system::race::Failed;
 
 /// Connects to servers.

@@ -2,7 +2,6 @@
 //! towards gateways ([`lan`]).
 
 mod adapter;
-pub mod closer;
 mod connect;
 #[cfg(feature = "tls")]
 mod crypto_provider;

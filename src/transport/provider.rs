@@ -20,7 +20,6 @@ use ureq::config::{AutoHeaderValue, IpFamily};
 use ureq::http::{self, HeaderMap};
 use ureq::{Agent, AsSendBody, Body, Error, RequestExt as _};
 
-use super::closer::Closer;
 use super::long_replies::{LongReplies, LongReply};
 use super::message::{Failure, Reply, Request, SHORT_REPLY};
 use super::proxy::Proxies;
@@ -31,6 +30,7 @@ use super::{connect, error, fields, redirect, resolver, tls, tunnel};
 use crate::address::Family;
 use crate::quote::{Secrets, percent_decoded};
 use crate::system::clock::unix_time;
+use crate::system::closer::Closer;
 use crate::system::race::Failed;
 
 /// The time for one exchange: some providers change their name servers before they

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::closer::Closer;
+use crate::system::closer::Closer;
 use crate::system::race::{self, Failed};
 
 /// A connection, plain or secured.

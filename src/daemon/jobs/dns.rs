@@ -10,7 +10,7 @@ use crate::dns::client;
 use crate::dns::client::DnsError;
 use crate::dns::message::UPDATE;
 use crate::system::clock::unix_time;
-use crate::transport::closer::Closer;
+use crate::system::closer::Closer;
 use crate::updaters::rfc2136::{self, Answer, Request};
 use crate::updaters::{Failure, Outcome, Task, Tested};
 

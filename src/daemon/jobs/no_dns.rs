@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::config;
-use crate::transport::closer::Closer;
+use crate::system::closer::Closer;
 use crate::updaters::{Outcome, Task, Tested};
 
 /// What cannot be, as there is no section for it.

@@ -58,7 +58,7 @@ impl Closer {
     }
 
     /// Takes a connection that nothing has been sent over, or that rests.
-    pub(super) fn admit(&self, stream: &Arc<TcpStream>) -> io::Result<()> {
+    pub fn admit(&self, stream: &Arc<TcpStream>) -> io::Result<()> {
         let mut open = self.lock();
         if open.closed {
             return Err(io::ErrorKind::ConnectionAborted.into());
@@ -68,7 +68,7 @@ impl Closer {
     }
 
     /// Gives its connection away: closing does not end it any more.
-    pub(super) fn give_up(&self) -> Option<Arc<TcpStream>> {
+    pub fn give_up(&self) -> Option<Arc<TcpStream>> {
         std::mem::take(&mut self.lock().stream).upgrade()
     }
 
