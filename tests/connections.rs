@@ -163,3 +163,44 @@ fn a_held_job_connects_and_asks_nothing() {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood").unwrap();
     assert_eq!(job.join().unwrap(), [(0, Outcome::Published { changed: true })]);
 }
+
+#[test]
+fn an_overtaken_job_that_has_connected_asks_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = sections(listener.local_addr().unwrap().port(), "GET", 1);
+    let closer = Closer::default();
+    closer.hold();
+    let client = SharedClient::new(&config).ended_by(&closer);
+    let job = thread::spawn(move || perform(&config, 0, &client));
+    let (mut stream, _) = listener.accept().unwrap();
+    closer.overtake();
+    stream.set_read_timeout(Some(PATIENT)).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let outcomes = job.join().unwrap();
+    let [(0, Outcome::Retry { why, reached: false, .. })] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!(why, "the job was overtaken: a newer address is sent beside it");
+}
+
+#[test]
+fn an_overtaken_request_takes_its_answer_and_follows_nobody_elsewhere() {
+    for (answer, done) in
+        [("200 OK\r\nContent-Length: 4\r\n\r\ngood", true), ("307 No\r\nLocation: /a", false)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = sections(listener.local_addr().unwrap().port(), "GET", 1);
+        let closer = Closer::default();
+        let client = SharedClient::new(&config).ended_by(&closer);
+        let job = thread::spawn(move || perform(&config, 0, &client));
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENT)).unwrap();
+        read_request(&mut stream).unwrap();
+        closer.overtake();
+        stream.write_all(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).unwrap();
+        assert!(read_request(&mut stream).is_none());
+        let outcomes = job.join().unwrap();
+        let [(0, outcome)] = &outcomes[..] else { panic!("{outcomes:?}") };
+        assert_eq!(*outcome == Outcome::Published { changed: true }, done, "{outcome:?}");
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err());
+    }
+}

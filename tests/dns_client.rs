@@ -12,6 +12,7 @@ use ddns_update_daemon::dns::name::Name;
 use ddns_update_daemon::dns::server::{Server, Transport};
 use ddns_update_daemon::dns::tsig::{Algorithm, Key, Signature, sign_answer};
 use ddns_update_daemon::system::clock::unix_time;
+use ddns_update_daemon::system::closer::Closer;
 
 fn key() -> Key {
     Key::new(Name::from_text("our.key").unwrap(), Algorithm::Sha384, "c2VjcmV0").unwrap()
@@ -129,7 +130,13 @@ fn messages_to_one_server_go_over_one_connection() {
     });
     let mut kept = None;
     for _ in 0..5 {
-        let result = exchange(&question(address, Transport::Tcp, Some(&key())), &[], &mut kept, within(5000));
+        let result = exchange(
+            &question(address, Transport::Tcp, Some(&key())),
+            &[],
+            &mut kept,
+            &Closer::default(),
+            within(5000),
+        );
         assert!(is_answer(&result), "{result:?}");
     }
     server.join().unwrap();
@@ -139,7 +146,13 @@ fn messages_to_one_server_go_over_one_connection() {
 fn an_answer_over_tcp_is_read_to_its_end() {
     let server = over_tcp(|message| framed(&answer(message, 0)));
     for key in [None, Some(key())] {
-        let result = exchange(&question(server, Transport::Auto, key.as_ref()), &[], &mut None, within(5000));
+        let result = exchange(
+            &question(server, Transport::Auto, key.as_ref()),
+            &[],
+            &mut None,
+            &Closer::default(),
+            within(5000),
+        );
         assert!(is_answer(&result), "{result:?}");
     }
 }
@@ -147,15 +160,18 @@ fn an_answer_over_tcp_is_read_to_its_end() {
 #[test]
 fn a_connection_that_ends_or_stalls_or_talks_nonsense_is_told_apart() {
     let ended = over_tcp(|_| Vec::new());
-    let result = exchange(&question(ended, Transport::Auto, None), &[], &mut None, within(5000));
+    let result =
+        exchange(&question(ended, Transport::Auto, None), &[], &mut None, &Closer::default(), within(5000));
     assert!(matches!(result, Err(DnsError::Closed(_))), "{result:?}");
     let stalled = over_tcp(|message| framed(&answer(message, 0))[..9].to_vec());
     let start = Instant::now();
-    let result = exchange(&question(stalled, Transport::Auto, None), &[], &mut None, within(300));
+    let result =
+        exchange(&question(stalled, Transport::Auto, None), &[], &mut None, &Closer::default(), within(300));
     assert!(matches!(result, Err(DnsError::Silent(_))), "{result:?}");
     assert!(start.elapsed() < Duration::from_secs(3));
     let strange = over_tcp(|_| framed(b"HTTP/1.1 400 Bad Request"));
-    let result = exchange(&question(strange, Transport::Auto, None), &[], &mut None, within(5000));
+    let result =
+        exchange(&question(strange, Transport::Auto, None), &[], &mut None, &Closer::default(), within(5000));
     assert!(matches!(result, Err(DnsError::NotAnAnswer(_))), "{result:?}");
     for error in [DnsError::Closed(ended), DnsError::Silent(ended), DnsError::NotAnAnswer(ended)] {
         assert!(error.maybe_done());
@@ -170,16 +186,34 @@ fn an_unsigned_refusal_over_tcp_is_reported() {
         message.additional.clear();
         framed(&message.to_bytes())
     });
-    let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], &mut None, within(5000));
+    let result = exchange(
+        &question(server, Transport::Auto, Some(&key())),
+        &[],
+        &mut None,
+        &Closer::default(),
+        within(5000),
+    );
     assert!(matches!(result, Ok(Verified::Unproven { rcode: 5, tsig_error: None, .. })), "{result:?}");
 }
 
 #[test]
 fn udp_is_used_where_tcp_is_closed() {
     let server = over_udp(|message| vec![answer(message, 0)]);
-    let result = exchange(&question(server, Transport::Auto, Some(&key())), &[], &mut None, within(5000));
+    let result = exchange(
+        &question(server, Transport::Auto, Some(&key())),
+        &[],
+        &mut None,
+        &Closer::default(),
+        within(5000),
+    );
     assert!(is_answer(&result), "{result:?}");
-    let result = exchange(&question(server, Transport::Tcp, Some(&key())), &[], &mut None, within(5000));
+    let result = exchange(
+        &question(server, Transport::Tcp, Some(&key())),
+        &[],
+        &mut None,
+        &Closer::default(),
+        within(5000),
+    );
     assert!(matches!(&result, Err(error @ DnsError::Unreachable(..)) if !error.maybe_done()), "{result:?}");
 }
 
@@ -194,7 +228,13 @@ fn a_lost_datagram_is_sent_again_as_it_was() {
         assert_eq!(seen[0], seen[1]);
         vec![answer(message, 0)]
     });
-    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], &mut None, within(8000));
+    let result = exchange(
+        &question(server, Transport::Udp, Some(&key())),
+        &[],
+        &mut None,
+        &Closer::default(),
+        within(8000),
+    );
     assert!(is_answer(&result), "{result:?}");
 }
 
@@ -204,7 +244,13 @@ fn what_was_cut_short_is_asked_again_over_tcp() {
         let (tcp, udp, address) = both();
         serve_tcp(tcp, |message| framed(&answer(message, 0)));
         serve_udp(udp, |message| vec![answer(message, 0x0200)]);
-        let result = exchange(&question(address, Transport::Udp, key.as_ref()), &[], &mut None, within(5000));
+        let result = exchange(
+            &question(address, Transport::Udp, key.as_ref()),
+            &[],
+            &mut None,
+            &Closer::default(),
+            within(5000),
+        );
         let Ok(Verified::Answer { message, .. }) = result else { panic!("{result:?}") };
         assert!(!message.flags.is_truncated());
     }
@@ -226,11 +272,23 @@ fn forged_answers_are_passed_over_until_the_time_is_up() {
         all.push(answer(message, 0));
         all
     });
-    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], &mut None, within(5000));
+    let result = exchange(
+        &question(server, Transport::Udp, Some(&key())),
+        &[],
+        &mut None,
+        &Closer::default(),
+        within(5000),
+    );
     assert!(is_answer(&result), "{result:?}");
     let server = over_udp(forge);
     let start = Instant::now();
-    let result = exchange(&question(server, Transport::Udp, Some(&key())), &[], &mut None, within(400));
+    let result = exchange(
+        &question(server, Transport::Udp, Some(&key())),
+        &[],
+        &mut None,
+        &Closer::default(),
+        within(400),
+    );
     assert!(matches!(result, Ok(Verified::Unproven { .. })), "{result:?}");
     assert!(start.elapsed() >= Duration::from_millis(390));
 }
@@ -243,9 +301,10 @@ fn resolvers_are_asked_in_turn() {
     let resolver = over_udp(|message| vec![answer(message, 0)]);
     let mut exchange_with_none = question(resolver, Transport::Udp, None);
     exchange_with_none.server = None;
-    let result = exchange(&exchange_with_none, &[closed, resolver], &mut None, within(5000));
+    let result =
+        exchange(&exchange_with_none, &[closed, resolver], &mut None, &Closer::default(), within(5000));
     assert!(is_answer(&result), "{result:?}");
-    let result = exchange(&exchange_with_none, &[], &mut None, within(5000));
+    let result = exchange(&exchange_with_none, &[], &mut None, &Closer::default(), within(5000));
     assert!(matches!(result, Err(DnsError::NoResolver)), "{result:?}");
 }
 
@@ -254,10 +313,10 @@ fn a_server_can_be_named() {
     let server = over_tcp(|message| framed(&answer(message, 0)));
     let mut named = question(server, Transport::Auto, None);
     named.server = Server::parse(&format!("localhost:{}", server.port()));
-    let result = exchange(&named, &[], &mut None, within(5000));
+    let result = exchange(&named, &[], &mut None, &Closer::default(), within(5000));
     assert!(is_answer(&result), "{result:?}");
     named.server = Server::parse("no-such-host.invalid");
-    let result = exchange(&named, &[], &mut None, within(2000));
+    let result = exchange(&named, &[], &mut None, &Closer::default(), within(2000));
     assert!(matches!(result, Err(DnsError::NoAddress(_))), "{result:?}");
 }
 
@@ -282,7 +341,13 @@ fn a_dead_address_of_several_costs_less_than_two_seconds() {
         exchange_with_none.server = None;
         for _ in 0..2 {
             let began = Instant::now();
-            let result = exchange(&exchange_with_none, &[dead.2, alive], &mut None, within(20_000));
+            let result = exchange(
+                &exchange_with_none,
+                &[dead.2, alive],
+                &mut None,
+                &Closer::default(),
+                within(20_000),
+            );
             assert!(is_answer(&result), "{transport:?}: {result:?}");
             assert!(began.elapsed() < Duration::from_secs(2), "{transport:?}: {:?}", began.elapsed());
         }
@@ -291,4 +356,99 @@ fn a_dead_address_of_several_costs_less_than_two_seconds() {
         let datagrams = (0..9).take_while(|_| dead.1.recv(&mut [0; 512]).is_ok()).count();
         assert_eq!(datagrams, usize::from(transport == Transport::Udp));
     }
+}
+
+#[test]
+fn an_overtaken_exchange_over_udp_sends_nothing_more_and_takes_the_answer() {
+    let (_, server, address) = both();
+    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let closer = Closer::default();
+    let other = closer.clone();
+    let job = thread::spawn(move || {
+        exchange(&question(address, Transport::Udp, Some(&key())), &[], &mut None, &other, within(20_000))
+    });
+    let mut buffer = [0; 2048];
+    let (length, client) = server.recv_from(&mut buffer).unwrap();
+    closer.overtake();
+    // The first two repetitions would come after 2 s and after 6 s.
+    server.set_read_timeout(Some(Duration::from_millis(6500))).unwrap();
+    let mut again = [0; 2048];
+    assert!(server.recv_from(&mut again).is_err(), "the old message was sent again");
+    server.send_to(&answer(&buffer[..length], 0), client).unwrap();
+    assert!(is_answer(&job.join().unwrap()));
+}
+
+#[test]
+fn an_overtaken_exchange_over_tcp_repeats_nothing() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (tcp, udp, other) = both();
+    let addresses = [silent.local_addr().unwrap(), other];
+    let mut to_both = question(other, Transport::Auto, Some(&key()));
+    to_both.server = None;
+    let closer = Closer::default();
+    let overtaken = closer.clone();
+    let job = thread::spawn(move || exchange(&to_both, &addresses, &mut None, &overtaken, within(20_000)));
+    let (mut stream, _) = silent.accept().unwrap();
+    stream.read_exact(&mut [0; 20]).unwrap();
+    closer.overtake();
+    drop(stream);
+    let result = job.join().unwrap();
+    assert!(matches!(&result, Err(error @ DnsError::Closed(_)) if error.maybe_done()), "{result:?}");
+    udp.set_nonblocking(true).unwrap();
+    assert!(udp.recv(&mut [0; 512]).is_err());
+    // Whoever connected there left again without a word.
+    tcp.set_nonblocking(true).unwrap();
+    if let Ok((mut stream, _)) = tcp.accept() {
+        stream.set_nonblocking(false).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn a_connection_that_comes_about_after_overtaking_sends_nothing() {
+    let (tcp, udp, address) = both();
+    let closer = Closer::default();
+    let other = closer.clone();
+    let job = thread::spawn(move || {
+        exchange(&question(address, Transport::Udp, Some(&key())), &[], &mut None, &other, within(20_000))
+    });
+    let mut buffer = [0; 2048];
+    let (length, client) = udp.recv_from(&mut buffer).unwrap();
+    closer.overtake();
+    // Asks for the same over TCP.
+    udp.send_to(&answer(&buffer[..length], 0x0200), client).unwrap();
+    let (mut stream, _) = tcp.accept().unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let result = job.join().unwrap();
+    assert!(matches!(&result, Err(error @ DnsError::CutShort(_)) if error.maybe_done()), "{result:?}");
+    let result = exchange(&question(address, Transport::Udp, None), &[], &mut None, &closer, within(20_000));
+    assert!(matches!(&result, Err(error @ DnsError::Stopped(_)) if !error.maybe_done()), "{result:?}");
+}
+
+#[test]
+fn what_went_over_a_kept_connection_may_have_been_done_though_no_other_comes_about() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        drop(listener);
+        for answered in [true, false] {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut message = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut message).unwrap();
+            if answered {
+                stream.write_all(&framed(&answer(&message, 0))).unwrap();
+            }
+        }
+    });
+    let mut kept = None;
+    let mut ask = || {
+        let asked = question(address, Transport::Auto, Some(&key()));
+        exchange(&asked, &[], &mut kept, &Closer::default(), within(5000))
+    };
+    assert!(is_answer(&ask()));
+    let result = ask();
+    server.join().unwrap();
+    assert!(matches!(&result, Err(DnsError::Closed(_))), "{result:?}");
 }

@@ -158,6 +158,7 @@ fn play(config: &Config, mut world: World, seed: u64) -> Vec<Update> {
                     waiting.push((elapsed + took, Event::Finished { job, outcomes, took }));
                 }
                 Action::Record { .. } | Action::Close { .. } | Action::Report(_) => {}
+                Action::Overtake { .. } => panic!("an account takes one request at a time"),
             }
         }
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::{only_test, passed_alone};
 use ddns_update_daemon::config::{ClientCertificate, Proxies, Proxy, Tls};
 use ddns_update_daemon::secret::Secret;
+use ddns_update_daemon::system::closer::Closer;
 use ddns_update_daemon::transport::provider::HttpClient;
 use ddns_update_daemon::updaters::{Failure, Reply, Request};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -267,6 +268,28 @@ fn a_tls_handshake_that_never_ends_is_given_up_on_time() {
     let failed = web().send(&get(format!("https://127.0.0.1:{port}/")), SHORT).unwrap_err();
     assert_eq!((failed.why.contains("within 1.5 s"), failed.maybe_done), (true, false), "{}", failed.why);
     assert!(began.elapsed() < SHORTLY);
+}
+
+#[test]
+fn a_tls_handshake_that_ends_after_the_job_was_overtaken_sends_nothing() {
+    let authority = Authority::new();
+    let tls = authority.server("localhost", |_| {});
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let closer = Closer::default();
+    let web = authority.web(false).ended_by(closer.clone());
+    let job = thread::spawn(move || web.send(&get(format!("https://localhost:{port}/")), PATIENT));
+    let (mut stream, _) = listener.accept().unwrap();
+    closer.overtake();
+    let mut server = ServerConnection::new(tls).unwrap();
+    while server.is_handshaking() {
+        server.complete_io(&mut stream).unwrap();
+    }
+    let mut asked = Vec::new();
+    // It leaves without a word, or without close_notify.
+    let _ = rustls::Stream::new(&mut server, &mut stream).read_to_end(&mut asked);
+    assert_eq!(asked, b"");
+    assert!(!job.join().unwrap().unwrap_err().maybe_done);
 }
 
 #[test]

@@ -34,6 +34,7 @@ struct InFlight {
     tasks: Vec<Task>,
     began: Duration,
     closed: bool,
+    overtaken: bool,
 }
 
 struct World {
@@ -308,6 +309,14 @@ impl World {
                     }
                 }
                 Action::Report(_) => {}
+                Action::Overtake { job } => {
+                    let job = self.jobs.iter_mut().find(|known| known.job == job).expect("it is in flight");
+                    assert!(
+                        ![PAUSED, PROGRAM].contains(&job.group) && !job.overtaken,
+                        "once, and no program"
+                    );
+                    job.overtaken = true;
+                }
                 Action::Close { job } => {
                     let job = self.jobs.iter_mut().find(|known| known.job == job).expect("it is in flight");
                     assert!(job.group == PAUSED && !job.closed, "only an account takes one at a time");
@@ -332,6 +341,7 @@ impl World {
         for older in older {
             assert_ne!(group, PROGRAM, "a program beside itself");
             assert_eq!(older.closed, group == PAUSED, "two requests of an account at once");
+            assert!(older.closed || older.overtaken, "the older address may come after the newer");
             assert!(self.now.elapsed >= older.began + Duration::from_secs(5), "the older one does not hang");
         }
         self.doubt[group] = false;
@@ -352,7 +362,14 @@ impl World {
             assert!(held && group == AGED, "after a power cut the old address would be believed");
         }
         self.attempts[group].push(self.now.elapsed);
-        self.jobs.push(InFlight { job, group, tasks, began: self.now.elapsed, closed: false });
+        self.jobs.push(InFlight {
+            job,
+            group,
+            tasks,
+            began: self.now.elapsed,
+            closed: false,
+            overtaken: false,
+        });
     }
 
     /// While something is under way, or an older request may have come after a newer

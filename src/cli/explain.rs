@@ -97,7 +97,10 @@ impl<'a> Walk<'a> {
                         Action::Publish { job, group, tasks, .. } => {
                             ended.push(self.note(job, group, &tasks));
                         }
-                        Action::Record { .. } | Action::Close { .. } | Action::Report(_) => {}
+                        Action::Record { .. }
+                        | Action::Overtake { .. }
+                        | Action::Close { .. }
+                        | Action::Report(_) => {}
                     }
                 }
             }

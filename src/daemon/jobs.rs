@@ -3,6 +3,7 @@
 #[cfg_attr(not(feature = "rfc2136"), path = "jobs/no_dns.rs")]
 mod dns;
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,15 +65,19 @@ impl Job {
                 let outcomes = updater.update(tasks, &mut |request| {
                     client.send(&mut kept, request, JOB_TIMEOUT.saturating_sub(began.elapsed()))
                 });
-                if let Some(kept) = kept {
+                // One that was given up serves nobody else.
+                if let Some(kept) = kept.filter(|_| client.closer.check().is_ok()) {
                     client.leave(kept);
                 }
                 outcomes
             }
             Self::NameServer(updater) => updater.perform(&tasks, began, &client.closer),
             Self::Run(config) => {
-                client.closer.wait();
-                tasks.iter().map(|task| (task.entry, run_program(config, task, standing))).collect()
+                let outcome = |task: &Task| match client.closer.wait() {
+                    Ok(()) => run_program(config, task, standing),
+                    Err(why) => Outcome::Retry { why: why.to_string(), after: None, reached: false },
+                };
+                tasks.iter().map(|task| (task.entry, outcome(task))).collect()
             }
         }
     }
@@ -108,8 +113,9 @@ fn over() -> Failure {
     Failure { why, maybe_done: false }
 }
 
-fn closed() -> Failure {
-    Failure { why: "the job was closed".to_owned(), maybe_done: false }
+/// Nothing more may be sent.
+fn stopped(why: &io::Error) -> Failure {
+    Failure { why: why.to_string(), maybe_done: false }
 }
 
 /// The way to web servers, shared by all jobs; TLS is set up at its first use.
@@ -162,9 +168,7 @@ impl SharedClient {
         if left.is_zero() {
             return Err(over());
         }
-        if self.closer.is_closed() {
-            return Err(closed());
-        }
+        self.closer.check().map_err(|why| stopped(&why))?;
         let set_up = || {
             let client = HttpClient::with_proxies(&self.tls, self.proxies.clone());
             client.map(|client| client.hiding(Arc::clone(&self.secrets))).map_err(|error| error.to_string())
@@ -181,15 +185,17 @@ impl SharedClient {
             *kept = idle.iter().rposition(fits).map(|place| idle.remove(place));
             drop(idle);
             if let Some(kept) = kept {
-                kept.connection.lend(&self.closer).map_err(|_| closed())?;
-                self.closer.wait();
+                let free = kept.connection.lend(&self.closer).and_then(|()| self.closer.wait());
+                free.map_err(|why| stopped(&why))?;
             }
         }
         let connect = || client.ended_by(self.closer.clone()).connection(request.family);
         let new = || Kept { server, family: request.family, connection: connect() };
         let reply = kept.get_or_insert_with(new).connection.send(request, provider::TIMEOUT.min(left));
         kept.take_if(|_| reply.is_err());
-        reply
+        // Whatever else stood in its way.
+        let told = |failure: Failure| self.closer.check().err().map_or(failure, |why| stopped(&why));
+        reply.map_err(|failure| if failure.maybe_done { failure } else { told(failure) })
     }
 
     /// Leaves a connection to the next job of the same change.

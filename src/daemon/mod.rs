@@ -346,9 +346,8 @@ impl<'a> Daemon<'a> {
                     }
                     self.publish(job, closer, group, tasks, standing);
                 }
-                Action::Close { job } => {
-                    let _ = self.running.get(&job).map(Closer::close);
-                }
+                Action::Overtake { job } => self.running.get(&job).into_iter().for_each(Closer::overtake),
+                Action::Close { job } => self.running.get(&job).into_iter().for_each(Closer::close),
                 // Nothing has changed in a dry run; what would have is said.
                 Action::Report(report) if self.mode.dry_run && report.change.is_some() => {}
                 Action::Report(report) => {

@@ -5,13 +5,15 @@
 //! An exchange has one absolute deadline. Over TCP the first message is the
 //! answer. Over UDP anybody can send one, so what is not proven to be the answer
 //! is passed over until the time is up. The same bytes may arrive twice; for our
-//! questions and updates that is harmless.
+//! questions and updates that is harmless, as long as nothing newer has been sent: from
+//! then on, nothing is sent again.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answer::{Exchange, Sent, Verified};
@@ -19,6 +21,7 @@ use super::message::MAX_MESSAGE;
 use super::resolv;
 use super::server::{Host, Server, Transport};
 use crate::system::clock::unix_time;
+use crate::system::closer::{Closer, deliver_now_or_never};
 use crate::system::race::{self, Failed};
 use crate::system::resolve;
 
@@ -53,6 +56,8 @@ pub enum DnsError {
     NoResolver,
     /// The server's name leads to no address.
     NoAddress(String),
+    /// Nothing of it was sent, as nothing may be any more.
+    Stopped(io::Error),
     /// Nobody could be reached there.
     Unreachable(SocketAddr, io::Error),
     /// The message left, and nothing came in time.
@@ -61,6 +66,8 @@ pub enum DnsError {
     Closed(SocketAddr),
     /// What came over TCP was no answer to the message.
     NotAnAnswer(SocketAddr),
+    /// The answer over UDP was cut short, and TCP leads nowhere.
+    CutShort(SocketAddr),
 }
 
 impl fmt::Display for DnsError {
@@ -73,6 +80,7 @@ impl fmt::Display for DnsError {
                 )
             }
             Self::NoAddress(host) => write!(f, "the name server {host} has no address that could be found"),
+            Self::Stopped(why) => why.fmt(f),
             Self::Unreachable(address, error) => {
                 write!(f, "the name server {address} cannot be reached: {error}")
             }
@@ -81,6 +89,9 @@ impl fmt::Display for DnsError {
                 write!(f, "the name server {address} ended the connection without an answer")
             }
             Self::NotAnAnswer(address) => write!(f, "what the name server {address} sent is no answer"),
+            Self::CutShort(address) => {
+                write!(f, "the name server {address} cut its answer short, and cannot be reached over TCP")
+            }
         }
     }
 }
@@ -91,7 +102,7 @@ impl DnsError {
     /// Whether the message may have arrived all the same.
     #[must_use]
     pub fn maybe_done(&self) -> bool {
-        matches!(self, Self::Silent(_) | Self::Closed(_) | Self::NotAnAnswer(_))
+        matches!(self, Self::Silent(_) | Self::Closed(_) | Self::NotAnAnswer(_) | Self::CutShort(_))
     }
 }
 
@@ -106,12 +117,15 @@ pub fn system_resolvers() -> Vec<SocketAddr> {
 /// Sends the message and returns what came back until the deadline; from the
 /// first of the server's addresses where something did.
 /// `kept`: the connection that the exchange before left, and this one leaves.
+/// `closer`: whether it may still be sent, or sent again.
 pub fn exchange(
     exchange: &Exchange,
     resolvers: &[SocketAddr],
     kept: &mut Option<Connection>,
+    closer: &Closer,
     deadline: Instant,
 ) -> Result<Verified, DnsError> {
+    closer.check().map_err(DnsError::Stopped)?;
     let mut addresses = match &exchange.server {
         Some(server) => addresses(server, deadline)?,
         None => resolvers.to_vec(),
@@ -121,17 +135,21 @@ pub fn exchange(
     let sent = &exchange.sent;
     let small = sent.bytes.len() <= MAX_REQUEST;
     match exchange.transport {
-        Transport::Udp if small => match over_udp(sent, addresses, deadline)? {
-            (address, judged) if is_truncated(&judged) => over_tcp(sent, vec![address], kept, deadline),
+        Transport::Udp if small => match over_udp(sent, addresses, closer, deadline)? {
+            (address, judged) if is_truncated(&judged) => {
+                let whole = over_tcp(sent, vec![address], kept, closer, deadline);
+                whole.map_err(|error| if error.maybe_done() { error } else { DnsError::CutShort(address) })
+            }
             (_, judged) => Ok(judged),
         },
-        Transport::Tcp | Transport::Udp => over_tcp(sent, addresses, kept, deadline),
-        Transport::Auto => match over_tcp(sent, addresses.clone(), kept, deadline) {
+        Transport::Tcp | Transport::Udp => over_tcp(sent, addresses, kept, closer, deadline),
+        Transport::Auto => match over_tcp(sent, addresses.clone(), kept, closer, deadline) {
             Err(unreachable @ DnsError::Unreachable(..)) if small => {
-                match over_udp(sent, addresses, deadline) {
-                    Ok((_, judged)) if !is_truncated(&judged) => Ok(judged),
+                match over_udp(sent, addresses, closer, deadline) {
+                    Ok((address, judged)) if is_truncated(&judged) => Err(DnsError::CutShort(address)),
+                    Ok((_, judged)) => Ok(judged),
                     Err(silent @ DnsError::Silent(_)) => Err(silent),
-                    _ => Err(unreachable),
+                    Err(_) => Err(unreachable),
                 }
             }
             ended => ended,
@@ -167,46 +185,50 @@ fn sooner(deadline: Instant, time: Duration) -> Instant {
 // -- TCP --------------------------------------------------------------------
 
 /// A connection, and whom it leads to.
-pub type Connection = (SocketAddr, TcpStream);
+pub type Connection = (SocketAddr, Arc<TcpStream>);
 
 /// Whoever answers first; where that one then fails, the others.
 fn over_tcp(
     sent: &Sent,
     mut addresses: Vec<SocketAddr>,
     kept: &mut Option<Connection>,
+    closer: &Closer,
     deadline: Instant,
 ) -> Result<Verified, DnsError> {
     let mut failure = DnsError::NoResolver;
-    if let Some((address, mut stream)) = kept.take_if(|(address, _)| addresses.contains(address)) {
+    if let Some(connection) = kept.take_if(|(address, _)| addresses.contains(address)) {
+        closer.admit(&connection.1).map_err(DnsError::Stopped)?;
         // Servers close what was idle for a moment. What comes twice is harmless.
-        if let Ok(answer) = converse(&mut stream, &sent.bytes, sooner(deadline, TCP_TIME))
-            && let verified @ (Verified::Answer { .. } | Verified::Unproven { .. }) =
-                sent.judge(&answer, unix_time())
-        {
-            *kept = Some((address, stream));
-            return Ok(verified);
+        match converse(sent, &connection, sooner(deadline, TCP_TIME)) {
+            Ok(verified) => {
+                *kept = Some(connection);
+                return Ok(verified);
+            }
+            Err(error) => failure = error,
         }
     }
     while let Some(first) = addresses.first().copied() {
         let until = sooner(deadline, TCP_TIME);
         let connected = race::connect(&addresses, sooner(until, CONNECT_TIME), &FAILED)
-            .and_then(|stream| Ok((stream.peer_addr()?, stream)));
-        let (address, mut stream) = match connected {
+            .and_then(|stream| Ok((stream.peer_addr()?, Arc::new(stream))));
+        let connection = match connected {
             Ok(connected) => connected,
             Err(_) if failure.maybe_done() => break,
             Err(error) => return Err(DnsError::Unreachable(first, error)),
         };
-        failure = match converse(&mut stream, &sent.bytes, until) {
-            Ok(answer) => match sent.judge(&answer, unix_time()) {
-                Verified::NotAnAnswer => DnsError::NotAnAnswer(address),
-                verified => {
-                    *kept = Some((address, stream));
-                    return Ok(verified);
-                }
-            },
-            Err(error) if is_pause(&error) => DnsError::Silent(address),
-            Err(_) => DnsError::Closed(address),
+        match closer.admit(&connection.1) {
+            Ok(()) => {}
+            Err(_) if failure.maybe_done() => break,
+            Err(why) => return Err(DnsError::Stopped(why)),
+        }
+        failure = match converse(sent, &connection, until) {
+            Ok(verified) => {
+                *kept = Some(connection);
+                return Ok(verified);
+            }
+            Err(error) => error,
         };
+        let (address, _) = connection;
         FAILED.note(address, false);
         addresses.retain(|other| *other != address);
         if Instant::now() >= deadline {
@@ -216,8 +238,23 @@ fn over_tcp(
     Err(failure)
 }
 
+/// The answer, or why there is none though the message has left.
+fn converse(sent: &Sent, (address, stream): &Connection, deadline: Instant) -> Result<Verified, DnsError> {
+    let failure = match send_and_receive(stream, &sent.bytes, deadline) {
+        Ok(answer) => match sent.judge(&answer, unix_time()) {
+            Verified::NotAnAnswer => DnsError::NotAnAnswer(*address),
+            verified => return Ok(verified),
+        },
+        Err(error) if is_pause(&error) => DnsError::Silent(*address),
+        Err(_) => DnsError::Closed(*address),
+    };
+    // Or the system would go on sending it.
+    deliver_now_or_never(stream);
+    Err(failure)
+}
+
 /// Both messages bear their length in front.
-fn converse(stream: &mut TcpStream, message: &[u8], deadline: Instant) -> io::Result<Vec<u8>> {
+fn send_and_receive(mut stream: &TcpStream, message: &[u8], deadline: Instant) -> io::Result<Vec<u8>> {
     let length = u16::try_from(message.len()).map_err(|_| ErrorKind::InvalidInput)?;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(some_time(deadline)?))?;
@@ -229,7 +266,7 @@ fn converse(stream: &mut TcpStream, message: &[u8], deadline: Instant) -> io::Re
     Ok(answer)
 }
 
-fn read_until(stream: &mut TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
+fn read_until(mut stream: &TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
     while !buffer.is_empty() {
         stream.set_read_timeout(Some(some_time(deadline)?))?;
         match stream.read(buffer) {
@@ -252,6 +289,7 @@ fn some_time(deadline: Instant) -> io::Result<Duration> {
 fn over_udp(
     sent: &Sent,
     addresses: Vec<SocketAddr>,
+    closer: &Closer,
     deadline: Instant,
 ) -> Result<(SocketAddr, Verified), DnsError> {
     let mut failure = DnsError::NoResolver;
@@ -268,9 +306,13 @@ fn over_udp(
     for wait in first_wait.into_iter().chain(UDP_WAITS) {
         for (address, socket) in mem::take(&mut asked) {
             let until = sooner(deadline, wait);
-            let tried = socket
-                .send(&sent.bytes)
-                .and_then(|_| receive(&socket, sent, until, &mut budget, &mut doubtful));
+            let left = match closer.check() {
+                Ok(()) => socket.send(&sent.bytes).map(drop),
+                // What was sent may still be answered.
+                Err(_) if failure.maybe_done() => Ok(()),
+                Err(why) => return Err(DnsError::Stopped(why)),
+            };
+            let tried = left.and_then(|()| receive(&socket, sent, until, &mut budget, &mut doubtful));
             match tried {
                 Ok(Some(judged)) => {
                     FAILED.note(address, true);

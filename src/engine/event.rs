@@ -99,6 +99,9 @@ pub enum Action {
         /// For a program: how the other targets stand.
         standing: Standing,
     },
+    /// A newer address is sent beside the job with this number: let it send nothing more.
+    /// What it has sent may still be answered, and its end is waited for.
+    Overtake { job: u64 },
     /// Let the job with this number send nothing more: its connection is closed, and it
     /// ends soon.
     Close { job: u64 },

@@ -2,7 +2,8 @@
 //!
 //! A job that takes longer than [`HANGS`] holds up nobody: it counts no more among
 //! the [`MAX_JOBS`], and whatever else its group has to send goes in a second job
-//! beside it. Where an account takes one request at a time, the first is closed for a
+//! beside it; for a newer address of a target of both, the first sends nothing more.
+//! Where an account takes one request at a time, the first is closed for a
 //! newer address. A program is left alone.
 
 use std::cmp::Reverse;
@@ -67,6 +68,8 @@ struct InFlight {
     job: u64,
     began: Duration,
     closed: Option<Duration>,
+    /// It sends nothing more, as a newer address is sent beside it.
+    overtaken: bool,
 }
 
 /// A job in flight, and whose it is.
@@ -272,13 +275,15 @@ impl Engine {
     }
 
     pub(super) fn start_job(&mut self, now: Now, index: usize) -> Option<Action> {
-        let mut tasks = Vec::new();
+        let (mut tasks, mut newer) = (Vec::new(), false);
         let group = self.groups.get_mut(index)?;
         let job = self.next_id;
         for place in group.pause.order(group.members.len()) {
             let Some(member) = group.members.get(place) else { continue };
-            if let Some(task) = self.targets.get_mut(*member).and_then(|t| t.start(job, &self.sources, now)) {
+            let Some(target) = self.targets.get_mut(*member) else { continue };
+            if let Some(task) = target.start(job, &self.sources, now) {
                 tasks.push(task);
+                newer |= target.has_overtaken();
                 if group.pause.takes_turns(place) {
                     break;
                 }
@@ -288,7 +293,13 @@ impl Engine {
             return None;
         }
         self.next_id = self.next_id.wrapping_add(1);
-        group.jobs.push(InFlight { job, began: now.elapsed, closed: None });
+        // The older address must not come after the newer.
+        let older = group.jobs.first_mut().filter(|_| newer && group.manner == Manner::Beside);
+        if let Some(first) = older.filter(|first| !first.overtaken) {
+            first.overtaken = true;
+            self.actions.push_back(Action::Overtake { job: first.job });
+        }
+        group.jobs.push(InFlight { job, began: now.elapsed, closed: None, overtaken: false });
         let is_program = group.manner == Manner::Program;
         let (server, began) = (group.server, now.elapsed);
         self.running.push(Running { job, group: index, server, began, is_program, unanswered: false });

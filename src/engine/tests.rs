@@ -39,6 +39,7 @@ struct Bench {
     hinted: usize,
     /// In flight: number, group, tasks.
     jobs: Vec<(u64, usize, Vec<Task>)>,
+    overtaken: Vec<u64>,
     closed: Vec<u64>,
     /// What the last job was told.
     standing: Standing,
@@ -136,6 +137,7 @@ impl Bench {
             polls: Vec::new(),
             hinted: 0,
             jobs: Vec::new(),
+            overtaken: Vec::new(),
             closed: Vec::new(),
             standing: Standing::default(),
             reports: Vec::new(),
@@ -166,6 +168,7 @@ impl Bench {
                     self.jobs.push((job, group, tasks));
                     self.standing = standing;
                 }
+                Action::Overtake { job } => self.overtaken.push(job),
                 Action::Close { job } => self.closed.push(job),
                 Action::Record { lines, flush } => {
                     self.file.push_str(&lines);

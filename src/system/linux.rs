@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -210,6 +210,14 @@ impl Changes {
         }
         Ok(found)
     }
+}
+
+/// Milliseconds in which the other side must acknowledge what is sent over a connection
+/// that is given up, or it is not sent again.
+const LAST_DELIVERY: u32 = 1000;
+
+pub(super) fn limit_delivery(stream: &TcpStream) -> io::Result<()> {
+    Ok(sockopt::set_tcp_user_timeout(stream, LAST_DELIVERY)?)
 }
 
 /// Bound to the group, so that what is sent to this host alone stays with the

@@ -36,6 +36,10 @@ impl Changes {
     }
 }
 
+pub(super) fn limit_delivery(_stream: &TcpStream) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Not shared: where another program has the port, there is no socket.
 pub(super) fn multicast_socket(group: SocketAddrV4) -> io::Result<UdpSocket> {
     UdpSocket::bind((Ipv4Addr::UNSPECIFIED, group.port()))

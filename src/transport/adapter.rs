@@ -5,13 +5,16 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ureq::Error;
 use ureq::config::Config;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use super::connect::deadline;
+use super::error::not_sent;
 use super::stream::Stream;
+use crate::system::closer::Closer;
 
 #[derive(Debug)]
 pub(super) struct Adapter {
@@ -23,12 +26,20 @@ pub(super) struct Adapter {
     absolute: Option<String>,
     /// Whether the next bytes to leave begin a request.
     begins: bool,
+    /// Of the job that it serves.
+    closer: Arc<Mutex<Closer>>,
 }
 
 impl Adapter {
-    pub(super) fn new(stream: Box<dyn Stream>, tls: bool, absolute: Option<String>, config: &Config) -> Self {
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        tls: bool,
+        absolute: Option<String>,
+        closer: Arc<Mutex<Closer>>,
+        config: &Config,
+    ) -> Self {
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Self { stream, buffers, tls, absolute, begins: true }
+        Self { stream, buffers, tls, absolute, begins: true, closer }
     }
 }
 
@@ -38,9 +49,15 @@ impl Transport for Adapter {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let begins = mem::take(&mut self.begins);
+        if begins {
+            // A job may have been overtaken since it began to connect.
+            let closer = self.closer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            closer.wait().map_err(|error| not_sent(error.into()))?;
+        }
         self.stream.set_deadline(deadline(timeout));
         let mut bytes = self.buffers.output().get(..amount).unwrap_or_default();
-        if let Some(server) = self.absolute.as_deref().filter(|_| mem::take(&mut self.begins)) {
+        if let Some(server) = self.absolute.as_deref().filter(|_| begins) {
             let method =
                 bytes.iter().position(|byte| *byte == b' ').map_or(0, |space| space.saturating_add(1));
             let (method, rest) = bytes.split_at_checked(method).unwrap_or_default();

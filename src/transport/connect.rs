@@ -13,7 +13,7 @@ use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use super::adapter::Adapter;
-use super::error::not_connected;
+use super::error::not_sent;
 use super::proxy::Proxies;
 use super::stream::{Stream, Tcp};
 use super::url::HttpUrl;
@@ -44,20 +44,18 @@ impl Connector for Connect {
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Adapter>, Error> {
         self.made.fetch_add(1, Ordering::Relaxed);
-        let closer = self.closer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let reached = self.reach(details, &closer).map_err(not_connected)?;
-        closer.wait();
-        Ok(Some(reached))
+        Ok(Some(self.reach(details).map_err(not_sent)?))
     }
 }
 
 impl Connect {
-    fn reach(&self, details: &ConnectionDetails, closer: &Closer) -> Result<Adapter, Error> {
+    fn reach(&self, details: &ConnectionDetails) -> Result<Adapter, Error> {
         let url = details.uri.to_string();
         let server = HttpUrl::parse(&url).ok_or_else(|| Error::BadUri(String::new()))?;
         let proxy = server.proxy(&self.proxies);
         let until = deadline(details.timeout);
-        let tcp = Tcp::connect(&details.addrs, until, &self.failed, closer)?;
+        let closer = self.closer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let tcp = Tcp::connect(&details.addrs, until, &self.failed, &closer)?;
         let mut stream: Box<dyn Stream> = Box::new(tcp);
         if let Some(proxy) = proxy {
             if proxy.tls {
@@ -71,7 +69,7 @@ impl Connect {
             stream = self.trust.secure(stream, server.bare_host())?;
         }
         let absolute = proxy.filter(|_| !server.https).map(|_| format!("http://{}", server.authority()));
-        Ok(Adapter::new(stream, server.https, absolute, details.config))
+        Ok(Adapter::new(stream, server.https, absolute, Arc::clone(&self.closer), details.config))
     }
 }
 

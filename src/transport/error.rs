@@ -13,28 +13,28 @@ use ureq::Error;
 use super::provider::CONNECT_TIMEOUT;
 use super::tls::{self, TlsError};
 
-/// No connection stood, TLS included: nothing of the request has left. Stands
-/// around every error of looking up and connecting, since ureq's own kinds do not
-/// tell the phase.
+/// Nothing of the request has left: no connection stood, TLS included, or it came too
+/// late. Stands around every error of looking up and connecting, since ureq's own kinds
+/// do not tell the phase.
 #[derive(Debug)]
-struct NotConnected(Error);
+struct NotSent(Error);
 
-impl fmt::Display for NotConnected {
+impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl error::Error for NotConnected {}
+impl error::Error for NotSent {}
 
-pub(super) fn not_connected(error: Error) -> Error {
-    Error::Other(Box::new(NotConnected(error)))
+pub(super) fn not_sent(error: Error) -> Error {
+    Error::Other(Box::new(NotSent(error)))
 }
 
 /// Whether a request that ended so may have been carried out.
 pub(super) fn maybe_done(error: &Error) -> bool {
     match error {
-        Error::Other(error) => !error.is::<NotConnected>(),
+        Error::Other(error) => !error.is::<NotSent>(),
         Error::Http(_) | Error::BadUri(_) => false,
         _ => true,
     }
@@ -55,11 +55,11 @@ pub(super) fn is_closed(error: &io::Error) -> bool {
 pub(super) fn explain(error: &Error, timeout: Duration) -> String {
     let what = match error {
         Error::Other(other) => {
-            return match (other.downcast_ref::<NotConnected>(), other.downcast_ref::<TlsError>()) {
-                (Some(NotConnected(error)), _) if is_late(error) => {
+            return match (other.downcast_ref::<NotSent>(), other.downcast_ref::<TlsError>()) {
+                (Some(NotSent(error)), _) if is_late(error) => {
                     format!("no connection within {} s", timeout.min(CONNECT_TIMEOUT).as_secs_f64())
                 }
-                (Some(NotConnected(error)), _) => explain(error, timeout),
+                (Some(NotSent(error)), _) => explain(error, timeout),
                 (_, Some(error)) => tls::explain(error),
                 _ => "the connection failed".to_owned(),
             };

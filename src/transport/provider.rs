@@ -263,7 +263,13 @@ impl Connection {
         // RFC 9110, section 9.2.1.
         let reads = matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE");
         match answer {
-            Err(error) if used_again && reads && error::is_cut_off(&error) => self.exchange(request, until),
+            Err(error) if used_again && reads && error::is_cut_off(&error) => {
+                match self.exchange(request, until) {
+                    // The first may have arrived.
+                    Err(second) if !error::maybe_done(&second) => Err(error),
+                    answer => answer,
+                }
+            }
             answer => answer,
         }
     }

@@ -13,7 +13,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Error, Timeout};
 
-use super::error::not_connected;
+use super::error::not_sent;
 use super::proxy::Proxies;
 use super::url::HttpUrl;
 use crate::system::resolve::{ResolveError, look_up};
@@ -44,14 +44,14 @@ impl Resolver for Names {
         let mut addresses = self.empty();
         config.ip_family().keep_wanted(found.into_iter()).take(MAX_ADDRESSES).for_each(|a| addresses.push(a));
         if addresses.is_empty() {
-            return Err(not_connected(io::Error::from(io::ErrorKind::AddrNotAvailable).into()));
+            return Err(not_sent(io::Error::from(io::ErrorKind::AddrNotAvailable).into()));
         }
         Ok(addresses)
     }
 }
 
 fn not_found(error: ResolveError) -> Error {
-    not_connected(match error {
+    not_sent(match error {
         ResolveError::NotFound => Error::HostNotFound,
         ResolveError::Late => Error::Timeout(Timeout::Resolve),
         ResolveError::Thread(error) => error.into(),

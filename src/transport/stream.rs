@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::system::closer::Closer;
+use crate::system::closer::{Closer, deliver_now_or_never};
 use crate::system::race::{self, Failed};
 
 /// A connection, plain or secured.
@@ -38,6 +38,7 @@ impl Tcp {
         failed: &Failed,
         closer: &Closer,
     ) -> io::Result<Self> {
+        closer.check()?;
         let stream = Arc::new(race::connect(addresses, until, failed)?);
         closer.admit(&stream)?;
         // The last message of a handshake and the request are two.
@@ -77,6 +78,13 @@ impl Write for Tcp {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// What was given up must not arrive after something newer.
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        deliver_now_or_never(&self.stream);
     }
 }
 

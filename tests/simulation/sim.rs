@@ -122,6 +122,8 @@ struct Running {
     job: Job,
     /// It sends nothing more.
     closed: bool,
+    /// Neither, and what it has sent may still be answered.
+    overtaken: bool,
 }
 
 pub(crate) struct Sim {

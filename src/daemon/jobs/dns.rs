@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::{JOB_TIMEOUT, over};
+use super::{JOB_TIMEOUT, over, stopped};
 use crate::config;
 use crate::dns::client;
 use crate::dns::client::DnsError;
@@ -49,7 +49,7 @@ fn asking(began: Instant, closer: &Closer) -> impl FnMut(&Request<'_>) -> Result
             return Err(over());
         }
         if request.message.flags.opcode() == UPDATE {
-            closer.wait();
+            closer.wait().map_err(|why| stopped(&why))?;
         }
         let mut id = [0; 2];
         // A system without randomness still has TCP and signatures.
@@ -58,7 +58,7 @@ fn asking(began: Instant, closer: &Closer) -> impl FnMut(&Request<'_>) -> Result
         let exchange = request.exchange(u16::from_ne_bytes(id), unix);
         let start = Instant::now();
         let deadline = start.checked_add(left.min(client::TIMEOUT)).unwrap_or(start);
-        match client::exchange(&exchange, &resolvers, &mut kept, deadline) {
+        match client::exchange(&exchange, &resolvers, &mut kept, closer, deadline) {
             Ok(verified) => Ok(Answer { verified, unix }),
             Err(error) => Err(failure(&error)),
         }

@@ -75,6 +75,11 @@ impl TargetStatus {
         self.in_flight.is_some()
     }
 
+    /// Whether an older attempt is still under way.
+    pub(in crate::engine) fn has_overtaken(&self) -> bool {
+        self.overtaken.is_some()
+    }
+
     /// Starts an attempt when one is due.
     pub(in crate::engine) fn start(&mut self, job: u64, sources: &[SourceStatus], now: Now) -> Option<Task> {
         if self.due_at(sources, now)? > now.elapsed {

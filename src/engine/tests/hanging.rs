@@ -52,6 +52,43 @@ fn a_newer_address_is_sent_within_five_seconds_beside_a_request_that_hangs() {
 }
 
 #[test]
+fn what_hangs_sends_nothing_more_from_the_moment_that_the_newer_address_is_sent() {
+    let mut bench = accepted(vec![url(0)]);
+    let (began, first) = (bench.now.elapsed, bench.jobs[0].0);
+    change(&mut bench, SECOND, "3.3.3.3");
+    while bench.overtaken.is_empty() {
+        assert_eq!(bench.jobs.len(), 1);
+        bench.tick();
+    }
+    assert_eq!((bench.now.elapsed - began, bench.jobs.len()), (5 * SECOND, 2));
+    let newer = bench.jobs.pop().unwrap().0;
+    bench.handle(Event::Finished { job: newer, outcomes: vec![(0, published())], took: SECOND });
+    // A third beside the same first one.
+    change(&mut bench, 60 * SECOND, "4.4.4.4");
+    assert_eq!((bench.jobs.len(), bench.overtaken), (2, vec![first]), "once");
+}
+
+#[test]
+fn what_hangs_for_one_target_may_go_on_when_another_is_sent_beside_it() {
+    let ipv6 = Target { entry: 1, ..target("t1", 0, IPV6) };
+    let mut bench = Bench::new(&config(vec![upnp()], vec![target("t0", 0, IPV4), ipv6]), State::default());
+    bench.observe(0, seen("1.1.1.1"));
+    let both = |ipv4| Observation { ipv4: seen(ipv4).ipv4, ..seen6("2001:4860::1") };
+    let observe = |bench: &mut Bench, observation| {
+        bench.pass(20 * SECOND);
+        bench.handle(Event::Hint { source: 0 });
+        bench.pass(SECOND);
+        bench.observe(0, observation);
+    };
+    observe(&mut bench, both("1.1.1.1"));
+    assert_eq!((bench.jobs.len(), bench.overtaken.len()), (2, 0));
+    let (job, ..) = bench.jobs.pop().unwrap();
+    bench.handle(Event::Finished { job, outcomes: vec![(1, published())], took: SECOND });
+    observe(&mut bench, both("2.2.2.2"));
+    assert_eq!((bench.jobs.len(), &bench.overtaken), (2, &vec![bench.jobs[0].0]), "a newer one of its own");
+}
+
+#[test]
 fn the_address_before_is_sent_again_beside_a_request_that_hangs() {
     let mut bench = accepted(vec![url(0)]);
     let began = bench.now.elapsed;
@@ -149,9 +186,9 @@ fn a_program_is_neither_doubled_nor_closed() {
     let mut bench = accepted(vec![program()]);
     change(&mut bench, 10 * SECOND, "3.3.3.3");
     bench.pass(300 * SECOND);
-    assert_eq!((bench.jobs.len(), bench.closed.len()), (1, 0));
+    assert_eq!((bench.jobs.len(), bench.closed.len(), bench.overtaken.len()), (1, 0, 0));
     bench.finish(0, published());
-    assert_eq!(bench.sent_ipv4(0), Some("3.3.3.3".into()));
+    assert_eq!((bench.sent_ipv4(0), bench.overtaken.len()), (Some("3.3.3.3".into()), 0));
 }
 
 #[cfg(feature = "cloudflare")]
@@ -194,6 +231,7 @@ fn an_account_that_takes_one_request_at_a_time_has_the_old_one_closed() {
         bench.tick();
     }
     assert_eq!((bench.now.elapsed, bench.jobs.len()), (5 * SECOND, 1));
+    assert!(bench.overtaken.is_empty());
     let closed = Outcome::Retry { why: "timed out".into(), after: None, reached: true };
     bench.finish(0, closed);
     assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()), "at once, without a back-off");
@@ -236,6 +274,7 @@ fn what_is_closed_and_does_not_end_is_not_waited_for() {
     assert_eq!((bench.closed.len(), bench.jobs.len()), (1, 1));
     bench.pass(SECOND);
     assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
+    assert!(bench.overtaken.is_empty());
     bench.finish(0, Outcome::Retry { why: "no such name".into(), after: None, reached: false });
     bench.finish(0, published());
     assert_eq!((bench.jobs.len(), bench.engine.behind(bench.now).count()), (0, 0));

@@ -85,6 +85,7 @@ fn the_order_of_records_and_actions() {
             Action::Poll { .. } => "poll".to_owned(),
             Action::Record { lines, flush } => format!("record {flush} {lines}"),
             Action::Publish { .. } => "publish".to_owned(),
+            Action::Overtake { .. } => "overtake".to_owned(),
             Action::Close { .. } => "close".to_owned(),
             Action::Report(report) => report.text,
         };

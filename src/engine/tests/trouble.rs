@@ -29,9 +29,21 @@ fn start_at(engine: Engine, before: &Bench, unix: Option<u64>) -> Bench {
     let (file, saved) = (before.saved.write(), before.saved.clone());
     let none = (Vec::new(), Vec::new(), Vec::new());
     let (polls, jobs, reports) = none;
-    let (closed, standing) = (Vec::new(), Standing::default());
-    let mut bench =
-        Bench { engine, now, polls, hinted: 0, jobs, closed, standing, reports, saved, file, flushes: 0 };
+    let (overtaken, closed, standing) = (Vec::new(), Vec::new(), Standing::default());
+    let mut bench = Bench {
+        engine,
+        now,
+        polls,
+        hinted: 0,
+        jobs,
+        overtaken,
+        closed,
+        standing,
+        reports,
+        saved,
+        file,
+        flushes: 0,
+    };
     bench.handle(Event::Tick);
     bench
 }

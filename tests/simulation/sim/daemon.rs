@@ -101,13 +101,14 @@ impl Sim {
         let mut quiet = matches!(event, Event::Observed { .. });
         process.engine.handle(now, event);
         while let Some(action) = self.process.as_mut().and_then(|process| process.engine.action()) {
-            quiet &= matches!(action, Action::Poll { .. } | Action::Close { .. });
+            quiet &= matches!(action, Action::Poll { .. } | Action::Overtake { .. } | Action::Close { .. });
             match action {
                 // Without power nothing more is done.
                 _ if self.disk.is_dead() => return,
                 Action::Poll { source, hinted } => self.poll(source, hinted),
                 Action::Record { lines, flush } => self.record(&lines, flush),
                 Action::Publish { job, group, tasks, .. } => self.publish(job, group, tasks),
+                Action::Overtake { job } => self.overtake(job),
                 Action::Close { job } => self.close(job),
                 Action::Report(report) => {
                     self.note(|| format!("{:?} {}: {}", report.level, report.subject, report.text));
@@ -224,13 +225,29 @@ impl Sim {
             self.watch.publishes(self.now, number, entry, task);
         }
         let Some(process) = &mut self.process else { return };
+        let same = |older: &&Running| {
+            let has = |task: &Task| tasks.iter().any(|newer| newer.entry == task.entry);
+            older.group == group && older.tasks.iter().any(has)
+        };
+        if process.jobs.values().filter(same).any(|older| !older.closed && !older.overtaken) {
+            self.watch.broken.get_or_insert("an older job goes on beside a newer address".to_owned());
+        }
         // A second job beside one that hangs takes a new updater.
         let work = process.works[group].take().unwrap_or_else(|| Work::new(&self.plan.config.groups[group]));
         let (job, step) = Job::begin(work, tasks.clone());
-        process.jobs.insert(number, Running { group, tasks, job, closed: false });
+        process.jobs.insert(number, Running { group, tasks, job, closed: false, overtaken: false });
         self.goes_on(number, step);
         if std::mem::take(&mut self.reloads_wanted) > 0 {
             self.ask_reload();
+        }
+    }
+
+    /// A newer address is sent beside a job: from now on it asks nobody.
+    fn overtake(&mut self, number: u64) {
+        let running = self.process.as_mut().and_then(|process| process.jobs.get_mut(&number));
+        if let Some(running) = running {
+            running.overtaken = true;
+            *self.faults.entry("job overtaken").or_default() += 1;
         }
     }
 
@@ -264,12 +281,13 @@ impl Sim {
         let Some(process) = &mut self.process else { return };
         let run = process.run;
         let closed = process.jobs.get(&number).is_some_and(|running| running.closed);
+        let stopped = process.jobs.get(&number).is_some_and(|running| running.closed || running.overtaken);
         match step {
             Step::Asks(question) => {
-                if closed {
+                if stopped {
                     let answer = failed(
                         &question,
-                        Failure { why: "the job was closed".to_owned(), maybe_done: false },
+                        Failure { why: "nothing more may be sent".to_owned(), maybe_done: false },
                     );
                     self.after(
                         Duration::ZERO,
