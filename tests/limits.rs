@@ -401,10 +401,12 @@ const LIMITS: &[Limit] = &[
     ),
     (
         "jobs at once for a target",
-        "2, the second for a newer address, 5 s after the first",
+        "2, the second for a newer address, 5 s after the first, which sends nothing more from then on",
         &["src/engine/target/attempt.rs HANGS: Duration = Duration::from_secs(5);"],
         &[
             "src/engine/tests/hanging.rs a_newer_address_is_sent_within_five_seconds_beside_a_request_that_hangs",
+            "src/engine/tests/hanging.rs what_hangs_sends_nothing_more_from_the_moment_that_the_newer_address_is_sent",
+            "src/system/closer.rs an_overtaken_job_sends_nothing_and_hears_the_answer_to_what_it_has_sent",
         ],
     ),
 ];
