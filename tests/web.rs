@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{only_test, passed_alone};
-use ddns_update_daemon::config::{ClientCertificate, Proxies, Proxy, Tls};
+use ddns_update_daemon::config::{ClientCertificate, Tls};
 use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::system::closer::Closer;
 use ddns_update_daemon::transport::provider::HttpClient;
@@ -15,6 +15,10 @@ use ddns_update_daemon::updaters::{Failure, Reply, Request};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+
+mod certificates;
+mod connections;
+mod proxies;
 
 /// Enough for a busy machine; no test waits for it.
 const PATIENT: Duration = Duration::from_secs(20);
@@ -170,17 +174,6 @@ fn fetch_tls(web: &HttpClient, host: &str, port: u16) -> Result<String, String> 
 }
 
 #[test]
-fn a_ca_file_is_trusted_beside_or_instead_of_the_built_in_roots() {
-    let ca = Authority::new();
-    let port = serve_tls(ca.server("localhost", |_| {}));
-    for builtin_roots in [true, false] {
-        assert_eq!(fetch_tls(&ca.web(builtin_roots), "localhost", port).as_deref(), Ok("good"));
-    }
-    let by_address = serve_tls(ca.server("127.0.0.1", |_| {}));
-    assert_eq!(fetch_tls(&ca.web(true), "127.0.0.1", by_address).as_deref(), Ok("good"));
-}
-
-#[test]
 fn an_exchange_over_tls_fits_a_small_stack() {
     let ca = Authority::new();
     let port = serve_tls(ca.server("localhost", |_| {}));
@@ -211,39 +204,6 @@ fn tls_1_2_still_works() {
     let ca = Authority::new();
     let port = serve_tls(ca.server_with("localhost", |_| {}, &[&rustls::version::TLS12]));
     assert_eq!(fetch_tls(&ca.web(true), "localhost", port).as_deref(), Ok("good"));
-}
-
-#[test]
-fn certificates_that_prove_nothing_are_refused() {
-    let ca = Authority::new();
-    let fine = serve_tls(ca.server("localhost", |_| {}));
-    let expired = serve_tls(ca.server("localhost", |params| {
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2021, 1, 1);
-    }));
-    let early = serve_tls(ca.server("localhost", |params| params.not_before = date_time_ymd(4000, 1, 1)));
-    let authority = serve_tls(ca.server("localhost", |params| {
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    }));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let plain = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        let mut tcp = listener.accept().unwrap().0;
-        tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-        let _ = tcp.read_to_end(&mut Vec::new());
-    });
-    for (web, host, port, why) in [
-        (web(), "localhost", fine, "unknown issuer; for a CA of your own set ca_file"),
-        (Authority::new().web(false), "localhost", fine, "not signed by the CA that it names"),
-        (ca.web(true), "127.0.0.1", fine, "for another name"),
-        (ca.web(true), "localhost", expired, "has expired, or this machine's clock is wrong"),
-        (ca.web(true), "localhost", early, "not yet valid: check this machine's clock"),
-        (ca.web(true), "localhost", authority, "with CA:FALSE"),
-        (ca.web(true), "localhost", plain, "does not speak TLS"),
-    ] {
-        let told = fetch_tls(&web, host, port).unwrap_err();
-        assert!(told.contains(why), "{told}");
-    }
 }
 
 #[test]
@@ -507,38 +467,6 @@ fn an_answer_without_a_proper_end_counts_when_its_first_line_is_whole() {
     }
 }
 
-/// Run by the test below with the system's roots in a file of its own.
-#[test]
-#[ignore = "needs its environment"]
-fn with_system_roots() {
-    let port = std::env::var("DDNS_TEST_PORT").unwrap().parse().unwrap();
-    for (system_roots, builtin_roots, fine) in
-        [(true, true, true), (false, true, false), (true, false, false)]
-    {
-        let extra_roots = (!builtin_roots).then(|| Authority::new().pem);
-        let tls = Tls { system_roots, builtin_roots, extra_roots, ..Tls::default() };
-        let answer = fetch_tls(&HttpClient::new(&tls).unwrap(), "localhost", port);
-        assert_eq!(answer.is_ok(), fine, "{answer:?}");
-    }
-    let told = fetch_tls(&web(), "127.0.0.1", port).unwrap_err();
-    assert!(told.contains("for another name"), "{told}");
-}
-
-#[test]
-fn the_roots_of_the_system_are_asked_about_unknown_issuers() {
-    let ca = Authority::new();
-    let port = serve_tls(ca.server("localhost", |_| {}));
-    let path = std::env::temp_dir().join(format!("ddns-system-roots-{}.pem", std::process::id()));
-    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    std::fs::write(&path, format!("{damaged}{}", ca.pem)).unwrap();
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.env("SSL_CERT_FILE", &path).env("DDNS_TEST_PORT", port.to_string());
-    only_test(&mut child, module_path!(), "with_system_roots");
-    let passed = passed_alone(&mut child);
-    std::fs::remove_file(&path).unwrap();
-    assert!(passed);
-}
-
 #[test]
 fn every_method_arrives_with_its_body_and_headers() {
     let (sender, requests) = mpsc::channel();
@@ -563,319 +491,4 @@ fn every_method_arrives_with_its_body_and_headers() {
             assert!(!seen.contains("accept-encoding"), "{seen}");
         }
     }
-}
-
-/// Answers all requests of one connection and tells how many there were.
-fn serve_many(tls: Option<Arc<ServerConfig>>) -> (u16, thread::JoinHandle<usize>) {
-    fn count(mut stream: impl Stream) -> usize {
-        let mut count = 0;
-        while read_request(&mut stream).is_some() {
-            count += 1;
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-            stream.flush().unwrap();
-        }
-        count
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = thread::spawn(move || {
-        let tcp = listener.accept().unwrap().0;
-        match tls.map(|tls| ServerConnection::new(tls).unwrap()) {
-            None => count(tcp),
-            Some(tls) => count(rustls::StreamOwned::new(tls, tcp)),
-        }
-    });
-    (port, server)
-}
-
-#[test]
-fn one_connection_serves_a_job() {
-    let ca = Authority::new();
-    for (tls, web, scheme) in [
-        (None, web(), "http"),
-        // With it come tickets for other sessions, unasked.
-        (Some(ca.server("127.0.0.1", |_| {})), ca.web(false), "https"),
-    ] {
-        let (port, server) = serve_many(tls);
-        let session = web.connection(None);
-        for _ in 0..3 {
-            let reply = session.send(&get(format!("{scheme}://127.0.0.1:{port}/")), PATIENT);
-            assert_eq!(reply.unwrap().body, "ok");
-        }
-        drop(session);
-        assert_eq!(server.join().unwrap(), 3, "{scheme}");
-    }
-}
-
-#[test]
-fn a_connection_is_left_when_its_answer_has_no_clear_end() {
-    for answer in [
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
-        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: trailer\r\n\r\n",
-    ] {
-        let port = answering(answer);
-        let session = web().connection(None);
-        for _ in 0..2 {
-            let reply = session.send(&get(format!("http://127.0.0.1:{port}/")), PATIENT);
-            assert_eq!(reply.unwrap().body, "ok", "{answer}");
-        }
-    }
-}
-
-/// Answers the first request of every connection and closes it at the second.
-fn serve_once_a_connection() -> (u16, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (sender, requests) = mpsc::channel();
-    thread::spawn(move || {
-        for tcp in listener.incoming() {
-            let mut tcp = tcp.unwrap();
-            if let Some(request) = read_request(&mut tcp) {
-                sender.send(request).unwrap();
-                tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-                if let Some(request) = read_request(&mut tcp) {
-                    sender.send(request).unwrap();
-                }
-            }
-        }
-    });
-    (port, requests)
-}
-
-#[test]
-fn a_connection_that_went_stale_costs_a_reader_nothing_and_is_not_hidden_from_a_writer() {
-    for (method, arrives, repeats) in
-        [("GET", 3, true), ("HEAD", 3, true), ("PATCH", 2, false), ("POST", 2, false)]
-    {
-        let (port, requests) = serve_once_a_connection();
-        let session = web().connection(None);
-        let url = format!("http://127.0.0.1:{port}/");
-        session.send(&get(url.clone()), PATIENT).unwrap();
-        let second = session.send(&Request { method, ..get(url) }, PATIENT);
-        match second {
-            Ok(reply) => assert!(repeats && reply.status == 200, "{method}"),
-            Err(failure) => assert!(!repeats && failure.maybe_done, "{method}: {}", failure.why),
-        }
-        drop(session);
-        assert_eq!(requests.iter().take(arrives).count(), arrives, "{method}");
-        assert!(requests.try_recv().is_err(), "{method}");
-    }
-}
-
-/// What a proxy of ours was told, and where it leads.
-struct ProxyServer {
-    port: u16,
-    heads: mpsc::Receiver<String>,
-}
-
-/// A proxy that knows one user and leads everywhere to `target`.
-fn proxy(target: u16) -> ProxyServer {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (sender, heads) = mpsc::channel();
-    thread::spawn(move || {
-        for tcp in listener.incoming() {
-            let mut tcp = tcp.unwrap();
-            let mut bytes = Vec::new();
-            let mut byte = [0];
-            while !bytes.ends_with(b"\r\n\r\n") && tcp.read(&mut byte).is_ok_and(|count| count > 0) {
-                bytes.push(byte[0]);
-            }
-            let head = String::from_utf8(bytes).unwrap();
-            sender.send(head.clone()).unwrap();
-            // base64 of "me:p@ss"
-            let known = head.lines().filter_map(|line| line.split_once(": ")).any(|(name, value)| {
-                name.eq_ignore_ascii_case("Proxy-Authorization") && value == "Basic bWU6cEBzcw=="
-            });
-            if !known {
-                let _ = tcp.write_all(b"HTTP/1.1 407 Who are you?\r\nContent-Length: 0\r\n\r\n");
-            } else if head.starts_with("CONNECT ") {
-                tcp.write_all(b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n").unwrap();
-                join(tcp, TcpStream::connect(("127.0.0.1", target)).unwrap());
-            } else {
-                let _ = tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-            }
-        }
-    });
-    ProxyServer { port, heads }
-}
-
-fn join(mut here: TcpStream, mut there: TcpStream) {
-    let (mut here_too, mut there_too) = (here.try_clone().unwrap(), there.try_clone().unwrap());
-    thread::spawn(move || std::io::copy(&mut here_too, &mut there_too));
-    let _ = std::io::copy(&mut there, &mut here);
-}
-
-fn proxies(url: &str, exceptions: &[&str]) -> Proxies {
-    let proxy = Some(Proxy::read(url).unwrap());
-    let exceptions = exceptions.iter().map(|&entry| entry.to_owned()).collect();
-    Proxies { http: proxy.clone(), https: proxy, exceptions, configured: true }
-}
-
-#[test]
-fn a_proxy_leads_to_plain_servers_by_their_whole_url() {
-    let server = proxy(0);
-    let url = format!("http://me:p%40ss@127.0.0.1:{}", server.port);
-    let session = HttpClient::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap().connection(None);
-    for _ in 0..2 {
-        let mut request = get("http://ddns.invalid:8080/a?b=c".into());
-        request.method = "POST";
-        request.body = Some("x=y".into());
-        assert_eq!(session.send(&request, PATIENT).unwrap().body, "ok");
-        let head = server.heads.recv().unwrap();
-        assert!(head.starts_with("POST http://ddns.invalid:8080/a?b=c HTTP/1.1\r\n"), "{head}");
-        assert!(head.to_lowercase().contains("\r\nhost: ddns.invalid:8080\r\n"), "{head}");
-        drop(session.send(&get("http://other.invalid/".into()), PATIENT));
-        assert!(server.heads.recv().unwrap().starts_with("GET http://other.invalid:80/ HTTP/1.1\r\n"));
-    }
-}
-
-#[test]
-fn a_proxy_leads_to_tls_servers_and_sees_nothing_of_the_request() {
-    let ca = Authority::new();
-    let server = proxy(serve_tls(ca.server("ddns.invalid", |_| {})));
-    let tls = Tls { extra_roots: Some(ca.pem.clone()), ..Tls::default() };
-    let url = format!("http://me:p%40ss@127.0.0.1:{}", server.port);
-    let web = HttpClient::with_proxies(&tls, proxies(&url, &[])).unwrap();
-    let reply = web.send(&get("https://ddns.invalid/secret-path".into()), PATIENT).unwrap();
-    assert_eq!(reply.body, "good");
-    let head = server.heads.recv().unwrap();
-    assert!(head.starts_with("CONNECT ddns.invalid:443 HTTP/1.1\r\nHost: ddns.invalid:443\r\n"), "{head}");
-    assert!(!head.contains("secret"), "{head}");
-}
-
-#[test]
-fn the_way_to_a_proxy_may_be_tls_itself() {
-    let ca = Authority::new();
-    let target = serve_tls(ca.server("ddns.invalid", |_| {}));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let config = ca.server("127.0.0.1", |_| {});
-    thread::spawn(move || {
-        let plain = proxy(target);
-        let tcp = listener.accept().unwrap().0;
-        let mut inner = TcpStream::connect(("127.0.0.1", plain.port)).unwrap();
-        inner.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
-        tcp.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
-        let mut outer = rustls::StreamOwned::new(ServerConnection::new(config).unwrap(), tcp);
-        let mut bytes = [0; 4096];
-        loop {
-            for outwards in [false, true] {
-                let read = if outwards { inner.read(&mut bytes) } else { outer.read(&mut bytes) };
-                match read {
-                    Ok(0) => return,
-                    Ok(count) if outwards => outer.write_all(&bytes[..count]).unwrap(),
-                    Ok(count) => inner.write_all(&bytes[..count]).unwrap(),
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Err(_) => return,
-                }
-            }
-        }
-    });
-    let tls = Tls { extra_roots: Some(ca.pem.clone()), ..Tls::default() };
-    let web =
-        HttpClient::with_proxies(&tls, proxies(&format!("https://me:p%40ss@127.0.0.1:{port}"), &[])).unwrap();
-    let reply = web.send(&get("https://ddns.invalid/".into()), PATIENT);
-    assert_eq!(reply.unwrap().body, "good");
-}
-
-#[test]
-fn a_proxy_that_refuses_is_named_without_its_secret() {
-    let server = proxy(0);
-    for (url, why) in [
-        (
-            format!("http://me:s3cret@127.0.0.1:{}", server.port),
-            "the proxy wants other credentials (status 407)",
-        ),
-        (format!("http://127.0.0.1:{}", answering("HTTP/1.1 403 No\r\n\r\n")), "(status 403)"),
-        (format!("http://127.0.0.1:{}", answering("220 mail.example\r\n\r\n")), "does not speak HTTP"),
-        (format!("http://127.0.0.1:{}", answering("")), "the proxy closed the connection"),
-    ] {
-        let web = HttpClient::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap();
-        let failed = web.send(&get("https://ddns.invalid/secret".into()), PATIENT).unwrap_err();
-        assert!(failed.why.starts_with("ddns.invalid through the proxy 127.0.0.1:"), "{}", failed.why);
-        assert!(failed.why.contains(why) && !failed.maybe_done, "{}", failed.why);
-        assert!(!failed.why.contains("s3cret") && !failed.why.contains("/secret"), "{}", failed.why);
-    }
-    let url = format!("http://me:s3cret@127.0.0.1:{}", server.port);
-    let web = HttpClient::with_proxies(&Tls::default(), proxies(&url, &[])).unwrap();
-    let failed = web.send(&get("http://ddns.invalid/".into()), PATIENT).unwrap_err();
-    assert!(failed.why.contains("status 407") && !failed.maybe_done, "{}", failed.why);
-}
-
-#[test]
-fn some_servers_are_reached_without_the_proxy() {
-    let server = proxy(0);
-    let url = format!("http://me:p%40ss@127.0.0.1:{}", server.port);
-    let web = HttpClient::with_proxies(&Tls::default(), proxies(&url, &["invalid"])).unwrap();
-    let direct = answering("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ndirect");
-    for host in ["127.0.0.1", "localhost"] {
-        let reply = web.send(&get(format!("http://{host}:{direct}/")), PATIENT).unwrap();
-        assert_eq!(reply.body, "direct", "this machine never needs a proxy");
-    }
-    let failed = web.send(&get("http://ddns.invalid/".into()), PATIENT).unwrap_err();
-    assert!(failed.why.starts_with("ddns.invalid: its address could not be found"), "{}", failed.why);
-    assert!(server.heads.try_recv().is_err());
-}
-
-/// A client's certificate and key.
-fn client_certificate(ca: &Authority) -> ClientCertificate {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["client".to_owned()]).unwrap().signed_by(&key, &ca.issuer);
-    ClientCertificate {
-        certificate_file: None,
-        certificate: certificate.unwrap().pem(),
-        key_file: None,
-        key: Secret::new(key.serialize_pem()),
-    }
-}
-
-/// A server that talks only to clients with a certificate of `ca`.
-fn mutual(ca: &Authority, versions: &[&'static SupportedProtocolVersion]) -> u16 {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(rustls::pki_types::pem::PemObject::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
-    let verifier =
-        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &ca.issuer).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_client_cert_verifier(verifier.build().unwrap())
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    serve_tls(Arc::new(config))
-}
-
-#[test]
-fn a_client_certificate_opens_a_server_that_wants_one() {
-    let ca = Authority::new();
-    let with = |client| {
-        HttpClient::new(&Tls { extra_roots: Some(ca.pem.clone()), client, ..Tls::default() })
-            .map_err(|error| error.to_string())
-    };
-    for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
-        let port = mutual(&ca, versions);
-        let ours = with(Some(client_certificate(&ca))).unwrap();
-        assert_eq!(fetch_tls(&ours, "localhost", port).as_deref(), Ok("good"));
-        let request = get(format!("https://localhost:{port}/"));
-        let none = with(None).unwrap().send(&request, PATIENT).unwrap_err();
-        let other = with(Some(client_certificate(&Authority::new()))).unwrap();
-        let other = other.send(&request, PATIENT).unwrap_err();
-        for failed in [none, other] {
-            // The alert may be lost with the connection.
-            let told = ["client certificate", "refused our TLS", "broke the connection off"];
-            assert!(told.iter().any(|words| failed.why.contains(words)), "{}", failed.why);
-        }
-    }
-    let mixed = ClientCertificate { key: client_certificate(&ca).key, ..client_certificate(&ca) };
-    assert!(with(Some(mixed)).unwrap_err().contains("not that of client_cert's first certificate"));
-    let damaged = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned();
-    let damaged = ClientCertificate { key: Secret::new(damaged), ..client_certificate(&ca) };
-    assert!(with(Some(damaged)).unwrap_err().contains("client_key"));
 }
