@@ -52,7 +52,7 @@ pub(super) fn alike<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone
             let rest = long.strip_prefix(short).or_else(|| long.strip_suffix(short));
             rest.is_some_and(|rest| rest.starts_with('_') || rest.ends_with('_') || rest == "name")
         };
-        word.len() > 2 && (ends(known, word) || is_usual(word) && ends(word, known))
+        word.len() > 2 && (ends(known, word) || ends(word, known) && is_usual(word))
     };
     named.or_else(|| known.filter(|known| part(known)).min_by_key(|known| known.len()))
 }
