@@ -140,7 +140,7 @@ fn addresses_and_routes() {
     assert!(changes.take().unwrap());
     assert_eq!(system::known_default_route(), DefaultRoute::Known(route));
     let both = (DefaultRoute::Known(route), system::default_route(Family::V6));
-    assert_eq!(system::known_default_routes(), both);
+    assert_eq!(system::default_routes(), both);
     let interface = index("v0");
     assert_eq!((route.gateway, route.interface), (Some(ip("192.168.77.1")), interface));
     assert_eq!((route.source, route.by_route), (Some(ip("192.168.77.2")), true));
@@ -150,6 +150,24 @@ fn addresses_and_routes() {
     assert_eq!(system::source_towards(ip("198.51.100.1")), Some(ip("192.168.77.2")));
     flags(&system::addresses().unwrap());
     choices();
+    of_two_routers_the_one_that_is_there(&mut changes);
+}
+
+/// Of two IPv6 routers the kernel takes one that answers, and says nothing when that changes.
+fn of_two_routers_the_one_that_is_there(changes: &mut Changes) {
+    change("addr add 2001:db8:8::1/64 dev v1 nodad");
+    change("-6 route append default via fe80::2 dev v1");
+    while changes.take().unwrap() {}
+    let mut source = Interface::new(None, Addresses::default());
+    let mut found = Vec::new();
+    for (dead, alive) in [("fe80::1 dev v0", "fe80::2 dev v1"), ("fe80::2 dev v1", "fe80::1 dev v0")] {
+        change(&format!("-6 neigh replace {alive} lladdr 02:00:00:00:00:09 nud permanent"));
+        change(&format!("-6 neigh replace {dead} lladdr 02:00:00:00:00:09 nud failed"));
+        assert!(!changes.take().unwrap(), "the kernel tells of no change");
+        found.push(source.poll().ipv6);
+    }
+    assert_eq!(found[0], ipv6("2001:db8:8::1"));
+    assert!(matches!(found[1], Finding::Known(address) if address.segments()[2] == 7), "{found:?}");
 }
 
 /// The number of an interface that has an address.

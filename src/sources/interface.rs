@@ -53,7 +53,7 @@ impl Interface {
             Ok(addresses) => addresses,
             Err(error) => return Observation::unknown(&format!("the kernel tells no addresses: {error}")),
         };
-        let (ipv4, ipv6) = system::known_default_routes();
+        let (ipv4, ipv6) = system::default_routes();
         let ipv6 = match ipv6 {
             DefaultRoute::None if self.name.is_none() => route_of_a_source(&addresses, system::leads_out),
             told => told,

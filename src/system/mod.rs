@@ -126,7 +126,7 @@ pub fn default_route(family: Family) -> DefaultRoute {
     route
 }
 
-/// The same over IPv4, from memory.
+/// The same over IPv4, from memory: where a gateway is asked, its silence tells the rest.
 #[must_use]
 pub fn known_default_route() -> DefaultRoute {
     thread_local! {
@@ -135,14 +135,12 @@ pub fn known_default_route() -> DefaultRoute {
     remembered(&KNOWN, || Ok(default_route(Family::V4))).unwrap_or(DefaultRoute::NotTold)
 }
 
-/// The same over IPv4 and over IPv6, from memory.
+/// How the kernel would reach the internet over IPv4 and over IPv6. Never from memory: of
+/// several routers it takes one that its neighbours' states say is there, and tells nobody
+/// when it goes over to another.
 #[must_use]
-pub fn known_default_routes() -> (DefaultRoute, DefaultRoute) {
-    thread_local! {
-        static KNOWN: Memory<[DefaultRoute; 2]> = const { RefCell::new(None) };
-    }
-    let ask = || Ok(system::routes_to([INTERNET_V4, INTERNET_V6]));
-    remembered(&KNOWN, ask).unwrap_or([DefaultRoute::NotTold; 2]).into()
+pub fn default_routes() -> (DefaultRoute, DefaultRoute) {
+    system::routes_to([INTERNET_V4, INTERNET_V6]).into()
 }
 
 /// What a thread was told, and when, in changes.
