@@ -57,7 +57,7 @@ pub struct Rfc2136Record {
 
 impl Rfc2136 {
     /// As it is written.
-    pub(super) fn secrets(&self) -> Vec<String> {
+    pub(crate) fn secrets(&self) -> Vec<String> {
         self.key.iter().map(|key| STANDARD.encode(key.reveal())).collect()
     }
 

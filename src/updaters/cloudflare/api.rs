@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::config;
 use crate::config::CloudflareRecord;
+use crate::quote::{Secrets, said};
 use crate::secret::Secret;
 use crate::updaters::Request;
 
@@ -81,6 +82,11 @@ impl<'a> Fields<'a> {
 impl<'a> Api<'a> {
     pub(super) fn new(config: &'a config::Cloudflare) -> Self {
         Self { url: &config.api_url, token: &config.api_token }
+    }
+
+    /// A name that a reply told, as far as it may be shown: it can be the token.
+    pub(super) fn shown(&self, name: &str) -> String {
+        said(name, &Secrets::new([self.token.reveal()]), []).trim_matches('"').to_owned()
     }
 
     pub(super) fn zones_named(&self, name: &str) -> Request {

@@ -176,7 +176,7 @@ impl Work<'_, '_, '_, '_> {
         let odd = match &shown {
             Some(shown) if shown.content != Some(item.address) => Some("shows another address".to_owned()),
             Some(shown) if shown.name != item.name => {
-                Some(format!("made it of {:?}; delete that there and correct the name", shown.name))
+                Some(format!("made it of {}; delete that there and correct the name", made_of(shown, item)))
             }
             _ => None,
         };
@@ -205,6 +205,15 @@ impl Work<'_, '_, '_, '_> {
             }
         }
         if stop.scope == Scope::Record { Ok(()) } else { Err(stop) }
+    }
+}
+
+/// The name that a record got, where it repeats nothing but ours: one that is taken for
+/// relative gets the zone's once more.
+fn made_of(shown: &Record, item: &Item<'_>) -> String {
+    match shown.name.strip_prefix(&item.name) {
+        Some(rest) if item.name.ends_with(rest) => format!("{:?}", shown.name),
+        _ => "another name".to_owned(),
     }
 }
 

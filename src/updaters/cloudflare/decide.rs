@@ -100,19 +100,25 @@ fn unclear(item: &Item<'_>, alike: &[Record]) -> Outcome {
     retry(why, Some(PERSON))
 }
 
-/// The full name of `name` in `zone`, or what is wrong with it: `@` is the zone, a
-/// name of one label (or a wildcard of one) is completed, any other must be inside.
-pub(super) fn full_name(name: &str, zone: &str) -> Result<String, Outcome> {
+/// The full name of `name` in `zone`, if it can be there: `@` is the zone, a name of one
+/// label (or a wildcard of one) is completed, any other must be inside.
+pub(super) fn full_name(name: &str, zone: &str) -> Option<String> {
     if name == "@" {
-        Ok(zone.to_owned())
+        Some(zone.to_owned())
     } else if is_within(name, zone) {
-        Ok(name.to_owned())
+        Some(name.to_owned())
     } else if is_relative(name) {
-        Ok(format!("{name}.{zone}"))
+        Some(format!("{name}.{zone}"))
     } else {
-        Err(blocked(format!(
-            "{name:?} is not inside {zone:?}, the zone that zone_id names; correct zone_id or the name, which for a \
-             record of that zone is written in full: \"{name}.{zone}\""
-        )))
+        None
     }
+}
+
+/// `name` belongs to another zone than the one of zone_id, as far as the name of that is
+/// shown.
+pub(super) fn outside(name: &str, zone: &str) -> Outcome {
+    blocked(format!(
+        "{name:?} is not inside \"{zone}\", the zone that zone_id names; correct zone_id or the name, which for a \
+         record of that zone is written in full: \"{name}.{zone}\""
+    ))
 }

@@ -22,9 +22,9 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use self::api::kind_name;
+use self::api::{Api, kind_name};
 use self::changes::{MAX_BATCH, Work};
-use self::decide::full_name;
+use self::decide::{full_name, outside};
 use self::records::{Key, Records};
 use self::session::{Scope, Session, Stop, blocked};
 use self::zones::Zones;
@@ -198,7 +198,7 @@ fn update_zone<'c>(
     if zones.name(zone).is_none() && items.iter().any(needs_zone) {
         zones.learn_name(session)?;
     }
-    complete_names(items, zones.name(zone), zones.nameless());
+    complete_names(items, zones.name(zone), zones.nameless(), &session.api);
     let wanted: HashSet<Key> = items.iter().filter(|item| item.is_open()).map(Item::key).collect();
     let mut records = Records::new(config);
     if items.iter().filter(|item| item.is_open()).count() > FEW {
@@ -214,7 +214,7 @@ fn update_zone<'c>(
         // elsewhere, and Cloudflare would create it below the zone.
         if zones.name(zone).is_none() && items.iter().any(is_missing) {
             zones.learn_name(session)?;
-            complete_names(items, zones.name(zone), zones.nameless());
+            complete_names(items, zones.name(zone), zones.nameless(), &session.api);
             if zones.name(zone).is_none() {
                 items
                     .iter_mut()
@@ -246,10 +246,10 @@ fn look_up(
 }
 
 /// Makes names full; `why` the zone's is not known.
-fn complete_names(items: &mut [Item<'_>], zone: Option<&str>, why: &str) {
+fn complete_names(items: &mut [Item<'_>], zone: Option<&str>, why: &str, api: &Api<'_>) {
     for item in items.iter_mut().filter(|item| item.is_open()) {
         let name = match zone {
-            Some(zone) => full_name(&item.name, zone),
+            Some(zone) => full_name(&item.name, zone).ok_or_else(|| outside(&item.name, &api.shown(zone))),
             None if is_relative(&item.name) => Err(blocked(format!(
                 "{why}, and {:?} needs it; write the full name, or give the token Zone:Read",
                 item.name

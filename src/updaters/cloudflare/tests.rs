@@ -463,6 +463,20 @@ fn the_token_is_never_told() {
             assert!(!format!("{outcomes:?}").contains(TOKEN), "{outcomes:?}");
         }
     }
+    // Nor where a name is expected, in lower case.
+    let told = TOKEN.to_lowercase();
+    let named = json!({"id": "r9", "type": "A", "name": format!("{told}.com"), "content": "192.0.2.2"});
+    let create = CloudflareRecord { create: true, ..record("nas.example.com") };
+    let outcomes =
+        run_with(&mut updater(None, vec![create]), &mut Fake::new(&[]), tasks(1, 2), |request, _| {
+            (request.method == "POST").then(|| Ok(success(&named)))
+        });
+    assert!(why(&outcomes[0]).contains("made it of another name"), "{outcomes:?}");
+    let mut fake = Fake::new(&[]);
+    let zone = format!("{told}.org").leak();
+    fake.zones = vec![(ZONE, zone)];
+    let outcomes = run(&mut updater(Some(ZONE), vec![record("nas.example.com")]), &mut fake, 1, 2);
+    assert!(why(&outcomes[0]).contains("is not inside \"….org\""), "{outcomes:?}");
     let mut updater = updater(None, vec![record("nas.example.com")]);
     let mut shown = format!("{updater:?}");
     run_with(&mut updater, &mut Fake::new(&[]), tasks(1, 1), |request, _| {

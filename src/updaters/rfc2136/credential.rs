@@ -28,7 +28,7 @@ impl Job<'_, '_> {
             let line = match self.send(&request) {
                 Err(failure) => Err(failure.why),
                 Ok(answer) => {
-                    match (&answer.verified, explain::zone_of(&answer.verified, Some(zone), zone)) {
+                    match (&answer.verified, explain::zone_of(config, &answer.verified, Some(zone), zone)) {
                         (Verified::Answer { tsig_error: 0, .. }, Ok(_)) if key.is_some() => Ok(format!(
                             "{server} knows the zone {zone} and our key; whether the key may change it, only an update shows"
                         )),

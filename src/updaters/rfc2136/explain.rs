@@ -5,6 +5,7 @@
 
 use super::job::PendingRecord;
 use super::{CLOCK_IS_SET, Outcome, person, rcode};
+use crate::config;
 use crate::dns::answer::Verified;
 use crate::dns::message::Rdata;
 use crate::dns::name::Name;
@@ -232,11 +233,11 @@ fn name(code: u8) -> String {
 }
 
 /// A name that stands for another cannot hold addresses.
-pub(super) fn alias(name: &Name, target: &Name) -> String {
+pub(super) fn alias(config: &config::Rfc2136, name: &Name, target: &Name) -> String {
     format!(
-        "{name} is an alias (CNAME) for {:?} and so cannot hold an address: remove the CNAME record, or update the \
+        "{name} is an alias (CNAME) for {} and so cannot hold an address: remove the CNAME record, or update the \
          name that it leads to",
-        target.to_string()
+        config.shown(target)
     )
 }
 
@@ -251,6 +252,7 @@ pub(super) fn ignored(server: &Server, zone: &Name, record: &PendingRecord) -> S
 
 /// The zone that `name` belongs to and its primary server, if it names one.
 pub(super) fn zone_of(
+    config: &config::Rfc2136,
     judged: &Verified,
     zone: Option<&Name>,
     name: &Name,
@@ -261,7 +263,7 @@ pub(super) fn zone_of(
     let wanted = zone.unwrap_or(name);
     for record in &message.answers {
         if let (Rdata::Cname(target), true) = (&record.data, record.name == *wanted) {
-            return Err(alias(name, target));
+            return Err(alias(config, name, target));
         }
     }
     let start = message.answers.iter().chain(&message.authority).find_map(|record| match &record.data {

@@ -148,7 +148,8 @@ impl Job<'_, '_> {
             (zone, None) => {
                 let answer = self.send(&self.start_of(zone.unwrap_or(name), None, None));
                 let answer = answer.map_err(|failure| unreached(failure.why))?;
-                let (zone, primary) = explain::zone_of(&answer.verified, zone, name).map_err(person)?;
+                let (zone, primary) =
+                    explain::zone_of(self.config, &answer.verified, zone, name).map_err(person)?;
                 let none = || person(format!("the zone {zone} names no primary server; set server"));
                 let primary = primary.ok_or_else(none)?;
                 (Some(zone), primary)
@@ -168,7 +169,7 @@ impl Job<'_, '_> {
         for key in keys.into_iter().skip(usize::from(self.config.key.is_none())) {
             let answer = self.send(&self.start_of(name, Some(server), key));
             let answer = answer.map_err(|failure| unreached(failure.why))?;
-            zone = explain::zone_of(&answer.verified, None, name).map(|(zone, _)| zone);
+            zone = explain::zone_of(self.config, &answer.verified, None, name).map(|(zone, _)| zone);
             zone = zone.or_else(|why| told.take().ok_or(why));
             if zone.is_ok() {
                 break;
@@ -204,7 +205,7 @@ impl Job<'_, '_> {
         while let Some(record) = records.next() {
             match self.held(place, &record, signed) {
                 Ok(Held::Alias(target)) => {
-                    let why = explain::alias(&record.name, &target);
+                    let why = explain::alias(self.config, &record.name, &target);
                     self.end([record], &person(why));
                 }
                 Ok(Held::Addresses { right: true, ours: true }) => {
@@ -275,7 +276,7 @@ impl Job<'_, '_> {
                 (Err(Failure { why, .. }), None) => {
                     unsure(format!("the server accepted it, but could not be asked again: {why}"))
                 }
-                (Ok(Held::Alias(target)), _) => person(explain::alias(&record.name, &target)),
+                (Ok(Held::Alias(target)), _) => person(explain::alias(self.config, &record.name, &target)),
                 // A server that accepts and answers no questions of ours may do so.
                 (Ok(Held::Addresses { right: true, .. }), _) | (Ok(Held::Nothing), None) => {
                     Outcome::Published { changed: true }

@@ -28,8 +28,10 @@ use super::{Failure, Outcome, Task, Tested};
 use crate::config;
 use crate::dns::answer::{Exchange, Sent, Verified};
 use crate::dns::message::Message;
+use crate::dns::name::Name;
 use crate::dns::server::{Server, Transport};
 use crate::dns::tsig::Key;
+use crate::quote::{Secrets, said};
 
 /// After what only a person can mend, at the server or here. The server's
 /// administrators do so without touching us.
@@ -98,6 +100,12 @@ impl config::Rfc2136 {
     /// What is known of its key, by questions that change nothing.
     pub fn test(&self, ask: &mut Ask<'_>) -> Vec<Tested> {
         Job { config: self, ask, silent: BTreeMap::new(), outcomes: Vec::new() }.test()
+    }
+
+    /// A name that a server told, as far as it may be shown: it can be our secret.
+    fn shown(&self, name: &Name) -> String {
+        let secrets = self.secrets();
+        said(&name.to_string(), &Secrets::new(secrets.iter().map(String::as_str)), [])
     }
 
     /// What a job would do, for people.

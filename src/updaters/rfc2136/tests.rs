@@ -165,6 +165,16 @@ fn a_message_of_the_longest_names_fits() {
     assert!(sizes.len() == 2 && sizes.iter().all(|size| *size < 60_100), "{sizes:?}");
 }
 
+/// A server can repeat our secret where a name belongs.
+#[test]
+fn of_an_alias_nothing_is_shown_that_may_be_our_secret() {
+    let mut server = Server::default();
+    let target = name("c2VjcmV0.xyz.example");
+    server.held.insert((name("alias.home.example"), kind::CNAME), vec![Rdata::Cname(target)]);
+    let outcomes = server.run(&config(&[("alias.home.example", false)]));
+    assert!(why(&outcomes[0].1).0.contains("alias (CNAME) for \"….xyz.example\""), "{outcomes:?}");
+}
+
 #[test]
 fn an_alias_is_recognised_before_and_after_the_update() {
     let mut server = Server::default();
