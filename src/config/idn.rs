@@ -68,10 +68,16 @@ pub fn to_ascii(name: &str) -> Result<String, IdnError> {
     // Per character: the rule for a sigma at the end of a word is not for names.
     let lower: String = name.chars().map(dot).flat_map(char::to_lowercase).collect();
     let labels = lower.strip_suffix('.').unwrap_or(&lower).split('.').enumerate();
-    let encoded: Vec<String> =
-        labels.map(|(index, label)| encode_label(label, index)).collect::<Result<_, _>>()?;
-    let encoded = encoded.join(".");
-    if encoded.len() > MAX_NAME { Err(IdnError::LongName) } else { Ok(encoded) }
+    let mut encoded = String::new();
+    for (index, label) in labels {
+        encoded.push_str(if index > 0 { "." } else { "" });
+        encoded.push_str(&encode_label(label, index)?);
+        // Here, so that half a million of labels take no memory.
+        if encoded.len() > MAX_NAME {
+            return Err(IdnError::LongName);
+        }
+    }
+    Ok(encoded)
 }
 
 /// Whether a name in ASCII is `@`, one label, or `*` before one: the zone's name
@@ -314,6 +320,8 @@ mod tests {
         assert!(matches!(to_ascii(&"ö".repeat(50)), Ok(name) if name.len() <= 63));
         assert!(matches!(to_ascii(&"öü".repeat(31)), Ok(_) | Err(IdnError::LongLabel(_))));
         assert!(matches!(to_ascii(&"語".repeat(10_000)), Err(IdnError::LongLabel(_))));
+        // What is past the limit is not read.
+        assert_eq!(to_ascii(&format!("{}-.", "a.".repeat(128))), Err(IdnError::LongName));
     }
 
     #[test]

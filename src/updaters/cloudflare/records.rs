@@ -54,11 +54,18 @@ impl<'c> Records<'c> {
         self.known.get(key).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Takes over what a change made of a record.
+    /// Takes over what a change made of a record, if its name and type were looked up.
     pub(super) fn set(&mut self, record: Record) {
-        let alike = self.known.entry(record.key()).or_default();
+        let record = self.without_foreign_comment(record);
+        let Some(alike) = self.known.get_mut(&record.key()) else { return };
         alike.retain(|known| known.id != record.id);
         alike.push(record);
+    }
+
+    /// The record without a comment that nobody asks for, which may be as long as a reply.
+    fn without_foreign_comment(&self, record: Record) -> Record {
+        let known = self.comments.contains(record.comment.as_str());
+        Record { comment: if known { record.comment } else { String::new() }, ..record }
     }
 
     /// Reads the list of the zone, unless it is too long for what is wanted of it.
@@ -147,10 +154,8 @@ impl<'c> Records<'c> {
 
     /// Each record once: a list shifts when someone deletes one meanwhile.
     fn keep(&mut self, records: Vec<Record>) {
-        for mut record in records {
-            if !self.comments.contains(record.comment.as_str()) {
-                record.comment.clear();
-            }
+        for record in records {
+            let record = self.without_foreign_comment(record);
             let alike = self.known.entry(record.key()).or_default();
             if alike.len() < MAX_ALIKE && alike.iter().all(|known| known.id != record.id) {
                 alike.push(record);

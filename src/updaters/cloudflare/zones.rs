@@ -1,6 +1,6 @@
 //! Which zone a record is in.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::api::ZONES_A_PAGE;
 use super::reply::{Kind, Trouble, Zone};
@@ -8,6 +8,9 @@ use super::session::{About, Scope, Session, Stop, blocked};
 use super::{FEW, Item, MAX_PAGES, PERSON, is_within, reply, retry};
 use crate::config;
 use crate::config::idn::{is_relative, to_ascii};
+
+/// Zones kept of one name: more than one are too many anyway.
+const MAX_ALIKE: usize = 5;
 
 /// Zones found so far, kept between jobs.
 #[derive(Debug, Default)]
@@ -134,17 +137,22 @@ impl Zones {
     ) -> Result<(), Stop> {
         let wanted: HashSet<&str> = config.records.iter().flat_map(|record| parts(&record.name)).collect();
         let mut ids: HashSet<String> = HashSet::new();
+        let mut alike: HashMap<&str, usize> = HashMap::new();
         self.known.clear();
         self.listed = Some(false);
         for number in 1..=MAX_PAGES {
             let request = session.api.active_zones(number);
             let page = session.reply(&request).and_then(|reply| reply::zones(&reply, ZONES_A_PAGE));
             let page = page.map_err(|trouble| session.stop(trouble, About::Zones))?;
-            // Each once: a list shifts when someone adds a zone meanwhile.
-            let is_wanted = |zone: &Zone| zone.name.as_deref().is_some_and(|name| wanted.contains(name));
-            self.known.extend(
-                page.entries.into_iter().filter(|zone| is_wanted(zone) && ids.insert(zone.id.clone())),
-            );
+            for zone in page.entries {
+                let Some(name) = zone.name.as_deref().and_then(|name| wanted.get(name)) else { continue };
+                let alike = alike.entry(name).or_default();
+                // Each once: a list shifts when someone adds a zone meanwhile.
+                if *alike < MAX_ALIKE && ids.insert(zone.id.clone()) {
+                    *alike = alike.saturating_add(1);
+                    self.known.push(zone);
+                }
+            }
             if page.last {
                 self.listed = Some(true);
                 break;

@@ -41,6 +41,46 @@ fn each_code_comes_with_its_cure() {
     }
 }
 
+/// The room that comments take.
+fn room_of_comments(records: &Records<'_>) -> usize {
+    let all = ["a", "b"].map(|name| records.get(&(format!("{name}.example.com"), false)));
+    all.iter().flat_map(|alike| alike.iter()).map(|record| record.comment.capacity()).sum()
+}
+
+#[test]
+fn what_nobody_asks_for_of_a_record_is_not_kept() {
+    let marked = CloudflareRecord { comment: Some("ours".into()), ..record("a.example.com") };
+    let Cloudflare { config, .. } = updater(Some(ZONE), vec![marked, record("b.example.com")]);
+    let long = "c".repeat(100_000);
+    let page = |name: &str, comment: &str| {
+        success(&json!([{"id": "r1", "type": "A", "name": name, "content": "192.0.2.1", "comment": comment}]))
+    };
+    let mut ask = |request: &Request| {
+        let ours = request.url.contains("=a.");
+        Ok(if ours { page("a.example.com", "ours") } else { page("b.example.com", &long) })
+    };
+    let mut session = Session::new(&config, &mut ask);
+    let mut records = Records::new(&config);
+    for name in ["a.example.com", "b.example.com"] {
+        records.find(ZONE, &(name.to_owned(), false), &mut session).unwrap();
+    }
+    assert_eq!(records.get(&("a.example.com".to_owned(), false))[0].comment, "ours");
+    assert!(room_of_comments(&records) < 100, "{}", room_of_comments(&records));
+    // Nor of the answer to a change.
+    let [shown] = &reply::batch(&success(&json!({"patches": [
+        {"id": "r1", "type": "A", "name": "b.example.com", "content": "192.0.2.1", "comment": long}
+    ]})))
+    .unwrap()
+    .0[..] else {
+        panic!("one record")
+    };
+    records.set(shown.clone());
+    assert!(room_of_comments(&records) < 100, "{}", room_of_comments(&records));
+    let elsewhere = (long, false);
+    records.set(reply::Record { name: elsewhere.0.clone(), ..shown.clone() });
+    assert!(!records.knows(&elsewhere), "nobody looked it up");
+}
+
 #[test]
 fn without_cloudflares_own_word_nothing_is_blocked() {
     let page = "<html><title>Attention Required! | Cloudflare</title>error code: 1015</html>";

@@ -120,3 +120,16 @@ fn pages_that_were_cut_off_are_no_faults_of_the_server() {
     });
     assert_eq!(outcomes, vec![CHANGED; 12]);
 }
+
+#[test]
+fn of_a_list_with_a_thousand_zones_of_one_name_a_few_are_kept() {
+    let mut fake = Fake::new(&[]);
+    fake.zones = (0..1000).map(|n| (&*format!("z{n}").leak(), "example.com")).collect();
+    let mut updater =
+        updater(None, ["a", "b", "c", "d"].map(|n| record(&format!("{n}.example.com"))).to_vec());
+    let outcomes = run(&mut updater, &mut fake, 4, 2);
+    assert!(
+        outcomes.iter().all(|outcome| is_person_retry(outcome) && why(outcome).contains("5 active zones")),
+        "{outcomes:?}"
+    );
+}
