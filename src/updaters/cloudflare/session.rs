@@ -89,13 +89,14 @@ impl<'s, 'a> Session<'s, 'a> {
             Kind::Token => job(blocked(format!(
                 "Cloudflare refused the API token ({said}): it is wrong, expired or disabled; correct it"
             ))),
-            Kind::Location => job(retry(
-                format!(
+            // The filter may hold the next address.
+            Kind::Location => job(Outcome::Refused {
+                why: format!(
                     "the API token may not be used from this address ({said}); take the client IP address filter off \
                      the token at Cloudflare"
                 ),
-                Some(PERSON),
-            )),
+                after: wait,
+            }),
             Kind::Limited => job(retry(
                 format!("Cloudflare asks for fewer requests ({said})"),
                 Some(wait.unwrap_or(LIMITED)),

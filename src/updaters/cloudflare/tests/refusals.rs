@@ -41,6 +41,16 @@ fn each_code_comes_with_its_cure() {
     }
 }
 
+/// The filter may hold the next address: its own back-off, which a new one ends.
+#[test]
+fn an_address_filter_is_a_refusal_and_no_wish() {
+    let said = refusal(403, &[9109], "Cannot use the access token from location: 192.0.2.7");
+    assert!(matches!(outcome("GET", &said), Outcome::Refused { after: None, .. }));
+    let wait = Some(Duration::from_secs(7));
+    let outcome = outcome("GET", &Reply { retry_after: wait, ..said });
+    assert!(matches!(outcome, Outcome::Refused { after, .. } if after == wait), "{outcome:?}");
+}
+
 /// The room that comments take.
 fn room_of_comments(records: &Records<'_>) -> usize {
     let all = ["a", "b"].map(|name| records.get(&(format!("{name}.example.com"), false)));
