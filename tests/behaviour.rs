@@ -45,6 +45,7 @@ mod events;
 #[cfg(all(feature = "cloudflare", feature = "dyndns"))]
 mod explain;
 mod faults;
+mod features;
 mod fixtures;
 mod gateways;
 mod house;
