@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::address::{Finding, Scope, scope};
+use crate::address::Finding;
 use crate::engine::selection::{AddressKind, AddressValue, Origin, SourceStatus, Why, refusal};
 
 /// Shared address space (RFC 6598).
@@ -89,7 +89,7 @@ fn hidden_behind(router: &SourceStatus, outer: Ipv4Addr) -> Option<Why<'_>> {
         (Some(Finding::Absent(why)), _) => {
             Some(Box::new(move || format!("your router has no IPv4 address of its own: {why}")))
         }
-        (_, Some(AddressValue::Ipv4(inner))) if inner != outer && scope(inner.into()) != Scope::Global => {
+        (_, Some(AddressValue::Ipv4(inner))) if inner != outer => {
             objection(inner.into(), Some(Origin::Gateway), false)
         }
         _ => None,

@@ -300,9 +300,8 @@ impl Engine {
         let text = answers.known.map(|value| value.address().to_string());
         let published = || {
             let newest = self.state.changes.iter().rev();
-            let mut same =
-                newest.take_while(|change| change.new.texts().any(|new| Some(&new) == text.as_ref()));
-            same.next()?.at.map(Time)
+            let same = newest.take_while(|change| change.new.texts().any(|new| Some(&new) == text.as_ref()));
+            same.last()?.at.map(Time)
         };
         let now = clock.at(answers.since);
         let known = matches!(answers.last, Some(Finding::Known(_)));

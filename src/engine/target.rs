@@ -162,7 +162,7 @@ impl TargetStatus {
     pub(super) fn unmark(&mut self, sources: &[SourceStatus], now: Now) -> Option<String> {
         let settled = self.doubt.is_empty() && self.orphan_until.is_none();
         let idle = self.in_flight.is_none() && self.overtaken.is_none() && settled;
-        if !idle || self.state.accepted.is_none() || self.state.trying.is_none() {
+        if !idle || self.state.trying.is_none() {
             return None;
         }
         let stands = self.wanted(sources).is_ok_and(|wanted| !self.must_be_sent(&wanted, now));

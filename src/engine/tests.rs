@@ -13,6 +13,7 @@ mod records;
 mod servers;
 mod since_1_0;
 mod sources;
+mod status;
 mod trouble;
 mod verify;
 

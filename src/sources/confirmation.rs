@@ -133,6 +133,7 @@ mod tests {
         assert!(natpmp.is_enough(false, minutes(1)));
         assert!(!natpmp.takes(None, &OLD));
         assert!(!natpmp.is_enough(false, minutes(1)));
+        Confirmation::new(false).soap_told(&NEW, &OLD, || panic!("nobody relied on it"));
         for (still, useful) in [(OLD, false), (NEW, true)] {
             let mut natpmp = Confirmation::new(false);
             assert!(natpmp.takes(Some(&OLD), &OLD));

@@ -126,6 +126,7 @@ mod tests {
             assert!(why.contains("is not one address"), "{body:?}: {why}");
         }
         assert!(plain(&"x".repeat(MAX_ANSWER), Family::V4).unwrap_err().len() < 100);
+        assert_eq!(plain(&format!("8.8.4.4{}", " ".repeat(2041)), Family::V4).as_deref(), Ok("8.8.4.4"));
         assert_eq!(plain(&" ".repeat(MAX_ANSWER + 1), Family::V4), Err(AnswerError::TooLong.to_string()));
     }
 

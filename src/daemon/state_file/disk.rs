@@ -106,6 +106,10 @@ impl Seen {
         let user = crate::daemon::process::user();
         #[cfg(not(unix))]
         let user = 0;
+        self.is_foreign_to(user)
+    }
+
+    fn is_foreign_to(&self, user: u32) -> bool {
         user != 0 && self.owner != user && self.owner != 0
     }
 }
@@ -225,4 +229,30 @@ fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_user_is_foreign_unless_that_or_we_are_root() {
+        for (user, owner, foreign) in
+            [(0, 0, false), (0, 1000, false), (1000, 1000, false), (1000, 0, false), (1000, 1001, true)]
+        {
+            let seen = Seen { owner, ..Seen::NOTHING };
+            assert_eq!(seen.is_foreign_to(user), foreign, "{owner}'s, to {user}");
+        }
+    }
+
+    #[test]
+    fn what_may_become_a_plain_file_is_one() {
+        let folder = std::env::temp_dir();
+        let program = std::env::current_exe().unwrap();
+        assert!(System.regular(&program).is_ok());
+        assert!(System.regular(&folder.join("there-is-no-such-file")).is_ok());
+        assert!(System.regular(&folder).is_err());
+        #[cfg(unix)]
+        assert!(System.regular(&program.join("below-a-file")).is_err());
+    }
 }

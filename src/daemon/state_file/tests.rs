@@ -1,3 +1,5 @@
+mod watched;
+
 use super::*;
 use std::fs::File;
 use std::path::PathBuf;
@@ -300,6 +302,35 @@ fn a_file_that_grows_without_a_quiet_moment_is_written_anew_at_the_end_of_a_chan
     store.append("", true, &|| accepted("192.0.2.1")).unwrap();
     assert!(fs::metadata(scratch.file()).unwrap().len() < 1000);
     scratch.holds("192.0.2.1");
+}
+
+#[test]
+fn a_long_file_is_not_written_anew_because_of_a_start() {
+    let scratch = Scratch::new("long");
+    let lines = format!("{}{}", accepted("192.0.2.1"), format!("# {}\n", "x".repeat(1000)).repeat(30));
+    held(&scratch).write_whole(&|| lines.clone()).unwrap();
+    let store = held(&scratch);
+    assert!(System.at(&scratch.file()).unwrap().length > 30_000 && !store.is_to_be_written());
+}
+
+#[test]
+fn who_only_looks_is_told_what_is_there_and_who_holds_it() {
+    let scratch = Scratch::new("look");
+    let store = scratch.store();
+    let loaded = store.look();
+    assert_eq!(
+        (loaded.problem, loaded.state.targets.len(), store.is_held()),
+        (None, 0, false),
+        "not there yet"
+    );
+    let holder = held(&scratch);
+    assert!(store.is_held());
+    drop(holder);
+    assert!(!store.is_held());
+    fs::remove_file(scratch.file()).unwrap();
+    fs::create_dir(scratch.file()).unwrap();
+    assert_eq!(store.look().problem.as_deref(), Some("it is no plain file"));
+    assert!(!store.is_held());
 }
 
 #[cfg(unix)]

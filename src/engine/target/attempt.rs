@@ -190,10 +190,8 @@ impl TargetStatus {
         let mut short = before.clone();
         let accepted = self.state.accepted.filter(|accepted| Some(accepted.addresses) == tried);
         match accepted.filter(|accepted| short.accept(accepted.at).is_some() && short == self.state) {
-            Some(accepted) if before.accepted.is_some() => {
-                TargetState::accepted_line(&self.config.id, accepted.at)
-            }
-            _ => self.state.line(&self.config.id),
+            Some(accepted) => TargetState::accepted_line(&self.config.id, accepted.at),
+            None => self.state.line(&self.config.id),
         }
     }
 

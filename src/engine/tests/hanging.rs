@@ -152,6 +152,16 @@ fn the_newer_address_is_sent_once_more_unless_the_older_request_reached_nobody()
 }
 
 #[test]
+fn a_mark_stays_while_any_of_two_requests_may_have_been_carried_out() {
+    let mut bench = accepted(vec![url(0)]);
+    change(&mut bench, 10 * SECOND, "3.3.3.3");
+    let newer = bench.jobs.pop().unwrap().0;
+    bench.handle(Event::Finished { job: newer, outcomes: vec![(0, retry())], took: SECOND });
+    bench.finish(0, Outcome::Retry { why: "no route".into(), after: None, reached: false });
+    assert!(trying(&bench).is_some(), "the newer one may have been");
+}
+
+#[test]
 fn twenty_targets_at_a_dead_server_delay_others_by_five_seconds_at_most() {
     let mut bench = accepted((0..100).map(url).collect());
     assert_eq!(bench.jobs.len(), MAX_JOBS);
@@ -278,6 +288,8 @@ fn what_is_closed_and_does_not_end_is_not_waited_for() {
     bench.finish(0, Outcome::Retry { why: "no such name".into(), after: None, reached: false });
     bench.finish(0, published());
     assert_eq!((bench.jobs.len(), bench.engine.behind(bench.now).count()), (0, 0));
+    bench.pass(60 * SECOND);
+    assert!(bench.jobs.is_empty(), "what reached nobody can do nothing later");
 }
 
 #[cfg(all(feature = "tls", feature = "dyndns"))]

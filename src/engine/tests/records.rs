@@ -2,6 +2,16 @@
 
 use super::*;
 
+#[test]
+fn what_a_target_held_is_told_though_it_may_not_be_published_any_more() {
+    let held = "target\tt0\tname=t0\taccepted=10.0.0.1,-,-\tat=5\n";
+    let (state, damaged) = State::parse(&format!("{TITLE}\n{held}"));
+    assert_eq!(damaged, 0);
+    let mut bench = Bench::new(&config(vec![upnp()], vec![target("t0", 0, IPV4)]), state);
+    bench.observe(0, seen("1.1.1.1"));
+    assert_eq!(bench.jobs[0].2[0].old.ipv4, Some([10, 0, 0, 1].into()));
+}
+
 /// Targets with a section each, as the IDs and names of a real file are.
 fn many(count: usize) -> Bench {
     let target = |n: usize| Target {

@@ -317,3 +317,87 @@ fn a_failing_source_is_looked_at_again_within_seconds() {
     let levels: Vec<_> = bench.reports.iter().map(|report| report.level).collect();
     assert_eq!(levels, [Level::Warning, Level::Info], "one line at the start of trouble, one at its end");
 }
+
+#[test]
+fn where_upnp_cannot_tell_nat_pmp_of_the_same_gateway_speaks() {
+    let mut bench = bench_of(vec![upnp(), Source::NatPmp(None)], 1);
+    bench.observe(0, Observation::unknown("no UPnP"));
+    bench.observe(1, seen("1.1.1.1"));
+    assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+    // What the gateway says there is none of it does not tell by another protocol.
+    let mut bench = bench_of(vec![upnp(), Source::NatPmp(None), interface()], 1);
+    bench.observe(0, Observation { ipv4: Finding::Absent("DS-Lite".into()), ..Observation::unknown("no") });
+    assert_eq!(bench.polls, [2]);
+}
+
+#[test]
+fn where_two_have_to_agree_each_is_asked_that_may_make_them_two() {
+    let mut bench = bench_of(vec![upnp(), Source::NatPmp(None), echo()], 2);
+    let absent = || Observation { ipv4: Finding::Absent("none".into()), ..Observation::unknown("no") };
+    bench.observe(0, absent());
+    for round in 0..3 {
+        bench.polls.sort_unstable();
+        assert_eq!(bench.polls, if round == 0 { vec![1, 2] } else { vec![0, 1, 2] });
+        for (source, seen) in [(1, seen("1.1.1.1")), (2, seen("1.1.1.1")), (0, absent())] {
+            if bench.polls.contains(&source) {
+                bench.observe(source, seen);
+            }
+        }
+        assert_eq!(bench.sent_ipv4(0), Some("1.1.1.1".into()));
+        bench.pass(300 * SECOND);
+    }
+}
+
+#[test]
+fn only_a_source_whose_failure_leaves_somebody_without_an_address_is_asked_again_soon() {
+    let lists = |name: &str, group, ipv4: &[usize]| Target { ipv4: ipv4.into(), ..target(name, group, IPV4) };
+    let targets = vec![lists("a", 0, &[0]), lists("b", 1, &[1, 2])];
+    let mut bench = Bench::new(&config(vec![upnp(), interface(), echo()], targets), State::default());
+    bench.observe(0, Observation::unknown("timed out"));
+    bench.observe(1, Observation::unknown("no link"));
+    bench.observe(2, seen("1.1.1.1"));
+    let again = bench.engine.deadline();
+    assert!(again < 60 * SECOND, "{again:?}");
+    // What another one says moves nothing.
+    bench.pass(again / 2);
+    bench.handle(Event::Observed { source: 2, observation: seen("1.1.1.1"), gateway: None });
+    assert_eq!(bench.engine.deadline(), again);
+    bench.tick();
+    assert_eq!(bench.polls, [0], "for the other there is somebody who speaks");
+}
+
+#[test]
+fn a_single_run_waits_for_a_poll_that_a_hint_has_caused() {
+    let config = config(vec![upnp()], vec![target("t", 0, IPV4)]);
+    let mut bench = trouble::once(&Bench::new(&config, State::default()), &config, 300 * SECOND);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.handle(Event::Hint { source: 0 });
+    bench.pass(SECOND);
+    bench.finish(0, published());
+    assert_eq!((bench.polls.as_slice(), bench.engine.behind(bench.now).count()), (&[0][..], 0));
+    assert!(!bench.engine.is_settled(bench.now), "it may tell another address");
+    bench.observe(0, seen("1.1.1.1"));
+    assert!(bench.engine.is_settled(bench.now));
+}
+
+#[test]
+fn what_two_sources_that_disagree_mean_is_told_of_a_router_alone() {
+    use crate::engine::nat::explain_disagreement;
+    use crate::engine::selection::Origin;
+    let [one, other] = ["1.1.1.1", "2.2.2.2"].map(|ip| ip.parse().unwrap());
+    for (teller, told, explained) in
+        [(Origin::Gateway, other, true), (Origin::Gateway, one, false), (Origin::Kernel, other, false)]
+    {
+        let why = explain_disagreement(&[(one, Origin::Echo), (told, teller)]);
+        assert_eq!(why.is_some(), explained, "{told} {why:?}");
+    }
+}
+
+#[test]
+fn in_a_house_without_public_addresses_a_router_that_says_the_same_does_not_object() {
+    let private = Target { ipv4: [0, 1].into(), allow_private: true, ..target("t", 0, IPV4) };
+    let mut bench = Bench::new(&config(vec![echo(), upnp()], vec![private]), State::default());
+    bench.observe(0, seen("10.0.0.7"));
+    bench.observe(1, seen("10.0.0.7"));
+    assert_eq!(bench.sent_ipv4(0), Some("10.0.0.7".into()));
+}

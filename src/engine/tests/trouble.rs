@@ -138,6 +138,55 @@ fn a_start_tells_and_tries_a_blocked_target_but_once_an_hour_at_most() {
 }
 
 #[test]
+fn a_daily_try_of_a_blocked_target_is_one_flush() {
+    let held = "target\tt0\tname=t0\taccepted=1.1.1.1,-,-\tat=5\n";
+    for known in ["", held] {
+        let state = State::parse(&format!("{TITLE}\n{known}")).0;
+        let mut bench = Bench::new(&one(), state);
+        bench.observe(0, seen("2.2.2.2"));
+        bench.finish(0, blocked());
+        let mut before = 0;
+        while bench.jobs.is_empty() {
+            before = bench.flushes;
+            bench.tick();
+            if bench.polls.contains(&0) {
+                bench.observe(0, seen("2.2.2.2"));
+            }
+        }
+        assert_eq!(bench.flushes, before + 1, "{known:?}");
+    }
+}
+
+#[test]
+fn only_a_wait_that_the_provider_asked_for_outlasts_a_new_address_after_a_start() {
+    let asked = Outcome::Retry { why: "wait".into(), after: Some(600 * SECOND), reached: true };
+    for (outcome, waits) in [(asked, 540), (Outcome::Refused { why: "403".into(), after: None }, 10)] {
+        let mut first = Bench::new(&one(), State::default());
+        first.observe(0, seen("1.1.1.1"));
+        first.finish(0, retry());
+        let tried = until_sent(&mut first, "1.1.1.1");
+        first.finish(0, outcome.clone());
+        let mut bench = restart(&first, &one(), tried + 60 * SECOND);
+        bench.observe(0, seen("2.2.2.2"));
+        let waited = until_sent(&mut bench, "2.2.2.2");
+        assert_eq!(waited.as_secs().div_ceil(10) * 10, waits, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_wait_that_a_new_address_has_ended_wakes_nobody() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, retry());
+    bench.pass(12 * SECOND);
+    bench.handle(Event::Hint { source: 0 });
+    bench.pass(2 * SECOND);
+    bench.observe(0, seen("2.2.2.2"));
+    bench.finish(0, published());
+    assert_eq!(bench.engine.deadline(), 300 * SECOND, "the next poll");
+}
+
+#[test]
 fn a_ban_is_not_tried_because_of_a_start() {
     for word in ["abuse", "badagent"] {
         let first = blocked_by(&format!("the service refuses (status 200, \"{word}\"); ask it why"));

@@ -81,6 +81,8 @@ fn only_lasting_ipv6_addresses_are_chosen() {
     assert!(matches!(poll(&hopeful).ipv6, Finding::Unknown(_)));
     refused.push(eth("fd00::1"));
     assert_eq!(poll(&refused).ipv6, ipv6("fd00::1"));
+    // In global unicast space, though only documents have it.
+    assert_eq!(poll(&[eth("fd00::1"), lasting("2001:db8::1", 100)]).ipv6, ipv6("2001:db8::1"));
     refused.push(eth("2a00::6"));
     assert_eq!(poll(&refused).ipv6, ipv6("2a00::6"));
 }
@@ -108,6 +110,9 @@ fn the_prefix_is_the_one_of_the_address() {
     };
     assert_eq!(prefix(64), "2a00:1:2:3::/64");
     assert_eq!(prefix(56), "2a00:1:2::/56");
+    let wider = InterfaceAddress { temporary: true, prefix_length: 56, ..eth("2a00:1:2:7::9") };
+    let own = poll(&[wider, eth("2a00:1:2:3::5")]).ipv6_prefix.known().unwrap().to_string();
+    assert_eq!(own, "2a00:1:2:3::/64", "whatever another address has");
 }
 
 #[test]
@@ -190,6 +195,8 @@ fn a_route_for_one_source_alone_is_found_by_asking_with_it() {
     let DefaultRoute::Known(route) = route else { panic!("{route:?}") };
     assert_eq!((route.interface, route.source), (2, Some("2a00:1::44".parse().unwrap())));
     assert_eq!(route_of_a_source(&addresses, |_| false), DefaultRoute::None);
+    let inside = |source: Ipv6Addr| source.is_unique_local();
+    assert_eq!(route_of_a_source(&addresses, inside), DefaultRoute::None, "that way leads to no internet");
 }
 
 fn renewed(address: &str, made: u64, renewed: u64) -> InterfaceAddress {
@@ -218,6 +225,8 @@ fn the_prefix_that_is_still_renewed_wins() {
         assert_eq!(choice(&[old(), other]), ipv6(expected), "{what}");
     }
     assert_eq!(choice(&[old()]), ipv6("2a00:a::1"), "there is no better one");
+    let fixed = InterfaceAddress { valid: None, ..old() };
+    assert_eq!(choice(&[fixed, renewed("2a00:b::1", 600, 604)]), ipv6("2a00:a::1"), "nobody has to renew it");
 }
 
 /// Whoever advertises a prefix of his own, and for ever, comes after the router.
@@ -248,6 +257,10 @@ fn an_address_whose_sibling_was_deprecated_comes_last() {
     let addresses = [eth("2a00:a::1"), sibling.clone(), lasting("2a00:b::1", 3000)];
     assert_eq!(choice(&addresses), ipv6("2a00:b::1"));
     assert_eq!(choice(&addresses[..2]), ipv6("2a00:a::1"), "there is no better one");
+    let flagged = InterfaceAddress { deprecated: true, ..eth("2a00:a::2") };
+    for sibling in [flagged, lasting("2a00:a::2", 0)] {
+        assert_eq!(choice(&[eth("2a00:a::1"), sibling, lasting("2a00:b::1", 3000)]), ipv6("2a00:b::1"));
+    }
     // Privacy addresses are deprecated every day.
     let daily = InterfaceAddress { temporary: true, ..sibling };
     assert_eq!(choice(&[eth("2a00:a::1"), daily, lasting("2a00:b::1", 3000)]), ipv6("2a00:a::1"));
@@ -261,6 +274,7 @@ fn an_interface_that_is_not_there_tells_nothing() {
     let down = InterfaceAddress { up: false, ..eth("1.1.1.1") };
     assert!(matches!(poll(&[down]).ipv4, Finding::Unknown(_)));
     let nameless = InterfaceAddress { interface: String::new(), ..eth("1.1.1.1") };
-    assert!(matches!(poll(std::slice::from_ref(&nameless)).ipv4, Finding::Unknown(_)));
+    let Finding::Unknown(why) = poll(std::slice::from_ref(&nameless)).ipv4 else { panic!("which one?") };
+    assert!(why.contains("does not tell interfaces apart"), "{why}");
     assert_eq!(choose(&[nameless], None, &UNTOLD, &Addresses::default()).ipv4, ipv4("1.1.1.1"));
 }
