@@ -163,3 +163,41 @@ fn held(config: &Config, index: usize, state: &State) -> Addresses {
     let mut held = uses.filter_map(|target| state.targets.get(&*target.id)?.accepted);
     held.next().map(|accepted| accepted.addresses).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sources of this configuration, as they are after a start with this state.
+    fn config() -> Config {
+        let text =
+            "ipv4 = [\"upnp\"]\nipv6 = [\"interface\"]\n[[urls]]\nurl = \"http://a.example/{ipv4}/{ipv6}\"\n";
+        crate::config::parse(text, std::path::Path::new("c.toml"), &|_| Err(String::new())).unwrap()
+    }
+
+    #[test]
+    fn a_source_bears_its_name_and_has_asked_nobody_yet() {
+        let (config, state) = (config(), State::default());
+        let pollers: Vec<Poller> = (0..3).map_while(|index| Poller::new(&config, index, &state)).collect();
+        let shown: Vec<_> = pollers.iter().map(|poller| (poller.label(), poller.is_at_once())).collect();
+        assert_eq!(shown, [("upnp", false), ("interface", true)]);
+        assert!(pollers.iter().all(|poller| poller.gateway().is_none() && poller.events().is_none()));
+    }
+
+    #[test]
+    fn a_source_knows_what_its_targets_hold_whichever_family_it_tells() {
+        let config = config();
+        let accepted = "accepted=192.0.2.1,2001:db8::1,-\tat=5\n";
+        let id = &config.targets[0].id;
+        let (state, damaged) =
+            State::parse(&format!("{}\ntarget\t{id}\tname=x\t{accepted}", crate::engine::state::TITLE));
+        assert_eq!(damaged, 0);
+        for (index, ipv4, ipv6) in
+            [(0, "192.0.2.1", "2001:db8::1"), (1, "192.0.2.1", "2001:db8::1"), (2, "none", "none")]
+        {
+            let expected = Addresses { ipv4: ipv4.parse().ok(), ipv6: ipv6.parse().ok(), ipv6_prefix: None };
+            assert_eq!(held(&config, index, &state), expected, "{index}");
+        }
+        assert_eq!(held(&config, 0, &State::default()), Addresses::default());
+    }
+}

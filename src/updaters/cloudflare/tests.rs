@@ -213,6 +213,7 @@ fn a_zone_is_found_once_and_a_change_takes_two_requests() {
     let mut fake =
         Fake::new(&[("A", "a.nas.example.com", "192.0.2.1"), ("AAAA", "a.nas.example.com", "2001:db8::9")]);
     assert_eq!(run(&mut updater, &mut fake, 1, 2), [CHANGED]);
+    assert!(updater.remembers() && updater.notes().is_empty(), "the next job is to know the zone");
     let zone = "zones/023e105f4ecef8ad9ca31a8372d0c353/dns_records";
     let find = format!("GET {zone}?type=A&name.exact=a.nas.example.com&per_page=100");
     assert_eq!(

@@ -316,6 +316,7 @@ fn of_two_requests_only_the_new_family_is_sent() {
     let mut updater = updater("infomaniak");
     let good = [(200, "good")];
     assert_eq!(perform(&mut updater, &[task(0, both())], &good).0.len(), 2);
+    assert!(updater.remembers() && updater.notes().is_empty(), "the next job is to know what was sent");
     let moved = addresses("192.0.2.2", "2001:db8::1");
     let (urls, outcomes) = perform(&mut updater, &[task(0, moved)], &good);
     assert_eq!(urls, ["nic/update?hostname=a.example.org&myip=192.0.2.2"]);
