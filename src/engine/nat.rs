@@ -72,7 +72,7 @@ pub(super) fn contradiction<'s>(
     let AddressValue::Ipv4(outer) = told else { return None };
     let routers = preferred.iter().filter_map(|index| sources.get(*index));
     let mut routers = routers.filter(|source| is_witness(source, AddressKind::Ipv4));
-    let (router, why) = routers.find_map(|source| Some((&source.label, hidden_behind(source, outer)?)))?;
+    let (router, why) = routers.find_map(|source| Some((&source.label, hidden_behind(source)?)))?;
     Some(Box::new(move || {
         format!(
             "the internet sees {outer}, but {router}: {}; to publish {outer} all the same, list the echo \
@@ -82,16 +82,14 @@ pub(super) fn contradiction<'s>(
     }))
 }
 
-/// Why a router is not to be reached at `outer`, by its own word.
-fn hidden_behind(router: &SourceStatus, outer: Ipv4Addr) -> Option<Why<'_>> {
+/// Why a router is not to be reached from outside, by its own word.
+fn hidden_behind(router: &SourceStatus) -> Option<Why<'_>> {
     let answers = router.answers(AddressKind::Ipv4);
     match (&answers.last, answers.known) {
         (Some(Finding::Absent(why)), _) => {
             Some(Box::new(move || format!("your router has no IPv4 address of its own: {why}")))
         }
-        (_, Some(AddressValue::Ipv4(inner))) if inner != outer => {
-            objection(inner.into(), Some(Origin::Gateway), false)
-        }
+        (_, Some(AddressValue::Ipv4(inner))) => objection(inner.into(), Some(Origin::Gateway), false),
         _ => None,
     }
 }

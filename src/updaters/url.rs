@@ -356,7 +356,7 @@ mod tests {
                 url.update(vec![task], &mut |_| Ok(answer(200, body)));
                 told.extend(url.notes());
             }
-            assert_eq!(told.len(), notes, "{told:?}");
+            assert_eq!((told.len(), url.remembers()), (notes, false), "{told:?}");
             for (entry, text) in told {
                 assert!(entry == 0 && text.contains("OK") && !text.contains("bodysecret"), "{text}");
             }

@@ -152,6 +152,17 @@ fn the_newer_address_is_sent_once_more_unless_the_older_request_reached_nobody()
 }
 
 #[test]
+fn a_request_that_ends_in_time_leaves_no_wake_behind() {
+    let mut bench = accepted(vec![url(0)]);
+    let began = bench.now.elapsed;
+    change(&mut bench, SECOND, "3.3.3.3");
+    assert_eq!(bench.engine.deadline(), began + 5 * SECOND, "it would be overtaken then");
+    bench.finish(0, published());
+    assert_eq!(bench.sent_ipv4(0), Some("3.3.3.3".into()));
+    assert!(bench.engine.deadline() > began + 60 * SECOND, "{:?}", bench.engine.deadline() - began);
+}
+
+#[test]
 fn a_mark_stays_while_any_of_two_requests_may_have_been_carried_out() {
     let mut bench = accepted(vec![url(0)]);
     change(&mut bench, 10 * SECOND, "3.3.3.3");
@@ -288,8 +299,18 @@ fn what_is_closed_and_does_not_end_is_not_waited_for() {
     bench.finish(0, Outcome::Retry { why: "no such name".into(), after: None, reached: false });
     bench.finish(0, published());
     assert_eq!((bench.jobs.len(), bench.engine.behind(bench.now).count()), (0, 0));
+}
+
+#[cfg(all(feature = "tls", feature = "dyndns"))]
+#[test]
+fn what_was_closed_before_it_reached_anybody_is_followed_by_one_request() {
+    let mut bench = account("no-ip");
+    change(&mut bench, 10 * SECOND, "2.2.2.2");
+    assert_eq!(bench.closed.len(), 1);
+    bench.finish(0, Outcome::Retry { why: "no route".into(), after: None, reached: false });
+    bench.finish(0, published());
     bench.pass(60 * SECOND);
-    assert!(bench.jobs.is_empty(), "what reached nobody can do nothing later");
+    assert!(bench.jobs.is_empty(), "it can do nothing later");
 }
 
 #[cfg(all(feature = "tls", feature = "dyndns"))]

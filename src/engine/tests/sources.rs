@@ -332,7 +332,7 @@ fn where_upnp_cannot_tell_nat_pmp_of_the_same_gateway_speaks() {
 
 #[test]
 fn where_two_have_to_agree_each_is_asked_that_may_make_them_two() {
-    let mut bench = bench_of(vec![upnp(), Source::NatPmp(None), echo()], 2);
+    let mut bench = bench_of(vec![upnp(), Source::NatPmp(None), interface()], 2);
     let absent = || Observation { ipv4: Finding::Absent("none".into()), ..Observation::unknown("no") };
     bench.observe(0, absent());
     for round in 0..3 {
@@ -391,13 +391,4 @@ fn what_two_sources_that_disagree_mean_is_told_of_a_router_alone() {
         let why = explain_disagreement(&[(one, Origin::Echo), (told, teller)]);
         assert_eq!(why.is_some(), explained, "{told} {why:?}");
     }
-}
-
-#[test]
-fn in_a_house_without_public_addresses_a_router_that_says_the_same_does_not_object() {
-    let private = Target { ipv4: [0, 1].into(), allow_private: true, ..target("t", 0, IPV4) };
-    let mut bench = Bench::new(&config(vec![echo(), upnp()], vec![private]), State::default());
-    bench.observe(0, seen("10.0.0.7"));
-    bench.observe(1, seen("10.0.0.7"));
-    assert_eq!(bench.sent_ipv4(0), Some("10.0.0.7".into()));
 }

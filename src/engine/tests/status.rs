@@ -11,8 +11,8 @@ fn shown(bench: &Bench) -> Status {
 }
 
 /// So many seconds after the start.
-fn at(seconds: u64) -> Option<Time> {
-    Some(Time(START + seconds))
+fn at(seconds: u64) -> Time {
+    Time(START + seconds)
 }
 
 /// A target that asks the router for both families, and this host for nothing.
@@ -25,16 +25,19 @@ fn bench() -> Bench {
 fn a_status_shows_who_said_what_and_since_when() {
     let mut bench = bench();
     let source = shown(&bench).sources.swap_remove(0);
-    assert_eq!((source.asked, source.next, source.polls), (at(0), None, 1), "it is being asked");
+    assert_eq!((source.asked, source.next, source.polls), (Some(at(0)), None, 1), "it is being asked");
     assert!(source.addresses.iter().all(|address| address.state == "pending" && address.since.is_none()));
     bench.pass(2 * SECOND);
     bench.observe(0, seen("1.1.1.1"));
     let status = shown(&bench);
-    assert_eq!((status.running_since, status.written, status.polls_in_time), (at(0), at(2), true));
+    assert_eq!(
+        (status.running_since, status.written, status.polls_in_time),
+        (Some(at(0)), Some(at(2)), true)
+    );
     let [source, unused] = status.sources.as_slice() else { panic!("{status:?}") };
-    assert_eq!((source.name.as_str(), source.wanted, source.next), ("upnp", true, at(300)));
+    assert_eq!((source.name.as_str(), source.wanted, source.next), ("upnp", true, Some(at(300))));
     let addresses: Vec<_> = source.addresses.iter().map(|a| (&*a.kind, &*a.state, a.since, a.used)).collect();
-    assert_eq!(addresses, [("ipv4", "known", at(2), true), ("ipv6", "unknown", at(2), false)]);
+    assert_eq!(addresses, [("ipv4", "known", Some(at(2)), true), ("ipv6", "unknown", Some(at(2)), false)]);
     assert_eq!(source.addresses[0].value.as_deref(), Some("1.1.1.1"));
     assert_eq!(source.addresses[1].why.as_deref(), Some("not asked"));
     assert_eq!((unused.wanted, unused.asked, unused.next), (false, None, None));
@@ -54,10 +57,10 @@ fn a_status_shows_what_a_target_holds_and_why_it_changed() {
     let status = shown(&bench);
     let target = &status.targets[0];
     assert_eq!((&*target.state, target.trouble.as_deref()), ("ok", None));
-    assert_eq!((target.changed, target.changed_because.as_deref()), (at(5), Some("first sent")));
-    assert_eq!((target.confirmed, target.holds.ipv4.as_deref()), (at(5), Some("1.1.1.1")));
+    assert_eq!((target.changed, target.changed_because.as_deref()), (Some(at(5)), Some("first sent")));
+    assert_eq!((target.confirmed, target.holds.ipv4.as_deref()), (Some(at(5)), Some("1.1.1.1")));
     let [change] = status.history.as_slice() else { panic!("{status:?}") };
-    assert_eq!((change.at, &*change.target, change.new.ipv4.as_deref()), (at(5), "t", Some("1.1.1.1")));
+    assert_eq!((change.at, &*change.target, change.new.ipv4.as_deref()), (Some(at(5)), "t", Some("1.1.1.1")));
     assert_eq!(bench.reports.last().and_then(|report| report.took), Some(SECOND), "how long the answer took");
 }
 
@@ -102,7 +105,7 @@ fn what_has_been_so_since_an_earlier_run_is_shown_since_then() {
     let mut bench = after_two_changes();
     bench.pass(2 * SECOND);
     bench.observe(0, Observation { ipv4: Finding::Absent("none".to_owned()), ..both() });
-    assert_eq!(shown(&bench).sources[0].addresses[0].since, at(2));
+    assert_eq!(shown(&bench).sources[0].addresses[0].since, Some(at(2)));
 }
 
 #[test]

@@ -174,19 +174,6 @@ fn only_a_wait_that_the_provider_asked_for_outlasts_a_new_address_after_a_start(
 }
 
 #[test]
-fn a_wait_that_a_new_address_has_ended_wakes_nobody() {
-    let mut bench = Bench::simple(1);
-    bench.observe(0, seen("1.1.1.1"));
-    bench.finish(0, retry());
-    bench.pass(12 * SECOND);
-    bench.handle(Event::Hint { source: 0 });
-    bench.pass(2 * SECOND);
-    bench.observe(0, seen("2.2.2.2"));
-    bench.finish(0, published());
-    assert_eq!(bench.engine.deadline(), 300 * SECOND, "the next poll");
-}
-
-#[test]
 fn a_ban_is_not_tried_because_of_a_start() {
     for word in ["abuse", "badagent"] {
         let first = blocked_by(&format!("the service refuses (status 200, \"{word}\"); ask it why"));

@@ -195,6 +195,11 @@ fn a_route_for_one_source_alone_is_found_by_asking_with_it() {
     let DefaultRoute::Known(route) = route else { panic!("{route:?}") };
     assert_eq!((route.interface, route.source), (2, Some("2a00:1::44".parse().unwrap())));
     assert_eq!(route_of_a_source(&addresses, |_| false), DefaultRoute::None);
+    let unusable = [
+        InterfaceAddress { up: false, ..eth("2a00:1::44") },
+        InterfaceAddress { temporary: true, ..eth("2a00:1::45") },
+    ];
+    assert_eq!(route_of_a_source(&unusable, |_| true), DefaultRoute::None);
     let inside = |source: Ipv6Addr| source.is_unique_local();
     assert_eq!(route_of_a_source(&addresses, inside), DefaultRoute::None, "that way leads to no internet");
 }

@@ -403,10 +403,11 @@ fn a_record_that_went_away_is_looked_up_again_once() {
     });
     assert_eq!(outcomes, [CHANGED]);
     assert_eq!(fake.content("nas.example.com"), ["192.0.2.2"]);
+    // The code counts, whatever the status.
     let mut patches = 0;
     let outcomes = run_with(&mut updater, &mut fake, tasks(1, 3), |request, _| {
         patches += usize::from(request.method == "PATCH");
-        (request.method == "PATCH").then(|| Ok(refusal(404, &[81044], "Record does not exist.")))
+        (request.method == "PATCH").then(|| Ok(refusal(400, &[81044], "Record does not exist.")))
     });
     assert!(matches!(outcomes[0], Outcome::Retry { .. }));
     assert_eq!(patches, 2);

@@ -111,7 +111,9 @@ fn every_return_code_does_what_the_table_says() {
         let outcome = outcome(500, word);
         assert!(matches!(outcome, Outcome::Retry { after, reached: true, .. } if after == wait), "{word}");
     }
-    for body in ["", "Good", "goodbye", "<html>good</html>", "abuses", "OK", "good\n<html>", "wait"] {
+    for body in
+        ["", "Good", "goodbye", "<html>good</html>", "abuses", "OK", "good\n<html>", "nohost\n<html>", "wait"]
+    {
         let outcome = outcome(200, body);
         assert!(matches!(outcome, Outcome::Retry { after: None, reached: true, .. }), "{body}");
         assert!(format!("{outcome:?}").contains("an answer that is not known"), "{outcome:?}");

@@ -29,6 +29,18 @@ fn a_zone_that_is_known_is_not_looked_for_among_all_zones() {
     assert_eq!(run(&mut updater, &mut fake, 1, 2), [CHANGED]);
     assert_eq!(run(&mut updater, &mut fake, 10, 3), vec![CHANGED; 10]);
     assert_eq!(lists(&fake).0, 0, "{:?}", fake.asked);
+    // Beside it nine are somewhere else.
+    let names: Vec<String> = (1..10).map(|n| format!("h{n}.example.org")).collect();
+    let mut records = vec![record("h0.example.com")];
+    records.extend(names.iter().map(|name| record(name)));
+    let mut updater = tests::updater(None, records);
+    for name in &names {
+        fake.insert(json!({"type": "A", "name": name, "content": "192.0.2.1", "proxied": false}));
+    }
+    fake.zones.push(("org", "example.org"));
+    assert_eq!(run(&mut updater, &mut fake, 1, 4), [CHANGED]);
+    assert_eq!(run(&mut updater, &mut fake, 10, 5), vec![CHANGED; 10]);
+    assert_eq!(lists(&fake).0, 1, "{:?}", fake.asked);
 }
 
 #[test]
