@@ -250,6 +250,38 @@ pub fn test(group: &UpdaterConfig, client: &SharedClient) -> Vec<Tested> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136"))]
+    use crate::address::Addresses;
+
+    #[cfg(all(feature = "cloudflare", feature = "dyndns", feature = "rfc2136"))]
+    #[test]
+    fn a_dry_run_tells_what_would_be_sent_and_no_secret() {
+        let text = "ipv4 = [\"upnp\"]\nipv6 = []\n\
+            [cloudflare]\napi_token = \"s3cret\"\n[[cloudflare.records]]\nname = \"a.example.org\"\ntype = \"A\"\n\
+            [[dyndns]]\nprovider = \"no-ip\"\nusername = \"me\"\npassword = \"s3cret\"\nhostnames = [\"b.example.org\"]\n\
+            [[rfc2136]]\nserver = \"192.0.2.53\"\nkey = \"k\"\nsecret = \"czNjcmV0\"\n\
+            [[rfc2136.records]]\nname = \"c.example.org\"\ntype = \"A\"\n\
+            [[urls]]\nurl = \"http://d.example/s3cret?ip={ipv4}\"\n\
+            [[runs]]\ncmd = [\"program\", \"{ipv4}\"]\n";
+        let config =
+            crate::config::parse(text, std::path::Path::new("c.toml"), &|_| Err(String::new())).unwrap();
+        let addresses = Addresses { ipv4: Some([192, 0, 2, 7].into()), ..Addresses::default() };
+        let task = Task { entry: 0, addresses, old: Addresses::default() };
+        let told: Vec<String> = config.groups.iter().map(|group| describe(group, &task)).collect();
+        for line in [
+            "set the record to 192.0.2.7 at the name server 192.0.2.53",
+            "send 192.0.2.7 to no-ip",
+            "run \"program\" with 192.0.2.7",
+        ] {
+            assert!(told.iter().any(|told| told == line), "{told:?}");
+        }
+        for part in
+            ["set the record to 192.0.2.7 at https://api.cloudflare.com", "send GET http://d.example/"]
+        {
+            assert!(told.iter().any(|told| told.starts_with(part)), "{told:?}");
+        }
+        assert!(!told.concat().contains("s3cret") && told.len() == 5, "{told:?}");
+    }
 
     #[test]
     fn a_job_without_time_sends_nothing_more() {

@@ -218,12 +218,12 @@ mod tests {
             (
                 Ended::NotFound,
                 "there is no such program; check cmd, and PATH if cmd holds no slash",
-                Some(NOT_FOUND_AFTER),
+                Some(Duration::from_secs(300)),
             ),
             (
                 Ended::NotExecutable,
                 "the program may not be executed; check its permissions",
-                Some(NOT_FOUND_AFTER),
+                Some(Duration::from_secs(300)),
             ),
             (Ended::Failed("no memory".into()), "the program could not be run: no memory", None),
         ] {

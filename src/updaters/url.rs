@@ -414,7 +414,7 @@ mod tests {
         let outcome = judge(&url(None), &task(), Ok(Reply { redirect, ..answer(302, "moved good") }));
         let why = "the URL redirects to https://evil.example, another host; this is not followed \
                    (status 302, \"moved good\"); use its new address";
-        assert_eq!(outcome, retry(why.to_owned(), Some(PERSON)));
+        assert_eq!(outcome, retry(why.to_owned(), Some(Duration::from_secs(1800))));
     }
 
     #[test]
@@ -430,10 +430,10 @@ mod tests {
         for (status, wait) in [
             (401, None),
             (403, None),
-            (400, Some(PERSON)),
-            (404, Some(PERSON)),
-            (410, Some(PERSON)),
-            (429, Some(LIMITED)),
+            (400, Some(Duration::from_secs(1800))),
+            (404, Some(Duration::from_secs(1800))),
+            (410, Some(Duration::from_secs(1800))),
+            (429, Some(Duration::from_secs(300))),
             (500, None),
             (503, None),
         ] {

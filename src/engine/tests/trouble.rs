@@ -132,6 +132,9 @@ fn a_start_tells_and_tries_a_blocked_target_but_once_an_hour_at_most() {
     again.observe(0, seen("1.1.1.1"));
     assert!(again.jobs.is_empty(), "a restart loop hammers nobody");
     assert_eq!(again.reports.len(), 1, "but it is told");
+    let mut sooner = restart(&again, &one(), HOUR - 20 * SECOND);
+    sooner.observe(0, seen("1.1.1.1"));
+    assert!(sooner.jobs.is_empty());
     let mut later = restart(&again, &one(), HOUR + 20 * SECOND);
     later.observe(0, seen("1.1.1.1"));
     assert_eq!(later.jobs.len(), 1);
