@@ -19,8 +19,8 @@ use crate::soap::gateway::{self, GatewayReport, StopAt, Wanted};
 use crate::ssdp::message::Delivery;
 use crate::ssdp::search;
 use crate::ssdp::search::{Answers, Search};
-use crate::system;
 use crate::system::threads;
+use crate::system::{self, InterfaceAddress};
 use crate::transport::lan;
 
 /// Reading a description and asking a few services needs little.
@@ -146,7 +146,7 @@ impl Candidates {
                  set router_ip to its IPv4 address or to the URL of its description");
         }
         let addresses = system::addresses().unwrap_or_default();
-        let search = Search::new(gateways, !gateways.is_empty(), &addresses, system::default_source());
+        let search = search_for(gateways, &addresses, system::default_source());
         let mut answers = search::start(search, deadline);
         answers.avoid(&std::mem::take(&mut self.failed));
         self.answers = Some(answers);
@@ -259,6 +259,16 @@ impl Candidates {
     }
 }
 
+/// Only answers of these `gateways` count, where any is known.
+fn search_for(gateways: &[IpAddr], addresses: &[InterfaceAddress], source: Option<IpAddr>) -> Search {
+    Search::new(gateways, !gateways.is_empty(), addresses, source)
+}
+
+/// Silence is a failure of its own.
+fn is_slow(answered: bool, took: Duration) -> bool {
+    answered && took > SLOW
+}
+
 /// Asks the descriptions at one address and port, in the order they come.
 fn worker(wanted: Wanted, line: Option<String>, verdicts: Sender<Verdict>) -> Sender<LanUrl> {
     let (queue, locations) = channel::<LanUrl>();
@@ -270,7 +280,7 @@ fn worker(wanted: Wanted, line: Option<String>, verdicts: Sender<Verdict>) -> Se
             let mut ask = |request: &Request| {
                 let begun = Instant::now();
                 let answer = ask(request);
-                slow |= answer.is_ok() && begun.elapsed() > SLOW;
+                slow |= is_slow(answer.is_ok(), begun.elapsed());
                 answer
             };
             let found = gateway::survey(&location, line.as_deref(), wanted, StopAt::UntilGlobal, &mut ask);

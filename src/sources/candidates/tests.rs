@@ -169,10 +169,6 @@ fn a_router_that_has_only_an_ipv6_address_cannot_be_searched_for() {
     let mut candidates = asked(&[]);
     let why = candidates.search(&[Ipv6Addr::LOCALHOST.into()], Instant::now()).unwrap_err();
     assert!(why.contains("set router_ip to its IPv4 address"), "{why}");
-    assert_eq!(
-        candidates.search(&[Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()], Instant::now()),
-        Ok(())
-    );
 }
 
 #[test]
@@ -194,4 +190,19 @@ fn places_are_asked_once_and_those_at_one_port_one_after_the_other() {
     assert_eq!(candidates.queues.len(), 2, "nobody is left to be asked there");
     candidates.judge(first, Err("no".to_owned()), false);
     assert_eq!(candidates.queues.len(), 2);
+}
+
+#[test]
+fn where_a_gateway_is_known_nobody_else_is_believed() {
+    let known = IpAddr::from([192, 168, 1, 1]);
+    for (gateways, only) in [(&[known][..], true), (&[], false)] {
+        assert_eq!(search_for(gateways, &[], None).senders.only_gateway, only, "{gateways:?}");
+    }
+}
+
+#[test]
+fn an_answer_is_slow_that_takes_longer_than_a_second() {
+    for (answered, millis, slow) in [(true, 1000, false), (true, 1001, true), (false, 4000, false)] {
+        assert_eq!(is_slow(answered, Duration::from_millis(millis)), slow, "{millis} ms");
+    }
 }
