@@ -199,32 +199,32 @@ const LIMITS: &[Limit] = &[
         &["tests/web.rs redirects_are_followed_on_the_same_host_only"],
     ),
     (
-        "answers above 64 KiB under way at once",
+        "answers above 32 KiB under way at once",
         "2",
         &[
             "src/transport/long_replies.rs MOST: usize = 2;",
-            "src/transport/message.rs SHORT_REPLY: usize = 64 * 1024;",
+            "src/transport/message.rs SHORT_REPLY: usize = 32 * 1024;",
         ],
         &["src/transport/long_replies.rs a_third_waits_for_the_end_of_one"],
     ),
     (
         "head of its answer / fields",
-        "64 KiB / 100",
+        "32 KiB / 100",
         &[
-            "src/transport/provider.rs MAX_HEAD: usize = 64 * 1024;",
+            "src/transport/provider.rs MAX_HEAD: usize = 32 * 1024;",
             "src/transport/provider.rs MAX_FIELDS: usize = 100;",
         ],
         &[
             "tests/web.rs a_huge_body_is_cut_and_a_huge_head_refused",
-            "tests/web.rs a_head_of_60_kb_is_read",
+            "tests/web.rs a_head_of_30_kb_is_read",
             "tests/web.rs a_head_of_a_hundred_fields_is_read_and_no_longer_one",
         ],
     ),
     (
         "a provider's answer / a page of Cloudflare's records",
-        "64 KiB / 1 MiB",
+        "32 KiB / 1 MiB",
         &[
-            "src/transport/message.rs SHORT_REPLY: usize = 64 * 1024;",
+            "src/transport/message.rs SHORT_REPLY: usize = 32 * 1024;",
             "src/updaters/cloudflare/api.rs LIST_REPLY: usize = 1024 * 1024;",
         ],
         &["tests/web.rs a_huge_body_is_cut_and_a_huge_head_refused"],

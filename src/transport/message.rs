@@ -28,8 +28,9 @@ pub struct Request {
     pub family: Option<Family>,
 }
 
-/// A reply of one word, with room for a page of HTML around it.
-pub const SHORT_REPLY: usize = 64 * 1024;
+/// A reply of one word, with room for a page of HTML around it. There may be as many as
+/// there are jobs, each from another server, beside the heads of their answers.
+pub const SHORT_REPLY: usize = 32 * 1024;
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
