@@ -114,7 +114,10 @@ fn run_job(
                 check_words(why);
                 assert!(after.is_none_or(|after| after <= Duration::from_secs(86_400)));
             }
-            Outcome::Blocked { why } | Outcome::Refused { why, .. } | Outcome::Dropped { why } => {
+            Outcome::NeedsPerson { why }
+            | Outcome::Blocked { why }
+            | Outcome::Refused { why, .. }
+            | Outcome::Dropped { why } => {
                 check_words(why);
             }
         }

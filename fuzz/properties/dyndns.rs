@@ -133,7 +133,10 @@ fn run_job<'a>(
                 assert!(reached || !answered || requests > 1);
                 why
             }
-            Outcome::Blocked { why } | Outcome::Refused { why, .. } | Outcome::Dropped { why } => {
+            Outcome::NeedsPerson { why }
+            | Outcome::Blocked { why }
+            | Outcome::Refused { why, .. }
+            | Outcome::Dropped { why } => {
                 assert!(answered);
                 why
             }

@@ -212,7 +212,10 @@ pub(super) fn url_updater(data: &[u8]) {
             assert!(after.is_none_or(|after| after <= MAX_WAIT));
             assert!(!answered || status != 429 || after.is_some());
         }
-        Outcome::Blocked { why } | Outcome::Refused { why, .. } | Outcome::Dropped { why } => {
+        Outcome::NeedsPerson { why }
+        | Outcome::Blocked { why }
+        | Outcome::Refused { why, .. }
+        | Outcome::Dropped { why } => {
             check_words(&why);
             assert!(answered && status != 429);
         }

@@ -37,12 +37,18 @@ pub enum Outcome {
     Retry {
         /// What happened and what to do about it, without the target's name.
         why: String,
-        /// The earliest next attempt, by the server's wish or because only a
-        /// person can help; otherwise the back-off decides.
+        /// The earliest next attempt, by the server's wish; otherwise the back-off
+        /// decides.
         after: Option<Duration>,
         /// Whether a server answered, or may have done what was asked. If neither, the
         /// line may just have come up, and a quick retry is harmless.
         reached: bool,
+    },
+    /// Nothing but a person can help, there or here: tried every half hour, as nobody
+    /// tells when that is done, and for a new address like one that failed.
+    NeedsPerson {
+        /// What happened and what to do about it, without the target's name.
+        why: String,
     },
     /// Refused, but not in the provider's own words: perhaps by a web filter, a
     /// login page, a proxy, an address filter or a limit.
@@ -73,6 +79,19 @@ impl Outcome {
             why.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w == "abuse" || w == "badagent")
         };
         matches!(self, Self::Blocked { why } if words(why))
+    }
+}
+
+fn needs_person(why: String) -> Outcome {
+    Outcome::NeedsPerson { why }
+}
+
+/// Where the server does not say when to come again.
+#[cfg_attr(not(feature = "dyndns"), allow(dead_code))]
+fn or_person(why: String, wish: Option<Duration>) -> Outcome {
+    match wish {
+        Some(_) => Outcome::Retry { why, after: wish, reached: true },
+        None => needs_person(why),
     }
 }
 

@@ -10,14 +10,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::body::{first_word, sentence, tells_failure};
-use super::{Ask, Failure, Outcome, Reply, Request, SHORT_REPLY, Task, Updater};
+use super::{Ask, Failure, Outcome, Reply, Request, SHORT_REPLY, Task, Updater, needs_person, or_person};
 use crate::config;
 use crate::config::placeholders;
 use crate::quote;
 
-/// After what only a person can mend, on the other side; also what dyndns2
-/// asks for after `dnserr` and `911`.
-const PERSON: Duration = Duration::from_secs(30 * 60);
+/// How long `dnserr` and `911` ask for (the dyndns2 specification, "return codes").
+const DNSERR: Duration = Duration::from_secs(30 * 60);
 /// After 429 without `Retry-After`.
 const LIMITED: Duration = Duration::from_secs(5 * 60);
 /// The longest wait that `w<n>h` may ask for.
@@ -169,13 +168,11 @@ fn by_status(reply: &Reply, said: &str) -> Outcome {
             ),
             after: wish,
         },
-        300..=399 => retry(
+        300..=399 => or_person(
             format!("the URL {}; this is not followed ({said}); use its new address", reply.redirects()),
-            wish.or(Some(PERSON)),
+            wish,
         ),
-        400..=499 => {
-            retry(format!("the service refused the request ({said}); check the URL"), wish.or(Some(PERSON)))
-        }
+        400..=499 => or_person(format!("the service refused the request ({said}); check the URL"), wish),
         _ => retry(format!("the service has a fault ({said})"), wish),
     }
 }
@@ -204,12 +201,12 @@ fn line(text: &str, sent: Option<Ipv4Addr>, said: &impl Fn() -> String) -> Optio
         }
         "dnserr" | "911" | "servererror" => {
             let why = format!("the service has a fault or is being maintained ({})", said());
-            return Some(retry(why, Some(PERSON)));
+            return Some(retry(why, Some(DNSERR)));
         }
         // DuckDNS says no more than this.
         "ko" => {
             let why = format!("the service refused the token or the name ({}); correct them", said());
-            return Some(retry(why, Some(PERSON)));
+            return Some(needs_person(why));
         }
         other => match refusal(other) {
             Some(refusal) => refusal,
@@ -390,7 +387,6 @@ mod tests {
             ("dnserr", 1800),
             ("911", 1800),
             ("servererror", 1800),
-            ("KO", 1800),
             ("w30s", 30),
             ("w5m", 300),
             ("w2h", 7200),
@@ -403,6 +399,8 @@ mod tests {
                 "{outcome:?}"
             );
         }
+        // No code of the specification: our own half hour.
+        assert!(matches!(judged(200, "KO"), Outcome::NeedsPerson { .. }));
         for word in ["w", "wh", "w-1h", "well", "w5d"] {
             assert_eq!(judged(200, word), Outcome::Published { changed: true }, "{word}");
         }
@@ -414,7 +412,7 @@ mod tests {
         let outcome = judge(&url(None), &task(), Ok(Reply { redirect, ..answer(302, "moved good") }));
         let why = "the URL redirects to https://evil.example, another host; this is not followed \
                    (status 302, \"moved good\"); use its new address";
-        assert_eq!(outcome, retry(why.to_owned(), Some(Duration::from_secs(1800))));
+        assert_eq!(outcome, needs_person(why.to_owned()));
     }
 
     #[test]
@@ -430,14 +428,15 @@ mod tests {
         for (status, wait) in [
             (401, None),
             (403, None),
-            (400, Some(Duration::from_secs(1800))),
-            (404, Some(Duration::from_secs(1800))),
-            (410, Some(Duration::from_secs(1800))),
+            (400, None),
+            (404, None),
+            (410, None),
             (429, Some(Duration::from_secs(300))),
             (500, None),
             (503, None),
         ] {
             match judged(status, "good 192.0.2.1") {
+                Outcome::NeedsPerson { .. } => assert!([400, 404, 410].contains(&status), "{status}"),
                 Outcome::Retry { after, reached, .. } => {
                     assert_eq!((after, reached), (wait, true), "{status}");
                 }

@@ -301,6 +301,8 @@ impl Watch {
                 life.waits(now, sent, *after, least);
             }
             Outcome::Refused { after, .. } => life.waits(now, sent, *after, Duration::from_secs(30)),
+            // As the README says of a name server.
+            Outcome::NeedsPerson { .. } => life.waits(now, sent, None, Duration::from_secs(1800)),
         }
         life.odd_wait = self.odd_clock;
         life.last_outcome = Some(outcome.clone());
@@ -454,7 +456,7 @@ impl Watch {
         let retry = match &life.last_outcome {
             Some(Outcome::Blocked { .. }) => DAY,
             Some(Outcome::Refused { .. }) => Duration::from_secs(7 * 3600 + 1800),
-            Some(Outcome::Retry { .. }) => HOUR + HOUR / 4,
+            Some(Outcome::Retry { .. } | Outcome::NeedsPerson { .. }) => HOUR + HOUR / 4,
             _ => Duration::ZERO,
         };
         let blocked = if life.blocked.is_some() || life.perhaps_blocked { DAY } else { Duration::ZERO };

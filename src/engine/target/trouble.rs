@@ -23,6 +23,9 @@ const START_TRIES: u64 = 60 * 60;
 /// When a blocked target is tried again after a try that reached nobody.
 const UNREACHED: Duration = Duration::from_secs(60 * 60);
 
+/// After what only a person can mend. It is done without touching us.
+const PERSON: Duration = Duration::from_secs(30 * 60);
+
 /// How long a single run waits for the next try: for the quick ones after a line that was
 /// not there, and for a provider that asks for seconds.
 const SOON: Duration = Duration::from_secs(10);
@@ -141,6 +144,7 @@ impl TargetStatus {
             Outcome::Blocked { why } => return self.block(why, outcome.is_ban(), now),
             Outcome::Retry { why, after, reached: false } => (why, *after, Cause::Line),
             Outcome::Retry { why, after, reached: true } => (why, *after, Cause::Provider),
+            Outcome::NeedsPerson { why } => (why, None, Cause::Provider),
             Outcome::Refused { why, after } => (why, *after, Cause::Refusal),
             Outcome::Published { .. } | Outcome::Dropped { .. } => (&String::new(), None, Cause::Line),
         };
@@ -167,6 +171,9 @@ impl TargetStatus {
         let failed = self.state.failed.get_or_insert_default();
         let wait = match (cause, after) {
             (Cause::Refusal, None) => failed.waits.refused(age, random),
+            _ if matches!(outcome, Outcome::NeedsPerson { .. }) => {
+                failed.waits.failed(true, Some(PERSON), random)
+            }
             _ => failed.waits.failed(cause != Cause::Line, after, random),
         };
         let repeats = match (failed.tries, failed.since) {

@@ -299,6 +299,8 @@ fn a_new_address_is_a_new_try() {
         // By the sixth in a row our own wait is two minutes: what was asked for counts.
         (asked(2 * SECOND), 3 * SECOND, 7 * SECOND),
         (asked(60 * SECOND), 11 * SECOND, 49 * SECOND),
+        // Half an hour is ours, not the provider's.
+        (Outcome::NeedsPerson { why: "a portal".into() }, 3 * SECOND, 7 * SECOND),
     ];
     for (outcome, ago, wait) in cases {
         let mut bench = Bench::simple(1);
@@ -315,6 +317,15 @@ fn a_new_address_is_a_new_try() {
         assert_eq!(waited, wait, "{outcome:?}");
         assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
     }
+}
+
+#[test]
+fn what_needs_a_person_is_tried_every_half_hour() {
+    let mut bench = Bench::simple(1);
+    bench.observe(0, seen("1.1.1.1"));
+    bench.finish(0, Outcome::NeedsPerson { why: "no such zone".into() });
+    assert_eq!(lines(&bench).last().map(|line| &**line), Some("no such zone; next try in 30 min"));
+    assert_eq!(until_sent(&mut bench, "1.1.1.1"), 1800 * SECOND);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::decide::{Decision, decide};
 use super::records::Records;
 use super::reply::{Kind, Record, Trouble};
 use super::session::{About, Scope, Session, Stop};
-use super::{Item, PERSON, reply, retry};
+use super::{Item, needs_person, reply, retry};
 use crate::updaters::Outcome;
 
 /// The most that the free plan takes in one call.
@@ -181,7 +181,7 @@ impl Work<'_, '_, '_, '_> {
             _ => None,
         };
         item.outcome = Some(match odd {
-            Some(odd) => retry(format!("Cloudflare accepted the change, but {odd}"), Some(PERSON)),
+            Some(odd) => needs_person(format!("Cloudflare accepted the change, but {odd}")),
             None => Outcome::Published { changed: true },
         });
         if let Some(shown) = shown {
@@ -222,6 +222,6 @@ fn changed_twice(gone: bool, said: &str) -> Outcome {
     if gone {
         retry(format!("the record disappears as soon as it is found ({said})"), None)
     } else {
-        retry(format!("another record is in the way ({said})"), Some(PERSON))
+        needs_person(format!("another record is in the way ({said})"))
     }
 }

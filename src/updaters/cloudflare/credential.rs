@@ -57,7 +57,10 @@ fn zone_line(about: About, zones: &Zones, zone: usize, session: &mut Session<'_,
 
 fn why(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Retry { why, .. } | Outcome::Blocked { why } | Outcome::Refused { why, .. } => why.clone(),
+        Outcome::Retry { why, .. }
+        | Outcome::NeedsPerson { why }
+        | Outcome::Blocked { why }
+        | Outcome::Refused { why, .. } => why.clone(),
         Outcome::Dropped { .. } | Outcome::Published { .. } => String::new(),
     }
 }

@@ -3,7 +3,7 @@
 use super::api::kind_name;
 use super::reply::Record;
 use super::session::blocked;
-use super::{Item, PERSON, is_within, retry};
+use super::{Item, is_within, needs_person};
 use crate::config::idn::is_relative;
 use crate::updaters::Outcome;
 
@@ -77,10 +77,9 @@ fn holds(record: &Record, item: &Item<'_>) -> bool {
 
 fn missing(item: &Item<'_>) -> Outcome {
     let (kind, name) = (kind_name(item.record.aaaa), &item.name);
-    retry(
-        format!("the zone has no {kind} record {name:?}; create it at Cloudflare, or set create = true"),
-        Some(PERSON),
-    )
+    needs_person(format!(
+        "the zone has no {kind} record {name:?}; create it at Cloudflare, or set create = true"
+    ))
 }
 
 fn unclear(item: &Item<'_>, alike: &[Record]) -> Outcome {
@@ -97,7 +96,7 @@ fn unclear(item: &Item<'_>, alike: &[Record]) -> Outcome {
          {todo}",
         contents.join(", ")
     );
-    retry(why, Some(PERSON))
+    needs_person(why)
 }
 
 /// The full name of `name` in `zone`, if it can be there: `@` is the zone, a name of one

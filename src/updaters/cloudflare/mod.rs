@@ -28,14 +28,12 @@ use self::decide::{full_name, outside};
 use self::records::{Key, Records};
 use self::session::{Scope, Session, Stop, blocked};
 use self::zones::Zones;
-use super::{Ask, Outcome, Task, Tested, Updater};
+use super::{Ask, Outcome, Task, Tested, Updater, needs_person};
 use crate::address::Addresses;
 use crate::config;
 use crate::config::CloudflareRecord;
 use crate::config::idn::is_relative;
 
-/// After what only a person can mend at Cloudflare.
-const PERSON: Duration = Duration::from_secs(30 * 60);
 /// With more records than this to look up, the whole zone is listed once, and so
 /// are the zones.
 const FEW: usize = 3;
@@ -269,7 +267,7 @@ fn refuse_to_guess(item: &mut Item<'_>, why: &str) {
         "the zone has no {kind} record {name:?}, and whether that name belongs to it cannot be told: {why}; create the \
          record, or give the token Zone:Read"
     );
-    item.outcome = Some(retry(why, Some(PERSON)));
+    item.outcome = Some(needs_person(why));
 }
 
 /// Ends all items that are left.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::api::{LIST_REPLY, NAMED_A_PAGE, RECORDS_A_PAGE};
 use super::reply::Record;
 use super::session::{About, Scope, Session, Stop};
-use super::{MAX_PAGES, PERSON, reply, retry};
+use super::{MAX_PAGES, needs_person, reply};
 use crate::config;
 
 /// Bytes of the pages of one zone; beyond, each record is looked up by its name.
@@ -143,7 +143,7 @@ impl<'c> Records<'c> {
             if number > MAX_NAMED_PAGES || too_many {
                 self.known.remove(key);
                 let why = format!("Cloudflare shows no end of records for {:?}; nothing was changed", key.0);
-                return Err(Stop { scope: Scope::Record, outcome: retry(why, Some(PERSON)) });
+                return Err(Stop { scope: Scope::Record, outcome: needs_person(why) });
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::api::Api;
 use super::reply::{Kind, Trouble};
-use super::{PERSON, retry};
+use super::{needs_person, retry};
 use crate::config;
 use crate::updaters::{Ask, Outcome, Reply, Request};
 
@@ -104,15 +104,14 @@ impl<'s, 'a> Session<'s, 'a> {
             Kind::Fault => self.fault(&said, wait),
             Kind::Denied | Kind::Forbidden => denied(kind, &said, wait, about),
             Kind::Gone | Kind::NoRecord => self.gone(&said, about),
-            Kind::Exists => record(retry(format!("another record is in the way ({said})"), Some(PERSON))),
-            Kind::Conflict => record(retry(
-                format!("another record, perhaps a CNAME, owns the name ({said}); delete it at Cloudflare"),
-                Some(PERSON),
-            )),
+            Kind::Exists => record(needs_person(format!("another record is in the way ({said})"))),
+            Kind::Conflict => record(needs_person(format!(
+                "another record, perhaps a CNAME, owns the name ({said}); delete it at Cloudflare"
+            ))),
             Kind::Setting => {
                 record(blocked(format!("Cloudflare refused ttl, proxied or comment ({said}); correct it")))
             }
-            Kind::Other => record(retry(format!("Cloudflare refused the request ({said})"), Some(PERSON))),
+            Kind::Other => record(needs_person(format!("Cloudflare refused the request ({said})"))),
         }
     }
 
@@ -127,7 +126,7 @@ impl<'s, 'a> Session<'s, 'a> {
         match about {
             About::Zones => {
                 let why = format!("Cloudflare knows no list of zones ({said}); check api_url");
-                Stop { scope: Scope::Job, outcome: retry(why, Some(PERSON)) }
+                Stop { scope: Scope::Job, outcome: needs_person(why) }
             }
             About::Records if self.zone_given => {
                 let why = format!("Cloudflare knows no zone with this zone_id ({said}); correct it");
@@ -136,7 +135,7 @@ impl<'s, 'a> Session<'s, 'a> {
             // A zone that moved to another account has a new id.
             About::Records => {
                 let why = format!("the zone disappears as soon as it is found ({said})");
-                Stop { scope: Scope::LostZone, outcome: retry(why, Some(PERSON)) }
+                Stop { scope: Scope::LostZone, outcome: needs_person(why) }
             }
         }
     }

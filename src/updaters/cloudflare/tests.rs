@@ -193,6 +193,7 @@ fn run(updater: &mut Cloudflare, fake: &mut Fake, count: usize, last: u8) -> Vec
 fn why(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Retry { why, .. }
+        | Outcome::NeedsPerson { why }
         | Outcome::Refused { why, .. }
         | Outcome::Dropped { why }
         | Outcome::Blocked { why } => why,
@@ -200,8 +201,8 @@ fn why(outcome: &Outcome) -> &str {
     }
 }
 
-fn is_person_retry(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Retry { after: Some(PERSON), reached: true, .. })
+fn needs_a_person(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::NeedsPerson { .. })
 }
 
 const CHANGED: Outcome = Outcome::Published { changed: true };
@@ -296,7 +297,7 @@ fn addresses_are_compared_as_addresses_and_settings_as_settings() {
 fn a_missing_record_is_created_only_when_told() {
     let mut fake = Fake::new(&[("A", "other.example.com", "192.0.2.1")]);
     let outcomes = run(&mut updater(None, vec![record("nas.example.com")]), &mut fake, 1, 2);
-    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("create = true"), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("create = true"), "{outcomes:?}");
     let create = CloudflareRecord { create: true, ..record("nas.example.com") };
     let mut updater = updater(None, vec![create]);
     assert_eq!(run(&mut updater, &mut fake, 1, 2), [CHANGED]);
@@ -312,12 +313,12 @@ fn several_records_are_never_guessed_among() {
     let two = [("A", "nas.example.com", "192.0.2.1"), ("A", "nas.example.com", "192.0.2.2")];
     let mut fake = Fake::new(&two);
     let outcomes = run(&mut updater(None, vec![record("nas.example.com")]), &mut fake, 1, 2);
-    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("2 A records"), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("2 A records"), "{outcomes:?}");
     assert!(why(&outcomes[0]).contains("(192.0.2.1, 192.0.2.2)"), "{outcomes:?}");
     let marked = CloudflareRecord { comment: Some("line 1".into()), ..record("nas.example.com") };
     let mut updater = updater(None, vec![marked]);
     let outcomes = run(&mut updater, &mut fake, 1, 2);
-    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("line 1"), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("line 1"), "{outcomes:?}");
     assert!(fake.asked.iter().all(|asked| asked.starts_with("GET")));
     fake.records[1]["comment"] = json!("line 1");
     assert_eq!(run(&mut updater, &mut fake, 1, 9), [CHANGED]);
@@ -349,7 +350,7 @@ fn beside_the_record_of_another_entry_one_without_our_comment_may_be_anyones() {
     fake.records[0]["comment"] = json!("one");
     let outcomes = run(&mut updater(None, vec![line("one"), line("two")]), &mut fake, 2, 7);
     assert_eq!(outcomes[0], CHANGED);
-    assert!(is_person_retry(&outcomes[1]) && why(&outcomes[1]).contains("\"two\""), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[1]) && why(&outcomes[1]).contains("\"two\""), "{outcomes:?}");
     assert_eq!(fake.content("home.example.com"), ["192.0.2.7", "192.0.2.99"]);
 }
 

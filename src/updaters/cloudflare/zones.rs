@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::api::ZONES_A_PAGE;
 use super::reply::{Kind, Trouble, Zone};
 use super::session::{About, Scope, Session, Stop, blocked};
-use super::{FEW, Item, MAX_PAGES, PERSON, is_within, reply, retry};
+use super::{FEW, Item, MAX_PAGES, is_within, needs_person, reply};
 use crate::config;
 use crate::config::idn::{is_relative, to_ascii};
 
@@ -124,7 +124,7 @@ impl Zones {
             "no active zone that the token may read holds {name:?}; check the name, and that the token has Zone:Read \
              for the zone, or set zone_id"
         );
-        Err(Stop { scope: Scope::Record, outcome: retry(why, Some(PERSON)) })
+        Err(Stop { scope: Scope::Record, outcome: needs_person(why) })
     }
 
     /// Reads the list of all zones and keeps those that hold a configured name, unless
@@ -247,5 +247,5 @@ fn parts(name: &str) -> impl Iterator<Item = &str> {
 
 fn several(name: &str, count: usize) -> Stop {
     let why = format!("the token reads {count} active zones {name:?}; set zone_id to the right one");
-    Stop { scope: Scope::Record, outcome: retry(why, Some(PERSON)) }
+    Stop { scope: Scope::Record, outcome: needs_person(why) }
 }

@@ -13,10 +13,8 @@ use crate::config::presets::Preset;
 use crate::quote;
 use crate::updaters::body::{sentence, tells_failure};
 use crate::updaters::url::wait;
-use crate::updaters::{Failure, Outcome, Reply};
+use crate::updaters::{Failure, Outcome, Reply, or_person};
 
-/// After what only a person can mend, on the other side.
-const PERSON: Duration = Duration::from_secs(30 * 60);
 /// After 429 without `Retry-After`.
 const LIMITED: Duration = Duration::from_secs(5 * 60);
 /// Lines of an answer that are looked at; the longest list of names is 20.
@@ -184,13 +182,13 @@ impl Sent<'_> {
                 ),
                 after: reply.retry_after,
             },
-            300..=399 => retry(
+            300..=399 => or_person(
                 format!("the service {}; this is not followed ({said})", reply.redirects()),
-                reply.retry_after.or(Some(PERSON)),
+                reply.retry_after,
             ),
-            400..=499 => retry(
+            400..=499 => or_person(
                 format!("the service refused the request ({said}); check the section"),
-                reply.retry_after.or(Some(PERSON)),
+                reply.retry_after,
             ),
             _ => retry(format!("the service has a fault ({said})"), reply.retry_after),
         };
@@ -233,6 +231,8 @@ pub(super) fn worse(one: Outcome, other: Outcome) -> Outcome {
         (_, Outcome::Refused { .. } | Outcome::Dropped { .. }) => other,
         (Outcome::Retry { .. }, _) => one,
         (_, Outcome::Retry { .. }) => other,
+        (Outcome::NeedsPerson { .. }, _) => one,
+        (_, Outcome::NeedsPerson { .. }) => other,
         (Outcome::Published { changed: one }, Outcome::Published { changed: other }) => {
             Outcome::Published { changed: *one || *other }
         }

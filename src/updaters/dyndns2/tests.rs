@@ -79,7 +79,7 @@ fn every_return_code_does_what_the_table_says() {
     assert_eq!(outcome(200, "nochg 192.0.2.1"), SAME);
     for body in ["good 192.0.2.1", "nochg 192.0.2.1"] {
         let outcome = outcome(404, body);
-        assert!(matches!(outcome, Outcome::Retry { .. }), "only with a status of success: {outcome:?}");
+        assert!(matches!(outcome, Outcome::NeedsPerson { .. }), "only with a status of success: {outcome:?}");
     }
     for word in [
         "badauth",
@@ -185,22 +185,16 @@ fn a_redirect_that_is_not_followed_is_told_with_its_place() {
     });
     let why = "the service redirects to http://a.example, which gives up TLS; this is not followed \
                (status 301, \"good\")";
-    let after = Some(Duration::from_secs(1800));
-    assert_eq!(outcomes, [(0, Outcome::Retry { why: why.to_owned(), after, reached: true })]);
+    assert_eq!(outcomes, [(0, Outcome::NeedsPerson { why: why.to_owned() })]);
 }
 
 #[test]
 fn a_status_without_a_code_is_judged_by_itself() {
-    for (status, wait) in [
-        (401, None),
-        (403, None),
-        (302, Some(1800)),
-        (400, Some(1800)),
-        (404, Some(1800)),
-        (429, Some(300)),
-        (500, None),
-    ] {
+    for (status, wait) in
+        [(401, None), (403, None), (302, None), (400, None), (404, None), (429, Some(300)), (500, None)]
+    {
         match outcome(status, "<html>") {
+            Outcome::NeedsPerson { .. } => assert!([302, 400, 404].contains(&status), "{status}"),
             Outcome::Retry { after, .. } | Outcome::Refused { after, .. } => {
                 assert_eq!(after, wait.map(Duration::from_secs), "{status}");
             }

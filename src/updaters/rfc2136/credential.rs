@@ -51,7 +51,10 @@ impl Job<'_, '_> {
 
 fn why(outcome: Outcome) -> String {
     match outcome {
-        Outcome::Retry { why, .. } | Outcome::Blocked { why } | Outcome::Refused { why, .. } => why,
+        Outcome::Retry { why, .. }
+        | Outcome::NeedsPerson { why }
+        | Outcome::Blocked { why }
+        | Outcome::Refused { why, .. } => why,
         Outcome::Dropped { .. } | Outcome::Published { .. } => String::new(),
     }
 }

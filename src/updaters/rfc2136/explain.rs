@@ -4,7 +4,7 @@
 //! Knot and PowerDNS): an unsigned refusal names everything that it may be.
 
 use super::job::PendingRecord;
-use super::{CLOCK_IS_SET, Outcome, person, rcode};
+use super::{CLOCK_IS_SET, Outcome, needs_person, rcode};
 use crate::config;
 use crate::dns::answer::Verified;
 use crate::dns::message::Rdata;
@@ -37,7 +37,9 @@ impl Side<'_> {
         let refused = self.meaning(judged);
         match refused.outcome {
             // Routers without a battery learn the time soon after they start.
-            Outcome::Retry { why, .. } if self.key.is_some() && self.now < CLOCK_IS_SET => {
+            Outcome::Retry { why, .. } | Outcome::NeedsPerson { why }
+                if self.key.is_some() && self.now < CLOCK_IS_SET =>
+            {
                 let why = format!("{why}; this machine's clock is not set yet");
                 Refused { outcome: Outcome::Retry { why, after: None, reached: true }, ..refused }
             }
@@ -48,7 +50,7 @@ impl Side<'_> {
     fn meaning(&self, judged: &Verified) -> Refused {
         match judged {
             Verified::Answer { tsig_error: error::BADTIME, server_time: Some(theirs), .. } => {
-                Refused { outcome: person(self.clock(*theirs)), of_one: false }
+                Refused { outcome: needs_person(self.clock(*theirs)), of_one: false }
             }
             Verified::Answer { tsig_error, .. } if *tsig_error != 0 => self.signature(*tsig_error, true),
             Verified::Answer { message, .. } => self.code(message.flags.rcode()),
@@ -60,7 +62,7 @@ impl Side<'_> {
                     self.server,
                     words(*seconds)
                 );
-                Refused { outcome: person(why), of_one: false }
+                Refused { outcome: needs_person(why), of_one: false }
             }
             Verified::Unproven { rcode, why, .. } => self.unproven(*rcode, *why),
             Verified::NotAnAnswer => {
@@ -99,7 +101,7 @@ impl Side<'_> {
             code => (format!("{server} refuses the signature by {key} with error {code}"), false),
         };
         let why = if proven { why } else { format!("{why}; the refusal itself is not signed") };
-        Refused { outcome: person(why), of_one }
+        Refused { outcome: needs_person(why), of_one }
     }
 
     /// An answer that is not signed as it must be, and says nothing of our signature.
@@ -115,7 +117,7 @@ impl Side<'_> {
                  are right, somebody is in between"
             ),
         };
-        Refused { outcome: person(why), of_one: false }
+        Refused { outcome: needs_person(why), of_one: false }
     }
 
     /// An answer without any signature.
@@ -147,14 +149,14 @@ impl Side<'_> {
             rcode::NOTIMP | rcode::FORMERR | rcode::SERVFAIL => return self.code(rcode),
             _ => (format!("{server} answered {} without a signature: {CHECKS}", name(rcode)), false),
         };
-        Refused { outcome: person(why), of_one }
+        Refused { outcome: needs_person(why), of_one }
     }
 
     /// The code of a proven answer.
     fn code(&self, code: u8) -> Refused {
         let outcome = match code {
             rcode::SERVFAIL => Outcome::Retry { why: self.refusal(code), after: None, reached: true },
-            _ => person(self.refusal(code)),
+            _ => needs_person(self.refusal(code)),
         };
         Refused { outcome, of_one: matches!(code, rcode::REFUSED | rcode::NOTZONE) }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::explain::{self, Side};
-use super::{Answer, Ask, Request, person, rcode};
+use super::{Answer, Ask, Request, needs_person, rcode};
 use crate::config;
 use crate::dns::answer::Verified;
 use crate::dns::message::{Flags, Message, QUERY, Question, Rdata, Record, UPDATE, class, kind};
@@ -81,7 +81,7 @@ impl Job<'_, '_> {
         for task in tasks {
             match PendingRecord::of(self.config, task) {
                 Ok(record) => records.push(record),
-                Err(why) => self.outcomes.push((task.entry, person(why.to_owned()))),
+                Err(why) => self.outcomes.push((task.entry, needs_person(why.to_owned()))),
             }
         }
         // A and AAAA of one name stand together, and so change together.
@@ -149,8 +149,8 @@ impl Job<'_, '_> {
                 let answer = self.send(&self.start_of(zone.unwrap_or(name), None, None));
                 let answer = answer.map_err(|failure| unreached(failure.why))?;
                 let (zone, primary) =
-                    explain::zone_of(self.config, &answer.verified, zone, name).map_err(person)?;
-                let none = || person(format!("the zone {zone} names no primary server; set server"));
+                    explain::zone_of(self.config, &answer.verified, zone, name).map_err(needs_person)?;
+                let none = || needs_person(format!("the zone {zone} names no primary server; set server"));
                 let primary = primary.ok_or_else(none)?;
                 (Some(zone), primary)
             }
@@ -175,7 +175,7 @@ impl Job<'_, '_> {
                 break;
             }
         }
-        zone.map_err(person)
+        zone.map_err(needs_person)
     }
 
     /// Asks for the start (SOA) of the zone of `name`; without a server, the
@@ -206,7 +206,7 @@ impl Job<'_, '_> {
             match self.held(place, &record, signed) {
                 Ok(Held::Alias(target)) => {
                     let why = explain::alias(self.config, &record.name, &target);
-                    self.end([record], &person(why));
+                    self.end([record], &needs_person(why));
                 }
                 Ok(Held::Addresses { right: true, ours: true }) => {
                     self.end([record], &Outcome::Published { changed: false });
@@ -276,12 +276,14 @@ impl Job<'_, '_> {
                 (Err(Failure { why, .. }), None) => {
                     unsure(format!("the server accepted it, but could not be asked again: {why}"))
                 }
-                (Ok(Held::Alias(target)), _) => person(explain::alias(self.config, &record.name, &target)),
+                (Ok(Held::Alias(target)), _) => {
+                    needs_person(explain::alias(self.config, &record.name, &target))
+                }
                 // A server that accepts and answers no questions of ours may do so.
                 (Ok(Held::Addresses { right: true, .. }), _) | (Ok(Held::Nothing), None) => {
                     Outcome::Published { changed: true }
                 }
-                (Ok(_), Some(doubt)) => person(doubt.to_owned()),
+                (Ok(_), Some(doubt)) => needs_person(doubt.to_owned()),
                 (Ok(Held::Addresses { .. }), None) => {
                     let why = explain::ignored(server, zone, &record);
                     Outcome::Retry { why, after: None, reached: true }

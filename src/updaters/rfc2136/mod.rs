@@ -21,10 +21,9 @@ mod explain;
 mod job;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use self::job::Job;
-use super::{Failure, Outcome, Task, Tested};
+use super::{Failure, Outcome, Task, Tested, needs_person};
 use crate::config;
 use crate::dns::answer::{Exchange, Sent, Verified};
 use crate::dns::message::Message;
@@ -32,10 +31,6 @@ use crate::dns::name::Name;
 use crate::dns::server::{Server, Transport};
 use crate::dns::tsig::Key;
 use crate::quote::{Secrets, said};
-
-/// After what only a person can mend, at the server or here. The server's
-/// administrators do so without touching us.
-const PERSON: Duration = Duration::from_secs(30 * 60);
 
 /// A clock before this (2024) has not been set yet.
 const CLOCK_IS_SET: u64 = 1_704_067_200;
@@ -116,10 +111,6 @@ impl config::Rfc2136 {
             None => format!("set the record to {} at its zone's primary name server", task.addresses),
         }
     }
-}
-
-fn person(why: String) -> Outcome {
-    Outcome::Retry { why, after: Some(PERSON), reached: true }
 }
 
 #[cfg(test)]

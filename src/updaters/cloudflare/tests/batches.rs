@@ -41,7 +41,7 @@ fn one_bad_record_of_a_batch_stands_in_the_way_of_no_other() {
     for (index, outcome) in outcomes.iter().enumerate() {
         assert_eq!(*outcome == CHANGED, index != 77, "{index}");
     }
-    assert!(is_person_retry(&outcomes[77]) && changes(&fake) <= 17, "{}", changes(&fake));
+    assert!(needs_a_person(&outcomes[77]) && changes(&fake) <= 17, "{}", changes(&fake));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_batch_that_shows_another_address_is_no_success() {
         })
     });
     assert_eq!(outcomes[0], CHANGED);
-    assert!(is_person_retry(&outcomes[1]), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[1]), "{outcomes:?}");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn the_zones_of_many_records_are_listed_once() {
     let mut updater = tests::updater(None, names.iter().map(|name| record(name)).collect());
     let outcomes = run(&mut updater, &mut fake, 60, 2);
     assert!(
-        is_person_retry(&outcomes[7]) && why(&outcomes[7]).contains("2 active zones"),
+        needs_a_person(&outcomes[7]) && why(&outcomes[7]).contains("2 active zones"),
         "{:?}",
         outcomes[7]
     );

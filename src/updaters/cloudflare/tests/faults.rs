@@ -85,5 +85,5 @@ fn a_change_that_shows_another_address_is_no_success() {
     let outcomes = run_with(&mut updater, &mut fake, tasks(1, 2), |request, fake| {
         (request.method == "PATCH").then(|| Ok(success(&fake.records[0])))
     });
-    assert!(is_person_retry(&outcomes[0]), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[0]), "{outcomes:?}");
 }

@@ -50,7 +50,7 @@ fn a_record_that_came_out_under_another_name_is_told() {
         })
     });
     assert!(
-        is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("nas.example.com.example.com"),
+        needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("nas.example.com.example.com"),
         "{outcomes:?}"
     );
 }
@@ -153,7 +153,7 @@ fn of_several_records_the_one_that_was_ours_is_changed() {
     }
     let (outcomes, fake) = go(plain, 7);
     assert!(
-        is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("192.0.2.1, 192.0.2.2, 192.0.2.3"),
+        needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("192.0.2.1, 192.0.2.2, 192.0.2.3"),
         "{outcomes:?}"
     );
     assert_eq!(fake.content("nas.example.com"), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
@@ -173,7 +173,7 @@ fn a_full_name_under_a_zone_id_needs_no_right_to_read_zones() {
     for outcome in &outcomes[1..] {
         assert!(why(outcome).contains("the token may not read the zone's name"), "{outcome:?}");
     }
-    assert!(is_person_retry(&outcomes[2]) && why(&outcomes[2]).contains("Zone:Read"), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[2]) && why(&outcomes[2]).contains("Zone:Read"), "{outcomes:?}");
 }
 
 #[test]
@@ -188,10 +188,10 @@ fn a_relative_name_without_a_zone_is_explained() {
     }
     assert!(fake.asked.is_empty());
     let outcomes = run(&mut updater(None, vec![record("nas.example.org")]), &mut fake, 1, 2);
-    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("Zone:Read"), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("Zone:Read"), "{outcomes:?}");
     fake.zones.push(("other", "example.com"));
     let outcomes = run(&mut updater(None, vec![record("nas.example.com")]), &mut fake, 1, 2);
-    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("2 active zones"), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("2 active zones"), "{outcomes:?}");
 }
 
 #[test]
@@ -212,6 +212,6 @@ fn a_zone_that_splits_off_is_found_once_its_record_is_missed() {
     fake.zones.push(("split", "home.example.com"));
     let missing_above =
         |request: &Request, fake: &mut Fake| request.url.contains(ZONE).then(|| Ok(fake.page(Vec::new(), 1)));
-    assert!(is_person_retry(&run_with(&mut updater, &mut fake, tasks(1, 3), missing_above)[0]));
+    assert!(needs_a_person(&run_with(&mut updater, &mut fake, tasks(1, 3), missing_above)[0]));
     assert_eq!(run_with(&mut updater, &mut fake, tasks(1, 3), missing_above), [CHANGED]);
 }

@@ -2,7 +2,6 @@
 
 use super::*;
 
-const LONG: Duration = Duration::from_secs(30 * 60);
 
 /// The outcome of one record whose every request of `method` is answered by `reply`.
 fn outcome(method: &'static str, reply: &Reply) -> Outcome {
@@ -181,7 +180,7 @@ fn what_is_null_or_missing_in_an_envelope_is_nothing() {
         &Reply { status: 400, body: "{\"success\":false,\"errors\":null}".into(), ..Reply::default() },
     );
     assert!(
-        matches!(&outcome, Outcome::Retry { after: Some(LONG), why, .. } if why.contains("no reason given")),
+        matches!(&outcome, Outcome::NeedsPerson { why } if why.contains("no reason given")),
         "{outcome:?}"
     );
 }
@@ -233,13 +232,13 @@ fn beside_the_first_of_each_name_no_more_than_five_hundred_are_kept() {
 fn of_one_name_no_more_than_a_hundred_are_kept() {
     let mut fake = Fake::new(&vec![("A", "nas.example.com", "192.0.2.1"); 450]);
     let outcomes = run(&mut updater(Some(ZONE), vec![record("nas.example.com")]), &mut fake, 1, 2);
-    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("100 A records"), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("100 A records"), "{outcomes:?}");
     assert!(why(&outcomes[0]).contains("192.0.2.1, ...)"), "not all of them are told: {outcomes:?}");
     assert_eq!(fake.asked.len(), 5);
     fake.records.extend(fake.records.clone());
     fake.asked.clear();
     let outcomes = run(&mut updater(Some(ZONE), vec![record("nas.example.com")]), &mut fake, 1, 2);
-    assert!(is_person_retry(&outcomes[0]) && why(&outcomes[0]).contains("no end"), "{outcomes:?}");
+    assert!(needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("no end"), "{outcomes:?}");
     assert_eq!(fake.asked.len(), 5);
 }
 
@@ -298,7 +297,7 @@ fn other_refusals_concern_one_record() {
         let (outcomes, count) = refused("POST PATCH", &refusal(status, &[code], "no"));
         assert_eq!(count, 3, "each is tried: {code}");
         for outcome in outcomes {
-            assert_eq!(is_person_retry(&outcome), person, "{code} {outcome:?}");
+            assert_eq!(needs_a_person(&outcome), person, "{code} {outcome:?}");
             assert_eq!(matches!(outcome, Outcome::Blocked { .. }), !person, "{code}");
         }
     }

@@ -61,7 +61,7 @@ fn a_list_of_zones_with_more_pages_than_there_are_records_is_not_read_on() {
         assert_eq!(asked, read);
         for outcome in outcomes {
             // A list that was read to its end is believed.
-            assert_eq!((outcome == CHANGED, is_person_retry(&outcome)), (read == 1, read > 1), "{outcome:?}");
+            assert_eq!((outcome == CHANGED, needs_a_person(&outcome)), (read == 1, read > 1), "{outcome:?}");
         }
     }
 }
@@ -142,7 +142,7 @@ fn of_a_list_with_a_thousand_zones_of_one_name_a_few_are_kept() {
         updater(None, ["a", "b", "c", "d"].map(|n| record(&format!("{n}.example.com"))).to_vec());
     let outcomes = run(&mut updater, &mut fake, 4, 2);
     assert!(
-        outcomes.iter().all(|outcome| is_person_retry(outcome) && why(outcome).contains("5 active zones")),
+        outcomes.iter().all(|outcome| needs_a_person(outcome) && why(outcome).contains("5 active zones")),
         "{outcomes:?}"
     );
 }

@@ -110,5 +110,5 @@ fn a_resolver_that_is_silent_is_asked_once() {
         Err(Failure { why: "no route".into(), maybe_done: false })
     });
     assert_eq!((requests, outcomes.len()), (1, 3));
-    assert!(outcomes.iter().all(|(_, outcome)| why(outcome) == ("no route", None)));
+    assert!(outcomes.iter().all(|(_, outcome)| why(outcome) == ("no route", false)));
 }
