@@ -435,5 +435,6 @@ fn every_preset_understands_its_providers_words() {
         }
     }
     let missing: Vec<_> = rows.keys().filter(|name| !read.contains(&name.as_str())).collect();
-    assert!(missing.is_empty() && read.len() == rows.len(), "{missing:?}");
+    assert!(missing.is_empty(), "tests/provider_answers.toml lacks {missing:?}");
+    assert_eq!(read.len(), rows.len(), "a name stands twice in tests/provider_answers.toml");
 }

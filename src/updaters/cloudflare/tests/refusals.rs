@@ -2,7 +2,6 @@
 
 use super::*;
 
-
 /// The outcome of one record whose every request of `method` is answered by `reply`.
 fn outcome(method: &'static str, reply: &Reply) -> Outcome {
     let mut fake = Fake::new(&[("A", "a.example.com", "192.0.2.1")]);
