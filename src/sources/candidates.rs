@@ -141,12 +141,8 @@ impl Candidates {
     /// Searches as well, until the deadline. Only answers of these `gateways` count,
     /// where any is known.
     pub(super) fn search(&mut self, gateways: &[IpAddr], deadline: Instant) -> Result<(), &'static str> {
-        if !gateways.is_empty() && gateways.iter().all(IpAddr::is_ipv6) {
-            return Err("a router cannot be searched for by its IPv6 address: \
-                 set router_ip to its IPv4 address or to the URL of its description");
-        }
         let addresses = system::addresses().unwrap_or_default();
-        let search = search_for(gateways, &addresses, system::default_source());
+        let search = search_for(gateways, &addresses, system::default_source())?;
         let mut answers = search::start(search, deadline);
         answers.avoid(&std::mem::take(&mut self.failed));
         self.answers = Some(answers);
@@ -260,8 +256,17 @@ impl Candidates {
 }
 
 /// Only answers of these `gateways` count, where any is known.
-fn search_for(gateways: &[IpAddr], addresses: &[InterfaceAddress], source: Option<IpAddr>) -> Search {
-    Search::new(gateways, !gateways.is_empty(), addresses, source)
+fn search_for(
+    gateways: &[IpAddr],
+    addresses: &[InterfaceAddress],
+    source: Option<IpAddr>,
+) -> Result<Search, &'static str> {
+    let is_known = !gateways.is_empty();
+    if is_known && gateways.iter().all(IpAddr::is_ipv6) {
+        return Err("a router cannot be searched for by its IPv6 address: \
+             set router_ip to its IPv4 address or to the URL of its description");
+    }
+    Ok(Search::new(gateways, is_known, addresses, source))
 }
 
 /// Silence is a failure of its own.

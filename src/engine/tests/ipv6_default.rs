@@ -41,6 +41,17 @@ fn plain() -> Observation {
     Observation { offers_ipv6: Some(false), ..seen("1.1.1.1") }
 }
 
+#[test]
+fn what_is_not_known_of_ipv4_is_not_explained_by_ipv6() {
+    let mut bench = bench_with(follower(IPV4), State::default());
+    bench.answer(0, silent());
+    let why = bench.engine.behind(bench.now).next().map(|(_, why)| why);
+    assert_eq!(
+        why.as_deref(),
+        Some("it needs an IPv4 address, which is not known: upnp: no router answered")
+    );
+}
+
 /// What was sent last and not yet answered.
 fn sent6(bench: &Bench) -> Option<String> {
     bench.sent(0)?.ipv6.map(|address| address.to_string())

@@ -165,13 +165,6 @@ fn no_more_than_sixty_four_places_that_failed_are_remembered() {
 }
 
 #[test]
-fn a_router_that_has_only_an_ipv6_address_cannot_be_searched_for() {
-    let mut candidates = asked(&[]);
-    let why = candidates.search(&[Ipv6Addr::LOCALHOST.into()], Instant::now()).unwrap_err();
-    assert!(why.contains("set router_ip to its IPv4 address"), "{why}");
-}
-
-#[test]
 fn places_are_asked_once_and_those_at_one_port_one_after_the_other() {
     // They take connections and never answer.
     let servers = [0, 1].map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
@@ -194,10 +187,13 @@ fn places_are_asked_once_and_those_at_one_port_one_after_the_other() {
 
 #[test]
 fn where_a_gateway_is_known_nobody_else_is_believed() {
-    let known = IpAddr::from([192, 168, 1, 1]);
-    for (gateways, only) in [(&[known][..], true), (&[], false)] {
-        assert_eq!(search_for(gateways, &[], None).senders.only_gateway, only, "{gateways:?}");
+    let (ipv4, ipv6) = (IpAddr::from([192, 168, 1, 1]), IpAddr::from(Ipv6Addr::LOCALHOST));
+    for (gateways, only) in [(&[ipv4][..], true), (&[ipv6, ipv4], true), (&[], false)] {
+        let search = search_for(gateways, &[], None).unwrap();
+        assert_eq!(search.senders.only_gateway, only, "{gateways:?}");
     }
+    let why = search_for(&[ipv6], &[], None).unwrap_err();
+    assert!(why.contains("set router_ip to its IPv4 address"), "{why}");
 }
 
 #[test]

@@ -40,19 +40,24 @@ fn a_name_in_another_zone_is_never_made_one_of_this() {
 
 #[test]
 fn a_record_that_came_out_under_another_name_is_told() {
-    let create = CloudflareRecord { create: true, ..record("nas.example.com") };
-    let mut fake = Fake::new(&[]);
-    let outcomes = run_with(&mut updater(None, vec![create]), &mut fake, tasks(1, 2), |request, fake| {
-        (request.method == "POST").then(|| {
-            let mut made = fake.insert(serde_json::from_str(request.body.as_ref().unwrap()).unwrap());
-            made["name"] = json!("nas.example.com.example.com");
-            Ok(success(&made))
-        })
-    });
-    assert!(
-        needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains("nas.example.com.example.com"),
-        "{outcomes:?}"
-    );
+    // What repeats anything but our name is not said back.
+    for (name, told) in [
+        ("nas.example.com.example.com", "nas.example.com.example.com"),
+        ("nas.example.com.evil.example", "made it of another name"),
+        ("evil.example", "made it of another name"),
+    ] {
+        let create = CloudflareRecord { create: true, ..record("nas.example.com") };
+        let mut fake = Fake::new(&[]);
+        let outcomes = run_with(&mut updater(None, vec![create]), &mut fake, tasks(1, 2), |request, fake| {
+            (request.method == "POST").then(|| {
+                let mut made = fake.insert(serde_json::from_str(request.body.as_ref().unwrap()).unwrap());
+                made["name"] = json!(name);
+                Ok(success(&made))
+            })
+        });
+        assert!(needs_a_person(&outcomes[0]) && why(&outcomes[0]).contains(told), "{outcomes:?}");
+        assert!(!why(&outcomes[0]).contains("evil"), "{outcomes:?}");
+    }
 }
 
 /// What a token with DNS:Edit alone may not do; `export` is what the zone's file says.
