@@ -240,6 +240,8 @@ fn a_tls_handshake_that_ends_after_the_job_was_overtaken_sends_nothing() {
     let web = authority.web(false).ended_by(closer.clone());
     let job = thread::spawn(move || web.send(&get(format!("https://localhost:{port}/")), PATIENT));
     let (mut stream, _) = listener.accept().unwrap();
+    // It has begun: before, it would not begin.
+    assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
     closer.overtake();
     let mut server = ServerConnection::new(tls).unwrap();
     while server.is_handshaking() {
