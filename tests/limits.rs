@@ -209,14 +209,14 @@ const LIMITS: &[Limit] = &[
     ),
     (
         "head of its answer / fields",
-        "32 KiB / 100",
+        "16 KiB / 100",
         &[
-            "src/transport/provider.rs MAX_HEAD: usize = 32 * 1024;",
+            "src/transport/provider.rs MAX_HEAD: usize = 16 * 1024;",
             "src/transport/provider.rs MAX_FIELDS: usize = 100;",
         ],
         &[
             "tests/web.rs a_huge_body_is_cut_and_a_huge_head_refused",
-            "tests/web.rs a_head_of_30_kb_is_read",
+            "tests/web.rs a_head_of_14_kb_is_read",
             "tests/web.rs a_head_of_a_hundred_fields_is_read_and_no_longer_one",
         ],
     ),

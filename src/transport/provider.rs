@@ -40,7 +40,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(120);
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of an answer; policies and cookies fill some kilobytes. It is no long
 /// reply, so as many as there are jobs may be under way.
-const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 16 * 1024;
 /// Fields of it; ureq itself takes some more.
 const MAX_FIELDS: usize = 100;
 /// Must hold a head with room for more, or reading would seem to stall.
