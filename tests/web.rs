@@ -387,7 +387,9 @@ fn redirects_are_followed_on_the_same_host_only() {
                 return;
             }
         };
-        let _ = write!(stream, "HTTP/1.1 {status} x\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+        // It closes, and says so: a POST is not repeated over another connection.
+        let end = "Connection: close\r\nContent-Length: 0\r\n\r\n";
+        let _ = write!(stream, "HTTP/1.1 {status} x\r\nLocation: {target}\r\n{end}");
     });
     let reply = |method, path: &str| {
         let body = (method == "POST").then(|| "ip=192.0.2.1".to_owned());
