@@ -204,12 +204,16 @@ pub(super) fn pcp(data: &[u8]) {
 
 const SEQUENCE: u32 = 5;
 
+fn read(data: &[u8]) -> Vec<Message> {
+    parse(data, SEQUENCE).collect()
+}
+
 /// No more messages than headers fit into the bytes; a cut loses messages but
 /// changes none; what is read is written and read again unchanged.
 pub(super) fn netlink(data: &[u8]) {
-    let messages = parse(data, SEQUENCE);
+    let messages = read(data);
     assert!(messages.len() <= data.len() / 16 * 2);
-    let half = parse(&data[..data.len() / 2], SEQUENCE);
+    let half = read(&data[..data.len() / 2]);
     assert_eq!(messages[..half.len()], half);
     for message in messages {
         match &message {
@@ -217,17 +221,17 @@ pub(super) fn netlink(data: &[u8]) {
                 assert!(link.name.chars().count() < 16 && !link.name.contains('\0'));
                 // A name that is no UTF-8 has grown by its replacement.
                 if link.name.len() < 16 {
-                    assert_eq!(parse(&write_link(link), SEQUENCE), [message]);
+                    assert_eq!(read(&write_link(link)), [message]);
                 }
             }
             Message::Address(address) => {
                 assert!(address.prefix_length <= if address.address.is_ipv4() { 32 } else { 128 });
                 assert!(address.address.is_ipv6() || !address.temporary);
-                assert_eq!(parse(&write_address(address), SEQUENCE), [message]);
+                assert_eq!(read(&write_address(address)), [message]);
             }
             Message::Route(route) => {
                 assert!(!route.by_route || route.source.is_some());
-                assert_eq!(parse(&write_route(route), SEQUENCE), [message]);
+                assert_eq!(read(&write_route(route)), [message]);
             }
             Message::Done | Message::Interrupted | Message::Error(_) | Message::Other => {}
         }

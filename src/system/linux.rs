@@ -50,7 +50,7 @@ fn ask_routes(socket: &OwnedFd, destinations: &[IpAddr], told: &mut [DefaultRout
     for (number, told) in (1..).zip(told) {
         let mut buffer = [0; CHANGE];
         let (_, length, _) = recvfrom(socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT)?;
-        match netlink::parse(buffer.get(..length).unwrap_or_default(), number).into_iter().next() {
+        match netlink::parse(buffer.get(..length).unwrap_or_default(), number).next() {
             Some(Message::Route(route)) => *told = DefaultRoute::Known(route),
             // Unreachable, prohibited, or any other refusal to go there.
             Some(_) => *told = DefaultRoute::None,
@@ -88,21 +88,17 @@ pub(super) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
 
 fn ask_addresses(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<Vec<InterfaceAddress>> {
     let links = remembered(&LINKS, || {
-        let links = dump(socket, Dump::Links, buffer)?.into_iter().filter_map(|message| match message {
+        let links = dump(socket, Dump::Links, buffer, |message| match message {
             Message::Link(link) => Some((link.index, link)),
             _ => None,
         });
-        Ok(Rc::new(links.collect()))
+        Ok(Rc::new(links?.into_iter().collect()))
     })?;
-    let addresses = dump(socket, Dump::Addresses, buffer)?;
-    Ok(addresses
-        .into_iter()
-        .filter_map(|message| match message {
-            // An interface that appeared in between is there at the next poll.
-            Message::Address(address) => Some(with_link(links.get(&address.index)?, &address)),
-            _ => None,
-        })
-        .collect())
+    dump(socket, Dump::Addresses, buffer, |message| match message {
+        // An interface that appeared in between is there at the next poll.
+        Message::Address(address) => Some(with_link(links.get(&address.index)?, &address)),
+        _ => None,
+    })
 }
 
 fn with_link(link: &Link, address: &Address) -> InterfaceAddress {
@@ -133,26 +129,43 @@ fn open() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A whole dump; asked for again when it changed under way.
-fn dump(socket: &OwnedFd, what: Dump, buffer: &mut [u8]) -> io::Result<Vec<Message>> {
-    let mut messages = Vec::new();
+/// What a whole dump tells; asked for again when it changed under way. Most polls end here,
+/// so its messages are turned into values one by one, and kept nowhere.
+fn dump<T>(
+    socket: &OwnedFd,
+    what: Dump,
+    buffer: &mut [u8],
+    value: impl Fn(Message) -> Option<T>,
+) -> io::Result<Vec<T>> {
+    let mut found = Vec::new();
     for attempt in 1..=TRIES {
         // Each dump of this socket has a number of its own.
         let sequence = attempt.saturating_add(if what == Dump::Links { 0 } else { TRIES });
-        messages = dump_once(socket, what, sequence, buffer)?;
-        if !messages.contains(&Message::Interrupted) {
+        let mut interrupted = false;
+        found.clear();
+        dump_once(socket, what, sequence, buffer, |message| {
+            interrupted |= message == Message::Interrupted;
+            found.extend(value(message));
+        })?;
+        if !interrupted {
             break;
         }
     }
-    Ok(messages)
+    Ok(found)
 }
 
-fn dump_once(socket: &OwnedFd, what: Dump, sequence: u32, buffer: &mut [u8]) -> io::Result<Vec<Message>> {
+fn dump_once(
+    socket: &OwnedFd,
+    what: Dump,
+    sequence: u32,
+    buffer: &mut [u8],
+    mut take: impl FnMut(Message),
+) -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(socket, &netlink::request(what, sequence), SendFlags::empty(), &kernel)?;
     let started = Instant::now();
-    let mut messages = Vec::new();
-    while started.elapsed() < TIME && messages.len() < MAX_MESSAGES {
+    let mut taken: usize = 0;
+    while started.elapsed() < TIME && taken < MAX_MESSAGES {
         let (_, length, sender) = recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
         // Other processes may write to this socket too.
         if sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok()) != Some(kernel) {
@@ -160,10 +173,11 @@ fn dump_once(socket: &OwnedFd, what: Dump, sequence: u32, buffer: &mut [u8]) -> 
         }
         for message in netlink::parse(buffer.get(..length).unwrap_or_default(), sequence) {
             match message {
-                Message::Done => return Ok(messages),
+                Message::Done => return Ok(()),
                 Message::Error(number) => return Err(refused(number)),
-                other => messages.push(other),
+                other => take(other),
             }
+            taken = taken.saturating_add(1);
         }
     }
     Err(io::ErrorKind::TimedOut.into())

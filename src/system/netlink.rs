@@ -188,21 +188,18 @@ pub fn request(dump: Dump, sequence: u32) -> Vec<u8> {
 }
 
 /// The messages in a datagram that answer the request with this `sequence`.
-/// Bytes that follow no grammar end the list.
-#[must_use]
-pub fn parse(datagram: &[u8], sequence: u32) -> Vec<Message> {
-    let mut messages = Vec::new();
+/// Bytes that follow no grammar end them.
+pub fn parse(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Message> {
     let mut rest = datagram;
-    while let Some((message, after)) = split(rest) {
-        if message.sequence == sequence {
-            if message.flags & NLM_F_DUMP_INTR != 0 {
-                messages.push(Message::Interrupted);
-            }
-            messages.push(message.read());
-        }
+    let all = std::iter::from_fn(move || {
+        let (message, after) = split(rest)?;
         rest = after;
-    }
-    messages
+        Some(message)
+    });
+    all.filter(move |message| message.sequence == sequence).flat_map(|message| {
+        let interrupted = message.flags & NLM_F_DUMP_INTR != 0;
+        [interrupted.then_some(Message::Interrupted), Some(message.read())].into_iter().flatten()
+    })
 }
 
 /// Whether a datagram tells of a change of addresses, interfaces or routes. What

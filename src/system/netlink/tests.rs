@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn read(datagram: &[u8], sequence: u32) -> Vec<Message> {
+    parse(datagram, sequence).collect()
+}
+
 fn attribute_bytes(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(u16::try_from(value.len().saturating_add(4)).unwrap().to_ne_bytes());
@@ -59,8 +63,8 @@ fn a_link_is_read() {
         multicast: true,
         point_to_point: false,
     };
-    assert_eq!(parse(&link_message(), 5), [Message::Link(expected)]);
-    assert_eq!(parse(&link_message(), 6), []);
+    assert_eq!(read(&link_message(), 5), [Message::Link(expected)]);
+    assert_eq!(read(&link_message(), 6), []);
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn an_address_is_read_with_its_flags_and_lifetimes() {
         made: Duration::from_millis(12_340),
         renewed: Duration::from_secs(60),
     };
-    assert_eq!(parse(&bytes, 5), [Message::Address(expected)]);
+    assert_eq!(read(&bytes, 5), [Message::Address(expected)]);
 }
 
 #[test]
@@ -97,7 +101,7 @@ fn what_a_router_advertises_for_ever_is_limited() {
         let flags = attribute_bytes(IFA_FLAGS, &u32::to_ne_bytes(flags));
         let own = attribute_bytes(IFA_ADDRESS, &[0x20; 16]);
         let bytes = address_message(AF_INET6, &[own, cache(u32::MAX, u32::MAX), flags]);
-        let [Message::Address(address)] = parse(&bytes, 5)[..] else { panic!("no address") };
+        let [Message::Address(address)] = read(&bytes, 5)[..] else { panic!("no address") };
         assert_eq!((address.valid, address.preferred), (valid, None));
     }
 }
@@ -113,7 +117,7 @@ fn of_a_point_to_point_line_our_end_is_taken() {
             attribute_bytes(IFA_FLAGS, &IFA_F_TEMPORARY.to_ne_bytes()),
         ],
     );
-    let [Message::Address(address)] = parse(&bytes, 5)[..] else { panic!("no address") };
+    let [Message::Address(address)] = read(&bytes, 5)[..] else { panic!("no address") };
     assert_eq!(address.address, IpAddr::from([203, 0, 113, 5]));
     // The bit means "secondary" there.
     assert!(!address.temporary);
@@ -126,7 +130,7 @@ fn route_message(family: u8, kind: u8, attributes: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn route_of(bytes: &[u8]) -> Option<Route> {
-    match parse(bytes, 5).remove(0) {
+    match read(bytes, 5).remove(0) {
         Message::Route(route) => Some(route),
         _ => None,
     }
@@ -205,20 +209,20 @@ fn changes_are_told_apart_from_noise() {
 fn a_dump_ends_or_fails() {
     let mut bytes = link_message();
     bytes.extend(message(NLMSG_DONE, NLM_F_DUMP_INTR, 5, &[&[0; 4]]));
-    let messages = parse(&bytes, 5);
+    let messages = read(&bytes, 5);
     assert_eq!(messages[1..], [Message::Interrupted, Message::Done]);
     let refusal = message(NLMSG_ERROR, 0, 5, &[&(-1_i32).to_ne_bytes()]);
-    assert_eq!(parse(&refusal, 5), [Message::Error(-1)]);
+    assert_eq!(read(&refusal, 5), [Message::Error(-1)]);
 }
 
 #[test]
 fn unknown_or_damaged_messages_carry_nothing() {
-    assert_eq!(parse(&address_message(AF_INET, &[]), 5), [Message::Other]);
+    assert_eq!(read(&address_message(AF_INET, &[]), 5), [Message::Other]);
     let wrong = attribute_bytes(IFA_ADDRESS, &[1, 2, 3]);
-    assert_eq!(parse(&address_message(AF_INET, &[wrong]), 5), [Message::Other]);
+    assert_eq!(read(&address_message(AF_INET, &[wrong]), 5), [Message::Other]);
     let other = attribute_bytes(IFA_ADDRESS, &[1, 2, 3, 4]);
-    assert_eq!(parse(&address_message(17, &[other]), 5), [Message::Other]);
-    assert_eq!(parse(&message(99, 0, 5, &[]), 5), [Message::Other]);
+    assert_eq!(read(&address_message(17, &[other]), 5), [Message::Other]);
+    assert_eq!(read(&message(99, 0, 5, &[]), 5), [Message::Other]);
 }
 
 #[test]
@@ -226,13 +230,13 @@ fn no_cut_and_no_changed_byte_panics() {
     let mut whole = link_message();
     whole.extend(address_message(AF_INET, &[attribute_bytes(IFA_LOCAL, &[1, 2, 3, 4]), cache(1, 2)]));
     for end in 0..whole.len() {
-        assert!(parse(&whole[..end], 5).len() <= 2);
+        assert!(read(&whole[..end], 5).len() <= 2);
     }
     for at in 0..whole.len() {
         for value in [0, 1, 3, 4, 127, 255] {
             let mut changed = whole.clone();
             changed[at] = value;
-            assert!(parse(&changed, 5).len() <= 4);
+            assert!(read(&changed, 5).len() <= 4);
         }
     }
 }
