@@ -32,15 +32,16 @@ make_toolchain() {
 }
 
 unpack_rustc() {
-    local packages
+    local packages lists
     echo "unpacking rustc into $toolchain ..." >&2
     rm -rf "$toolchain/rust"
     mkdir -p "$toolchain/rust"
     command -v dpkg >/dev/null && command -v apt-get >/dev/null ||
         die "the compiler is taken from Debian's packages; elsewhere set RUSTC to a nightly rustc with rust-src"
-    alone_with_apt apt-get update -q >/dev/null 2>&1 || true
+    lists=$(alone_with_apt apt-get update -q 2>&1) || true
     mapfile -t packages < <(alone_with_apt rustc_packages)
-    ((${#packages[@]} == 5)) || die "Debian's packages rustc-web and rust-web-src are not to be had here; set RUSTC to a nightly rustc with rust-src"
+    ((${#packages[@]} == 5)) || die "Debian's packages rustc-web and rust-web-src are not to be had here; set RUSTC to a nightly rustc with rust-src
+$lists"
     # What the compiler itself is linked with; the rest is on every Debian.
     install_packages libedit2 libffi8 libxml2 libz3-4 libzstd1
     (cd "$toolchain/rust" && alone_with_apt apt-get download -q "${packages[@]}" >/dev/null 2>&1) || die "cannot download ${packages[*]}"
