@@ -133,3 +133,21 @@ fn a_socket_to_which_a_second_answer_may_come_is_not_kept() {
     let ports: Vec<u16> = ports.iter().collect();
     assert!(ports[0] == ports[1] && ports[1] != ports[2], "{ports:?}");
 }
+
+#[test]
+fn who_has_no_time_asks_over_the_socket_that_is_kept_and_not_one_that_was_slow() {
+    let (gateway, ports) = clocks(11, &[(9, 1), (9, 1), (9, 0), (9, 1), (9, 1)]);
+    let mut kept = Kept::default();
+    assert_eq!(kept.at_once(), None, "nothing is kept yet");
+    let ask = |kept: &mut Kept| kept.external_address(gateway, within(5000)).unwrap().address;
+    assert_eq!(ask(&mut kept), answer().address);
+    assert_eq!(kept.at_once(), Some(answer()));
+    assert_eq!(kept.at_once(), None, "no answer to the third question");
+    assert_eq!(kept.at_once(), None, "which was the last of this kind");
+    assert_eq!(ask(&mut kept), answer().address);
+    assert_eq!(kept.at_once(), None);
+    assert_eq!(ask(&mut kept), answer().address);
+    let ports: Vec<u16> = ports.iter().collect();
+    assert!(ports[0] == ports[1] && ports[1] == ports[2] && ports[2] != ports[3], "{ports:?}");
+    assert_eq!((ports.len(), ports[3]), (5, ports[4]));
+}

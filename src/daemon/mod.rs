@@ -2,7 +2,7 @@
 //! for.
 //!
 //! The main thread owns the engine, the clock and the state file, and asks the kernel for
-//! addresses of interfaces. Each other source has a thread that sleeps until it is asked
+//! addresses of interfaces, and NAT-PMP whether anything has changed. Each other source has a thread that sleeps until it is asked
 //! to poll, since it keeps what it knows of its gateway between polls. Each publishing job
 //! is a thread that ends with the job. One thread waits for signals and for the channels
 //! of [`hints`]. All of them answer over one channel.
@@ -200,7 +200,7 @@ struct Daemon<'a> {
     places: Places<'a>,
     mode: Mode,
     log: Log,
-    polls: Vec<Asked>,
+    polls: Vec<Option<Asked>>,
     /// None in a single run.
     watch: Option<Watch>,
     channels: Arc<Channels>,
@@ -327,7 +327,7 @@ impl<'a> Daemon<'a> {
             match action {
                 Action::Poll { source, hinted } => {
                     self.channels.poll_begins(source);
-                    if let Some(asked) = self.polls.get_mut(source) {
+                    if let Some(Some(asked)) = self.polls.get(source) {
                         asked.poll(hinted);
                     }
                 }

@@ -1,8 +1,8 @@
 //! Sources and the threads that ask them.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::hints::Channels;
@@ -16,21 +16,30 @@ use crate::sources;
 use crate::system::threads;
 
 /// A source, and where it is asked.
-pub(super) enum Asked {
-    /// By a thread that polls whenever it is told to, hinted or not.
-    Elsewhere(Sender<bool>),
-    /// Here: the kernel answers at once.
-    Here(Asking),
+pub(super) struct Asked {
+    asking: Arc<Mutex<Asking>>,
+    /// To the thread that polls whenever it is told to, hinted or not; `None`: the kernel,
+    /// which answers at once.
+    elsewhere: Option<Sender<bool>>,
 }
 
 impl Asked {
-    pub(super) fn poll(&mut self, hinted: bool) {
-        match self {
+    /// What ends at once is asked here: another thread would cost more than the poll.
+    pub(super) fn poll(&self, hinted: bool) {
+        let Some(ask) = &self.elsewhere else {
+            locked(&self.asking).poll(hinted);
+            return;
+        };
+        let confirmed = !hinted && self.asking.try_lock().is_ok_and(|mut asking| asking.confirm());
+        if !confirmed {
             // The thread lives as long as the program.
-            Self::Elsewhere(ask) => drop(ask.send(hinted)),
-            Self::Here(asking) => drop(asking.poll(hinted)),
+            let _ = ask.send(hinted);
         }
     }
+}
+
+fn locked(asking: &Mutex<Asking>) -> MutexGuard<'_, Asking> {
+    asking.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A source with whoever wants to hear of it.
@@ -48,14 +57,25 @@ impl Asking {
         let start = Instant::now();
         self.poller.rely_on_events(self.channels.events_arrive(self.source));
         let poll = self.poller.poll(hinted, &|| self.channels.has_news(self.source));
+        self.tell(&poll, start)
+    }
+
+    /// Polls once if that takes next to no time.
+    fn confirm(&mut self) -> bool {
+        let start = Instant::now();
+        self.poller.rely_on_events(self.channels.events_arrive(self.source));
+        self.poller.confirm().is_some_and(|poll| self.tell(&poll, start).is_some())
+    }
+
+    fn tell(&self, poll: &sources::Poll, start: Instant) -> Option<()> {
         if self.log.wants(Level::Debug) {
-            self.log.write(&debug_line(self.poller.label(), &poll, start.elapsed()));
+            self.log.write(&debug_line(self.poller.label(), poll, start.elapsed()));
         }
         if let Some(advice) = &poll.advice {
             self.log.write(&Report::new(Level::Info, self.poller.label(), advice.clone()));
         }
         self.sender.send(Message::Observed { source: self.source, poll: poll.clone() }).ok()?;
-        self.channels.poll_ended(self.source, &self.poller, &poll);
+        self.channels.poll_ended(self.source, &self.poller, poll);
         Some(())
     }
 }
@@ -68,17 +88,21 @@ pub(super) fn start_source(
     sender: &Sender<Message>,
     channels: &Arc<Channels>,
     log: Log,
-) -> Asked {
-    let (ask, asked) = channel();
-    if let Some(poller) = sources::Poller::new(config, source, state) {
-        let mut asking =
-            Asking { source, poller, sender: sender.clone(), channels: Arc::clone(channels), log };
-        if asking.poller.is_at_once() {
-            return Asked::Here(asking);
-        }
-        spawn("source", move || while asked.recv().is_ok_and(|hinted| asking.poll(hinted).is_some()) {});
-    }
-    Asked::Elsewhere(ask)
+) -> Option<Asked> {
+    let poller = sources::Poller::new(config, source, state)?;
+    let is_at_once = poller.is_at_once();
+    let asking = Asking { source, poller, sender: sender.clone(), channels: Arc::clone(channels), log };
+    let asking = Arc::new(Mutex::new(asking));
+    let elsewhere = (!is_at_once).then(|| {
+        let (ask, asked) = channel();
+        let asking = Arc::clone(&asking);
+        spawn(
+            "source",
+            move || while asked.recv().is_ok_and(|hinted| locked(&asking).poll(hinted).is_some()) {},
+        );
+        ask
+    });
+    Some(Asked { asking, elsewhere })
 }
 
 fn debug_line(label: &str, poll: &sources::Poll, took: Duration) -> Report {

@@ -61,6 +61,10 @@ pub fn external_address(gateway: IpAddr, deadline: Instant) -> Result<ExternalAd
     ask(&open(gateway)?, deadline).map(|(answer, _)| answer)
 }
 
+/// A gateway on a wire or near the access point answers within a few milliseconds: so long
+/// somebody may wait who has other things to do.
+const AT_ONCE: Duration = Duration::from_millis(20);
+
 /// A gateway that is asked again and again, over one socket as long as that does.
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -69,6 +73,8 @@ pub struct Kept {
     told: Option<(Instant, u32)>,
     /// Its clock stands still: what came late could not be told from an answer.
     unfit: bool,
+    /// It did not answer at once when it was asked to.
+    slow: bool,
 }
 
 impl Kept {
@@ -78,20 +84,39 @@ impl Kept {
         gateway: IpAddr,
         deadline: Instant,
     ) -> Result<ExternalAddress, NatPmpError> {
-        let answered = self.socket.take().and_then(|socket| Some((ask_again(&socket)?, socket)));
-        if let Some((answer, socket)) = answered {
-            self.unfit = !self.is_new(answer.epoch);
-            if !self.unfit {
-                self.socket = Some(socket);
-                self.told = Some((Instant::now(), answer.epoch));
-                return Ok(answer);
-            }
+        if let Some(answer) = self.ask_again(WAITS[0]) {
+            return Ok(answer);
         }
         let socket = open(gateway)?;
         let (answer, is_only) = ask(&socket, deadline)?;
         self.told = Some((Instant::now(), answer.epoch));
         self.socket = Some(socket).filter(|_| is_only && !self.unfit);
         Ok(answer)
+    }
+
+    /// What it answers within 20 ms over the socket that is kept; `None`: it is to be asked
+    /// by [`Self::external_address`]. One that was too slow once is not asked here any more.
+    pub fn at_once(&mut self) -> Option<ExternalAddress> {
+        if self.slow || self.socket.is_none() {
+            return None;
+        }
+        let answer = self.ask_again(AT_ONCE);
+        self.slow = answer.is_none();
+        answer
+    }
+
+    /// Once, over the socket that is kept. Without an answer in time it is kept no more:
+    /// what comes late is not for the next question.
+    fn ask_again(&mut self, wait: Duration) -> Option<ExternalAddress> {
+        let socket = self.socket.take()?;
+        let answer = ask_once(&socket, wait)?;
+        self.unfit = !self.is_new(answer.epoch);
+        if self.unfit {
+            return None;
+        }
+        self.socket = Some(socket);
+        self.told = Some((Instant::now(), answer.epoch));
+        Some(answer)
     }
 
     /// Whether its clock has gone on as ours (RFC 6886, section 3.6).
@@ -103,9 +128,9 @@ impl Kept {
     }
 }
 
-/// Once; the time for it is that of the last wait.
-fn ask_again(socket: &UdpSocket) -> Option<ExternalAddress> {
+fn ask_once(socket: &UdpSocket, wait: Duration) -> Option<ExternalAddress> {
     let mut buffer = [0; message::MAX_DATAGRAM.saturating_add(1)];
+    socket.set_read_timeout(Some(wait)).ok()?;
     socket.send(&message::REQUEST).ok()?;
     let length = socket.recv(&mut buffer).ok()?;
     ExternalAddress::parse(buffer.get(..length).unwrap_or_default()).ok()

@@ -134,6 +134,17 @@ impl Poller {
         }
     }
 
+    /// What a poll finds that NAT-PMP confirms within 20 ms, where that is enough; `None`:
+    /// poll.
+    pub fn confirm(&mut self) -> Option<Poll> {
+        match &mut self.kind {
+            PollerKind::Upnp(upnp) => upnp.confirm(),
+            PollerKind::NatPmp(_) | PollerKind::Pcp(_) | PollerKind::Interface(_) | PollerKind::Echo(_) => {
+                None
+            }
+        }
+    }
+
     /// Asks once. `hinted`: something is said to have changed. A search ends early
     /// when there are `news`: somebody has spoken since. The one after it takes its
     /// time, else a flood of hints would cut short every search.

@@ -1,7 +1,8 @@
 //! The address as the gateway tells it by UPnP.
 //!
 //! The gateway that is known is asked first: by NAT-PMP whether anything has
-//! changed (two datagrams, [`Confirmation`]), else by one SOAP call. Only when that
+//! changed (two datagrams, [`Confirmation`]; [`Upnp::confirm`] where somebody waits who has
+//! little time), else by one SOAP call. Only when that
 //! fails is it searched for.
 
 use std::cell::Cell;
@@ -175,6 +176,33 @@ impl Upnp {
         let answered = poll.gateway.as_ref().map(LanUrl::host);
         self.asked = answered.or_else(|| hosts.first().copied()).or(self.asked);
         self.advise(poll, &hosts)
+    }
+
+    /// What a poll finds that NAT-PMP confirms at once; `None`: poll. Does nothing that a
+    /// poll would not do again.
+    pub fn confirm(&mut self) -> Option<Poll> {
+        if matches!(self.gateway, Gateway::Named(..)) {
+            // Its address is to be asked for.
+            return None;
+        }
+        let known = self.known.as_mut()?;
+        let mut ipv6 = known.ipv6;
+        ipv6.count_poll();
+        if ipv6.is_due() || !known.may_be_confirmed(self.events_arrive) {
+            return None;
+        }
+        let location = known.location.host();
+        if !matches!(self.trusted(true), Trusted::Hosts(hosts) if hosts.contains(&location)) {
+            return None;
+        }
+        let known = self.known.as_mut()?;
+        let told = known.natpmp_client.at_once()?.finding();
+        if told != known.found.ipv4 {
+            return None;
+        }
+        known.ipv6 = ipv6;
+        known.natpmp.takes(Some(&told), &known.found.ipv4);
+        Some(known.poll())
     }
 
     /// Says once that the gateway was found by chance.
