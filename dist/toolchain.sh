@@ -59,11 +59,12 @@ END
     mv "$toolchain/rustc.new" "$toolchain/rustc"
 }
 
-# The names of its library and of LLVM move with its version.
+# The names of its library and of LLVM move with its version. Each list is read to its end:
+# apt-cache fails when nobody reads on.
 rustc_packages() {
     local library llvm
-    library=$(apt-cache depends libstd-rust-web-dev | grep -oE -m 1 'libstd-rust-web-[0-9.]+$')
-    llvm=$(apt-cache depends "$library" | grep -oE -m 1 'libllvm[0-9]+$')
+    library=$(apt-cache depends libstd-rust-web-dev | grep -oE 'libstd-rust-web-[0-9.]+$' | sort -u)
+    llvm=$(apt-cache depends "$library" | grep -oE 'libllvm[0-9]+$' | sort -u)
     printf '%s\n' rustc-web rust-web-src libstd-rust-web-dev "$library" "$llvm"
 }
 
