@@ -199,6 +199,12 @@ const LIMITS: &[Limit] = &[
         &["tests/web.rs redirects_are_followed_on_the_same_host_only"],
     ),
     (
+        "servers whose TLS sessions are kept to be resumed",
+        "8",
+        &["src/transport/tls.rs MAX_SESSIONS: usize = 8 * 8;"],
+        &["tests/web/connections.rs the_sessions_of_eight_servers_are_resumed"],
+    ),
+    (
         "answers above 32 KiB under way at once",
         "2",
         &[

@@ -19,8 +19,9 @@ use super::stream::Stream;
 use super::trust::{ClientCertificate, Tls};
 use super::verifier::Verifier;
 
-/// TLS sessions that are remembered; a configuration knows few servers.
-const MAX_SESSIONS: usize = 16;
+/// TLS sessions that are remembered: rustls keeps eight of a server at most, and as many
+/// servers as that many fit.
+const MAX_SESSIONS: usize = 8 * 8;
 
 /// Why the `[tls]` section cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,5 +1,6 @@
 //! One connection for several requests, and when it is left.
 
+use std::net::Ipv4Addr;
 use std::sync::mpsc;
 
 use super::*;
@@ -25,6 +26,46 @@ fn serve_many(tls: Option<Arc<ServerConfig>>) -> (u16, thread::JoinHandle<usize>
         }
     });
     (port, server)
+}
+
+/// Tells of each connection whether it went on with an earlier session.
+fn serve_sessions(host: Ipv4Addr, tls: Arc<ServerConfig>) -> (u16, mpsc::Receiver<bool>) {
+    let listener = TcpListener::bind((host, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, resumed) = mpsc::channel();
+    thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let server = ServerConnection::new(Arc::clone(&tls)).unwrap();
+            let mut stream = rustls::StreamOwned::new(server, tcp.unwrap());
+            read_request(&mut stream).unwrap();
+            let kind = stream.conn.handshake_kind();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+            stream.flush().unwrap();
+            let _ = sender.send(kind == Some(rustls::HandshakeKind::Resumed));
+        }
+    });
+    (port, resumed)
+}
+
+#[test]
+fn the_sessions_of_eight_servers_are_resumed() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let ca = Authority::new();
+        let web = ca.web(false);
+        let servers: Vec<_> = (1..=8)
+            .map(|last| {
+                let host = Ipv4Addr::new(127, 0, 0, last);
+                let tls = ca.server_with(&host.to_string(), |_| {}, &[version]);
+                (host, serve_sessions(host, tls))
+            })
+            .collect();
+        for resumed in [false, true, true] {
+            for (host, (port, told)) in &servers {
+                fetch_tls(&web, &host.to_string(), *port).unwrap();
+                assert_eq!(told.recv().unwrap(), resumed, "{host}, {version:?}");
+            }
+        }
+    }
 }
 
 #[test]
