@@ -147,6 +147,12 @@ const LIMITS: &[Limit] = &[
         ],
     ),
     (
+        "NAT-PMP is waited for by the main thread",
+        "20 ms",
+        &["src/sources/upnp.rs AT_ONCE: Duration = Duration::from_millis(20);"],
+        &["tests/natpmp.rs who_has_little_time_leaves_a_slow_gateway_to_others"],
+    ),
+    (
         "NAT-PMP confirms what SOAP told",
         "3 polls, 11 where events arrive; 20 min at most",
         &[

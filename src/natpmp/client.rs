@@ -61,10 +61,6 @@ pub fn external_address(gateway: IpAddr, deadline: Instant) -> Result<ExternalAd
     ask(&open(gateway)?, deadline).map(|(answer, _)| answer)
 }
 
-/// A gateway on a wire or near the access point answers within a few milliseconds: so long
-/// somebody may wait who has other things to do.
-const AT_ONCE: Duration = Duration::from_millis(20);
-
 /// A gateway that is asked again and again, over one socket as long as that does.
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -73,8 +69,8 @@ pub struct Kept {
     told: Option<(Instant, u32)>,
     /// Its clock stands still: what came late could not be told from an answer.
     unfit: bool,
-    /// It did not answer at once when it was asked to.
-    slow: bool,
+    /// How long it took the last time.
+    took: Duration,
 }
 
 impl Kept {
@@ -84,9 +80,13 @@ impl Kept {
         gateway: IpAddr,
         deadline: Instant,
     ) -> Result<ExternalAddress, NatPmpError> {
-        if let Some(answer) = self.ask_again(WAITS[0]) {
-            return Ok(answer);
-        }
+        let began = Instant::now();
+        let answer = self.ask_again(WAITS[0]).map_or_else(|| self.ask_anew(gateway, deadline), Ok);
+        self.took = began.elapsed();
+        answer
+    }
+
+    fn ask_anew(&mut self, gateway: IpAddr, deadline: Instant) -> Result<ExternalAddress, NatPmpError> {
         let socket = open(gateway)?;
         let (answer, is_only) = ask(&socket, deadline)?;
         self.told = Some((Instant::now(), answer.epoch));
@@ -94,15 +94,10 @@ impl Kept {
         Ok(answer)
     }
 
-    /// What it answers within 20 ms over the socket that is kept; `None`: it is to be asked
-    /// by [`Self::external_address`]. One that was too slow once is not asked here any more.
-    pub fn at_once(&mut self) -> Option<ExternalAddress> {
-        if self.slow || self.socket.is_none() {
-            return None;
-        }
-        let answer = self.ask_again(AT_ONCE);
-        self.slow = answer.is_none();
-        answer
+    /// What it answers within this time over the socket that is kept; `None`: it is to be
+    /// asked by [`Self::external_address`], as is one that took longer the last time.
+    pub fn answers_within(&mut self, wait: Duration) -> Option<ExternalAddress> {
+        if self.took > wait { None } else { self.ask_again(wait) }
     }
 
     /// Once, over the socket that is kept. Without an answer in time it is kept no more:

@@ -33,6 +33,10 @@ const IPV6_AGAIN: u32 = 12;
 /// SOAP waits behind it.
 const CONFIRM_TIME: Duration = Duration::from_millis(300);
 
+/// How long [`Upnp::confirm`] waits for NAT-PMP: a gateway on a wire, or near the access
+/// point, answers within a few milliseconds.
+const AT_ONCE: Duration = Duration::from_millis(20);
+
 /// How long a known gateway may take before it is searched for anew, so that
 /// both fit into one poll. One whose answers were slow gets [`CANDIDATE_TIME`].
 const KNOWN_TIME: Duration = Duration::from_secs(2);
@@ -196,7 +200,7 @@ impl Upnp {
             return None;
         }
         let known = self.known.as_mut()?;
-        let told = known.natpmp_client.at_once()?.finding();
+        let told = known.natpmp_client.answers_within(AT_ONCE)?.finding();
         if told != known.found.ipv4 {
             return None;
         }
