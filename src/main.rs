@@ -15,7 +15,7 @@ use ddns_update_daemon::config::presets::list;
 use ddns_update_daemon::config::{Config, Gateway};
 use ddns_update_daemon::daemon;
 use ddns_update_daemon::daemon::log::{Format, Log};
-use ddns_update_daemon::daemon::request::{Kind, Request};
+use ddns_update_daemon::daemon::request::{Request, RequestKind};
 use ddns_update_daemon::daemon::runtime::{Running, Runtime};
 use ddns_update_daemon::daemon::state_file::{self, Store};
 use ddns_update_daemon::daemon::{Ended, Mode, Places, process, signals};
@@ -238,7 +238,7 @@ fn ask_nobody(asking: &Asking, log: Log) -> ExitCode {
     let Some(path) = asking.config.clone().or_else(usual) else {
         return complain("no daemon was found that runs, so name the configuration");
     };
-    if asking.kind == Kind::Update {
+    if asking.kind == RequestKind::Update {
         return run(&Work { config: path, dry_run: false }, true, Some(asking), log);
     }
     let config = match load(&path, log) {

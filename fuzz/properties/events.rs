@@ -6,7 +6,7 @@ use ddns_update_daemon::gena::message::{
     Callback, Expected, MIN_TIMEOUT, NotifyCheck, REQUESTED_TIMEOUT, Sid, SubscribeError, SubscribeResponse,
     check_notify,
 };
-use ddns_update_daemon::gena::subscription::{Failure, PollResult, Step, Subscription};
+use ddns_update_daemon::gena::subscription::{Failure, NextRequest, PollResult, Subscription};
 use ddns_update_daemon::http::ResponseReader;
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::request::ExchangeError;
@@ -62,15 +62,15 @@ pub(super) fn subscription(data: &[u8]) {
             assert!(round < 9, "it never rests");
             let Some(step) = subscription.step(now) else { break };
             let url = match step {
-                Step::Unsubscribe(url, sid) => {
+                NextRequest::Unsubscribe(url, sid) => {
                     assert!(granted.contains(&(url, sid)), "nobody has granted that");
                     continue;
                 }
-                Step::Renew(url, sid) => {
+                NextRequest::Renew(url, sid) => {
                     assert!(granted.contains(&(url.clone(), sid)), "nobody has granted that");
                     url
                 }
-                Step::Subscribe(url) => {
+                NextRequest::Subscribe(url) => {
                     asked.push(now);
                     url
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ddns_update_daemon::cli::{Command, LogFormat, Shown, Verbosity, Work, parse};
 use ddns_update_daemon::config;
 use ddns_update_daemon::config::{Config, UpdaterConfig, is_path};
-use ddns_update_daemon::daemon::request::{Kind, Request};
+use ddns_update_daemon::daemon::request::{Request, RequestKind};
 use ddns_update_daemon::dns::tsig::Key;
 
 const FILE: &str = "/folder/c.toml";
@@ -265,7 +265,7 @@ pub(super) fn cli(data: &[u8]) {
                 (shown == Shown::Json, shown == Shown::Alive),
                 (has("--json", "--json"), has("--alive", "--alive"))
             );
-            assert_eq!((asking.kind, &asking.name), (Kind::Status, &None));
+            assert_eq!((asking.kind, &asking.name), (RequestKind::Status, &None));
             asking.config.iter().for_each(|path| check_path(path, &words));
         }
         Command::Providers(_) => assert!(words.contains(&"providers")),

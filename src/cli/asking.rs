@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::is_path;
-use crate::daemon::request::{Kind, Request};
+use crate::daemon::request::{Request, RequestKind};
 use crate::daemon::runtime::{Running, running, statuses};
 use crate::engine::status::Status;
 
@@ -21,7 +21,7 @@ pub enum Found {
 /// What `retry` and `update` work with.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asking {
-    pub kind: Kind,
+    pub kind: RequestKind,
     /// A label or host name; `None`: every target.
     pub name: Option<String>,
     /// The configuration file.
@@ -30,7 +30,7 @@ pub struct Asking {
 
 impl Asking {
     /// Reads what follows the command; the error is one argument too many.
-    pub(super) fn read(kind: Kind, words: impl Iterator<Item = OsString>) -> Result<Self, OsString> {
+    pub(super) fn read(kind: RequestKind, words: impl Iterator<Item = OsString>) -> Result<Self, OsString> {
         let mut asking = Self { kind, name: None, config: None };
         for word in words {
             let text = word.to_string_lossy().into_owned();
@@ -99,7 +99,7 @@ mod tests {
 
     fn read(line: &str) -> Result<(Option<String>, Option<PathBuf>), OsString> {
         let words = line.split_whitespace().map(OsString::from);
-        Asking::read(Kind::Retry, words).map(|asking| (asking.name, asking.config))
+        Asking::read(RequestKind::Retry, words).map(|asking| (asking.name, asking.config))
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use self::help::HELP;
 use self::help::OPTIONS;
 use crate::config::suggest::nearest;
 use crate::config::{Gateway, is_path, read_gateway};
-use crate::daemon::request::Kind;
+use crate::daemon::request::RequestKind;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Command {
@@ -211,10 +211,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Call, CliError> {
     let command = match word.as_str() {
         "discover" => flags.discover(words.into_iter().skip(1))?,
         "providers" => flags.providers(words.into_iter().skip(1))?,
-        "retry" => flags.asking(Kind::Retry, words.into_iter().skip(1))?,
+        "retry" => flags.asking(RequestKind::Retry, words.into_iter().skip(1))?,
         "explain" => flags.explain(words.into_iter().skip(1))?,
         "status" => flags.status(words.into_iter().skip(1))?,
-        "update" => flags.asking(Kind::Update, words.into_iter().skip(1))?,
+        "update" => flags.asking(RequestKind::Update, words.into_iter().skip(1))?,
         _ => flags.work(words.into_iter())?,
     };
     let verbosity = match (flags.verbose, flags.quiet) {
@@ -260,7 +260,7 @@ impl Flags {
         }
     }
 
-    fn asking(&self, kind: Kind, words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+    fn asking(&self, kind: RequestKind, words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
         self.only_json(kind.word(), false)?;
         let asking = Asking::read(kind, words);
         asking.map(Command::Ask).map_err(|word| CliError::TooMany(word.to_string_lossy().into_owned()))
@@ -284,7 +284,7 @@ impl Flags {
         let mut words = words;
         let config = words.next().map(PathBuf::from);
         only(words)?;
-        Ok(Command::Status { asking: Asking { kind: Kind::Status, name: None, config }, shown })
+        Ok(Command::Status { asking: Asking { kind: RequestKind::Status, name: None, config }, shown })
     }
 
     fn providers(&self, mut words: impl Iterator<Item = OsString>) -> Result<Command, CliError> {

@@ -12,7 +12,7 @@ fn work(config: &str, dry_run: bool) -> Work {
 
 fn status(config: Option<&str>, shown: Shown) -> Command {
     let config = config.map(PathBuf::from);
-    Command::Status { asking: Asking { kind: Kind::Status, name: None, config }, shown }
+    Command::Status { asking: Asking { kind: RequestKind::Status, name: None, config }, shown }
 }
 
 #[test]
@@ -38,11 +38,11 @@ fn every_command_is_understood() {
         ("--dry-run c", Command::Run(work("c", true))),
         ("--check c", Command::Check { config: "c".into() }),
         ("-- --check", Command::Run(work("--check", false))),
-        ("retry", Command::Ask(Asking { kind: Kind::Retry, name: None, config: None })),
+        ("retry", Command::Ask(Asking { kind: RequestKind::Retry, name: None, config: None })),
         (
             "update a.example c.toml -q",
             Command::Ask(Asking {
-                kind: Kind::Update,
+                kind: RequestKind::Update,
                 name: Some("a.example".into()),
                 config: Some("c.toml".into()),
             }),

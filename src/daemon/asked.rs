@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::request::{Answer, Kind, Request};
+use super::request::{Answer, Request, RequestKind};
 use super::signals::{self, Signal};
 use super::state_file::{NotKept, Store};
 use super::teller::Teller;
@@ -73,7 +73,7 @@ impl Daemon<'_> {
         let (answer, event) = self.judge(&request);
         let level = match (answer.done, request.kind) {
             // A program that watches asks again and again.
-            (true, Kind::Status) => Level::Debug,
+            (true, RequestKind::Status) => Level::Debug,
             (true, _) => Level::Info,
             (false, _) => Level::Warning,
         };
@@ -87,7 +87,7 @@ impl Daemon<'_> {
 
     fn judge(&mut self, request: &Request) -> (Answer, Event) {
         let id = request.id;
-        if request.kind == Kind::Status {
+        if request.kind == RequestKind::Status {
             let (done, text) = match self.write_status() {
                 Ok(()) => (true, "written".to_owned()),
                 Err(error) => (false, format!("the status cannot be written: {error}")),
@@ -103,7 +103,7 @@ impl Daemon<'_> {
             None if targets.len() == self.config.targets.len() => "every target".to_owned(),
             _ => self.config.names(targets),
         };
-        if request.kind == Kind::Retry {
+        if request.kind == RequestKind::Retry {
             let text = format!("{}: nothing stands in the way any more", names(&targets));
             return (Answer { id, done: true, text }, Event::Retry { targets });
         }

@@ -4,13 +4,13 @@
 pub struct Request {
     /// Tells answers apart: the process that asks.
     pub id: u32,
-    pub kind: Kind,
+    pub kind: RequestKind,
     /// A label or host name; `None`: every target.
     pub name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum RequestKind {
     /// Try again what is blocked or waits.
     Retry,
     /// Send although it is unchanged.
@@ -19,7 +19,7 @@ pub enum Kind {
     Status,
 }
 
-impl Kind {
+impl RequestKind {
     const ALL: [(Self, &str); 3] =
         [(Self::Retry, "retry"), (Self::Update, "update"), (Self::Status, "status")];
 
@@ -41,7 +41,7 @@ impl Request {
     pub fn parse(text: &str) -> Option<Self> {
         let (first, name) = text.strip_suffix('\n')?.split_once('\n')?;
         let (id, word) = first.split_once(' ')?;
-        let (kind, _) = Kind::ALL.into_iter().find(|(_, known)| *known == word)?;
+        let (kind, _) = RequestKind::ALL.into_iter().find(|(_, known)| *known == word)?;
         if name.contains(char::is_control) {
             return None;
         }
@@ -82,10 +82,10 @@ mod tests {
 
     #[test]
     fn requests_and_answers_survive_as_text() {
-        let request = Request { id: 77, kind: Kind::Retry, name: Some("A home.example.org".into()) };
+        let request = Request { id: 77, kind: RequestKind::Retry, name: Some("A home.example.org".into()) };
         assert_eq!(request.write(), "77 retry\nA home.example.org\n");
         assert_eq!(Request::parse(&request.write()), Some(request));
-        let all = Request { id: 1, kind: Kind::Update, name: None };
+        let all = Request { id: 1, kind: RequestKind::Update, name: None };
         assert_eq!(Request::parse("1 update\n\n"), Some(all));
         for wrong in [
             "",

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process;
-use super::request::{Answer, Kind, Request};
+use super::request::{Answer, Request, RequestKind};
 use crate::engine::status::Status;
 use crate::notify::kept::MAX_KEPT;
 
@@ -238,7 +238,7 @@ impl Running {
     pub fn ask(&self, request: &Request) -> Result<Answer, String> {
         let (path, user) = (self.runtime.path("request"), owner_at(&self.runtime.path("pid")));
         let failed = |error: io::Error| format!("process {} cannot be asked: {error}", self.process);
-        let patience = if request.kind == Kind::Status { STATUS_PATIENCE } else { PATIENCE };
+        let patience = if request.kind == RequestKind::Status { STATUS_PATIENCE } else { PATIENCE };
         let until = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
         while let Err(error) = self.runtime.put(&path, &request.write(), user) {
             if error.kind() != ErrorKind::AlreadyExists {

@@ -34,7 +34,7 @@ pub(super) struct TargetStatus {
     config: Arc<Target>,
     /// What is recorded of it.
     state: TargetState,
-    kind: Kind,
+    kind: UpdateKind,
     /// What updates it, in a word.
     provider: &'static str,
     /// Of which kinds it may hold something that it was not known to accept.
@@ -81,7 +81,7 @@ pub(super) struct TargetStatus {
 
 /// What its updater is like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
+enum UpdateKind {
     /// A program, which is not tried for ever.
     Program,
     /// Makes a record where there is none: two at once would make two.
@@ -99,9 +99,9 @@ impl TargetStatus {
             state: TargetState { name: config.name.clone(), ..remembered },
             owed: config.at_start,
             kind: match group {
-                Some(UpdaterConfig::Run(_)) => Kind::Program,
-                Some(UpdaterConfig::Cloudflare(_)) => Kind::Creates,
-                _ => Kind::Repeatable,
+                Some(UpdaterConfig::Run(_)) => UpdateKind::Program,
+                Some(UpdaterConfig::Cloudflare(_)) => UpdateKind::Creates,
+                _ => UpdateKind::Repeatable,
             },
             provider: group.map_or("", UpdaterConfig::word),
             config: Arc::clone(config),
@@ -241,7 +241,7 @@ impl TargetStatus {
     }
 
     pub(super) fn is_program(&self) -> bool {
-        self.kind == Kind::Program
+        self.kind == UpdateKind::Program
     }
 
     pub(super) fn label(&self) -> &str {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::listener::{Listener, OnEvent};
-use super::subscription::{Failure, PollResult, Status, Step, Subscription, Told};
+use super::subscription::{Failure, NextRequest, PollResult, Status, Subscription, Told};
 use crate::gena::message::{Expected, Sid, SubscribeResponse, SubscriptionRequest};
 use crate::http::lan_url::LanUrl;
 use crate::system;
@@ -150,15 +150,17 @@ impl Work {
         }
     }
 
-    fn perform(&mut self, step: Step) {
+    fn perform(&mut self, step: NextRequest) {
         let result = match step {
-            Step::Unsubscribe(url, sid) => {
+            NextRequest::Unsubscribe(url, sid) => {
                 // It expires by itself if the gateway does not hear this.
                 let _ = exchange(url, SubscriptionRequest::Unsubscribe(sid), None);
                 return;
             }
-            Step::Renew(url, sid) => exchange(url, SubscriptionRequest::Renew(sid.clone()), Some(&sid)),
-            Step::Subscribe(url) => self.subscribe(url),
+            NextRequest::Renew(url, sid) => {
+                exchange(url, SubscriptionRequest::Renew(sid.clone()), Some(&sid))
+            }
+            NextRequest::Subscribe(url) => self.subscribe(url),
         };
         self.expect(match &result {
             Ok(granted) => Expected::Of(granted.sid.clone()),

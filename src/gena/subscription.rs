@@ -75,7 +75,7 @@ impl Told {
 
 /// What to send now.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Step {
+pub enum NextRequest {
     /// A new subscription.
     Subscribe(LanUrl),
     /// A renewal.
@@ -137,7 +137,7 @@ impl fmt::Display for Status {
 /// The subscription at one gateway, see [the module](self).
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    state: State,
+    state: SubscriptionState,
     /// The one to end.
     old: Option<(LanUrl, Sid)>,
     /// The gateway may have forgotten us.
@@ -155,7 +155,7 @@ pub struct Subscription {
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum State {
+enum SubscriptionState {
     Idle,
     Due { url: LanUrl, at: Duration },
     Active { url: LanUrl, sid: Sid, renew_at: Duration },
@@ -164,7 +164,7 @@ enum State {
 impl Default for Subscription {
     fn default() -> Self {
         Self {
-            state: State::Idle,
+            state: SubscriptionState::Idle,
             old: None,
             lost: false,
             refusals: 0,
@@ -189,7 +189,7 @@ impl Subscription {
             Some(url) if self.lost || !self.is_about(url) => self.begin(now, url),
             Some(_) => self.poll_for_a_missed_change(now, seen.ipv4),
             None => {
-                self.state = State::Idle;
+                self.state = SubscriptionState::Idle;
                 self.trouble(Status::None("the gateway does not offer any".to_owned()));
             }
         }
@@ -202,9 +202,9 @@ impl Subscription {
     /// still, and one that refused us may have changed its mind.
     pub fn gateway_restarted(&mut self, now: Duration) {
         match &mut self.state {
-            State::Idle => {}
-            State::Due { at, .. } => *at = self.bucket.next(now).min(*at),
-            State::Active { renew_at, .. } => *renew_at = now.min(*renew_at),
+            SubscriptionState::Idle => {}
+            SubscriptionState::Due { at, .. } => *at = self.bucket.next(now).min(*at),
+            SubscriptionState::Active { renew_at, .. } => *renew_at = now.min(*renew_at),
         }
     }
 
@@ -218,55 +218,57 @@ impl Subscription {
     }
 
     /// What to send now, if anything; its answer goes to [`Self::answered`].
-    pub fn step(&mut self, now: Duration) -> Option<Step> {
+    pub fn step(&mut self, now: Duration) -> Option<NextRequest> {
         if let Some((url, sid)) = self.old.take() {
-            return Some(Step::Unsubscribe(url, sid));
+            return Some(NextRequest::Unsubscribe(url, sid));
         }
         if let Some((_, notice)) = self.overdue.take_if(|(at, _)| *at <= now) {
             self.trouble(notice);
         }
         match &self.state {
-            State::Due { url, at } if *at <= now => {
+            SubscriptionState::Due { url, at } if *at <= now => {
                 let url = url.clone();
                 self.bucket.next(now);
                 self.bucket.take();
                 self.heard = false;
-                Some(Step::Subscribe(url))
+                Some(NextRequest::Subscribe(url))
             }
-            State::Active { url, sid, renew_at } if *renew_at <= now => {
-                Some(Step::Renew(url.clone(), sid.clone()))
+            SubscriptionState::Active { url, sid, renew_at } if *renew_at <= now => {
+                Some(NextRequest::Renew(url.clone(), sid.clone()))
             }
-            State::Idle | State::Due { .. } | State::Active { .. } => None,
+            SubscriptionState::Idle | SubscriptionState::Due { .. } | SubscriptionState::Active { .. } => {
+                None
+            }
         }
     }
 
     /// Takes the answer to a subscription or renewal. Returns whether to poll
     /// the gateway at once: it has forgotten us, and who knows since when.
     pub fn answered(&mut self, now: Duration, answer: Result<SubscribeResponse, Failure>) -> bool {
-        match (std::mem::replace(&mut self.state, State::Idle), answer) {
-            (State::Idle, _) => false,
-            (State::Due { url, .. }, Ok(granted)) => {
+        match (std::mem::replace(&mut self.state, SubscriptionState::Idle), answer) {
+            (SubscriptionState::Idle, _) => false,
+            (SubscriptionState::Due { url, .. }, Ok(granted)) => {
                 self.refusals = 0;
                 let by = now.saturating_add(FIRST_EVENT);
                 self.overdue = (!self.heard).then_some((by, Status::Silent));
                 self.keep(now, url, granted);
                 false
             }
-            (State::Active { url, .. }, Ok(granted)) => {
+            (SubscriptionState::Active { url, .. }, Ok(granted)) => {
                 self.keep(now, url, granted);
                 false
             }
-            (State::Active { url, .. }, Err(Failure::Refused(SubscribeError::Precondition))) => {
-                self.state = State::Due { url, at: self.bucket.next(now) };
+            (SubscriptionState::Active { url, .. }, Err(Failure::Refused(SubscribeError::Precondition))) => {
+                self.state = SubscriptionState::Due { url, at: self.bucket.next(now) };
                 true
             }
-            (State::Due { url, .. } | State::Active { url, .. }, Err(failure)) => {
+            (SubscriptionState::Due { url, .. } | SubscriptionState::Active { url, .. }, Err(failure)) => {
                 self.trouble(Status::None(failure.to_string()));
                 self.overdue = None;
                 let factor = 1_u32.checked_shl(self.refusals).unwrap_or(u32::MAX);
                 self.refusals = self.refusals.saturating_add(1).min(8);
                 let wait = FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY);
-                self.state = State::Due { url, at: now.saturating_add(wait) };
+                self.state = SubscriptionState::Due { url, at: now.saturating_add(wait) };
                 false
             }
         }
@@ -279,8 +281,8 @@ impl Subscription {
             return Some(Duration::ZERO);
         }
         let at = match &self.state {
-            State::Idle => None,
-            State::Due { at, .. } | State::Active { renew_at: at, .. } => Some(*at),
+            SubscriptionState::Idle => None,
+            SubscriptionState::Due { at, .. } | SubscriptionState::Active { renew_at: at, .. } => Some(*at),
         };
         at.into_iter().chain(self.overdue.as_ref().map(|(at, _)| *at)).min()
     }
@@ -292,16 +294,16 @@ impl Subscription {
 
     fn is_about(&self, wanted: &LanUrl) -> bool {
         match &self.state {
-            State::Idle => false,
-            State::Due { url, .. } | State::Active { url, .. } => url == wanted,
+            SubscriptionState::Idle => false,
+            SubscriptionState::Due { url, .. } | SubscriptionState::Active { url, .. } => url == wanted,
         }
     }
 
     /// Subscribes anew. An old subscription at the same place is ended, so that
     /// they do not heap up there.
     fn begin(&mut self, now: Duration, wanted: &LanUrl) {
-        let state = State::Due { url: wanted.clone(), at: self.bucket.next(now) };
-        if let State::Active { url, sid, .. } = std::mem::replace(&mut self.state, state) {
+        let state = SubscriptionState::Due { url: wanted.clone(), at: self.bucket.next(now) };
+        if let SubscriptionState::Active { url, sid, .. } = std::mem::replace(&mut self.state, state) {
             self.old = (url == *wanted).then_some((url, sid));
         }
         self.refusals = 0;
@@ -310,12 +312,12 @@ impl Subscription {
 
     fn keep(&mut self, now: Duration, url: LanUrl, granted: SubscribeResponse) {
         let half = granted.timeout.checked_div(2).unwrap_or(granted.timeout);
-        self.state = State::Active { url, sid: granted.sid, renew_at: now.saturating_add(half) };
+        self.state = SubscriptionState::Active { url, sid: granted.sid, renew_at: now.saturating_add(half) };
     }
 
     fn poll_for_a_missed_change(&mut self, now: Duration, ipv4: Option<Ipv4Addr>) {
         let changed = ipv4.is_some() && self.last.is_some() && ipv4 != self.last;
-        let active = matches!(self.state, State::Active { .. });
+        let active = matches!(self.state, SubscriptionState::Active { .. });
         if changed && active && !self.heard && self.overdue.is_none() {
             self.overdue = Some((now.saturating_add(LATE_EVENT), Status::Missed));
         }

@@ -266,7 +266,7 @@ pub enum Delivery {
 
 /// One datagram to send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Step {
+pub struct ScheduledSearch {
     /// When, counted from the start of the search.
     pub after: Duration,
     /// What is searched for.
@@ -275,14 +275,14 @@ pub struct Step {
 
 /// The datagrams of a whole search, in order of time; the same for both deliveries.
 #[must_use]
-pub fn schedule() -> Vec<Step> {
+pub fn schedule() -> Vec<ScheduledSearch> {
     let [first, last] = RESENDS_AFTER;
     let round =
         |after| [(after, FIRST_TARGET)].into_iter().chain(OTHER_TARGETS.map(|target| (after, target)));
     let mut steps = vec![(Duration::ZERO, FIRST_TARGET)];
     steps.extend(round(OTHERS_AFTER).skip(1).chain(round(first)).chain(round(last)));
     steps.push((last, LAST_TARGET));
-    steps.into_iter().map(|(after, target)| Step { after, target }).collect()
+    steps.into_iter().map(|(after, target)| ScheduledSearch { after, target }).collect()
 }
 
 #[cfg(test)]

@@ -293,7 +293,7 @@ impl Worker {
     }
 
     /// One send may fail (a firewall, no route) while another succeeds.
-    fn send(&self, socket: &UdpSocket, step: message::Step) {
+    fn send(&self, socket: &UdpSocket, step: message::ScheduledSearch) {
         let request = message::search_request(step.target, self.destination);
         drop(socket.send_to(request.as_bytes(), self.destination));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ddns_update_daemon::gena::message::{
     Callback, Expected, NotifyCheck, SubscribeResponse, SubscriptionRequest, check_notify,
 };
-use ddns_update_daemon::gena::subscription::{Failure, PollResult, Status, Step, Subscription, Told};
+use ddns_update_daemon::gena::subscription::{Failure, NextRequest, PollResult, Status, Subscription, Told};
 use ddns_update_daemon::http::ResponseReader;
 use ddns_update_daemon::http::request::{ExchangeError, Request};
 
@@ -154,12 +154,12 @@ impl Events {
         let mut stepped = Stepped { notices: Vec::new(), hint: false, said: Vec::new() };
         while let Some(step) = self.subscription.step(now) {
             let (url, request, known) = match step {
-                Step::Subscribe(url) => {
+                NextRequest::Subscribe(url) => {
                     self.expected = Expected::Pending;
                     (url, SubscriptionRequest::Subscribe(self.callback.clone()), None)
                 }
-                Step::Renew(url, sid) => (url, SubscriptionRequest::Renew(sid.clone()), Some(sid)),
-                Step::Unsubscribe(url, sid) => {
+                NextRequest::Renew(url, sid) => (url, SubscriptionRequest::Renew(sid.clone()), Some(sid)),
+                NextRequest::Unsubscribe(url, sid) => {
                     publisher.serve(&SubscriptionRequest::Unsubscribe(sid).to(url), manner, world);
                     continue;
                 }

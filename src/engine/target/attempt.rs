@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Kind, TargetStatus, Wanted, merge};
+use super::{TargetStatus, UpdateKind, Wanted, merge};
 use crate::address::Addresses;
 use crate::backoff::Random;
 use crate::engine::Now;
@@ -47,9 +47,9 @@ impl TargetStatus {
         let Some(attempt) = &self.in_flight else { return Some(Duration::ZERO) };
         let newer = merge(attempt.wanted.addresses, wanted.for_reasons()) != attempt.wanted.addresses;
         let repeatable = match self.kind {
-            Kind::Program => false,
-            Kind::Creates => self.state.accepted.is_some(),
-            Kind::Repeatable => true,
+            UpdateKind::Program => false,
+            UpdateKind::Creates => self.state.accepted.is_some(),
+            UpdateKind::Repeatable => true,
         };
         let free = newer && repeatable && self.overtaken.is_none();
         free.then(|| attempt.began.saturating_add(HANGS))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::{Kind, TargetStatus, Wanted, rough};
+use super::{TargetStatus, UpdateKind, Wanted, rough};
 use crate::backoff::{Backoff, LONGEST_WISH, Random, TokenBucket};
 use crate::calendar;
 use crate::engine::Now;
@@ -162,7 +162,7 @@ impl TargetStatus {
             return Report::new(Level::Warning, &name, format!("still blocked; this try ended with: {why}"));
         }
         let age = self.note_failure(&attempt.wanted, cause, now);
-        if self.kind == Kind::Program && age >= DAY {
+        if self.kind == UpdateKind::Program && age >= DAY {
             let text = format!("{why}; it is not run again for this address, after a day");
             let report = Report::new(Level::Error, &name, text);
             let _ = self.published(attempt, false, now, Duration::ZERO);

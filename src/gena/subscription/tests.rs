@@ -33,12 +33,12 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn renew(name: &str) -> Step {
-    Step::Renew(url("evt"), Sid::parse(name).unwrap())
+fn renew(name: &str) -> NextRequest {
+    NextRequest::Renew(url("evt"), Sid::parse(name).unwrap())
 }
 
-fn subscribe() -> Step {
-    Step::Subscribe(url("evt"))
+fn subscribe() -> NextRequest {
+    NextRequest::Subscribe(url("evt"))
 }
 
 /// Subscribed at 0, with its first event.
@@ -81,7 +81,7 @@ fn after_a_failed_poll_it_subscribes_anew() {
     assert_eq!(subscription.step(at(6)), None, "nobody there to ask");
     subscription.seen(at(7), &seen(1));
     assert_eq!(subscription.deadline(), Some(Duration::ZERO));
-    let old = Step::Unsubscribe(url("evt"), Sid::parse("a").unwrap());
+    let old = NextRequest::Unsubscribe(url("evt"), Sid::parse("a").unwrap());
     assert_eq!(subscription.step(at(7)), Some(old));
     assert_eq!(subscription.step(at(7)), Some(subscribe()));
 }
@@ -105,7 +105,7 @@ fn another_gateway_is_subscribed_at_and_the_old_one_left_alone() {
     let mut subscription = active();
     let other = PollResult { events: Some(url("other")), ..seen(1) };
     subscription.seen(at(5), &other);
-    assert_eq!(subscription.step(at(5)), Some(Step::Subscribe(url("other"))));
+    assert_eq!(subscription.step(at(5)), Some(NextRequest::Subscribe(url("other"))));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn whoever_feigns_restarts_gains_few_subscriptions() {
         subscription.seen(at(second), &unreached());
         subscription.seen(at(second), &seen(1));
         while let Some(step) = subscription.step(at(second)) {
-            if let Step::Subscribe(_) = step {
+            if let NextRequest::Subscribe(_) = step {
                 count += 1;
                 subscription.answered(at(second), Ok(granted("a", 1800)));
                 subscription.event_came();

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use super::api::{Batch, Fields};
 use super::decide::{Decision, decide};
 use super::records::Records;
-use super::reply::{Kind, Record, Trouble};
+use super::reply::{Record, RefusalKind, Trouble};
 use super::session::{About, Scope, Session, Stop};
 use super::{Item, needs_person, reply, retry};
 use crate::updaters::Outcome;
@@ -89,8 +89,10 @@ impl Work<'_, '_, '_, '_> {
         };
         match trouble.kind {
             _ if unknown => self.send_one_by_one(changes),
-            Kind::Denied | Kind::Forbidden | Kind::Gone | Kind::Other => self.send_one_by_one(changes),
-            Kind::NoRecord | Kind::Exists | Kind::Conflict | Kind::Setting => {
+            RefusalKind::Denied | RefusalKind::Forbidden | RefusalKind::Gone | RefusalKind::Other => {
+                self.send_one_by_one(changes)
+            }
+            RefusalKind::NoRecord | RefusalKind::Exists | RefusalKind::Conflict | RefusalKind::Setting => {
                 let (front, behind) = changes.split_at(changes.len().div_ceil(2));
                 self.send(front)?;
                 self.send(behind)
@@ -141,8 +143,8 @@ impl Work<'_, '_, '_, '_> {
                 }
                 Err(trouble) => trouble,
             };
-            let gone = id.is_some() && matches!(trouble.kind, Kind::NoRecord | Kind::Gone);
-            if !gone && trouble.kind != Kind::Exists {
+            let gone = id.is_some() && matches!(trouble.kind, RefusalKind::NoRecord | RefusalKind::Gone);
+            if !gone && trouble.kind != RefusalKind::Exists {
                 return self.fail([index], trouble);
             }
             if last {
@@ -192,7 +194,7 @@ impl Work<'_, '_, '_, '_> {
     /// What `trouble` with a change of `items` ends; `Err`: more than these.
     fn fail(&mut self, items: impl IntoIterator<Item = usize>, trouble: Trouble) -> Result<(), Stop> {
         let unsure =
-            (trouble.kind == Kind::Lost(true)).then(|| format!("could not confirm: {}", trouble.said));
+            (trouble.kind == RefusalKind::Lost(true)).then(|| format!("could not confirm: {}", trouble.said));
         let stop = self.session.stop(trouble, About::Records);
         let outcome = match unsure {
             Some(why) => Outcome::Retry { why, after: None, reached: true },

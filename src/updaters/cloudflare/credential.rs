@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::reply::{self, Kind, Trouble};
+use super::reply::{self, RefusalKind, Trouble};
 use super::session::{About, Session, Stop};
 use super::zones::Zones;
 use crate::config;
@@ -41,7 +41,9 @@ fn zone_line(about: About, zones: &Zones, zone: usize, session: &mut Session<'_,
     let asked = session.reply(&session.api.zone(id));
     let mut rights = asked.and_then(|reply| reply::may_edit(&reply));
     // With its id, a zone need not be shown: DNS:Edit alone is enough.
-    if let (About::Records, Err(Trouble { kind: Kind::Denied | Kind::Forbidden, .. })) = (about, &rights) {
+    if let (About::Records, Err(Trouble { kind: RefusalKind::Denied | RefusalKind::Forbidden, .. })) =
+        (about, &rights)
+    {
         let asked = session.reply(&session.api.records(id, 1));
         rights = asked.and_then(|reply| reply::names(&reply)).map(|_| None);
     }

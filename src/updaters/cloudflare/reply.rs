@@ -56,7 +56,7 @@ pub(super) struct Page<T> {
 /// Why a request was not fulfilled.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Trouble {
-    pub(super) kind: Kind,
+    pub(super) kind: RefusalKind,
     /// Status, code and text, for people.
     pub(super) said: String,
     pub(super) wait: Option<Duration>,
@@ -64,7 +64,7 @@ pub(super) struct Trouble {
 
 /// What a refusal means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum RefusalKind {
     /// No reply; `true`: the request may have been fulfilled.
     Lost(bool),
     /// Not sent: the job has sent or read too much already.
@@ -208,10 +208,10 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Entries<T
 
 impl Trouble {
     pub(super) fn lost(Failure { why, maybe_done }: Failure) -> Self {
-        Self { kind: Kind::Lost(maybe_done), said: why, wait: None }
+        Self { kind: RefusalKind::Lost(maybe_done), said: why, wait: None }
     }
 
-    fn new(kind: Kind, reply: &Reply, said: &str) -> Self {
+    fn new(kind: RefusalKind, reply: &Reply, said: &str) -> Self {
         let separator = if said.is_empty() { "" } else { ", " };
         Self { kind, said: format!("status {}{separator}{said}", reply.status), wait: reply.retry_after }
     }
@@ -224,15 +224,15 @@ pub(super) fn check(reply: &Reply) -> Result<(), Trouble> {
         Ok(Verdict { errors, .. }) => Err(refused(reply, errors.map_or_else(Vec::new, |errors| errors.0))),
         Err(_) if reply.redirect.is_some() => {
             let said = format!("it {}; this is not followed", reply.redirects());
-            Err(Trouble::new(Kind::Fault, reply, &said))
+            Err(Trouble::new(RefusalKind::Fault, reply, &said))
         }
-        Err(_) if reply.status == 429 => Err(Trouble::new(Kind::Limited, reply, "")),
+        Err(_) if reply.status == 429 => Err(Trouble::new(RefusalKind::Limited, reply, "")),
         Err(_) if reply.status < 500 => Err(Trouble::new(
-            Kind::Fault,
+            RefusalKind::Fault,
             reply,
             "an answer that is not Cloudflare's, but perhaps a web filter's or a login page",
         )),
-        Err(_) => Err(Trouble::new(Kind::Fault, reply, "an answer that is not Cloudflare's")),
+        Err(_) => Err(Trouble::new(RefusalKind::Fault, reply, "an answer that is not Cloudflare's")),
     }
 }
 
@@ -300,7 +300,7 @@ fn page<'a, E: Deserialize<'a>, T>(
     read: impl Fn(E) -> Result<Option<T>, Odd>,
 ) -> Result<Page<T>, Trouble> {
     check(reply)?;
-    let odd = || Trouble::new(Kind::Fault, reply, "an unexpected answer");
+    let odd = || Trouble::new(RefusalKind::Fault, reply, "an unexpected answer");
     let answer = serde_json::from_str::<Answer<Entries<E>>>(&reply.body).map_err(|_| odd())?;
     let Entries(entries) = answer.result;
     let (page, pages) = answer.result_info.map_or((None, None), |info| (info.page, info.total_pages));
@@ -327,27 +327,29 @@ fn refused(reply: &Reply, errors: Vec<ApiError>) -> Trouble {
 }
 
 /// The codes are those of public reports and of Cloudflare's own pages.
-fn kind(status: u16, codes: &[u64], message: &str) -> Kind {
+fn kind(status: u16, codes: &[u64], message: &str) -> RefusalKind {
     let has = |any: &[u64]| codes.iter().any(|code| any.contains(code));
     match status {
-        429 => Kind::Limited,
-        500.. => Kind::Fault,
-        _ if has(&[971, 10429]) || codes.iter().any(|code| (97_100..97_200).contains(code)) => Kind::Limited,
-        _ if has(&[6003, 6102, 6103, 6111, 6112]) => Kind::Malformed,
-        _ if has(&[9103, 9106]) => Kind::Token,
-        401 | 403 if has(&[1000]) => Kind::Token,
+        429 => RefusalKind::Limited,
+        500.. => RefusalKind::Fault,
+        _ if has(&[971, 10429]) || codes.iter().any(|code| (97_100..97_200).contains(code)) => {
+            RefusalKind::Limited
+        }
+        _ if has(&[6003, 6102, 6103, 6111, 6112]) => RefusalKind::Malformed,
+        _ if has(&[9103, 9106]) => RefusalKind::Token,
+        401 | 403 if has(&[1000]) => RefusalKind::Token,
         // The only text that decides: the code is that of a wrong token, too, and
         // both wait for a person.
-        _ if has(&[9109]) && message.contains("location") => Kind::Location,
-        _ if has(&[10000, 9109]) => Kind::Denied,
-        401 | 403 => Kind::Forbidden,
-        _ if has(&[81044]) => Kind::NoRecord,
-        _ if status == 404 || has(&[7000, 7003]) => Kind::Gone,
-        _ if has(&[81053, 81054]) => Kind::Conflict,
-        _ if has(&[81057, 81058]) => Kind::Exists,
-        _ if has(&[9020, 9021]) => Kind::Setting,
-        _ if has(&[10001]) => Kind::Fault,
-        _ => Kind::Other,
+        _ if has(&[9109]) && message.contains("location") => RefusalKind::Location,
+        _ if has(&[10000, 9109]) => RefusalKind::Denied,
+        401 | 403 => RefusalKind::Forbidden,
+        _ if has(&[81044]) => RefusalKind::NoRecord,
+        _ if status == 404 || has(&[7000, 7003]) => RefusalKind::Gone,
+        _ if has(&[81053, 81054]) => RefusalKind::Conflict,
+        _ if has(&[81057, 81058]) => RefusalKind::Exists,
+        _ if has(&[9020, 9021]) => RefusalKind::Setting,
+        _ if has(&[10001]) => RefusalKind::Fault,
+        _ => RefusalKind::Other,
     }
 }
 

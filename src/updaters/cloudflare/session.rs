@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::api::Api;
-use super::reply::{Kind, Trouble};
+use super::reply::{RefusalKind, Trouble};
 use super::{needs_person, retry};
 use crate::config;
 use crate::updaters::{Ask, Outcome, Reply, Request};
@@ -64,7 +64,7 @@ impl<'s, 'a> Session<'s, 'a> {
     pub(super) fn reply(&mut self, request: &Request) -> Result<Reply, Trouble> {
         if self.requests >= MAX_REQUESTS || self.bytes >= MAX_BYTES {
             let said = "too many requests in one go; the rest follows".to_owned();
-            return Err(Trouble { kind: Kind::Enough, said, wait: None });
+            return Err(Trouble { kind: RefusalKind::Enough, said, wait: None });
         }
         self.requests = self.requests.saturating_add(1);
         let reply = (self.ask)(request).map_err(Trouble::lost)?;
@@ -80,38 +80,38 @@ impl<'s, 'a> Session<'s, 'a> {
         match kind {
             // The line failed, not Cloudflare, even if it answered before: after a
             // reconnect the old connection is dead and a new one works at once.
-            Kind::Lost(_) => job(Outcome::Retry { why: said, after: None, reached: false }),
-            Kind::Enough => job(retry(said, Some(LIMITED))),
-            Kind::Malformed => job(blocked(format!(
+            RefusalKind::Lost(_) => job(Outcome::Retry { why: said, after: None, reached: false }),
+            RefusalKind::Enough => job(retry(said, Some(LIMITED))),
+            RefusalKind::Malformed => job(blocked(format!(
                 "what is configured does not have the form of an API token ({said}): copy the token again, whole and \
                  with nothing around it (the global API key is none); correct it"
             ))),
-            Kind::Token => job(blocked(format!(
+            RefusalKind::Token => job(blocked(format!(
                 "Cloudflare refused the API token ({said}): it is wrong, expired or disabled; correct it"
             ))),
             // The filter may hold the next address.
-            Kind::Location => job(Outcome::Refused {
+            RefusalKind::Location => job(Outcome::Refused {
                 why: format!(
                     "the API token may not be used from this address ({said}); take the client IP address filter off \
                      the token at Cloudflare"
                 ),
                 after: wait,
             }),
-            Kind::Limited => job(retry(
+            RefusalKind::Limited => job(retry(
                 format!("Cloudflare asks for fewer requests ({said})"),
                 Some(wait.unwrap_or(LIMITED)),
             )),
-            Kind::Fault => self.fault(&said, wait),
-            Kind::Denied | Kind::Forbidden => denied(kind, &said, wait, about),
-            Kind::Gone | Kind::NoRecord => self.gone(&said, about),
-            Kind::Exists => record(needs_person(format!("another record is in the way ({said})"))),
-            Kind::Conflict => record(needs_person(format!(
+            RefusalKind::Fault => self.fault(&said, wait),
+            RefusalKind::Denied | RefusalKind::Forbidden => denied(kind, &said, wait, about),
+            RefusalKind::Gone | RefusalKind::NoRecord => self.gone(&said, about),
+            RefusalKind::Exists => record(needs_person(format!("another record is in the way ({said})"))),
+            RefusalKind::Conflict => record(needs_person(format!(
                 "another record, perhaps a CNAME, owns the name ({said}); delete it at Cloudflare"
             ))),
-            Kind::Setting => {
+            RefusalKind::Setting => {
                 record(blocked(format!("Cloudflare refused ttl, proxied or comment ({said}); correct it")))
             }
-            Kind::Other => record(needs_person(format!("Cloudflare refused the request ({said})"))),
+            RefusalKind::Other => record(needs_person(format!("Cloudflare refused the request ({said})"))),
         }
     }
 
@@ -143,7 +143,7 @@ impl<'s, 'a> Session<'s, 'a> {
 
 /// Only a code that says so is taken for a word about the token; a rate limit or an
 /// address filter refuses as well.
-fn denied(kind: Kind, said: &str, wait: Option<Duration>, about: About) -> Stop {
+fn denied(kind: RefusalKind, said: &str, wait: Option<Duration>, about: About) -> Stop {
     let (scope, what, lacks) = match about {
         About::Zones => {
             (Scope::Job, "to show the zones", "lacks the permission Zone:Read; correct it or set zone_id")
@@ -155,7 +155,7 @@ fn denied(kind: Kind, said: &str, wait: Option<Duration>, about: About) -> Stop 
         ),
     };
     let outcome = match kind {
-        Kind::Denied => blocked(format!(
+        RefusalKind::Denied => blocked(format!(
             "Cloudflare refused {what} ({said}): the API token is wrong or expired, or {lacks}"
         )),
         _ => retry(

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::api::ZONES_A_PAGE;
-use super::reply::{Kind, Trouble, Zone};
+use super::reply::{RefusalKind, Trouble, Zone};
 use super::session::{About, Scope, Session, Stop, blocked};
 use super::{FEW, Item, MAX_PAGES, is_within, needs_person, reply};
 use crate::config;
@@ -176,7 +176,7 @@ impl Zones {
                     return Ok(());
                 }
                 Ok(None) => {}
-                Err(Trouble { kind: Kind::Denied | Kind::Forbidden, said, .. }) => {
+                Err(Trouble { kind: RefusalKind::Denied | RefusalKind::Forbidden, said, .. }) => {
                     why = format!("the token may not read the zone's name ({said})");
                 }
                 Err(trouble) => return Err(session.stop(trouble, About::Zones)),
