@@ -1,11 +1,12 @@
 //! The loop that waits, and the threads that act: performs what the engine asks
 //! for.
 //!
-//! The main thread owns the engine, the clock and the state file, and asks the kernel for
-//! addresses of interfaces, and NAT-PMP whether anything has changed. Each other source has a thread that sleeps until it is asked
-//! to poll, since it keeps what it knows of its gateway between polls. Each publishing job
-//! is a thread that ends with the job. One thread waits for signals and for the channels
-//! of [`hints`]. All of them answer over one channel.
+//! The main thread owns the engine, the clock and the state file, asks the kernel for
+//! addresses of interfaces, and asks by NAT-PMP whether anything has changed. Each other
+//! source has a thread that sleeps until it is asked to poll, since it keeps what it knows of
+//! its gateway between polls. Each publishing job is a thread that ends with the job. One
+//! thread waits for signals and for the channels of [`hints`]. All of them answer over one
+//! channel.
 
 mod asked;
 pub mod hints;
