@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import re
-import shutil
 import signal
 import sys
 import time
