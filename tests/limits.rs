@@ -205,10 +205,19 @@ const LIMITS: &[Limit] = &[
         &["tests/web.rs redirects_are_followed_on_the_same_host_only"],
     ),
     (
-        "servers whose TLS sessions are kept to be resumed",
-        "8",
-        &["src/transport/tls.rs MAX_SESSIONS: usize = 8 * 8;"],
-        &["tests/web/connections.rs the_sessions_of_eight_servers_are_resumed"],
+        "over TLS, from a server without a part of its answer: its certificates, tickets",
+        "32 KiB",
+        &["src/transport/tls.rs MAX_SILENT: usize = 32 * 1024;"],
+        &[
+            "tests/web/certificates.rs certificates_of_more_than_32_kib_are_refused",
+            "tests/web/connections.rs tickets_of_more_than_32_kib_are_refused",
+        ],
+    ),
+    (
+        "servers whose TLS sessions are kept to be resumed, each with its certificates / sessions of each",
+        "4 / 8",
+        &["src/transport/tls.rs MAX_SESSIONS: usize = 4 * 8;"],
+        &["tests/web/connections.rs the_sessions_of_four_servers_are_resumed"],
     ),
     (
         "answers above 32 KiB under way at once",

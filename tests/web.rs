@@ -12,7 +12,7 @@ use ddns_update_daemon::secret::Secret;
 use ddns_update_daemon::system::closer::Closer;
 use ddns_update_daemon::transport::provider::HttpClient;
 use ddns_update_daemon::updaters::{Failure, Reply, Request};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 

@@ -20,8 +20,13 @@ use super::trust::{ClientCertificate, Tls};
 use super::verifier::Verifier;
 
 /// TLS sessions that are remembered: rustls keeps eight of a server at most, and as many
-/// servers as that many fit.
-const MAX_SESSIONS: usize = 8 * 8;
+/// servers as that many fit. Each holds a ticket and the server's certificates.
+const MAX_SESSIONS: usize = 4 * 8;
+
+/// The most bytes that a server may send without a part of its answer among them, in its
+/// handshake or later: certificates fill 3 to 12 KiB, tickets some hundred bytes each, a
+/// record of an answer 16 KiB.
+const MAX_SILENT: usize = 32 * 1024;
 
 /// Why the `[tls]` section cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -89,10 +94,11 @@ impl Trust {
     }
 
     /// Speaks TLS over `stream` to `host`.
-    pub(super) fn secure(&self, mut stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>, Error> {
+    pub(super) fn secure(&self, stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("not a host name"))?;
         let mut connection = ClientConnection::new(Arc::clone(&self.0), name)
             .map_err(|error| Error::Other(Box::new(error)))?;
+        let mut stream = Below { stream, left: MAX_SILENT };
         connection.complete_io(&mut stream)?;
         Ok(Box::new(Secured(StreamOwned::new(connection, stream))))
     }
@@ -130,12 +136,44 @@ fn roots(tls: &Tls) -> Result<RootCertStore, WebError> {
     if roots.is_empty() { Err(WebError::NoRoots) } else { Ok(roots) }
 }
 
+/// What TLS is spoken over. rustls keeps certificates and tickets as long as a session, and
+/// bounds them at 64 KiB each.
+struct Below {
+    stream: Box<dyn Stream>,
+    /// How much may come until a part of the answer does.
+    left: usize,
+}
+
+impl Read for Below {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("more than 32 KiB came without a part of an answer"));
+        }
+        let end = bytes.len().min(self.left);
+        let read = self.stream.read(bytes.get_mut(..end).unwrap_or_default())?;
+        self.left = self.left.saturating_sub(read);
+        Ok(read)
+    }
+}
+
+impl Write for Below {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// A connection over TLS.
-struct Secured(StreamOwned<ClientConnection, Box<dyn Stream>>);
+struct Secured(StreamOwned<ClientConnection, Below>);
 
 impl Read for Secured {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
+        let read = self.0.read(bytes)?;
+        self.0.sock.left = MAX_SILENT;
+        Ok(read)
     }
 }
 
@@ -151,11 +189,11 @@ impl Write for Secured {
 
 impl Stream for Secured {
     fn set_deadline(&mut self, until: Instant) {
-        self.0.sock.set_deadline(until);
+        self.0.sock.stream.set_deadline(until);
     }
 
     fn is_open(&mut self) -> bool {
-        self.0.sock.is_open()
+        self.0.sock.stream.is_open()
     }
 }
 

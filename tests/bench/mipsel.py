@@ -8,12 +8,10 @@ busybox are Debian's packages for mipsel, fetched into target/mipsel.
 """
 
 import gzip
-import os
 import re
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 from lab import GATEWAY, run, wait_for
 from network import UPDATE, Network, hosts_file

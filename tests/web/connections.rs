@@ -48,11 +48,11 @@ fn serve_sessions(host: Ipv4Addr, tls: Arc<ServerConfig>) -> (u16, mpsc::Receive
 }
 
 #[test]
-fn the_sessions_of_eight_servers_are_resumed() {
+fn the_sessions_of_four_servers_are_resumed() {
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let ca = Authority::new();
         let web = ca.web(false);
-        let servers: Vec<_> = (1..=8)
+        let servers: Vec<_> = (1..=4)
             .map(|last| {
                 let host = Ipv4Addr::new(127, 0, 0, last);
                 let tls = ca.server_with(&host.to_string(), |_| {}, &[version]);
@@ -63,6 +63,46 @@ fn the_sessions_of_eight_servers_are_resumed() {
             for (host, (port, told)) in &servers {
                 fetch_tls(&web, &host.to_string(), *port).unwrap();
                 assert_eq!(told.recv().unwrap(), resumed, "{host}, {version:?}");
+            }
+        }
+    }
+}
+
+/// Tickets of this many bytes, in which nothing is.
+#[derive(Debug)]
+struct Tickets(usize);
+
+impl rustls::server::ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        3600
+    }
+
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        Some(vec![0; self.0])
+    }
+
+    fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+#[test]
+fn tickets_of_more_than_32_kib_are_refused() {
+    let ca = Authority::new();
+    // Two of them come before the answer.
+    for (size, fine) in [(15_000, true), (17_000, false)] {
+        let mut tls = Arc::unwrap_or_clone(ca.server_with("localhost", |_| {}, &[&rustls::version::TLS13]));
+        (tls.ticketer, tls.send_tls13_tickets) = (Arc::new(Tickets(size)), 2);
+        let url = format!("https://localhost:{}/", serve_tls(Arc::new(tls)));
+        match ca.web(false).send(&get(url), PATIENT) {
+            Ok(reply) => assert!(fine && reply.body == "good", "{size}"),
+            Err(Failure { why, maybe_done }) => {
+                assert!(!fine && maybe_done, "{size}: {why}");
+                assert!(why.contains("more than 32 KiB came without a part of an answer"), "{why}");
             }
         }
     }
