@@ -120,7 +120,20 @@ fn an_answer_whose_clock_went_back_is_asked_for_over_another_socket() {
     }
     let ports: Vec<u16> = ports.iter().collect();
     assert_eq!(ports.len(), 4);
-    assert!(ports[0] == ports[1] && ports[1] != ports[2] && ports[2] != ports[3], "{ports:?}");
+    assert!(ports[0] == ports[1] && ports[1] != ports[2] && ports[2] == ports[3], "{ports:?}");
+}
+
+#[test]
+fn a_gateway_whose_clock_does_not_go_on_is_asked_over_a_new_socket_each_time() {
+    let epochs = &[(900, 1), (3, 1), (800, 1), (2, 1), (700, 1), (1, 1), (600, 1), (500, 1), (501, 1)];
+    let (gateway, ports) = clocks(13, epochs);
+    let mut kept = Kept::default();
+    for epoch in [900, 800, 700, 600, 500, 501] {
+        assert_eq!(kept.external_address(gateway, within(5000)).unwrap().epoch, epoch);
+    }
+    let ports: Vec<u16> = ports.iter().collect();
+    let over_the_same: Vec<bool> = ports.windows(2).map(|pair| pair[0] == pair[1]).collect();
+    assert_eq!(over_the_same, [true, false, true, false, true, false, false, false], "{ports:?}");
 }
 
 #[test]

@@ -16,6 +16,10 @@ use super::message::{ExternalAddress, MessageError};
 const WAITS: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
+/// As often in a row as its clock has not gone on, it stands still: what comes late could not
+/// be told from an answer. Less is a datagram that came twice, or a gateway that has restarted.
+const MAX_STALE: u8 = 3;
+
 /// The most datagrams read in an exchange that needs one.
 const MAX_DATAGRAMS: u8 = 64;
 
@@ -67,8 +71,8 @@ pub struct Kept {
     socket: Option<UdpSocket>,
     /// When it answered last, and its clock then.
     told: Option<(Instant, u32)>,
-    /// Its clock stands still: what came late could not be told from an answer.
-    unfit: bool,
+    /// How often in a row its clock had not gone on.
+    stale: u8,
     /// How long it took the last time.
     took: Duration,
 }
@@ -90,7 +94,7 @@ impl Kept {
         let socket = open(gateway)?;
         let (answer, is_only) = ask(&socket, deadline)?;
         self.told = Some((Instant::now(), answer.epoch));
-        self.socket = Some(socket).filter(|_| is_only && !self.unfit);
+        self.socket = Some(socket).filter(|_| is_only && self.stale < MAX_STALE);
         Ok(answer)
     }
 
@@ -105,10 +109,11 @@ impl Kept {
     fn ask_again(&mut self, wait: Duration) -> Option<ExternalAddress> {
         let socket = self.socket.take()?;
         let answer = ask_once(&socket, wait)?;
-        self.unfit = !self.is_new(answer.epoch);
-        if self.unfit {
+        if !self.is_new(answer.epoch) {
+            self.stale = self.stale.saturating_add(1);
             return None;
         }
+        self.stale = 0;
         self.socket = Some(socket);
         self.told = Some((Instant::now(), answer.epoch));
         Some(answer)
