@@ -214,10 +214,16 @@ const LIMITS: &[Limit] = &[
         ],
     ),
     (
-        "servers whose TLS sessions are kept to be resumed, each with its certificates / sessions of each",
-        "4 / 8",
-        &["src/transport/tls.rs MAX_SESSIONS: usize = 4 * 8;"],
-        &["tests/web/connections.rs the_sessions_of_four_servers_are_resumed"],
+        "servers whose TLS sessions are kept to be resumed, each with its certificates / sessions of each / for how long",
+        "4 / 8 / a day",
+        &[
+            "src/transport/tls.rs MAX_SESSIONS: usize = 4 * 8;",
+            "src/transport/tls.rs SESSIONS_LAST: Duration = Duration::from_secs(24 * 60 * 60);",
+        ],
+        &[
+            "tests/web/connections.rs the_sessions_of_four_servers_are_resumed",
+            "src/transport/tls.rs sessions_are_forgotten_after_a_day",
+        ],
     ),
     (
         "answers above 32 KiB under way at once",

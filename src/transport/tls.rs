@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 pub(super) use rustls::Error as TlsError;
 use rustls::client::Resumption;
@@ -22,6 +22,10 @@ use super::verifier::Verifier;
 /// TLS sessions that are remembered: rustls keeps eight of a server at most, and as many
 /// servers as that many fit. Each holds a ticket and the server's certificates.
 const MAX_SESSIONS: usize = 4 * 8;
+
+/// For how long sessions are resumed. The certificate of a resumed one is not looked at: it
+/// may have expired or been replaced meanwhile.
+const SESSIONS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most bytes that a server may send without a part of its answer among them, in its
 /// handshake or later: certificates fill 3 to 12 KiB, tickets some hundred bytes each, a
@@ -68,7 +72,28 @@ impl std::error::Error for WebError {}
 
 /// How TLS servers are checked, and what they may ask of us.
 #[derive(Clone)]
-pub(super) struct Trust(Arc<ClientConfig>);
+pub(super) struct Trust(Arc<Mutex<Sessions>>);
+
+/// The sessions of a day.
+struct Sessions {
+    since: Instant,
+    config: Arc<ClientConfig>,
+}
+
+impl Sessions {
+    fn new(mut config: ClientConfig, since: Instant) -> Self {
+        config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        Self { since, config: Arc::new(config) }
+    }
+
+    /// What to connect with.
+    fn config(&mut self, now: Instant) -> Arc<ClientConfig> {
+        if now.saturating_duration_since(self.since) >= SESSIONS_LAST {
+            *self = Self::new(ClientConfig::clone(&self.config), now);
+        }
+        Arc::clone(&self.config)
+    }
+}
 
 impl Trust {
     /// As the configuration says.
@@ -82,22 +107,22 @@ impl Trust {
             .map_err(|error| WebError::Tls(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut tls = match &tls.client {
+        let config = match &tls.client {
             None => builder.with_no_client_auth(),
             Some(client) => {
                 let (certificates, key) = identity(client)?;
                 builder.with_client_auth_cert(certificates, key).map_err(|_| WebError::BadClientKey)?
             }
         };
-        tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
-        Ok(Self(Arc::new(tls)))
+        Ok(Self(Arc::new(Mutex::new(Sessions::new(config, Instant::now())))))
     }
 
     /// Speaks TLS over `stream` to `host`.
     pub(super) fn secure(&self, stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("not a host name"))?;
-        let mut connection = ClientConnection::new(Arc::clone(&self.0), name)
-            .map_err(|error| Error::Other(Box::new(error)))?;
+        let config = self.0.lock().unwrap_or_else(PoisonError::into_inner).config(Instant::now());
+        let mut connection =
+            ClientConnection::new(config, name).map_err(|error| Error::Other(Box::new(error)))?;
         let mut stream = Below { stream, left: MAX_SILENT };
         connection.complete_io(&mut stream)?;
         Ok(Box::new(Secured(StreamOwned::new(connection, stream))))
@@ -251,6 +276,20 @@ mod tests {
     fn trust(extra_roots: Option<&str>, builtin_roots: bool) -> Result<(), WebError> {
         let extra_roots = extra_roots.map(str::to_owned);
         Trust::new(&Tls { extra_roots, builtin_roots, ..Tls::default() }).map(drop)
+    }
+
+    #[test]
+    fn sessions_are_forgotten_after_a_day() {
+        let began = Instant::now();
+        let Trust(sessions) = Trust::new(&Tls::default()).unwrap();
+        let mut sessions = Arc::into_inner(sessions).unwrap().into_inner().unwrap();
+        let first = sessions.config(began);
+        let at = |hours: u64| began + Duration::from_secs(hours * 3600 + 60);
+        assert!(Arc::ptr_eq(&first, &sessions.config(at(23))));
+        let second = sessions.config(at(24));
+        assert!(!Arc::ptr_eq(&first, &second), "their store goes with the last connection");
+        assert!(Arc::ptr_eq(&second, &sessions.config(at(47))));
+        assert!(!Arc::ptr_eq(&second, &sessions.config(at(49))));
     }
 
     #[test]
