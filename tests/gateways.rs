@@ -99,6 +99,33 @@ fn the_line_that_is_up_is_published_and_a_failover_is_seen() {
     expect(&second, &["11.22.33.2"], &folder);
 }
 
+/// The first line is never up, as a cable that nobody plugged in; its old address is no
+/// one's now.
+#[test]
+fn a_line_that_is_down_does_not_take_over_from_one_that_reconnects() {
+    let lines: Lines = Arc::new(Mutex::new([("11.22.33.1", "Disconnected"), ("0.0.0.0", "Connecting")]));
+    let (server, folder, recorder) = (two_lines(&lines), Folder::new(), Recorder::start(HERE));
+    let source = format!("upnp:http://{}/desc.xml", server.address());
+    let _daemon = Daemon::start(&[], &folder, &config(&folder, &[(&source, &recorder)]));
+    let set = |second| *lines.lock().unwrap() = [("11.22.33.1", "Disconnected"), second];
+    let told = |count: usize| {
+        let told = || folder.read("log").matches("none of its connections is up").count() >= count;
+        assert_eq!(wait_for(SOON, || told().then_some(())), Some(()), "{}", folder.read("log"));
+    };
+    // As after a power cut, when all start together.
+    told(1);
+    set(("11.22.33.2", "Connected"));
+    expect(&recorder, &["11.22.33.2"], &folder);
+    let before = folder.read("log").matches("none of its connections is up").count();
+    set(("11.22.33.2", "Disconnected"));
+    told(before + 1);
+    set(("0.0.0.0", "Connecting"));
+    let asked = server.exchanges().len();
+    let _in_time = wait_for(SOON, || (server.exchanges().len() > asked + 12).then_some(()));
+    set(("11.22.33.3", "Connected"));
+    expect(&recorder, &["11.22.33.2", "11.22.33.3"], &folder);
+}
+
 /// What somebody says who sends NAT-PMP answers from the gateway's address, now.
 type Told = Arc<Mutex<Ipv4Addr>>;
 
@@ -164,12 +191,27 @@ fn natpmp_as_a_source_is_believed_unless_another_has_to_agree() {
 
 #[test]
 fn routers_without_a_status_or_with_a_wrong_one_lose_nothing() {
-    for status in ["", "Unconfigured", "PendingDisconnect", "Disconnected"] {
+    let runs = ["", "Unconfigured", "PendingDisconnect", "Disconnected"].map(|status| {
         let lines: Lines = Arc::new(Mutex::new([("11.22.33.1", status), ("", status)]));
         let (server, folder, recorder) = (two_lines(&lines), Folder::new(), Recorder::start(HERE));
         let source = format!("upnp:http://{}/desc.xml", server.address());
-        let _daemon = Daemon::start(&[], &folder, &config(&folder, &[(&source, &recorder)]));
-        expect(&recorder, &["11.22.33.1"], &folder);
+        let config = config(&folder, &[(&source, &recorder)]);
+        // A single run waits for a line to come up, but not for long.
+        let daemon = Daemon::start_with(&["--once"], &[], &folder, &config);
+        (status, server, folder, recorder, config, daemon)
+    });
+    for (status, _server, folder, recorder, config, mut daemon) in runs {
+        let ended = wait_for(2 * SOON, || daemon.ended());
+        assert_eq!(ended.as_deref(), Some("exit status: 0"), "{status}: {}", folder.read("log"));
+        assert_eq!(addresses(&recorder), ["11.22.33.1"], "{status}");
+        let waits = || folder.read("log").matches("none of its connections is up").count();
+        let waited = waits();
+        assert_eq!(waited > 0, !status.is_empty(), "{status}: {}", folder.read("log"));
+        // What is published already is believed at once.
+        let _again = Daemon::start(&[], &folder, &config);
+        let polled = || folder.read("log").contains("IPv4 11.22.33.1").then_some(());
+        assert_eq!(wait_for(SOON, polled), Some(()), "{status}: {}", folder.read("log"));
+        assert_eq!(waits(), waited, "{status}: {}", folder.read("log"));
     }
 }
 
@@ -218,7 +260,7 @@ fn a_remembered_gateway_that_answers_is_asked_before_any_search() {
     let second = Gateway::start((ALONE, 0).into(), "11.22.33.2");
     responder.say(vec![Answer::gateway(ALONE, &second.url())], Vec::new());
     let mut upnp =
-        Upnp::new(config::Gateway::At(vec![ALONE.into()]), false, LanUrl::parse(&first.url()).ok());
+        Upnp::new(config::Gateway::At(vec![ALONE.into()]), false, LanUrl::parse(&first.url()).ok(), None);
     let mut told = || {
         let deadline = Instant::now() + SOON;
         upnp.poll(false, deadline, &|| false).observation.ipv4.known().map(|address| address.to_string())

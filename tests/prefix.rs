@@ -99,7 +99,7 @@ fn poll(source: &mut Upnp) -> Observation {
 fn a_prefix_is_known_only_while_it_is_valid() {
     let delegated =
         Arc::new(Mutex::new(Delegated { prefix: "2a00:1:2:300::", valid: 7200, preferred: 3600 }));
-    let mut source = Upnp::new(Gateway::Description(router(&delegated)), true, None);
+    let mut source = Upnp::new(Gateway::Description(router(&delegated)), true, None, None);
     let known = |seen: &Observation| match &seen.ipv6_prefix {
         Finding::Known(prefix) => prefix.to_string(),
         Finding::Absent(why) => format!("none: {why}"),

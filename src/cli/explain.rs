@@ -70,7 +70,9 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(config: &'a Config, state: &State) -> Self {
-        let pollers = (0..config.sources.len()).map(|index| Poller::new(config, index, state)).collect();
+        let pollers = (0..config.sources.len())
+            .map(|index| Poller::new(config, index, state).map(Poller::once))
+            .collect();
         let engine = Engine::new(config, state.clone(), 0).once().without_pauses();
         Self { config, engine, pollers, began: Instant::now(), would: BTreeMap::new() }
     }

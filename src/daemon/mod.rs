@@ -229,7 +229,11 @@ impl<'a> Daemon<'a> {
         let (sender, messages) = channel();
         let watch = if mode.once { None } else { Watch::start().ok() };
         let channels = Arc::new(open_channels(config, watch.as_ref(), &sender, log));
-        let begin = |source| start_source(config, source, &state, &sender, &channels, log);
+        let begin = |source| {
+            let poller = sources::Poller::new(config, source, &state)?;
+            let poller = if mode.once { poller.once() } else { poller };
+            Some(start_source(poller, source, &sender, &channels, log))
+        };
         let polls = (0..config.sources.len()).map(begin).collect();
         let engine = Engine::new(config, state, seed());
         let engine = if mode.once { engine.once() } else { engine };

@@ -9,8 +9,6 @@ use super::hints::Channels;
 use super::log::Log;
 use super::{Message, STACK};
 use crate::address::Finding;
-use crate::config::Config;
-use crate::engine::state::State;
 use crate::engine::{Level, Report};
 use crate::sources;
 use crate::system::threads;
@@ -82,14 +80,12 @@ impl Asking {
 
 /// Makes a source ready to be asked.
 pub(super) fn start_source(
-    config: &Config,
+    poller: sources::Poller,
     source: usize,
-    state: &State,
     sender: &Sender<Message>,
     channels: &Arc<Channels>,
     log: Log,
-) -> Option<Asked> {
-    let poller = sources::Poller::new(config, source, state)?;
+) -> Asked {
     let is_at_once = poller.is_at_once();
     let asking = Asking { source, poller, sender: sender.clone(), channels: Arc::clone(channels), log };
     let asking = Arc::new(Mutex::new(asking));
@@ -102,7 +98,7 @@ pub(super) fn start_source(
         );
         ask
     });
-    Some(Asked { asking, elsewhere })
+    Asked { asking, elsewhere }
 }
 
 fn debug_line(label: &str, poll: &sources::Poll, took: Duration) -> Report {

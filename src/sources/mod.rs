@@ -73,7 +73,8 @@ impl Poller {
             Source::Upnp(gateway) => {
                 let ipv6 = config.targets.iter().any(|target| target.ipv6.contains(&index));
                 let remembered = state.gateways.get(&label).cloned();
-                let upnp = upnp::Upnp::new(gateway.clone(), ipv6, remembered);
+                let held = held(config, index, state).ipv4;
+                let upnp = upnp::Upnp::new(gateway.clone(), ipv6, remembered, held);
                 PollerKind::Upnp(Box::new(upnp.that_told_ipv6(state.has_told_ipv6(&label))))
             }
             Source::NatPmp(gateway) => PollerKind::NatPmp(natpmp::NatPmp::new(*gateway)),
@@ -91,6 +92,15 @@ impl Poller {
             }
         };
         Some(Self { label, kind, cut_short: false })
+    }
+
+    /// The same for a single run, which does not wait for long.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        if let PollerKind::Upnp(upnp) = &mut self.kind {
+            upnp.once();
+        }
+        self
     }
 
     /// Its name in the log.

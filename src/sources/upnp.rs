@@ -5,14 +5,19 @@
 //! little time), else by one SOAP call. Only when that
 //! fails is it searched for.
 
+mod lan_prefix;
+mod lines;
+
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use self::lan_prefix::with_lan;
+use self::lines::{ALL_DOWN, Lines};
 use super::Poll;
 use super::candidates::{ANSWER_TIME, CANDIDATE_TIME, Candidates};
 use super::confirmation::Confirmation;
-use crate::address::{Family, Finding, Observation, Prefix, Scope, scope};
+use crate::address::{Family, Finding, Observation, Scope, scope};
 use crate::config::Gateway;
 use crate::http::lan_url::LanUrl;
 use crate::http::request::{ExchangeError, Request};
@@ -51,6 +56,7 @@ pub struct Upnp {
     wanted: Wanted,
     remembered: Option<LanUrl>,
     known: Option<Known>,
+    lines: Lines,
     /// Of a search that a slow gateway has not ended, and whose answers count.
     pending: Option<(Vec<IpAddr>, Candidates)>,
     /// Places of the last search that were of no use.
@@ -127,9 +133,10 @@ impl Ipv6Actions {
 
 impl Upnp {
     /// The gateway that the configuration means. `ipv6`: somebody wants its IPv6
-    /// address or prefix. `remembered`: the description that worked last.
+    /// address or prefix. `remembered`: the description that worked last. `held`: the
+    /// address that was published last.
     #[must_use]
-    pub fn new(gateway: Gateway, ipv6: bool, remembered: Option<LanUrl>) -> Self {
+    pub fn new(gateway: Gateway, ipv6: bool, remembered: Option<LanUrl>, held: Option<Ipv4Addr>) -> Self {
         let (gateway, line) = match gateway {
             Gateway::Line(gateway, line) => (*gateway, Some(line)),
             gateway => (gateway, None),
@@ -141,6 +148,7 @@ impl Upnp {
             wanted,
             remembered,
             known: None,
+            lines: Lines::new(held),
             pending: None,
             failed: Vec::new(),
             asked: None,
@@ -154,6 +162,11 @@ impl Upnp {
     #[must_use]
     pub fn that_told_ipv6(self, told_ipv6: bool) -> Self {
         Self { told_ipv6, ..self }
+    }
+
+    /// For a single run.
+    pub fn once(&mut self) {
+        self.lines.once();
     }
 
     /// Says whether events of its gateway have been seen to arrive.
@@ -341,12 +354,17 @@ impl Upnp {
         self.remembered = Some(location.clone());
         let chosen = found.chosen().cloned();
         let is_fritz = found.device.as_ref().is_some_and(is_fritz);
-        let mut observation = with_lan(found.observation, is_fritz);
+        let mut observation = with_lan(found.observation.clone(), is_fritz);
         if self.wanted.ipv6 {
             let is_avm = is_fritz || chosen.as_ref().is_some_and(|chosen| chosen.service.is_avm());
             observation.offers_ipv6 = offers_ipv6(observation.offers_ipv6, is_avm, self.told_ipv6);
         }
         let offers = observation.offers_ipv6;
+        let in_use = self.known.as_ref().map(|known| &known.service);
+        if self.line.is_none() && !self.lines.may_tell(&found, in_use, Instant::now()) {
+            observation.ipv4 = Finding::Unknown(ALL_DOWN.to_owned());
+            return Poll { observation, gateway: Some(location), advice: None };
+        }
         let several = found.services.len() > 1 || self.line.is_some();
         self.known = chosen.map(|chosen| Known {
             location: location.clone(),
@@ -436,32 +454,6 @@ fn offers_ipv6(offers: Option<bool>, is_avm: bool, told: bool) -> Option<bool> {
 
 fn is_fritz(device: &Device) -> bool {
     device.manufacturer.starts_with("AVM") || device.model.contains("FRITZ!")
-}
-
-/// Adds the subnet that the LAN has, where more than one is delegated.
-fn with_lan(found: Observation, is_fritz: bool) -> Observation {
-    let lan = match found.ipv6_prefix {
-        Finding::Known(prefix) if prefix.length() < LAN_BITS => {
-            lan_of(prefix, &system::addresses().unwrap_or_default(), is_fritz)
-        }
-        _ => None,
-    };
-    Observation { lan, ..found }
-}
-
-const LAN_BITS: u8 = 64;
-
-/// The subnet of `prefix` that this host is in, as it is in the LAN; else the first,
-/// if that is what this gateway gives its LAN.
-fn lan_of(prefix: Prefix, own: &[InterfaceAddress], is_fritz: bool) -> Option<Prefix> {
-    let usable = own.iter().filter(|entry| !entry.deprecated && !entry.tentative && !entry.point_to_point);
-    let mut networks = usable.filter_map(|entry| match entry.address {
-        IpAddr::V6(address) if Prefix::new(address, prefix.length()) == Some(prefix) => {
-            Prefix::new(address, LAN_BITS)
-        }
-        _ => None,
-    });
-    networks.next().or_else(|| Prefix::new(prefix.address(), LAN_BITS).filter(|_| is_fritz))
 }
 
 /// Whom to believe where the user names nobody: the default gateway. Where a route

@@ -1,7 +1,9 @@
 //! Whom the source trusts, and the subnet of the LAN.
 
+use super::lan_prefix::lan_of;
 use super::*;
-use crate::system::Route;
+use crate::address::Prefix;
+use crate::system::{InterfaceAddress, Route};
 
 #[test]
 fn the_default_gateway_is_believed_or_the_one_from_before() {
