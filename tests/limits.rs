@@ -205,7 +205,7 @@ const LIMITS: &[Limit] = &[
         &["tests/web.rs redirects_are_followed_on_the_same_host_only"],
     ),
     (
-        "over TLS, from a server without a part of its answer: its certificates, tickets",
+        "a TLS handshake, and what comes before each part of an answer over TLS (tickets)",
         "32 KiB",
         &["src/transport/tls.rs MAX_SILENT: usize = 32 * 1024;"],
         &[

@@ -27,9 +27,8 @@ const MAX_SESSIONS: usize = 4 * 8;
 /// may have expired or been replaced meanwhile.
 const SESSIONS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The most bytes that a server may send without a part of its answer among them, in its
-/// handshake or later: certificates fill 3 to 12 KiB, tickets some hundred bytes each, a
-/// record of an answer 16 KiB.
+/// The most bytes of a handshake, and then before each part of the answer: certificates fill
+/// 3 to 12 KiB, tickets some hundred bytes each, a record of an answer 16 KiB.
 const MAX_SILENT: usize = 32 * 1024;
 
 /// Why the `[tls]` section cannot be used.
@@ -125,6 +124,7 @@ impl Trust {
             ClientConnection::new(config, name).map_err(|error| Error::Other(Box::new(error)))?;
         let mut stream = Below { stream, left: MAX_SILENT };
         connection.complete_io(&mut stream)?;
+        stream.left = MAX_SILENT;
         Ok(Box::new(Secured(StreamOwned::new(connection, stream))))
     }
 }
