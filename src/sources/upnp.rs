@@ -352,16 +352,17 @@ impl Upnp {
         // What another one told says nothing of this one.
         self.told_ipv6 &= self.remembered.as_ref() == Some(&location);
         self.remembered = Some(location.clone());
+        let in_use = self.known.as_ref().map(|known| &known.service);
+        let counts = self.line.is_some() || self.lines.may_tell(&found, in_use, Instant::now());
         let chosen = found.chosen().cloned();
         let is_fritz = found.device.as_ref().is_some_and(is_fritz);
-        let mut observation = with_lan(found.observation.clone(), is_fritz);
+        let mut observation = with_lan(found.observation, is_fritz);
         if self.wanted.ipv6 {
             let is_avm = is_fritz || chosen.as_ref().is_some_and(|chosen| chosen.service.is_avm());
             observation.offers_ipv6 = offers_ipv6(observation.offers_ipv6, is_avm, self.told_ipv6);
         }
         let offers = observation.offers_ipv6;
-        let in_use = self.known.as_ref().map(|known| &known.service);
-        if self.line.is_none() && !self.lines.may_tell(&found, in_use, Instant::now()) {
+        if !counts {
             observation.ipv4 = Finding::Unknown(ALL_DOWN.to_owned());
             return Poll { observation, gateway: Some(location), advice: None };
         }

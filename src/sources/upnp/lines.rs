@@ -112,7 +112,7 @@ mod tests {
         let (mut lines, mut single, began) = (Lines::new(None), Lines::new(None), Instant::now());
         single.once();
         let at = |seconds| began + Duration::from_secs(seconds);
-        let mut believed = |lines: &mut Lines, now| lines.may_tell(&told_by(1, Some(false)), None, now);
+        let believed = |lines: &mut Lines, now| lines.may_tell(&told_by(1, Some(false)), None, now);
         for (seconds, expected, expected_single) in
             [(0, false, false), (4, false, false), (5, false, true), (179, false, true), (180, true, true)]
         {
