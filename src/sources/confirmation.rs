@@ -17,12 +17,18 @@ const SOAP_EVERY_WITH_EVENTS: u32 = 12;
 /// and what [`SOAP_EVERY`] polls of the default interval take themselves.
 const SOAP_WITHIN: Duration = Duration::from_secs(20 * 60 + 5);
 
+/// After so many SOAP calls a gateway that was silent is asked again: two datagrams in a
+/// row are lost at times, and who never speaks it costs few.
+const SILENT_FOR: u32 = 12;
+
 /// What NAT-PMP is good for at one gateway.
 #[derive(Clone, Debug, Default)]
 pub struct Confirmation {
-    /// It does not speak NAT-PMP, has told something stale, or has several lines and
-    /// does not say of which one it speaks.
+    /// It has told something stale, or has several lines and does not say of which one
+    /// it speaks.
     useless: bool,
+    /// How many SOAP calls come before it is asked again: it was silent.
+    silent: u32,
     /// Polls since the last SOAP call.
     polls: u32,
 }
@@ -31,7 +37,7 @@ impl Confirmation {
     /// `useless`: it is never asked.
     #[must_use]
     pub fn new(useless: bool) -> Self {
-        Self { useless, polls: 0 }
+        Self { useless, silent: 0, polls: 0 }
     }
 
     /// Whether it is asked now. SOAP was asked `passed` ago, and must not be too late at
@@ -41,12 +47,12 @@ impl Confirmation {
         let every = if events_arrive { SOAP_EVERY_WITH_EVENTS } else { SOAP_EVERY };
         let polls = self.polls.saturating_add(1);
         let next = passed.saturating_add(passed.checked_div(polls).unwrap_or_default());
-        !self.useless && polls < every && next <= SOAP_WITHIN
+        !self.useless && self.silent == 0 && polls < every && next <= SOAP_WITHIN
     }
 
     /// Takes its answer, if one came: whether it is what SOAP told.
     pub fn takes(&mut self, told: Option<&Finding<Ipv4Addr>>, by_soap: &Finding<Ipv4Addr>) -> bool {
-        self.useless = told.is_none();
+        self.silent = if told.is_none() { SILENT_FOR } else { 0 };
         let confirmed = told == Some(by_soap);
         self.polls = if confirmed { self.polls.saturating_add(1) } else { 0 };
         confirmed
@@ -63,6 +69,7 @@ impl Confirmation {
         if self.polls > 0 && now != before {
             self.useless = ask().as_ref() == Some(before);
         }
+        self.silent = self.silent.saturating_sub(1);
         self.polls = 0;
     }
 }
@@ -126,13 +133,39 @@ mod tests {
         }
     }
 
+    /// The polls, of the first 40, at which it is asked, and it answers those of `answers`.
+    fn asked(answers: fn(u32) -> bool) -> Vec<u32> {
+        let mut natpmp = Confirmation::new(false);
+        let mut asked = Vec::new();
+        for poll in 1..=40 {
+            let confirmed = natpmp.is_enough(false, minutes(1)) && {
+                asked.push(poll);
+                natpmp.takes(Some(&OLD).filter(|_| answers(poll)), &OLD)
+            };
+            if !confirmed {
+                natpmp.soap_told(&OLD, &OLD, || panic!("nothing has changed"));
+            }
+        }
+        asked
+    }
+
     #[test]
-    fn what_says_nothing_or_lags_is_asked_no_more() {
+    fn who_never_answers_is_asked_every_twelfth_poll() {
+        assert_eq!(asked(|_| false), [1, 13, 25, 37]);
+    }
+
+    #[test]
+    fn one_silence_costs_twelve_polls_by_soap() {
+        let polls = asked(|poll| poll != 6);
+        assert_eq!(polls[..6], [1, 2, 3, 5, 6, 18]);
+        assert_eq!(polls[6..], [19, 20, 22, 23, 24, 26, 27, 28, 30, 31, 32, 34, 35, 36, 38, 39, 40]);
+    }
+
+    #[test]
+    fn what_lags_is_asked_no_more() {
         let mut natpmp = Confirmation::new(false);
         assert!(!natpmp.takes(Some(&NEW), &OLD), "SOAP decides");
         assert!(natpmp.is_enough(false, minutes(1)));
-        assert!(!natpmp.takes(None, &OLD));
-        assert!(!natpmp.is_enough(false, minutes(1)));
         Confirmation::new(false).soap_told(&NEW, &OLD, || panic!("nobody relied on it"));
         for (still, useful) in [(OLD, false), (NEW, true)] {
             let mut natpmp = Confirmation::new(false);
