@@ -171,9 +171,7 @@ impl TargetStatus {
         let failed = self.state.failed.get_or_insert_default();
         let wait = match (cause, after) {
             (Cause::Refusal, None) => failed.waits.refused(age, random),
-            _ if matches!(outcome, Outcome::NeedsPerson { .. }) => {
-                failed.waits.failed(true, Some(PERSON), random)
-            }
+            _ if matches!(outcome, Outcome::NeedsPerson { .. }) => PERSON,
             _ => failed.waits.failed(cause != Cause::Line, after, random),
         };
         let repeats = match (failed.tries, failed.since) {
