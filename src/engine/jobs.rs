@@ -253,7 +253,7 @@ impl Engine {
         });
         let started = started.flat_map(|group| &group.members);
         let started: Vec<_> = started.filter_map(|member| self.targets.get(*member)).collect();
-        let tries: String = started.iter().filter_map(|target| target.blocked_try()).collect();
+        let tries: String = started.iter().filter_map(|target| target.noted_try()).collect();
         let unmarked = started.iter().any(|target| target.is_unmarked());
         if !tries.is_empty() {
             // Rare, and a power cut must not turn it into a habit either.

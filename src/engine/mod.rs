@@ -18,7 +18,8 @@
 //! - "unknown" changes nothing; absence preserves records
 //! - a failure schedules that target strictly later and touches no other
 //! - a blocked target is tried once a day, and once after a start, which counts once
-//!   an hour; it is told at every start and once a day
+//!   an hour; it is told at every start and once a day. A start tries likewise what
+//!   waits for a person
 //! - a new address ends a back-off that its provider did not wish for; waits survive
 //!   a restart
 //! - refresh and verify are due by the clock or by the running time, whichever is

@@ -44,8 +44,8 @@ pub enum Outcome {
         /// line may just have come up, and a quick retry is harmless.
         reached: bool,
     },
-    /// Nothing but a person can help, there or here: tried every half hour, as nobody
-    /// tells when that is done, and for a new address like one that failed.
+    /// Nothing but a person can help, there or here: tried every half hour and by a start,
+    /// as nobody tells when that is done, and for a new address like one that failed.
     NeedsPerson {
         /// What happened and what to do about it, without the target's name.
         why: String,

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ddns_update_daemon::address::Prefix;
+use ddns_update_daemon::address::{Addresses, Prefix};
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::http::request::{ExchangeError, Request};
 use ddns_update_daemon::http::{Response, ResponseReader};
@@ -34,6 +34,19 @@ pub(crate) fn v6(text: &str) -> Ipv6Addr {
 /// Whether an address is one that a line had, or a host behind it.
 pub(crate) fn is_of_the_provider(address: Ipv6Addr) -> bool {
     address.octets().starts_with(&[0x2a, 0x02, 0x81, 0x08])
+}
+
+/// Why nobody may ever be sent these: addresses that no line ever had, or not the one
+/// that the target names.
+pub(crate) fn never(addresses: &Addresses, line: Option<usize>) -> Option<&'static str> {
+    let has = |pool: usize| addresses.ipv4.is_none_or(|address| POOLS[pool].contains(&address));
+    if line.is_some_and(|line| !has(line) && has(1 - line)) {
+        return Some("which is the other line's");
+    }
+    let of_a_line = (has(0) || has(1))
+        && addresses.ipv6.is_none_or(is_of_the_provider)
+        && addresses.ipv6_prefix.is_none_or(|prefix| is_of_the_provider(prefix.address()));
+    (!of_a_line).then_some("which no line ever had")
 }
 
 /// The LAN that the router makes of a delegated prefix: not the first.

@@ -8,7 +8,7 @@ use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::engine::{Level, Report};
 use ddns_update_daemon::updaters::{Outcome, Task};
 
-use crate::network::{POOLS, is_of_the_provider};
+use crate::network::never;
 use crate::plan::{Entry, Plan};
 use crate::providers::Change;
 use crate::secrets::Secrets;
@@ -61,6 +61,8 @@ pub(crate) struct Life {
     /// The clock was wrong when it failed last.
     odd_wait: bool,
     not_before: Option<(Addresses, Duration)>,
+    /// A person has to mend something, and which start tried that last.
+    start_tried: Option<Duration>,
     /// When it was refused for good, and whether that was a ban.
     blocked: Option<Blocked>,
     last_outcome: Option<Outcome>,
@@ -122,6 +124,10 @@ impl Watch {
             // Times that no clock told, or that none tells now, mean nothing.
             if self.odd_clock || life.odd_wait {
                 life.forgets();
+            }
+            let rested = life.start_tried.is_none_or(|at| now + ROUNDING >= at + HOUR);
+            if matches!(life.last_outcome, Some(Outcome::NeedsPerson { .. })) && rested && !once {
+                (life.not_before, life.start_tried) = (None, Some(now));
             }
         }
     }
@@ -291,6 +297,7 @@ impl Watch {
             }
             Outcome::Blocked { .. } => {
                 let (banned, started) = (outcome.is_ban(), life.blocked.and_then(|blocked| blocked.started));
+                life.start_tried = None;
                 life.blocked = Some(Blocked { banned, tried: now, started, told: now, reached: true });
             }
             Outcome::Retry { after, reached, .. } => {
@@ -392,8 +399,7 @@ impl Watch {
     pub(crate) fn mended(&mut self, name: &str) {
         if let Some(life) = self.lives.get_mut(name) {
             (life.wish, life.not_before, life.blocked) = (None, None, None);
-            life.excuses += 1;
-            life.sure = false;
+            (life.excuses, life.start_tried, life.sure) = (life.excuses + 1, None, false);
         }
     }
 
@@ -402,7 +408,7 @@ impl Watch {
         if let Some(life) = self.lives.get_mut(name) {
             life.was_blocked |= life.blocked.is_some() || life.perhaps_blocked;
             (life.wish, life.not_before, life.blocked) = (None, None, None);
-            (life.last_outcome, life.perhaps_blocked) = (None, false);
+            (life.last_outcome, life.start_tried, life.perhaps_blocked) = (None, None, false);
         }
     }
 
@@ -468,7 +474,7 @@ impl Watch {
 
 impl Life {
     fn forgets(&mut self) {
-        (self.forgotten, self.not_before) = (true, None);
+        (self.forgotten, self.not_before, self.start_tried) = (true, None, None);
         self.sure = false;
         self.perhaps_blocked |= self.blocked.take().is_some() || self.was_blocked;
     }
@@ -478,17 +484,4 @@ impl Life {
         self.wish = after.map(|after| now + after.clamp(Duration::from_secs(1), DAY));
         self.not_before = Some((sent, now + least)).filter(|_| after.is_none());
     }
-}
-
-/// Why nobody may ever be sent these: addresses that no line ever had, or not the one
-/// that the target names.
-fn never(addresses: &Addresses, line: Option<usize>) -> Option<&'static str> {
-    let has = |pool: usize| addresses.ipv4.is_none_or(|address| POOLS[pool].contains(&address));
-    if line.is_some_and(|line| !has(line) && has(1 - line)) {
-        return Some("which is the other line's");
-    }
-    let of_a_line = (has(0) || has(1))
-        && addresses.ipv6.is_none_or(is_of_the_provider)
-        && addresses.ipv6_prefix.is_none_or(|prefix| is_of_the_provider(prefix.address()));
-    (!of_a_line).then_some("which no line ever had")
 }

@@ -66,6 +66,8 @@ pub struct Failed {
     pub tries: u32,
     /// When to try again.
     pub until: Option<u64>,
+    /// When it was tried last because the daemon started.
+    pub started: Option<u64>,
     /// How long to wait after the next.
     pub waits: Backoff,
 }
@@ -82,14 +84,17 @@ pub enum Cause {
     Wish,
     /// Somebody refused, not in the provider's own words.
     Refusal,
+    /// Nothing but a person can help.
+    Person,
 }
 
 impl Cause {
-    const ALL: [(Self, &str); 4] = [
+    const ALL: [(Self, &str); 5] = [
         (Self::Line, "line"),
         (Self::Provider, "provider"),
         (Self::Wish, "wish"),
         (Self::Refusal, "refusal"),
+        (Self::Person, "person"),
     ];
 
     fn word(self) -> &'static str {
@@ -139,6 +144,9 @@ impl TargetState {
                 "tried" => target.failed.get_or_insert_default().tried = Some(value.parse().ok()?),
                 "tries" => target.failed.get_or_insert_default().tries = value.parse().ok()?,
                 "until" => target.failed.get_or_insert_default().until = Some(value.parse().ok()?),
+                "failed_started" => {
+                    target.failed.get_or_insert_default().started = Some(value.parse().ok()?);
+                }
                 "waits" => target.failed.get_or_insert_default().waits = Backoff::parse(value)?,
                 _ => return None,
             }
@@ -262,5 +270,6 @@ impl Failed {
         let _ = write!(text, "\tfailed={why}\tcause={cause}\tsent={sent}\twaits={}", self.waits);
         let tries = Some(u64::from(self.tries)).filter(|tries| *tries > 0);
         maybe(text, &[("since", self.since), ("tried", self.tried), ("tries", tries), ("until", self.until)]);
+        maybe(text, &[("failed_started", self.started)]);
     }
 }

@@ -42,6 +42,7 @@ fn example() -> State {
             tried: Some(2),
             tries: 3,
             until: Some(3),
+            started: Some(6),
             waits: Backoff::parse("1.2.3").unwrap(),
         })),
         gone: Some(Box::new([Some(9), None, Some(8)])),

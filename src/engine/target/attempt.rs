@@ -94,7 +94,7 @@ impl TargetStatus {
         let attempt = Attempt { job, wanted, checking, began: now.elapsed, doubtful: false };
         self.overtaken = self.in_flight.replace(Box::new(attempt)).or(self.overtaken.take());
         self.tried = Some(now.elapsed);
-        self.begin_blocked(now);
+        self.begin_noted(now);
         let mut addresses = wanted.addresses;
         addresses.ipv4 = addresses.ipv4.filter(|_| !wanted.private);
         let mut old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();

@@ -16,8 +16,8 @@ use crate::updaters::Outcome;
 /// How often a blocked target is tried, and told.
 pub(in crate::engine) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often starts may try a blocked target, in seconds: a restart loop hammers
-/// nobody.
+/// How often starts may try what a person has to mend, in seconds: a restart loop
+/// hammers nobody.
 const START_TRIES: u64 = 60 * 60;
 
 /// When a blocked target is tried again after a try that reached nobody.
@@ -52,6 +52,9 @@ impl TargetStatus {
             self.tried =
                 ago(failed.tried).and_then(|ago| now.elapsed.checked_sub(ago)).or(left.map(|_| now.elapsed));
             self.failing = now.elapsed;
+            if failed.cause == Cause::Person && !once && may_start(now, failed.started) {
+                (self.start_try, self.not_before) = (true, now.elapsed);
+            }
         }
     }
 
@@ -67,12 +70,7 @@ impl TargetStatus {
             (None, _) => DAY,
         };
         self.blocked_until = now.elapsed.saturating_add(wait);
-        let rested = match (now.unix, blocked.started) {
-            (Some(unix), Some(started)) => unix.checked_sub(started).is_none_or(|ago| ago >= START_TRIES),
-            (unix, None) => unix.is_some(),
-            (None, Some(_)) => false,
-        };
-        self.start_try = rested && !blocked.banned && !once;
+        self.start_try = may_start(now, blocked.started) && !blocked.banned && !once;
     }
 
     /// When it may be tried, by what became of the last tries. A new address is a new
@@ -88,7 +86,7 @@ impl TargetStatus {
         };
         match failed.cause {
             Cause::Line => Duration::ZERO,
-            Cause::Provider | Cause::Refusal | Cause::Wish => {
+            Cause::Provider | Cause::Refusal | Cause::Wish | Cause::Person => {
                 let rested = self.tried.map_or(Duration::ZERO, |tried| tried.saturating_add(NEW_ADDRESS));
                 rested.max(self.wished).min(self.not_before)
             }
@@ -117,20 +115,25 @@ impl TargetStatus {
         }
     }
 
-    /// A try of a blocked target begins.
-    pub(super) fn begin_blocked(&mut self, now: Now) {
+    /// A try begins: of a blocked target, or because of a start.
+    pub(super) fn begin_noted(&mut self, now: Now) {
         let by_start = std::mem::take(&mut self.start_try);
         if let Some(blocked) = &mut self.state.blocked {
             blocked.tried = now.unix;
             blocked.started = if by_start { now.unix } else { blocked.started };
             self.blocked_until = now.elapsed.saturating_add(DAY);
+        } else if let Some(failed) = self.state.failed.as_mut().filter(|_| by_start) {
+            failed.started = now.unix;
         }
     }
 
-    /// Its line of the state file, when it is blocked and tried all the same: that it
-    /// is tried must be known even if nobody learns how the try ends.
-    pub(in crate::engine) fn blocked_try(&self) -> Option<String> {
-        (self.in_flight.is_some() && self.state.blocked.is_some()).then(|| self.state.line(&self.config.id))
+    /// Its line of the state file, when it is blocked and tried all the same, or tried
+    /// because of a start: that it is tried must be known even if nobody learns how the try
+    /// ends.
+    pub(in crate::engine) fn noted_try(&self) -> Option<String> {
+        let by_start = |failed: &Failed| failed.started > failed.tried;
+        let noted = self.state.blocked.is_some() || self.state.failed.as_deref().is_some_and(by_start);
+        (self.in_flight.is_some() && noted).then(|| self.state.line(&self.config.id))
     }
 
     pub(super) fn failed(
@@ -144,7 +147,7 @@ impl TargetStatus {
             Outcome::Blocked { why } => return self.block(why, outcome.is_ban(), now),
             Outcome::Retry { why, after, reached: false } => (why, *after, Cause::Line),
             Outcome::Retry { why, after, reached: true } => (why, *after, Cause::Provider),
-            Outcome::NeedsPerson { why } => (why, None, Cause::Provider),
+            Outcome::NeedsPerson { why } => (why, None, Cause::Person),
             Outcome::Refused { why, after } => (why, *after, Cause::Refusal),
             Outcome::Published { .. } | Outcome::Dropped { .. } => (&String::new(), None, Cause::Line),
         };
@@ -171,7 +174,7 @@ impl TargetStatus {
         let failed = self.state.failed.get_or_insert_default();
         let wait = match (cause, after) {
             (Cause::Refusal, None) => failed.waits.refused(age, random),
-            _ if matches!(outcome, Outcome::NeedsPerson { .. }) => PERSON,
+            (Cause::Person, _) => PERSON,
             _ => failed.waits.failed(cause != Cause::Line, after, random),
         };
         let repeats = match (failed.tries, failed.since) {
@@ -285,5 +288,14 @@ impl TargetStatus {
             blocked.why,
             self.config.retry_call()
         )
+    }
+}
+
+/// Whether a start, the last of which was `started`, tries what a person may have mended.
+fn may_start(now: Now, started: Option<u64>) -> bool {
+    match (now.unix, started) {
+        (Some(unix), Some(started)) => unix.checked_sub(started).is_none_or(|ago| ago >= START_TRIES),
+        (unix, None) => unix.is_some(),
+        (None, Some(_)) => false,
     }
 }

@@ -1,6 +1,7 @@
 //! Failures: when a target is tried again, and what is told of it.
 
 mod age;
+mod person;
 
 use super::*;
 use crate::config::{Proxies, Proxy};
@@ -318,18 +319,6 @@ fn a_new_address_is_a_new_try() {
         let waited = if bench.jobs.is_empty() { until_sent(&mut bench, "2.2.2.2") } else { Duration::ZERO };
         assert_eq!(waited, wait, "{outcome:?}");
         assert_eq!(bench.sent_ipv4(0), Some("2.2.2.2".into()));
-    }
-}
-
-#[test]
-fn what_needs_a_person_is_tried_every_half_hour() {
-    let mut bench = Bench::simple(1);
-    bench.observe(0, seen("1.1.1.1"));
-    bench.finish(0, Outcome::NeedsPerson { why: "no such zone".into() });
-    assert_eq!(lines(&bench).last().map(|line| &**line), Some("no such zone; next try in 30 min"));
-    for _ in 1..=50 {
-        assert_eq!(until_sent(&mut bench, "1.1.1.1"), 1800 * SECOND);
-        bench.finish(0, Outcome::NeedsPerson { why: "no such zone".into() });
     }
 }
 
