@@ -1,6 +1,7 @@
 //! `retry`, `update`, SIGHUP and SIGUSR1, as a person says them to a running daemon and
 //! where none runs.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -172,7 +173,7 @@ fn requests_that_are_none_are_left_aside() {
     let scene = Scene::new();
     let daemon = scene.start();
     scene.wait_log("set to 11.22.33.44");
-    let request = scene.folder.path("run/test.request");
+    let request = scene.runtime_file("request");
     let long = vec![b'x'; 10_000];
     for (text, why) in
         [(&b"7 stop\n\n"[..], "it is none"), (&b"\xff\n"[..], "it is no text"), (&long[..], "too long")]
@@ -202,6 +203,57 @@ fn who_asks_for_nobody_is_told() {
     fs::write(scene.folder.path("run/test.pid"), format!("{other}\n\n/nowhere/x.toml\n")).unwrap();
     let (status, text) = scene.call(&["retry", "/nowhere/x.toml"]);
     assert_eq!(status, 2, "not rung: {text}");
+}
+
+/// A scene, and a second configuration `name` in a folder `b`, for `nas.example.org`, whose
+/// state file has the name of the first's.
+fn with_a_second(name: &str) -> (Scene, String) {
+    let scene = Scene::new();
+    fs::create_dir(scene.folder.path("b")).unwrap();
+    let config = scene.config("nas.example.org").replace("/state/test.state", "/b/test.state");
+    let path = scene.folder.path("b").join(name);
+    fs::write(&path, &config).unwrap();
+    (scene, path.display().to_string())
+}
+
+#[test]
+fn two_state_files_of_one_name_are_two_daemons() {
+    let (scene, second) = with_a_second("second.toml");
+    scene.fails.store(true, Ordering::SeqCst);
+    let _one = scene.start();
+    scene.wait_log("home.example.org: blocked: ");
+    let _other = scene.start_file(Path::new(&second));
+    scene.wait_log("nas.example.org: blocked: ");
+    for (config, name) in [(scene.config_path(), "home.example.org"), (second.clone(), "nas.example.org")] {
+        assert_eq!(scene.call(&["status", "--alive", &config]), (0, String::new()));
+        let (status, text) = scene.call(&["status", &config]);
+        assert!(status == 1 && text.contains(&format!("  BLOCKED  {name} ")), "{text}");
+    }
+    assert!(!scene.log().contains("cannot find this process"), "{}", scene.log());
+    scene.fails.store(false, Ordering::SeqCst);
+    let (status, text) = scene.call(&["retry", &second]);
+    assert_eq!((status, text.as_str()), (0, "every target: nothing stands in the way any more\n"));
+    scene.wait_log("nas.example.org: set to 11.22.33.44");
+    assert!(!scene.log().contains("home.example.org: set"), "{}", scene.log());
+}
+
+#[test]
+fn a_file_that_another_process_holds_is_told_and_left_alone() {
+    let scene = Scene::new();
+    let mut daemon = scene.start();
+    scene.wait_log("set to 11.22.33.44");
+    let path = scene.runtime_file("pid");
+    daemon.stop();
+    let pid = fs::File::open(&path).unwrap();
+    pid.lock().unwrap();
+    let before = fs::read_to_string(&path).unwrap();
+    let _daemon = scene.start();
+    scene.wait_log(&format!(
+        " warning: `status`, `retry` and `update` cannot find this process: another process holds {}; \
+         perhaps two containers share that folder: give each a state_file of its own\n",
+        path.display()
+    ));
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
 }
 
 #[test]

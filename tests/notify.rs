@@ -272,7 +272,7 @@ fn a_reload_and_a_restart_neither_lose_nor_repeat_what_is_told() {
     scene.fails.store(true, Ordering::SeqCst);
     let mut daemon = start(&scene, &section);
     scene.wait_log("failure not told: ");
-    let kept = scene.folder.path("run/test.notices");
+    let kept = scene.runtime_file("notices");
     let told = wait_for(SOON, || fs::read_to_string(&kept).ok().filter(|kept| kept.contains("told\t")));
     let message = told.expect("it is kept").lines().last().unwrap().rsplit('\t').next().unwrap().to_owned();
     daemon.stop();

@@ -17,8 +17,9 @@ fn json(text: &str) -> Value {
 
 /// What the file says, once `condition` holds.
 fn wait_file(scene: &Scene, condition: impl Fn(&Value) -> bool) -> Value {
-    let read = || serde_json::from_str(&scene.folder.read("run/test.status.json")).ok().filter(&condition);
-    wait_for(SOON, read).unwrap_or_else(|| panic!("{}", scene.folder.read("run/test.status.json")))
+    let text = || fs::read_to_string(scene.runtime_file("status.json")).unwrap_or_default();
+    let read = || serde_json::from_str(&text()).ok().filter(&condition);
+    wait_for(SOON, read).unwrap_or_else(|| panic!("{}", text()))
 }
 
 #[test]
@@ -58,14 +59,16 @@ fn a_healthy_daemon_shows_what_it_knows() {
     assert_eq!((&target["updates_ok"], &target["updates_failed"]), (&1.into(), &0.into()));
     let written = shown["written"].as_str().unwrap();
     assert!(written.starts_with("20") && written.ends_with('Z') && written.len() == 20, "{written}");
-    for file in ["run/test.status.json", "run/test.pid"] {
-        let mode = fs::metadata(scene.folder.path(file)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o640, "{file}");
+    for kind in ["status.json", "pid"] {
+        let mode = fs::metadata(scene.runtime_file(kind)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640, "{kind}");
     }
     let names = fs::read_dir(scene.folder.path("run")).unwrap();
-    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().path()).collect();
     names.sort();
-    assert_eq!(names, ["test.answer", "test.pid", "test.status.json"]);
+    assert_eq!(names, ["answer", "pid", "status.json"].map(|kind| scene.runtime_file(kind)));
+    let name = names[0].file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("test-") && name.len() == "test-1234abcd.answer".len(), "{name}");
     assert_eq!(scene.call(&["status", "--alive"]), (0, String::new()));
     assert!(scene.log().contains("asked to status: written"), "{}", scene.log());
 }
@@ -127,7 +130,7 @@ fn where_none_runs_the_last_status_is_shown() {
     scene.wait_log("set to 11.22.33.44");
     wait_file(&scene, |shown| shown["targets"][0]["state"] == "ok");
     // Its files are gone, or elsewhere: the state's lock still says that it runs.
-    let (pid, hidden) = (scene.folder.path("run/test.pid"), scene.folder.path("hidden"));
+    let (pid, hidden) = (scene.runtime_file("pid"), scene.folder.path("hidden"));
     fs::rename(&pid, &hidden).unwrap();
     for words in [&["status"][..], &["status", &scene.config_path()]] {
         let (status, text) = scene.call(words);
@@ -205,7 +208,7 @@ fn the_file_follows_changes_by_itself_and_not_the_polls() {
     let config = scene.config("home.example.org").replace("interval = 60", "interval = 0.0167");
     let _daemon = scene.start_with(&config);
     wait_file(&scene, |shown| shown["targets"][0]["state"] == "ok");
-    let file = scene.folder.path("run/test.status.json");
+    let file = scene.runtime_file("status.json");
     let inode = || fs::metadata(&file).unwrap().ino();
     // News of a second ago may still be written.
     let (mut last, mut polls) = (inode(), scene.gateway.exchanges().len());

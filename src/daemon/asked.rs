@@ -38,9 +38,14 @@ impl Daemon<'_> {
         // Put there while a reload was under way.
         let _ = self.sender.send(Message::Signal(Signal::Request));
         if let Err(error) = result {
-            // In a container it may be all that can be had.
             let text = format!("`status`, `retry` and `update` cannot find this process: {error}");
-            self.log.say(Level::Debug, text);
+            if error.kind() == io::ErrorKind::ResourceBusy {
+                let hint = "perhaps two containers share that folder: give each a state_file of its own";
+                self.log.say(Level::Warning, format!("{text}; {hint}"));
+            } else {
+                // In a container it may be all that can be had.
+                self.log.say(Level::Debug, text);
+            }
         } else {
             self.status_pace.due = Some(Duration::ZERO);
         }

@@ -1,5 +1,6 @@
 //! The files by which a person's commands find the running daemon: in the folder that
-//! the next boot empties, named after the state file.
+//! the next boot empties, named after the state file and a hash of its path
+//! ([`runtime_name`]), so that no two daemons share them.
 //!
 //! ```text
 //! home-1234abcd.pid       number, its namespace, configuration; locked while it runs
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use super::process;
 use super::request::{Answer, Request, RequestKind};
+use super::state_file::runtime_name;
 use crate::engine::status::Status;
 use crate::notify::kept::MAX_KEPT;
 
@@ -49,6 +51,8 @@ pub struct Runtime {
     stem: String,
     /// Locked as long as this process runs.
     held: Option<File>,
+    /// Another process has it locked: the files are its own.
+    is_anothers: bool,
 }
 
 pub struct Running {
@@ -61,8 +65,11 @@ impl Runtime {
     /// The files in `folder` of the daemon with this state file.
     #[must_use]
     pub fn new(folder: &Path, state: &Path) -> Self {
-        let stem = state.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Self { folder: folder.to_owned(), stem, held: None }
+        Self::called(folder, runtime_name(state))
+    }
+
+    fn called(folder: &Path, stem: String) -> Self {
+        Self { folder: folder.to_owned(), stem, held: None, is_anothers: false }
     }
 
     fn path(&self, kind: &str) -> PathBuf {
@@ -93,7 +100,9 @@ impl Runtime {
 
     /// Keeps it for the next start.
     pub fn keep_notices(&self, text: &str) -> io::Result<()> {
-        if text.is_empty() {
+        if self.is_anothers {
+            Err(ErrorKind::ResourceBusy.into())
+        } else if text.is_empty() {
             fs::remove_file(self.path("notices"))
         } else {
             self.replace("notices", 0o600, |mut file| file.write_all(text.as_bytes()))
@@ -114,7 +123,7 @@ impl Runtime {
         written
     }
 
-    /// Says that this process runs with this configuration.
+    /// Says that this process runs with this configuration; `ResourceBusy`: another does.
     pub fn announce(&mut self, config: &Path) -> io::Result<()> {
         let path = self.path("pid");
         let mut options = OpenOptions::new();
@@ -126,7 +135,11 @@ impl Runtime {
             }
             Err(error) => return Err(error),
         };
-        lock(&file)?;
+        if !lock(&file) {
+            self.is_anothers = true;
+            let why = format!("another process holds {}", path.display());
+            return Err(io::Error::new(ErrorKind::ResourceBusy, why));
+        }
         let who = format!("{}\n{}\n", std::process::id(), process::namespace());
         // What an earlier process left unanswered is old; a reload is the same process.
         if !read(&path, process::user(), MAX_FILE).is_ok_and(|before| before.starts_with(&who)) {
@@ -225,7 +238,8 @@ fn look(folder: &Path, path: &Path) -> Option<Running> {
     if process::owner_of(process).is_some_and(|user| user != owner(&metadata)) {
         return None;
     }
-    Some(Running { process, config: PathBuf::from(config), runtime: Runtime::new(folder, path) })
+    let stem = path.file_stem()?.to_string_lossy().into_owned();
+    Some(Running { process, config: PathBuf::from(config), runtime: Runtime::called(folder, stem) })
 }
 
 impl Running {
@@ -268,15 +282,16 @@ impl Running {
     }
 }
 
-fn lock(file: &File) -> io::Result<()> {
+/// Whether no other process holds it.
+fn lock(file: &File) -> bool {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => thread::sleep(TICK),
             // File systems without locks are not in memory.
-            _ => return Ok(()),
+            _ => return true,
         }
     }
-    Err(io::Error::other("another process holds it"))
+    false
 }
 
 /// The text of a small file of `user` or root.

@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::disk::{Files, OpenFile, Seen, System};
-pub use self::place::{default_path, runtime_folder, same_or_alike};
+pub use self::place::{default_path, runtime_folder, runtime_name, same_or_alike};
 use crate::engine::state::{DOUBTED, Format, MAX_STATE, State, TITLE};
 
 /// The file is to be written anew once it is longer than so many times what was last
@@ -101,19 +101,16 @@ impl Store {
     #[must_use]
     pub fn new(path: PathBuf, config: &Path, runtime: Option<&Path>) -> Self {
         let config = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
-        Self::on(System, place::resolved(path), config, runtime)
+        let path = place::resolved(path);
+        let note = runtime.map(|folder| folder.join(runtime_name(&path) + ".doubted"));
+        Self::on(System, path, config, note)
     }
 }
 
 impl<F: Files> Store<F> {
     /// The same, on this file system, for names that lead through no link.
     #[must_use]
-    pub fn on(files: F, path: PathBuf, config: PathBuf, runtime: Option<&Path>) -> Self {
-        let note = runtime.and_then(|folder| {
-            let mut name = path.file_stem()?.to_owned();
-            name.push(".doubted");
-            Some(folder.join(name))
-        });
+    pub fn on(files: F, path: PathBuf, config: PathBuf, note: Option<PathBuf>) -> Self {
         Self { files, path, config, note, held: None, refused: None }
     }
 

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A target that is behind, since when, and the sections that were told; a line that a
-//! section is to be told; how many lines more there were. What does not fit is left out.
+//! section is to be told; how many lines more there were. What does not fit, or is of a
+//! target that there is not, is left out.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -83,11 +84,13 @@ impl Notifier {
                     let (name, why) = (name.to_owned(), String::new());
                     self.troubles.push(Trouble { name, since: now.elapsed, before, why, told });
                 }
-                ["told", key, word, target, line] => {
+                ["told", key, word, target, line] if targets.contains(&target) => {
                     let _ = self.section(key).map(|section| section.put_line(word, now, target, line));
                 }
                 ["more", key, word, count] => {
                     let waiting = self.section(key).and_then(|section| section.waiting.get_mut(place(word)?));
+                    // Behind lines that are left out there is nobody to tell of.
+                    let waiting = waiting.filter(|waiting| !waiting.lines.is_empty());
                     if let Some((waiting, count)) = waiting.zip(count.parse().ok()) {
                         waiting.more = count;
                     }

@@ -186,8 +186,9 @@ fn what_is_flushed_outlives_a_power_cut() {
 fn what_a_failing_disk_did_not_keep_is_written_when_it_is_well() {
     let line = |address: u8| format!("target\ta\tname=x\taccepted=192.0.2.{address},-,-\tat=5\n");
     let disk = disk::Disk::new();
-    let store =
-        || Store::on(disk.clone(), "/var/x.state".into(), "/etc/x.toml".into(), Some("/run/x".as_ref()));
+    let store = || {
+        Store::on(disk.clone(), "/var/x.state".into(), "/etc/x.toml".into(), Some("/run/x.doubted".into()))
+    };
     let mut held = store();
     held.hold().unwrap();
     held.append(&line(1), true, &|| line(1)).unwrap();

@@ -81,10 +81,14 @@ impl Daemon {
             .open(folder.path("config.toml"))
             .unwrap();
         file.write_all(config.as_bytes()).unwrap();
+        Self::start_file(options, launcher, folder, &folder.path("config.toml"))
+    }
+
+    /// With a configuration that is there.
+    pub(crate) fn start_file(options: &[&str], launcher: &[String], folder: &Folder, config: &Path) -> Self {
         let log = File::options().create(true).append(true).open(folder.path("log")).unwrap();
         let program = std::env::var("FAULTS_BINARY")
             .unwrap_or_else(|_| env!("CARGO_BIN_EXE_ddns-update-daemon").to_owned());
-        let config = folder.path("config.toml");
         let mut words = launcher.iter().map(OsStr::new).chain([OsStr::new(&program), config.as_os_str()]);
         let child = Command::new(words.next().unwrap())
             .args(words)

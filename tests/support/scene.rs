@@ -1,6 +1,8 @@
 //! A gateway, a dyndns2 server, a running daemon and a person who asks it.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,6 +75,11 @@ impl Scene {
         Daemon::start(&[], &self.folder, config)
     }
 
+    /// With a configuration that is there.
+    pub(crate) fn start_file(&self, config: &Path) -> Daemon {
+        Daemon::start_file(&["-v"], &[], &self.folder, config)
+    }
+
     pub(crate) fn call(&self, words: &[&str]) -> (i32, String) {
         let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_ddns-update-daemon"))
             .args(words)
@@ -100,6 +107,15 @@ impl Scene {
 
     pub(crate) fn log(&self) -> String {
         self.folder.read("log")
+    }
+
+    /// The daemon's file of this kind in the runtime folder.
+    pub(crate) fn runtime_file(&self, kind: &str) -> PathBuf {
+        let files = fs::read_dir(self.folder.path("run")).unwrap().map(|entry| entry.unwrap().path());
+        let mut pids = files.filter(|path| path.extension().is_some_and(|extension| extension == "pid"));
+        let (pid, others) = (pids.next(), pids.count());
+        assert_eq!(others, 0, "which daemon's?");
+        pid.unwrap_or_else(|| self.folder.path("run/none")).with_extension(kind)
     }
 
     pub(crate) fn config_path(&self) -> String {

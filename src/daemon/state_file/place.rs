@@ -10,10 +10,32 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub fn default_path(config: &Path, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     let absolute = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
-    let digest = ring::digest::digest(&ring::digest::SHA256, absolute.as_os_str().as_encoded_bytes());
+    folder(variable).join(format!("{}.state", marked(config, &absolute)))
+}
+
+/// What the files of the daemon with this state file are called in the runtime folder:
+/// two state files of one name in two folders have two.
+#[must_use]
+pub fn runtime_name(state: &Path) -> String {
+    marked(state, &whole(state))
+}
+
+/// The name of a file and the beginning of the SHA-256 of its `whole` path.
+fn marked(path: &Path, whole: &Path) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_os_str().as_encoded_bytes());
     let mark = digest.as_ref().first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    let stem = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    folder(variable).join(format!("{stem}-{mark:08x}.state"))
+    format!("{}-{mark:08x}", path.file_stem().unwrap_or_default().to_string_lossy())
+}
+
+/// The same file by a path from the root, through no link: of folders that are not made
+/// yet, as it will be.
+fn whole(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().skip(1).find_map(|folder| {
+        let rest = path.strip_prefix(folder).ok()?;
+        Some(fs::canonicalize(folder).ok()?.join(rest))
+    });
+    there.unwrap_or(path)
 }
 
 /// The state file at `path`, or else the only one there for a configuration of that
@@ -125,6 +147,26 @@ mod tests {
         assert_eq!(same_or_alike(wanted.clone()), wanted, "not guessed");
         fs::write(&wanted, "").unwrap();
         assert_eq!(same_or_alike(wanted.clone()), wanted);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_name_in_the_runtime_folder_depends_on_the_whole_path() {
+        // printf %s /nowhere/a/home.state | sha256sum
+        assert_eq!(runtime_name(Path::new("/nowhere/a/home.state")), "home-0bac2ab9");
+        assert_eq!(runtime_name(Path::new("/nowhere/b/home.state")), "home-64f48c4d");
+        let folder = std::env::temp_dir().join(format!("ddns-runtime-name-{}", std::process::id()));
+        fs::create_dir_all(folder.join("real")).unwrap();
+        std::os::unix::fs::symlink(folder.join("real"), folder.join("link")).unwrap();
+        let real = folder.join("real/deeper/x.state");
+        let name = runtime_name(&real);
+        assert_eq!(runtime_name(&folder.join("link/deeper/x.state")), name);
+        // It is the same once the folder is there.
+        fs::create_dir(folder.join("real/deeper")).unwrap();
+        for path in ["real/deeper/x.state", "link/deeper/x.state", "real/../link/deeper/x.state"] {
+            assert_eq!(runtime_name(&folder.join(path)), name, "{path}");
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 

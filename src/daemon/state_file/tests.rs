@@ -202,12 +202,16 @@ fn a_note_in_the_runtime_folder_counts_until_the_file_is_kept_again() {
     let scratch = Scratch::new("note");
     kept(&mut held(&scratch), &accepted("192.0.2.1"));
     fs::create_dir(scratch.0.join("run")).unwrap();
+    // That of another state file with this name.
     fs::write(scratch.0.join("run/x.doubted"), "").unwrap();
+    scratch.holds("192.0.2.1");
+    let note = scratch.0.join("run").join(runtime_name(&scratch.file()) + ".doubted");
+    fs::write(&note, "").unwrap();
     assert_eq!(scratch.read(), (Some("192.0.2.1".into()), false));
     let mut store = scratch.store();
     assert!(store.hold().unwrap().problem.is_some());
     store.append("# news\n", true, &|| accepted("192.0.2.2")).unwrap();
-    assert!(!scratch.0.join("run/x.doubted").exists());
+    assert!(!note.exists());
 }
 
 #[test]

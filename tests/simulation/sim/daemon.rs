@@ -1,7 +1,6 @@
 //! The daemon's side: its process, and the way of each request to where it goes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use ddns_update_daemon::config::Source;
@@ -31,8 +30,12 @@ impl Sim {
         self.runs += 1;
         let config = &self.plan.config;
         self.disk.set_time(Duration::from_secs(EPOCH) + self.now);
-        let mut store =
-            Store::on(self.disk.clone(), STATE.into(), "/etc/sim.toml".into(), Some(Path::new("/run/sim")));
+        let mut store = Store::on(
+            self.disk.clone(),
+            STATE.into(),
+            "/etc/sim.toml".into(),
+            Some("/run/sim/x.doubted".into()),
+        );
         let loaded = match store.hold() {
             Ok(loaded) => loaded,
             Err(why) => {

@@ -102,7 +102,7 @@ impl Sim {
         self.count("second daemon");
         let other = "/etc/other.toml";
         let mut store =
-            Store::on(self.disk.clone(), STATE.into(), other.into(), Some(Path::new("/run/other")));
+            Store::on(self.disk.clone(), STATE.into(), other.into(), Some("/run/other/x.doubted".into()));
         match store.hold() {
             Err(why) if why.contains(STATE) && why.contains(other) && why.contains("/etc/sim.toml") => {}
             refused => {
