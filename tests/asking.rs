@@ -207,18 +207,18 @@ fn who_asks_for_nobody_is_told() {
 
 /// A scene, and a second configuration `name` in a folder `b`, for `nas.example.org`, whose
 /// state file has the name of the first's.
-fn with_a_second(name: &str) -> (Scene, String) {
+fn with_a_second(name: &str) -> (Scene, String, String) {
     let scene = Scene::new();
     fs::create_dir(scene.folder.path("b")).unwrap();
     let config = scene.config("nas.example.org").replace("/state/test.state", "/b/test.state");
     let path = scene.folder.path("b").join(name);
     fs::write(&path, &config).unwrap();
-    (scene, path.display().to_string())
+    (scene, path.display().to_string(), config)
 }
 
 #[test]
 fn two_state_files_of_one_name_are_two_daemons() {
-    let (scene, second) = with_a_second("second.toml");
+    let (scene, second, _) = with_a_second("second.toml");
     scene.fails.store(true, Ordering::SeqCst);
     let _one = scene.start();
     scene.wait_log("home.example.org: blocked: ");
@@ -235,6 +235,31 @@ fn two_state_files_of_one_name_are_two_daemons() {
     assert_eq!((status, text.as_str()), (0, "every target: nothing stands in the way any more\n"));
     scene.wait_log("nas.example.org: set to 11.22.33.44");
     assert!(!scene.log().contains("home.example.org: set"), "{}", scene.log());
+}
+
+#[test]
+fn another_configuration_of_the_same_name_is_not_the_running_one() {
+    let (scene, second, config) = with_a_second("config.toml");
+    scene.fails.store(true, Ordering::SeqCst);
+    let mut other = scene.start_file(Path::new(&second));
+    scene.wait_log("nas.example.org: blocked: ");
+    other.stop();
+    let _one = scene.start();
+    scene.wait_log("home.example.org: blocked: ");
+    scene.fails.store(false, Ordering::SeqCst);
+    let (status, text) = scene.call(&["status", "--alive", &second]);
+    let told = format!("no daemon runs with this configuration, but with {}", scene.config_path());
+    assert!(status == 3 && text.contains(&told), "{status} {text}");
+    let (status, text) = scene.call(&["retry", "nas.example.org", &second]);
+    let freed = "no daemon runs; the next start tries again: nas.example.org\n";
+    assert!(status == 0 && text.ends_with(freed), "{status} {text}");
+    let (status, text) = scene.call(&["update", &second]);
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("nas.example.org: set to 11.22.33.44"), "{text}");
+    assert!(!scene.log().contains("asked to "), "{}", scene.log());
+    // A service may have the same file under another path.
+    fs::write(scene.folder.path("config.toml"), config).unwrap();
+    assert_eq!(scene.call(&["status", "--alive", &second]).0, 0);
 }
 
 #[test]

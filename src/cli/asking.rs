@@ -1,12 +1,16 @@
 //! `status`, `retry` and `update`: a person asks the running daemon, or does it in its place.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::config::is_path;
 use crate::daemon::request::{Request, RequestKind};
 use crate::daemon::runtime::{Running, running, statuses};
 use crate::engine::status::Status;
+
+/// Where systemd puts copies of the files that a service may read, under their names.
+const CREDENTIALS: &str = "/run/credentials";
 
 /// Which daemon is meant.
 pub enum Found {
@@ -75,11 +79,11 @@ impl Asking {
     /// Keeps those of `all` that are meant.
     fn keep_meant<T>(&self, all: &mut Vec<T>, config_of: impl Fn(&T) -> &Path) {
         let Some(config) = &self.config else { return };
-        let whole = std::fs::canonicalize(config).unwrap_or_else(|_| config.clone());
+        let whole = fs::canonicalize(config).unwrap_or_else(|_| config.clone());
         if all.iter().any(|one| config_of(one) == whole) {
             all.retain(|one| config_of(one) == whole);
         } else {
-            all.retain(|one| config_of(one).file_name() == config.file_name());
+            all.retain(|one| is_perhaps(config_of(one), config));
         }
     }
 
@@ -93,6 +97,21 @@ impl Asking {
     }
 }
 
+/// Whether the configuration of a daemon, by its path there, may be the one at `meant`: of
+/// its name, and either with the same content or out of sight (gone, or in a container).
+fn is_perhaps(theirs: &Path, meant: &Path) -> bool {
+    // A copy may be older than the file that was changed since.
+    let is_copy = || theirs.starts_with(CREDENTIALS);
+    theirs.file_name() == meant.file_name() && (is_copy() || !theirs.exists() || is_same(theirs, meant))
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let length = |path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
+    // Whoever named the one may have named something endless.
+    length(one).is_some_and(|length_of_one| length(other) == Some(length_of_one))
+        && fs::read(one).is_ok_and(|text| fs::read(other).is_ok_and(|other| other == text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +119,30 @@ mod tests {
     fn read(line: &str) -> Result<(Option<String>, Option<PathBuf>), OsString> {
         let words = line.split_whitespace().map(OsString::from);
         Asking::read(RequestKind::Retry, words).map(|asking| (asking.name, asking.config))
+    }
+
+    #[test]
+    fn another_file_of_the_same_name_is_not_meant() {
+        let folder = std::env::temp_dir().join(format!("ddns-asking-{}", std::process::id()));
+        let path = |name: &str| folder.join(name);
+        for (name, text) in [("a/x.toml", "1"), ("b/x.toml", "2"), ("c/x.toml", "1"), ("a/y.toml", "1")] {
+            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            fs::write(path(name), text).unwrap();
+        }
+        let copy = PathBuf::from("/run/credentials/x.service/x.toml");
+        for (theirs, meant, expected) in [
+            (path("a/x.toml"), "b/x.toml", false),
+            (path("a/x.toml"), "c/x.toml", true),
+            (path("a/x.toml"), "a/y.toml", false),
+            (path("a/x.toml"), "gone/x.toml", false),
+            (path("gone/x.toml"), "b/x.toml", true),
+            (path("gone/x.toml"), "a/y.toml", false),
+            (copy.clone(), "b/x.toml", true),
+            (copy, "a/y.toml", false),
+        ] {
+            assert_eq!(is_perhaps(&theirs, &path(meant)), expected, "{} {meant}", theirs.display());
+        }
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
