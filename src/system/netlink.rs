@@ -249,15 +249,19 @@ fn split(bytes: &[u8]) -> Option<(Raw<'_>, &[u8])> {
 impl Raw<'_> {
     fn read(&self) -> Message {
         match self.kind {
-            NLMSG_DONE => Message::Done,
-            NLMSG_ERROR => {
-                Message::Error(self.body.first_chunk().map_or(0, |number| i32::from_ne_bytes(*number)))
-            }
+            // A dump that fails under way is ended by this, too.
+            NLMSG_DONE => self.number().filter(|number| *number < 0).map_or(Message::Done, Message::Error),
+            NLMSG_ERROR => Message::Error(self.number().unwrap_or(0)),
             RTM_NEWLINK => link(self.body).map_or(Message::Other, Message::Link),
             RTM_NEWADDR => address(self.body).map_or(Message::Other, Message::Address),
             RTM_NEWROUTE => route(self.body).map_or(Message::Other, Message::Route),
             _ => Message::Other,
         }
+    }
+
+    /// How it ended: an error number below 0, or 0.
+    fn number(&self) -> Option<i32> {
+        self.body.first_chunk().map(|number| i32::from_ne_bytes(*number))
     }
 }
 

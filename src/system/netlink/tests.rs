@@ -215,6 +215,18 @@ fn a_dump_ends_or_fails() {
     assert_eq!(read(&refusal, 5), [Message::Error(-1)]);
 }
 
+/// The kernel writes how the dump itself ended into the last message: here -EMSGSIZE.
+#[test]
+fn a_dump_that_failed_under_way_is_not_whole() {
+    #[cfg(target_endian = "little")]
+    let failed = [20, 0, 0, 0, 3, 0, 2, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0xa6, 0xff, 0xff, 0xff];
+    #[cfg(target_endian = "big")]
+    let failed = [0, 0, 0, 20, 0, 3, 0, 2, 0, 0, 0, 5, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xa6];
+    assert_eq!(read(&failed, 5), [Message::Error(-90)]);
+    assert_eq!(read(&message(NLMSG_DONE, 2, 5, &[&[0; 4]]), 5), [Message::Done]);
+    assert_eq!(read(&message(NLMSG_DONE, 2, 5, &[]), 5), [Message::Done]);
+}
+
 #[test]
 fn unknown_or_damaged_messages_carry_nothing() {
     assert_eq!(read(&address_message(AF_INET, &[]), 5), [Message::Other]);
