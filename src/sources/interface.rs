@@ -225,8 +225,9 @@ fn is_stale(entry: &InterfaceAddress, all: &[&InterfaceAddress]) -> bool {
         began_after || other.renewed > entry.renewed.saturating_add(LONGEST_SILENCE)
     };
     let is_here = |other: &&InterfaceAddress| network(other.address) == network(entry.address);
-    let has_ended = all.iter().filter(|other| is_here(other)).any(|other| deprecated(other));
-    entry.address.is_ipv6() && (has_ended || rivals(entry, all).any(outlived))
+    let has_ended = || all.iter().filter(|other| is_here(other)).any(|other| deprecated(other));
+    // Of IPv4 there may be many, and each would be held against all others.
+    entry.address.is_ipv6() && (has_ended() || rivals(entry, all).any(outlived))
 }
 
 /// Whether an IPv6 address came to one whose prefix is still renewed since.
@@ -234,7 +235,7 @@ fn is_late(entry: &InterfaceAddress, all: &[&InterfaceAddress]) -> bool {
     let was_there = |other: &InterfaceAddress| {
         other.made.saturating_add(TOGETHER) <= entry.made && other.renewed > entry.made
     };
-    rivals(entry, all).any(was_there)
+    entry.address.is_ipv6() && rivals(entry, all).any(was_there)
 }
 
 /// The addresses of other prefixes that are as good, where router advertisements (or
@@ -246,7 +247,7 @@ fn rivals<'a>(
     let is_rival = |other: &&InterfaceAddress| {
         let alive = objection(other).is_none() && class(other.address) == class(entry.address);
         let limited = entry.valid.is_some() && other.valid.is_some();
-        alive && limited && entry.address.is_ipv6() && network(other.address) != network(entry.address)
+        alive && limited && network(other.address) != network(entry.address)
     };
     all.iter().copied().filter(is_rival)
 }

@@ -64,6 +64,14 @@ fn a_global_ipv4_address_comes_before_a_private_one() {
     assert_eq!(choose(&addresses, Some("eth0"), &DOWN, &previous).ipv4, ipv4("1.0.0.1"));
 }
 
+/// One that held each against all others would take minutes.
+#[test]
+fn of_twenty_thousand_ipv4_addresses_the_first_is_chosen() {
+    let address = |n: u32| eth(&Ipv4Addr::from_bits(0x0100_0000 + n).to_string());
+    let addresses: Vec<_> = (1..=20_000).map(address).collect();
+    assert_eq!(poll(&addresses).ipv4, ipv4("1.0.0.1"));
+}
+
 #[test]
 fn only_lasting_ipv6_addresses_are_chosen() {
     let mut refused = vec![eth("fe80::1"), eth("2002:102:304::1")];
