@@ -35,7 +35,13 @@ fn unreachable_by(address: IpAddr, speaker: Option<Origin>, why: &str) -> String
              public IPv4 record cannot reach you: let the outer router work as a modem (bridge mode), or \
              make the daemon ask that one (router_ip)"
         ),
-        Some(Origin::Kernel) if ipv4.is_private() || is_shared(ipv4) => {
+        // This host may be the router itself.
+        Some(Origin::Kernel) if is_shared(ipv4) => format!(
+            "this host's address {ipv4} is shared by a provider's customers ({why}); a public IPv4 record cannot \
+             reach it: use IPv6, or ask the provider for a public address; if a router is in between, let that be \
+             asked (\"upnp\")"
+        ),
+        Some(Origin::Kernel) if ipv4.is_private() => {
             format!(
                 "this host's address {ipv4} is {why}: it is behind a router; let the router be asked (\"upnp\")"
             )

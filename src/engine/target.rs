@@ -17,6 +17,7 @@ use super::Now;
 use super::report::{Level, Report};
 use crate::address::Addresses;
 use crate::backoff::TokenBucket;
+use crate::calendar;
 use crate::config::placeholders::Needs;
 use crate::config::{Target, UpdaterConfig};
 use crate::engine::selection::{AddressKind, SourceStatus, Why};
@@ -63,6 +64,8 @@ pub(super) struct TargetStatus {
     blocked_until: Duration,
     /// A blocked one is tried because the daemon has started.
     start_try: bool,
+    /// This run is a single one, which is no start.
+    once: bool,
     /// That the limit of attempts holds it back has been reported, since the last attempt.
     limited: bool,
     /// Since when something is absent; nothing is, for most.
@@ -117,6 +120,7 @@ impl TargetStatus {
             failing: Duration::ZERO,
             blocked_until: Duration::ZERO,
             start_try: false,
+            once: false,
             limited: false,
             absence: None,
             unchanged: None,
@@ -289,8 +293,7 @@ impl TargetStatus {
 fn rough(wait: Duration) -> String {
     match wait.as_secs() {
         0 => format!("{} ms", wait.as_millis()),
-        seconds @ 1..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
+        seconds => calendar::age(seconds),
     }
 }
 

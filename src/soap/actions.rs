@@ -107,7 +107,7 @@ fn argument<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 fn text<'a>(answer: &'a Answer, name: &str) -> Finding<&'a str> {
     match answer.as_ref().map(|reply| reply.argument(name)) {
         Ok(Some(text)) => Finding::Known(text),
-        Ok(None) => Finding::Unknown(format!("its answer has no {name}")),
+        Ok(None) => Finding::Unknown(format!("its answer has no single {name}")),
         Err(why) => Finding::Unknown(why.to_string()),
     }
 }
@@ -286,7 +286,7 @@ mod tests {
     fn failures_are_unknown() {
         let gateway = service("http://192.168.1.1/ctl");
         let missing = external_ipv4(&answer(GET_EXTERNAL_IPV4, &[]), &gateway);
-        assert_eq!(unknown(missing), "its answer has no NewExternalIPAddress");
+        assert_eq!(unknown(missing), "its answer has no single NewExternalIPAddress");
         let refused = Err(ReplyError::Fault { code: Some(401), description: String::new() });
         assert_eq!(unknown(external_ipv6(&refused)), "it does not offer this (error 401)");
         assert_eq!(unknown(ipv6_prefix(&refused)), "it does not offer this (error 401)");

@@ -37,6 +37,7 @@ const NEW_ADDRESS: Duration = Duration::from_secs(10);
 impl TargetStatus {
     /// Takes up what an earlier run left. `way`: how providers are reached now.
     pub(in crate::engine) fn resume(&mut self, now: Now, way: &str, once: bool) {
+        self.once = once;
         self.state.blocked.take_if(|blocked| blocked.way.as_deref().is_some_and(|old| old != way));
         self.resume_blocked(now, once);
         let ago = |then: Option<u64>| now.unix?.checked_sub(then?).map(Duration::from_secs);
@@ -281,7 +282,11 @@ impl TargetStatus {
 
     /// What is told of a blocked target.
     fn way_out(&self, blocked: &Blocked) -> String {
-        let start = if blocked.banned { "" } else { ", after a start of the daemon (once an hour at most)" };
+        let start = if blocked.banned || self.once {
+            ""
+        } else {
+            ", after a start of the daemon (once an hour at most)"
+        };
         format!(
             "blocked: {}; tried again once a day{start}, when its section, the proxy or [tls] changes, and at once \
              by: {}",

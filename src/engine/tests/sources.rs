@@ -28,6 +28,12 @@ fn double_nat_is_told_in_words() {
     let mut bench = bench_of(vec![interface()], 1);
     bench.observe(0, seen("192.168.1.5"));
     assert!(said(&bench, "it is behind a router"), "{:?}", bench.reports);
+    let mut bench = bench_of(vec![interface()], 1);
+    bench.observe(0, seen("100.70.1.2"));
+    let shared = "this host's address 100.70.1.2 is shared by a provider's customers (carrier-grade NAT (RFC 6598)); \
+                  a public IPv4 record cannot reach it: use IPv6, or ask the provider for a public address; if a \
+                  router is in between, let that be asked (\"upnp\")";
+    assert!(said(&bench, shared), "{:?}", bench.reports);
 }
 
 #[test]

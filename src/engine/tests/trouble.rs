@@ -110,7 +110,8 @@ fn a_provider_that_is_down_for_a_day_is_a_line_for_each_of_its_few_tries() {
         let rest = line.strip_prefix("status 500; next try in ").unwrap_or_else(|| panic!("{line}"));
         let wait = if tries == 1 { Some(rest) } else { rest.strip_suffix(&failing) };
         let wait = wait.unwrap_or_else(|| panic!("{line}"));
-        assert!(wait.ends_with(if tries < 3 { " s" } else { " min" }), "{line}");
+        let unit = if tries < 3 { " s" } else { " min" };
+        assert!(wait.ends_with(if tries < 8 { unit } else { "1 h" }), "{line}");
     }
     let shown = bench.engine.status(bench.now).targets.remove(0);
     let since = shown.trouble_since.map(|since| since.0);
@@ -121,6 +122,18 @@ fn a_provider_that_is_down_for_a_day_is_a_line_for_each_of_its_few_tries() {
     until_sent(&mut bench, "1.1.1.1");
     bench.finish(0, published());
     assert_eq!(lines(&bench)[told..], ["set to 1.1.1.1"]);
+}
+
+#[test]
+fn a_wait_is_told_as_people_say_it() {
+    for (asked, told) in
+        [(100, "100 s"), (130, "2 min"), (3600, "1 h"), (5400, "1 h 30 min"), (86_400, "1 d")]
+    {
+        let mut bench = Bench::simple(1);
+        bench.observe(0, seen("1.1.1.1"));
+        bench.finish(0, Outcome::Retry { why: "busy".into(), after: Some(asked * SECOND), reached: true });
+        assert_eq!(lines(&bench), [format!("busy; next try in {told}")]);
+    }
 }
 
 #[test]
@@ -243,9 +256,12 @@ fn a_blocked_target_is_taken_up_when_the_clock_is_set_after_the_start() {
 #[test]
 fn a_single_run_tries_a_blocked_target_only_a_day_later_and_tells_it() {
     let first = blocked_by("status 401");
+    // A further single run is no start of the daemon.
+    let told = "blocked: status 401; tried again once a day, when its section, the proxy or [tls] changes, and at \
+                once by: ddns-update-daemon retry t0";
     for (after, jobs) in [(10 * SECOND, 0), (23 * HOUR, 0), (24 * HOUR, 1)] {
         let mut bench = once(&first, &one(), after);
-        assert_eq!(lines(&bench), [format!("blocked: status 401; {WAY_OUT}")]);
+        assert_eq!(lines(&bench), [told]);
         bench.observe(0, seen("1.1.1.1"));
         assert_eq!(bench.jobs.len(), jobs, "{after:?}");
         assert!(jobs == 1 || bench.engine.is_settled(bench.now));

@@ -81,8 +81,10 @@ pub(super) enum RefusalKind {
     Forbidden,
     /// Too many requests.
     Limited,
-    /// A fault on Cloudflare's side, or an answer that is none of theirs.
+    /// A fault on Cloudflare's side.
     Fault,
+    /// Somebody else answered.
+    Foreign,
     /// There is no such zone, an id has a wrong form, or the call is not known.
     Gone,
     /// There is no such record.
@@ -227,12 +229,8 @@ pub(super) fn check(reply: &Reply) -> Result<(), Trouble> {
             Err(Trouble::new(RefusalKind::Fault, reply, &said))
         }
         Err(_) if reply.status == 429 => Err(Trouble::new(RefusalKind::Limited, reply, "")),
-        Err(_) if reply.status < 500 => Err(Trouble::new(
-            RefusalKind::Fault,
-            reply,
-            "an answer that is not Cloudflare's, but perhaps a web filter's or a login page",
-        )),
-        Err(_) => Err(Trouble::new(RefusalKind::Fault, reply, "an answer that is not Cloudflare's")),
+        Err(_) if reply.status < 500 => Err(Trouble::new(RefusalKind::Foreign, reply, "")),
+        Err(_) => Err(Trouble::new(RefusalKind::Fault, reply, "an unexpected answer")),
     }
 }
 

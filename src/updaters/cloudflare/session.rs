@@ -101,7 +101,11 @@ impl<'s, 'a> Session<'s, 'a> {
                 format!("Cloudflare asks for fewer requests ({said})"),
                 Some(wait.unwrap_or(LIMITED)),
             )),
-            RefusalKind::Fault => self.fault(&said, wait),
+            RefusalKind::Fault => self.fault(format!("Cloudflare has a fault ({said})"), wait),
+            RefusalKind::Foreign => self.fault(
+                format!("what answered is not Cloudflare, but perhaps a web filter or a login page ({said})"),
+                wait,
+            ),
             RefusalKind::Denied | RefusalKind::Forbidden => denied(kind, &said, wait, about),
             RefusalKind::Gone | RefusalKind::NoRecord => self.gone(&said, about),
             RefusalKind::Exists => record(needs_person(format!("another record is in the way ({said})"))),
@@ -116,10 +120,10 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     /// One record's fault is its own, three are the server's.
-    fn fault(&mut self, said: &str, wait: Option<Duration>) -> Stop {
+    fn fault(&mut self, why: String, wait: Option<Duration>) -> Stop {
         self.faults = self.faults.saturating_add(1);
         let scope = if self.faults >= MAX_FAULTS { Scope::Job } else { Scope::Record };
-        Stop { scope, outcome: retry(format!("Cloudflare has a fault ({said})"), wait) }
+        Stop { scope, outcome: retry(why, wait) }
     }
 
     fn gone(&self, said: &str, about: About) -> Stop {
