@@ -2,7 +2,7 @@
 //!
 //! Towards a provider the wait doubles from half a minute to an hour, so that
 //! even a target which fails for ever costs it little more than one request an
-//! hour. Only while no server could be reached at all do a few quick tries come
+//! hour, or two where a person has to mend something (`engine`). Only while no server could be reached at all do a few quick tries come
 //! first: right after a reconnect the route is often not back for some 100 ms.
 //! Towards the gateway, which is in the same house, the wait stays at seconds.
 
