@@ -33,9 +33,9 @@ NOT_RUNNING = {"rss", "pss", "private", "dirty", "wake_ups", "idle_calls"}
 
 # (key, most, what the goal says)
 GOALS = [
-    ("file", 1500, "file under 1.5 MB, static, with TLS and roots"),
+    ("file", 2000, "file under 2.0 MB, static, with TLS and roots"),
     ("dirty", 300, "private memory idle under 0.3 MB"),
-    ("rss_peak", 2000, "resident peak under 2 MB in an update with TLS"),
+    ("rss_peak", 2300, "resident peak under 2.3 MB in an update with TLS"),
     ("wake_ups", 0, "no wake-up between deadlines"),
 ]
 AXES = ("poll_packets", "poll_bytes", "poll_calls", "poll_cpu")
