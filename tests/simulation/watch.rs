@@ -16,6 +16,8 @@ use crate::voices::Voices;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long what a person has to mend waits.
+const PERSON: Duration = Duration::from_secs(1800);
 
 /// Attempts at one target in an hour: 30 at once after a quiet time, then one every two
 /// minutes.
@@ -61,7 +63,7 @@ pub(crate) struct Life {
     /// The clock was wrong when it failed last.
     odd_wait: bool,
     not_before: Option<(Addresses, Duration)>,
-    /// A person has to mend something, and which start tried that last.
+    /// When a start last tried what a person had to mend.
     start_tried: Option<Duration>,
     /// When it was refused for good, and whether that was a ban.
     blocked: Option<Blocked>,
@@ -124,10 +126,6 @@ impl Watch {
             // Times that no clock told, or that none tells now, mean nothing.
             if self.odd_clock || life.odd_wait {
                 life.forgets();
-            }
-            let rested = life.start_tried.is_none_or(|at| now + ROUNDING >= at + HOUR);
-            if matches!(life.last_outcome, Some(Outcome::NeedsPerson { .. })) && rested && !once {
-                (life.not_before, life.start_tried) = (None, Some(now));
             }
         }
     }
@@ -202,7 +200,14 @@ impl Watch {
             && sent == task.addresses
             && now + ROUNDING < until
         {
-            wrong = Some(format!("{name}: tried {:?} before its back-off ended", until - now));
+            // A start tries what a person may have mended.
+            let person = matches!(life.last_outcome, Some(Outcome::NeedsPerson { .. }));
+            let by_start = person && until < began + PERSON && !once;
+            let rested = life.start_tried.is_none_or(|at| now + ROUNDING >= at + HOUR);
+            if !by_start || !rested {
+                wrong = Some(format!("{name}: tried {:?} before its back-off ended", until - now));
+            }
+            life.start_tried = Some(now);
         }
         if let Some(blocked) = &mut life.blocked {
             let wait = if blocked.reached { DAY } else { HOUR };
@@ -309,7 +314,7 @@ impl Watch {
             }
             Outcome::Refused { after, .. } => life.waits(now, sent, *after, Duration::from_secs(30)),
             // As the README says of a name server.
-            Outcome::NeedsPerson { .. } => life.waits(now, sent, None, Duration::from_secs(1800)),
+            Outcome::NeedsPerson { .. } => life.waits(now, sent, None, PERSON),
         }
         life.odd_wait = self.odd_clock;
         life.last_outcome = Some(outcome.clone());
