@@ -1,6 +1,7 @@
 """Both packages: their bytes against their formats, and where opkg and apk are at
 hand, installed, upgraded and removed by them."""
 
+import gzip
 import hashlib
 import os
 import re
@@ -199,7 +200,8 @@ def test_the_readers_notice_damage():
                     continue
                 # What gzip's header says of the system that packed it, and bits of
                 # deflate that stand for nothing.
-                if not (at < 10 if kind == "ipk" else inflated(damaged) == inflated(data)):
+                unpacked = gzip.decompress if kind == "ipk" else inflated
+                if unpacked(damaged) != unpacked(data):
                     raise FormatError(f"{kind}: a change of byte {at} was not noticed")
 
 
