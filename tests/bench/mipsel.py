@@ -137,8 +137,8 @@ def boot(kernel, binary):
         net.ip("gw", "tuntap add dev board mode tap", "link set board master lan0", "link set board up")
         command = ["qemu-system-mipsel", "-M", "malta", "-cpu", CPU, "-m", "128", "-nographic", "-no-reboot",
                    "-kernel", kernel, "-initrd", initramfs(net, binary), "-append", "console=ttyS0 panic=1 quiet",
-                   # Nobody boots from it, and its ROM is in another package.
-                   "-global", "pcnet.romfile=", "-nic", "tap,ifname=board,script=no,downscript=no,model=pcnet"]
+                   # Nobody boots from it or looks at it, and their ROMs are in other packages.
+                   "-vga", "none", "-global", "pcnet.romfile=", "-nic", "tap,ifname=board,script=no,downscript=no,model=pcnet"]
         board = net.start(net.gateway, command, "board")
         wait_for(lambda: "== end" in board.log() or not board.alive(), "the board is done", 300)
         return figures(board.log().replace("\r", ""), binary, net)
