@@ -2,8 +2,9 @@
 //!
 //! Towards a provider the wait doubles from half a minute to an hour, so that
 //! even a target which fails for ever costs it little more than one request an
-//! hour, or two where a person has to mend something (`engine`). Only while no server could be reached at all do a few quick tries come
-//! first: right after a reconnect the route is often not back for some 100 ms.
+//! hour, or two where a person has to mend something (`engine`). Only while no
+//! server could be reached at all do a few quick tries come first: right after a
+//! reconnect the route is often not back for some 100 ms.
 //! Towards the gateway, which is in the same house, the wait stays at seconds.
 
 use std::fmt;

@@ -28,6 +28,9 @@ const A_WHILE: Duration = Duration::from_secs(5);
 
 const SERVICE: &str = "urn:schemas-upnp-org:service:WANIPConnection:1";
 
+/// A router that starts anew: it answers nothing yet.
+const GONE: &str = "gone";
+
 /// Address and status of each line.
 type Lines = Arc<Mutex<[(&'static str, &'static str); 2]>>;
 
@@ -38,6 +41,7 @@ fn two_lines(lines: &Lines) -> Server {
         let (address, status) = lines.lock().unwrap()[usize::from(request.path.ends_with('2'))];
         let action = request.field("SOAPAction").trim_matches('"').split('#').next_back().unwrap_or_default();
         let (code, body) = match action {
+            _ if status == GONE => ("404 Not Found", String::new()),
             "" => ("200 OK", description(&services)),
             GET_IPV4 => ("200 OK", response(SERVICE, action, &[("NewExternalIPAddress", address)])),
             "GetStatusInfo" => ("200 OK", response(SERVICE, action, &[("NewConnectionStatus", status)])),
@@ -124,6 +128,32 @@ fn a_line_that_is_down_does_not_take_over_from_one_that_reconnects() {
     let _in_time = wait_for(SOON, || (server.exchanges().len() > asked + 12).then_some(()));
     set(("11.22.33.3", "Connected"));
     expect(&recorder, &["11.22.33.2", "11.22.33.3"], &folder);
+}
+
+/// What was published at the start of the daemon is not what is published now.
+#[test]
+fn a_router_that_starts_anew_does_not_bring_the_line_of_before_back() {
+    let (first, second) = ("11.22.33.1", "11.22.33.2");
+    let lines: Lines = Arc::new(Mutex::new([(first, "Connected"), (second, "Disconnected")]));
+    let (server, folder, recorder) = (two_lines(&lines), Folder::new(), Recorder::start(HERE));
+    let config = config(&folder, &[(&format!("upnp:http://{}/desc.xml", server.address()), &recorder)]);
+    let set = |both| *lines.lock().unwrap() = both;
+    let told = |text: &str| {
+        let told = || folder.read("log").contains(text).then_some(());
+        assert_eq!(wait_for(SOON, told), Some(()), "{}", folder.read("log"));
+    };
+    let mut before = Daemon::start(&[], &folder, &config);
+    expect(&recorder, &[first], &folder);
+    before.stop();
+    let _daemon = Daemon::start(&[], &folder, &config);
+    set([(first, "Disconnected"), (second, "Connected")]);
+    expect(&recorder, &[first, second], &folder);
+    set([(first, GONE), (second, GONE)]);
+    told("HTTP status 404");
+    set([(first, "Disconnected"), ("0.0.0.0", "Connecting")]);
+    told("none of its connections is up");
+    set([(first, "Disconnected"), ("11.22.33.3", "Connected")]);
+    expect(&recorder, &[first, second, "11.22.33.3"], &folder);
 }
 
 /// What somebody says who sends NAT-PMP answers from the gateway's address, now.

@@ -36,7 +36,7 @@ use crate::daemon::hints::Channels;
 use crate::daemon::jobs::{Job, SharedClient};
 use crate::daemon::log::Log;
 use crate::daemon::monitoring::MetricsFile;
-use crate::daemon::polling::{Asked, start_source};
+use crate::daemon::polling::{Asked, open_channels, start_source};
 use crate::daemon::runtime::Runtime;
 use crate::daemon::signals::Signal;
 use crate::daemon::state_file::{NotKept, Store};
@@ -483,16 +483,6 @@ impl<'a> Daemon<'a> {
         }
         current
     }
-}
-
-/// Opens what hints come from; none in a single run, or where the user says so.
-fn open_channels(config: &Config, watch: Option<&Watch>, sender: &Sender<Message>, log: Log) -> Channels {
-    let Some(watch) = watch.filter(|_| config.events) else { return Channels::default() };
-    let sender = sender.clone();
-    Channels::open(config, watch, log, move |source, channel| {
-        // Fails only at the end of the program.
-        let _ = sender.send(Message::Hint { source, channel });
-    })
 }
 
 /// Jitter needs no secret: the time and the process differ from start to start.

@@ -1,4 +1,4 @@
-//! Sources and the threads that ask them.
+//! Sources, the threads that ask them, and what makes them ask.
 
 use std::fmt::Write as _;
 use std::sync::mpsc::{Sender, channel};
@@ -9,9 +9,11 @@ use super::hints::Channels;
 use super::log::Log;
 use super::{Message, STACK};
 use crate::address::Finding;
+use crate::config::Config;
 use crate::engine::{Level, Report};
 use crate::sources;
 use crate::system::threads;
+use crate::system::watch::Watch;
 
 /// A source, and where it is asked.
 pub(super) struct Asked {
@@ -76,6 +78,21 @@ impl Asking {
         self.channels.poll_ended(self.source, &self.poller, poll);
         Some(())
     }
+}
+
+/// Opens what hints come from; none in a single run, or where the user says so.
+pub(super) fn open_channels(
+    config: &Config,
+    watch: Option<&Watch>,
+    sender: &Sender<Message>,
+    log: Log,
+) -> Channels {
+    let Some(watch) = watch.filter(|_| config.events) else { return Channels::default() };
+    let sender = sender.clone();
+    Channels::open(config, watch, log, move |source, channel| {
+        // Fails only at the end of the program.
+        let _ = sender.send(Message::Hint { source, channel });
+    })
 }
 
 /// Makes a source ready to be asked.

@@ -172,7 +172,7 @@ impl Engine {
             self.blind = now.unix.is_none();
         } else if self.blind && now.unix.is_some() {
             self.blind = false;
-            self.targets.iter_mut().for_each(|target| target.resume_blocked(now, self.once));
+            self.targets.iter_mut().for_each(|target| target.resume_blocked(now));
             self.reconsider = true;
         }
         match event {

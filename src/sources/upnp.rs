@@ -190,6 +190,7 @@ impl Upnp {
             Some(poll) => poll,
             None => self.search(&hosts, deadline, news),
         };
+        self.lines.told(poll.observation.ipv4.known());
         let answered = poll.gateway.as_ref().map(LanUrl::host);
         self.asked = answered.or_else(|| hosts.first().copied()).or(self.asked);
         self.advise(poll, &hosts)

@@ -29,6 +29,8 @@ pub(super) struct Attempt {
     began: Duration,
     /// An older one may have come after it.
     doubtful: bool,
+    /// That it began must be known even if nobody learns how it ends.
+    noted: bool,
 }
 
 pub(in crate::engine) struct Ended<'a> {
@@ -91,15 +93,20 @@ impl TargetStatus {
         self.limited = false;
         let checking = !self.must_be_sent(&wanted, now);
         self.orphan_until.take_if(|until| *until <= now.elapsed);
-        let attempt = Attempt { job, wanted, checking, began: now.elapsed, doubtful: false };
+        let noted = self.begin_noted(now);
+        let attempt = Attempt { job, wanted, checking, began: now.elapsed, doubtful: false, noted };
         self.overtaken = self.in_flight.replace(Box::new(attempt)).or(self.overtaken.take());
         self.tried = Some(now.elapsed);
-        self.begin_noted(now);
         let mut addresses = wanted.addresses;
         addresses.ipv4 = addresses.ipv4.filter(|_| !wanted.private);
         let mut old = self.state.accepted.map(|accepted| accepted.addresses).unwrap_or_default();
         old.ipv4 = old.ipv4.filter(|old| !self.config.any_address || self.may_be_told((*old).into()));
         Some(Task { entry: self.config.entry, addresses, old })
+    }
+
+    /// Its line of the state file, where that must have the attempt in it.
+    pub(in crate::engine) fn noted_try(&self) -> Option<String> {
+        self.in_flight.as_ref().filter(|attempt| attempt.noted).map(|_| self.state.line(&self.config.id))
     }
 
     /// Takes the outcome of an attempt: its news for the state file, and what is told.

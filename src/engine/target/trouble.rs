@@ -39,7 +39,7 @@ impl TargetStatus {
     pub(in crate::engine) fn resume(&mut self, now: Now, way: &str, once: bool) {
         self.once = once;
         self.state.blocked.take_if(|blocked| blocked.way.as_deref().is_some_and(|old| old != way));
-        self.resume_blocked(now, once);
+        self.resume_blocked(now);
         let ago = |then: Option<u64>| now.unix?.checked_sub(then?).map(Duration::from_secs);
         if let Some(failed) = &self.state.failed {
             let left = now.unix.zip(failed.until).and_then(|(unix, until)| until.checked_sub(unix));
@@ -61,7 +61,7 @@ impl TargetStatus {
 
     /// When a blocked one is tried; worked out again when a clock that was not set at the
     /// start has been set, unless it was tried meanwhile.
-    pub(in crate::engine) fn resume_blocked(&mut self, now: Now, once: bool) {
+    pub(in crate::engine) fn resume_blocked(&mut self, now: Now) {
         let Some(blocked) = self.state.blocked.as_ref().filter(|_| self.tried.is_none()) else { return };
         let ago = |then: Option<u64>| now.unix?.checked_sub(then?).map(Duration::from_secs);
         let wait = match (now.unix, ago(blocked.tried)) {
@@ -71,7 +71,7 @@ impl TargetStatus {
             (None, _) => DAY,
         };
         self.blocked_until = now.elapsed.saturating_add(wait);
-        self.start_try = may_start(now, blocked.started) && !blocked.banned && !once;
+        self.start_try = may_start(now, blocked.started) && !blocked.banned && !self.once;
     }
 
     /// When it may be tried, by what became of the last tries. A new address is a new
@@ -116,8 +116,9 @@ impl TargetStatus {
         }
     }
 
-    /// A try begins: of a blocked target, or because of a start.
-    pub(super) fn begin_noted(&mut self, now: Now) {
+    /// A try begins, of a blocked target or because of a start: whether that is to be in
+    /// the state file even if nobody learns how it ends.
+    pub(super) fn begin_noted(&mut self, now: Now) -> bool {
         let by_start = std::mem::take(&mut self.start_try);
         if let Some(blocked) = &mut self.state.blocked {
             blocked.tried = now.unix;
@@ -126,15 +127,7 @@ impl TargetStatus {
         } else if let Some(failed) = self.state.failed.as_mut().filter(|_| by_start) {
             failed.started = now.unix;
         }
-    }
-
-    /// Its line of the state file, when it is blocked and tried all the same, or tried
-    /// because of a start: that it is tried must be known even if nobody learns how the try
-    /// ends.
-    pub(in crate::engine) fn noted_try(&self) -> Option<String> {
-        let by_start = |failed: &Failed| failed.started > failed.tried;
-        let noted = self.state.blocked.is_some() || self.state.failed.as_deref().is_some_and(by_start);
-        (self.in_flight.is_some() && noted).then(|| self.state.line(&self.config.id))
+        by_start || self.state.blocked.is_some()
     }
 
     pub(super) fn failed(

@@ -24,7 +24,8 @@ pub(super) const ALL_DOWN: &str =
 
 /// How long no line has been up.
 pub(super) struct Lines {
-    /// What was published before: no other address is waited for where this one is told.
+    /// What was told last, in this run or the one before: where it is told again, nothing is
+    /// waited for.
     held: Option<Ipv4Addr>,
     patience: Duration,
     down_since: Option<Instant>,
@@ -37,6 +38,11 @@ impl Lines {
 
     pub(super) fn once(&mut self) {
         self.patience = ONCE_PATIENCE;
+    }
+
+    /// A poll has told this address.
+    pub(super) fn told(&mut self, address: Option<Ipv4Addr>) {
+        self.held = address.or(self.held);
     }
 
     /// Whether what a survey found counts, where the line `in_use` told the address so far.
@@ -122,8 +128,19 @@ mod tests {
         // One that came up begins it anew.
         assert!(lines.may_tell(&told_by(2, Some(true)), None, at(181)));
         assert!(!believed(&mut lines, at(400)));
-        // What is published already is no news.
-        assert!(believed(&mut Lines::new(Some(BEFORE)), began));
-        assert!(!believed(&mut Lines::new(Some(Ipv4Addr::new(8, 8, 8, 8))), began));
+    }
+
+    #[test]
+    fn a_line_that_is_down_is_believed_at_once_where_it_names_what_was_told_last() {
+        let (began, other) = (Instant::now(), Ipv4Addr::new(8, 8, 8, 8));
+        let believed = |lines: &mut Lines| lines.may_tell(&told_by(1, Some(false)), None, began);
+        let mut lines = Lines::new(Some(BEFORE));
+        assert!(believed(&mut lines));
+        lines.told(None);
+        assert!(believed(&mut lines), "an unknown address changes nothing");
+        // Another line was in use meanwhile.
+        lines.told(Some(other));
+        assert!(!believed(&mut lines));
+        assert!(!believed(&mut Lines::new(Some(other))));
     }
 }
