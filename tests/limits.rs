@@ -188,7 +188,7 @@ const LIMITS: &[Limit] = &[
         "120 s, of it 30 s for the name and 30 s for connecting",
         &[
             "src/transport/provider.rs TIMEOUT: Duration = Duration::from_secs(120);",
-            "src/transport/provider.rs CONNECT_TIMEOUT: Duration = Duration::from_secs(30);",
+            "src/transport/stream.rs CONNECT_TIMEOUT: Duration = Duration::from_secs(30);",
         ],
         &["tests/web.rs silence_and_slow_bytes_end_by_the_deadline"],
     ),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::page::Page;
 use crate::address::{Addresses, Family, Finding, Observation};
-use crate::engine::selection::refusal;
+use crate::engine::nat::refusal;
 use crate::natpmp;
 use crate::pcp::client::{self as pcp, PcpFailure};
 use crate::pcp::message::PcpError;

@@ -17,7 +17,7 @@ use super::around::{self, Around, Tried, is_public};
 use super::page::Page;
 use crate::address::{Family, Finding};
 use crate::config::Gateway;
-use crate::engine::selection::refusal;
+use crate::engine::nat::refusal;
 use crate::http::lan_url::LanUrl;
 use crate::natpmp::client::{NatPmpError, external_address};
 use crate::natpmp::message::ExternalAddress;

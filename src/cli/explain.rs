@@ -10,7 +10,7 @@ use super::page::Page;
 use crate::calendar;
 use crate::config::{Config, Target};
 use crate::daemon::jobs::{self, SharedClient};
-use crate::engine::selection::refusal;
+use crate::engine::nat::refusal;
 use crate::engine::state::State;
 use crate::engine::status::{self, Address, Source, Status};
 use crate::engine::{Action, Engine, Event, Now};

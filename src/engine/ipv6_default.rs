@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::{Level, Report};
-use super::state::State;
+use super::state::{Ipv6Speaker, State};
 use super::{Action, Engine, Now, ONCE_PATIENCE};
 use crate::address::{Finding, Observation};
 use crate::config::Target;
@@ -17,39 +17,6 @@ use crate::config::Target;
 /// How long a gateway is waited for where none has ever answered, and how long one that
 /// spoke must say that it cannot before it is believed: it may be starting.
 const WAIT: Duration = Duration::from_secs(3 * 60);
-
-/// Who speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ipv6Speaker {
-    /// The gateway.
-    Gateway,
-    /// This host, by its interface that leads to the internet.
-    Host,
-}
-
-impl Ipv6Speaker {
-    /// Its name in the state file.
-    #[must_use]
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Host => "host",
-        }
-    }
-
-    /// The speaker of this name.
-    #[must_use]
-    pub fn parse(id: &str) -> Option<Self> {
-        [Self::Gateway, Self::Host].into_iter().find(|speaker| speaker.id() == id)
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Gateway => "the router speaks for IPv6 (AAAA)",
-            Self::Host => "this host's interface speaks for IPv6 (AAAA)",
-        }
-    }
-}
 
 /// What is known of the gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -278,13 +245,5 @@ mod tests {
             let found = [false, true].map(|waited| speaker(shown, last, waited));
             assert_eq!(found, [before, after], "{shown:?}, {last:?}");
         }
-    }
-
-    #[test]
-    fn the_state_has_a_word_for_each() {
-        for speaker in [Ipv6Speaker::Gateway, Ipv6Speaker::Host] {
-            assert_eq!(Ipv6Speaker::parse(speaker.id()), Some(speaker));
-        }
-        assert_eq!(Ipv6Speaker::parse("router"), None);
     }
 }

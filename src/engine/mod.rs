@@ -36,16 +36,18 @@
 //! - an account that wants pauses gets one update at a time, and then a pause
 
 mod account_pause;
+mod address_kind;
 mod asked;
 mod event;
 mod ipv6_default;
 mod jobs;
 mod lan;
-mod nat;
+pub mod nat;
 mod programs;
 mod report;
-pub mod selection;
+mod selection;
 mod servers;
+mod source_status;
 mod start;
 pub mod state;
 pub mod status;
@@ -59,12 +61,12 @@ use crate::address::{Addresses, Observation};
 use crate::backoff::{Random, early_poll, retry_poll};
 use crate::engine::state::State;
 use crate::http::lan_url::LanUrl;
+use address_kind::AddressKind;
 pub use event::{Action, Event, Now};
 use ipv6_default::Ipv6Default;
-pub use ipv6_default::Ipv6Speaker;
 use jobs::{Group, Running};
 pub use report::{Level, Report};
-use selection::{AddressKind, SourceStatus};
+use source_status::SourceStatus;
 use target::{DAY, TargetStatus};
 
 /// Most jobs in flight, so that ten thousand targets cost no threads. One that hangs
@@ -323,7 +325,7 @@ impl Engine {
         }
         // Another source may speak for it meanwhile.
         let failing = trouble || (source.in_trouble && silent);
-        if let Some(report) = report::trouble(source, failing) {
+        if let Some(report) = source.trouble(failing) {
             self.actions.push_back(Action::Report(report));
         }
     }

@@ -6,12 +6,26 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::address::Finding;
-use crate::engine::selection::{AddressKind, AddressValue, Origin, SourceStatus, Why, refusal};
+use super::address_kind::{AddressKind, AddressValue};
+use super::source_status::{Origin, SourceStatus};
+use crate::address::{Finding, Scope, scope};
 
 /// Shared address space (RFC 6598).
 const SHARED: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);
 const SHARED_BITS: u32 = 10;
+
+/// A reason, which is put into words only where it is shown.
+pub type Why<'s> = Box<dyn FnOnce() -> String + 's>;
+
+/// Why `address` must not be published, if so.
+#[must_use]
+pub fn refusal(address: IpAddr, allow_private: bool) -> Option<&'static str> {
+    match scope(address) {
+        Scope::Global => None,
+        Scope::Local(_) if allow_private => None,
+        Scope::Local(why) | Scope::Unusable(why) => Some(why),
+    }
+}
 
 /// Why `address`, as `speaker` tells it, is not published, if so.
 pub(super) fn objection(

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::address::{Addresses, Finding};
-use crate::engine::selection::{AddressKind, SourceStatus};
+use crate::address::Addresses;
 use crate::http::lan_url::LanUrl;
 
 /// How important a line is.
@@ -42,38 +41,10 @@ impl Report {
     }
 }
 
-/// The line to write when a source starts to fail, and when it is well again.
-pub(super) fn trouble(source: &mut SourceStatus, failing: bool) -> Option<Report> {
-    if failing == source.in_trouble {
-        return None;
-    }
-    source.in_trouble = failing;
-    let (level, text) = if failing {
-        (
-            Level::Warning,
-            format!("{}; polling again every few seconds, what is published stays", reason(source)),
-        )
-    } else {
-        (Level::Info, "answers again".to_owned())
-    };
-    Some(Report::new(level, &source.label, text))
-}
-
 /// The line to write when another gateway answers than before: a new router, or
 /// somebody who would like to be one.
 pub(super) fn gateway_change(label: &str, before: Option<&LanUrl>, now: &LanUrl) -> Option<Report> {
     let before = before.filter(|before| before.host() != now.host())?;
     let text = format!("the gateway is {} now, it was {}", now.host(), before.host());
     Some(Report::new(Level::Warning, label, text))
-}
-
-/// The first reason among those that matter.
-fn reason(source: &SourceStatus) -> &str {
-    let unknown = |kind: AddressKind| match &source.answers(kind).last {
-        Some(Finding::Unknown(why)) => Some((source.answers(kind).has_answered, why.as_str())),
-        _ => None,
-    };
-    let mut reasons: Vec<_> = AddressKind::ALL.into_iter().filter_map(unknown).collect();
-    reasons.sort_by_key(|(has_answered, _)| !has_answered);
-    reasons.first().map_or("does not answer", |(_, why)| why)
 }

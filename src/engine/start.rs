@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::account_pause::AccountPause;
+use super::address_kind::AddressKind;
 use super::ipv6_default::Ipv6Default;
 use super::jobs::{Group, Manner};
-use super::selection::{AddressKind, SourceStatus};
+use super::source_status::SourceStatus;
 use super::state::State;
 use super::target::{DAY, TargetStatus};
 use super::{Engine, ONCE_PATIENCE};

@@ -35,8 +35,7 @@ use std::fmt::Write as _;
 use self::text::{escape, parse_addresses, parse_time, unescape, write_addresses};
 use crate::address::Addresses;
 use crate::config::fingerprint::id;
-use crate::engine::ipv6_default::Ipv6Speaker;
-use crate::engine::selection::AddressKind;
+use crate::engine::address_kind::AddressKind;
 use crate::http::lan_url::LanUrl;
 pub use target::{Accepted, Blocked, Cause, Failed, TargetState};
 
@@ -69,6 +68,41 @@ pub struct State {
     pub targets: BTreeMap<String, TargetState>,
     /// The last changes, the oldest first.
     pub changes: Vec<Change>,
+}
+
+/// Who speaks for IPv6 where it is a target's default.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ipv6Speaker {
+    /// The gateway.
+    Gateway,
+    /// This host, by its interface that leads to the internet.
+    Host,
+}
+
+impl Ipv6Speaker {
+    /// Its name in the state file.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Host => "host",
+        }
+    }
+
+    /// The speaker of this name.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<Self> {
+        [Self::Gateway, Self::Host].into_iter().find(|speaker| speaker.id() == id)
+    }
+
+    /// What the log says of it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Gateway => "the router speaks for IPv6 (AAAA)",
+            Self::Host => "this host's interface speaks for IPv6 (AAAA)",
+        }
+    }
 }
 
 /// Another address than before that a target accepted.

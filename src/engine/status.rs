@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::selection::{AddressKind, AddressValue, Selection, SourceAnswers, SourceStatus};
+use super::address_kind::{AddressKind, AddressValue};
+use super::selection::Selection;
+use super::source_status::{SourceAnswers, SourceStatus};
 use super::{Engine, Now};
 use crate::address::{Addresses, Finding};
 use crate::calendar;

@@ -6,12 +6,12 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use ureq::Error;
 use ureq::config::Config;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
-use super::connect::deadline;
 use super::error::not_sent;
 use super::stream::Stream;
 use crate::system::closer::Closer;
@@ -90,4 +90,10 @@ impl Transport for Adapter {
     fn is_tls(&self) -> bool {
         self.tls
     }
+}
+
+/// The end of a time that ureq gives.
+pub(super) fn deadline(timeout: NextTimeout) -> Instant {
+    let now = Instant::now();
+    now.checked_add(*timeout.after).unwrap_or(now)
 }

@@ -7,12 +7,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use ureq::Error;
-use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, deadline};
 use super::error::not_sent;
 use super::proxy::Proxies;
 use super::stream::{Stream, Tcp};
@@ -71,10 +70,4 @@ impl Connect {
         let absolute = proxy.filter(|_| !server.https).map(|_| format!("http://{}", server.authority()));
         Ok(Adapter::new(stream, server.https, absolute, Arc::clone(&self.closer), details.config))
     }
-}
-
-/// The end of a time that ureq gives.
-pub(super) fn deadline(timeout: NextTimeout) -> Instant {
-    let now = Instant::now();
-    now.checked_add(*timeout.after).unwrap_or(now)
 }

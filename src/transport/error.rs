@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ureq::Error;
 
-use super::provider::CONNECT_TIMEOUT;
+use super::stream::CONNECT_TIMEOUT;
 use super::tls::{self, TlsError};
 
 /// Nothing of the request has left: no connection stood, TLS included, or it came too

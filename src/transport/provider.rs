@@ -23,6 +23,7 @@ use ureq::{Agent, AsSendBody, Body, Error, RequestExt as _};
 use super::long_replies::{LongReplies, LongReply};
 use super::message::{Failure, Reply, Request, SHORT_REPLY};
 use super::proxy::Proxies;
+use super::stream::CONNECT_TIMEOUT;
 pub use super::tls::WebError;
 use super::trust::Tls;
 use super::url::HttpUrl;
@@ -36,8 +37,6 @@ use crate::system::race::Failed;
 /// The time for one exchange: some providers change their name servers before they
 /// answer.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
-/// Of it, for looking the name up and for connecting, each.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of an answer; policies and cookies fill some kilobytes. It is no long
 /// reply, so as many as there are jobs may be under way.
 const MAX_HEAD: usize = 16 * 1024;

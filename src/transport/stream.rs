@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use crate::system::closer::{Closer, deliver_now_or_never};
 use crate::system::race::{self, Failed};
 
+/// For looking the name up and for connecting, each, of the time for an exchange.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A connection, plain or secured.
 pub(super) trait Stream: Read + Write + Send + Sync {
     /// From now on, nothing takes longer.

@@ -251,3 +251,11 @@ fn only_what_is_written_so_is_read_as_an_escape() {
         assert_eq!(unescape(text), plain);
     }
 }
+
+#[test]
+fn who_speaks_for_ipv6_has_a_word() {
+    for speaker in [Ipv6Speaker::Gateway, Ipv6Speaker::Host] {
+        assert_eq!(Ipv6Speaker::parse(speaker.id()), Some(speaker));
+    }
+    assert_eq!(Ipv6Speaker::parse("router"), None);
+}

@@ -5,7 +5,7 @@ use std::num::ParseIntError;
 
 use crate::address::{Addresses, Prefix};
 use crate::config::placeholders::Needs;
-use crate::engine::selection::AddressKind;
+use crate::engine::address_kind::AddressKind;
 
 pub(super) fn write_addresses(addresses: &Addresses) -> String {
     fn part<T: ToString>(value: Option<T>) -> String {

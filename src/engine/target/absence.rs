@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::{DAY, TargetStatus, has};
 use crate::address::{Addresses, Family};
 use crate::engine::Now;
+use crate::engine::address_kind::AddressKind;
 use crate::engine::report::{Level, Report};
-use crate::engine::selection::{AddressKind, Origin, Selection, SourceStatus};
+use crate::engine::selection::Selection;
+use crate::engine::source_status::{Origin, SourceStatus};
 
 /// How long a family must be absent from the beginning before it is sent as an
 /// empty text: a router that has just come up may have none yet.

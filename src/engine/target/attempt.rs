@@ -8,7 +8,7 @@ use crate::address::Addresses;
 use crate::backoff::Random;
 use crate::engine::Now;
 use crate::engine::report::{Level, Report};
-use crate::engine::selection::SourceStatus;
+use crate::engine::source_status::SourceStatus;
 use crate::engine::state::{Accepted, TargetState};
 use crate::updaters::{Outcome, Task};
 

@@ -3,8 +3,11 @@
 use super::{TargetStatus, has};
 use crate::address::Family;
 use crate::config::placeholders::Needs;
-use crate::engine::ipv6_default::{Ipv6Default, Ipv6Speaker};
-use crate::engine::selection::{AddressKind, Selection, SourceStatus, needed, select};
+use crate::engine::address_kind::AddressKind;
+use crate::engine::ipv6_default::Ipv6Default;
+use crate::engine::selection::{Selection, needed, select};
+use crate::engine::source_status::SourceStatus;
+use crate::engine::state::Ipv6Speaker;
 
 impl TargetStatus {
     /// The sources it needs polled.

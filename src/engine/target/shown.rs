@@ -4,7 +4,7 @@ use super::{TargetStatus, Waiting};
 use crate::calendar;
 use crate::engine::Now;
 use crate::engine::report::{Level, Report};
-use crate::engine::selection::SourceStatus;
+use crate::engine::source_status::SourceStatus;
 use crate::engine::state::Change;
 use crate::engine::status::{Clock, Held, Target, Time};
 

@@ -9,7 +9,7 @@ use crate::backoff::{Backoff, LONGEST_WISH, Random, TokenBucket};
 use crate::calendar;
 use crate::engine::Now;
 use crate::engine::report::{Level, Report};
-use crate::engine::selection::SourceStatus;
+use crate::engine::source_status::SourceStatus;
 use crate::engine::state::{Blocked, Cause, Failed};
 use crate::updaters::Outcome;
 

@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::TargetStatus;
 use crate::address::{Addresses, Family};
 use crate::config::placeholders::Needs;
+use crate::engine::address_kind::{AddressKind, AddressValue};
 use crate::engine::lan::lan_host;
 use crate::engine::nat;
-use crate::engine::selection::{AddressKind, AddressValue, Origin, Selection, SourceStatus, Why, refusal};
+use crate::engine::nat::{Why, refusal};
+use crate::engine::selection::Selection;
+use crate::engine::source_status::{Origin, SourceStatus};
 
 /// What a target should hold now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

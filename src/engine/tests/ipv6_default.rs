@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use super::*;
-use crate::engine::state::{Accepted, TargetState};
+use crate::engine::state::{Accepted, Ipv6Speaker, TargetState};
 
 const BOX: &str = "2a00:b::1";
 const HOST: &str = "2a00:a::1";

@@ -389,7 +389,7 @@ fn a_single_run_waits_for_a_poll_that_a_hint_has_caused() {
 #[test]
 fn what_two_sources_that_disagree_mean_is_told_of_a_router_alone() {
     use crate::engine::nat::explain_disagreement;
-    use crate::engine::selection::Origin;
+    use crate::engine::source_status::Origin;
     let [one, other] = ["1.1.1.1", "2.2.2.2"].map(|ip| ip.parse().unwrap());
     for (teller, told, explained) in
         [(Origin::Gateway, other, true), (Origin::Gateway, one, false), (Origin::Kernel, other, false)]

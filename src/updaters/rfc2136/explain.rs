@@ -3,7 +3,7 @@
 //! The same code means different things at different servers (seen at BIND,
 //! Knot and PowerDNS): an unsigned refusal names everything that it may be.
 
-use super::job::PendingRecord;
+use super::record::PendingRecord;
 use super::{CLOCK_IS_SET, Outcome, needs_person, rcode};
 use crate::config;
 use crate::dns::answer::Verified;

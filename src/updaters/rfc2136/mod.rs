@@ -19,6 +19,7 @@
 mod credential;
 mod explain;
 mod job;
+mod record;
 
 use std::collections::BTreeMap;
 
