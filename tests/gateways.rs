@@ -14,6 +14,7 @@ use crate::support::gateway::{GET_IPV4, Gateway, description, response, soap_fau
 use crate::support::ssdp::{Answer, Responder};
 use crate::support::wait_for;
 use crate::support::wire::Server;
+use ddns_update_daemon::address::Addresses;
 use ddns_update_daemon::config;
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::sources::upnp::Upnp;
@@ -113,21 +114,31 @@ fn a_line_that_is_down_does_not_take_over_from_one_that_reconnects() {
     let _daemon = Daemon::start(&[], &folder, &config(&folder, &[(&source, &recorder)]));
     let set = |second| *lines.lock().unwrap() = [("11.22.33.1", "Disconnected"), second];
     let told = |count: usize| {
-        let told = || folder.read("log").matches("none of its connections is up").count() >= count;
+        let told = || folder.read("log").matches("no connection of it that is up").count() >= count;
         assert_eq!(wait_for(SOON, || told().then_some(())), Some(()), "{}", folder.read("log"));
     };
     // As after a power cut, when all start together.
     told(1);
     set(("11.22.33.2", "Connected"));
     expect(&recorder, &["11.22.33.2"], &folder);
-    let before = folder.read("log").matches("none of its connections is up").count();
-    set(("11.22.33.2", "Disconnected"));
-    told(before + 1);
-    set(("0.0.0.0", "Connecting"));
-    let asked = server.exchanges().len();
-    let _in_time = wait_for(SOON, || (server.exchanges().len() > asked + 12).then_some(()));
-    set(("11.22.33.3", "Connected"));
+    // The line in use goes on to tell, though it is the second that is down.
+    let before = folder.read("log").matches("no connection of it that is up").count();
+    set(("11.22.33.3", "Disconnected"));
     expect(&recorder, &["11.22.33.2", "11.22.33.3"], &folder);
+    set(("0.0.0.0", "Connecting"));
+    told(before + 1);
+    let polls = || {
+        let asked = server.exchanges().len();
+        let _in_time = wait_for(SOON, || (server.exchanges().len() > asked + 12).then_some(()));
+    };
+    polls();
+    // A poll in between in which nobody has an address.
+    *lines.lock().unwrap() = [("0.0.0.0", "Disconnected"), ("0.0.0.0", "Connecting")];
+    polls();
+    set(("0.0.0.0", "Connecting"));
+    polls();
+    set(("11.22.33.4", "Connected"));
+    expect(&recorder, &["11.22.33.2", "11.22.33.3", "11.22.33.4"], &folder);
 }
 
 /// What was published at the start of the daemon is not what is published now.
@@ -151,7 +162,7 @@ fn a_router_that_starts_anew_does_not_bring_the_line_of_before_back() {
     set([(first, GONE), (second, GONE)]);
     told("HTTP status 404");
     set([(first, "Disconnected"), ("0.0.0.0", "Connecting")]);
-    told("none of its connections is up");
+    told("no connection of it that is up");
     set([(first, "Disconnected"), ("11.22.33.3", "Connected")]);
     expect(&recorder, &[first, second, "11.22.33.3"], &folder);
 }
@@ -234,7 +245,7 @@ fn routers_without_a_status_or_with_a_wrong_one_lose_nothing() {
         let ended = wait_for(2 * SOON, || daemon.ended());
         assert_eq!(ended.as_deref(), Some("exit status: 0"), "{status}: {}", folder.read("log"));
         assert_eq!(addresses(&recorder), ["11.22.33.1"], "{status}");
-        let waits = || folder.read("log").matches("none of its connections is up").count();
+        let waits = || folder.read("log").matches("no connection of it that is up").count();
         let waited = waits();
         assert_eq!(waited > 0, !status.is_empty(), "{status}: {}", folder.read("log"));
         // What is published already is believed at once.
@@ -289,8 +300,12 @@ fn a_remembered_gateway_that_answers_is_asked_before_any_search() {
     let mut first = Gateway::start((ALONE, 0).into(), "11.22.33.1");
     let second = Gateway::start((ALONE, 0).into(), "11.22.33.2");
     responder.say(vec![Answer::gateway(ALONE, &second.url())], Vec::new());
-    let mut upnp =
-        Upnp::new(config::Gateway::At(vec![ALONE.into()]), false, LanUrl::parse(&first.url()).ok(), None);
+    let mut upnp = Upnp::new(
+        config::Gateway::At(vec![ALONE.into()]),
+        false,
+        LanUrl::parse(&first.url()).ok(),
+        Addresses::default(),
+    );
     let mut told = || {
         let deadline = Instant::now() + SOON;
         upnp.poll(false, deadline, &|| false).observation.ipv4.known().map(|address| address.to_string())

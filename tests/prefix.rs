@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ddns_update_daemon::address::{Finding, Observation};
+use ddns_update_daemon::address::{Addresses, Finding, Observation};
 use ddns_update_daemon::config::Gateway;
 use ddns_update_daemon::http::lan_url::LanUrl;
 use ddns_update_daemon::sources::upnp::Upnp;
@@ -99,7 +99,7 @@ fn poll(source: &mut Upnp) -> Observation {
 fn a_prefix_is_known_only_while_it_is_valid() {
     let delegated =
         Arc::new(Mutex::new(Delegated { prefix: "2a00:1:2:300::", valid: 7200, preferred: 3600 }));
-    let mut source = Upnp::new(Gateway::Description(router(&delegated)), true, None, None);
+    let mut source = Upnp::new(Gateway::Description(router(&delegated)), true, None, Addresses::default());
     let known = |seen: &Observation| match &seen.ipv6_prefix {
         Finding::Known(prefix) => prefix.to_string(),
         Finding::Absent(why) => format!("none: {why}"),

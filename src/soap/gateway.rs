@@ -221,7 +221,7 @@ impl ServiceAnswer {
         self.ipv4 = actions::external_ipv4(&answer, &self.service);
         self.ipv6 = actions::ipv6_instead(&answer);
         // Services that are down name the address that they had when they were up.
-        if several && self.ipv4.known().is_some() {
+        if several && !matches!(self.ipv4, Finding::Unknown(_)) {
             self.up = actions::is_up(&call(&self.service, GET_STATUS, ask));
         }
     }

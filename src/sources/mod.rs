@@ -15,6 +15,7 @@ pub mod pcp;
 pub mod upnp;
 
 use std::cell::Cell;
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -73,7 +74,7 @@ impl Poller {
             Source::Upnp(gateway) => {
                 let ipv6 = config.targets.iter().any(|target| target.ipv6.contains(&index));
                 let remembered = state.gateways.get(&label).cloned();
-                let held = held(config, index, state).ipv4;
+                let held = held(config, index, state);
                 let upnp = upnp::Upnp::new(gateway.clone(), ipv6, remembered, held);
                 PollerKind::Upnp(Box::new(upnp.that_told_ipv6(state.has_told_ipv6(&label))))
             }
@@ -177,12 +178,20 @@ impl Poller {
     }
 }
 
-/// What a target of this source holds, so that the choice among several
-/// addresses of an interface survives a restart.
+/// What the targets of this source were sent last, so that the choice among several
+/// addresses of an interface, or several lines of a router, survives a restart. One that
+/// is refused goes on to hold what it got before.
 fn held(config: &Config, index: usize, state: &State) -> Addresses {
     let uses = config.targets.iter().filter(|t| t.ipv4.contains(&index) || t.ipv6.contains(&index));
-    let mut held = uses.filter_map(|target| state.targets.get(&*target.id)?.accepted);
-    held.next().map(|accepted| accepted.addresses).unwrap_or_default()
+    let mut held: Vec<_> = uses.filter_map(|target| state.targets.get(&*target.id)?.accepted).collect();
+    held.sort_by_key(|accepted| Reverse(accepted.at));
+    let mut last = Addresses::default();
+    for Addresses { ipv4, ipv6, ipv6_prefix } in held.into_iter().map(|accepted| accepted.addresses) {
+        last.ipv4 = last.ipv4.or(ipv4);
+        last.ipv6 = last.ipv6.or(ipv6);
+        last.ipv6_prefix = last.ipv6_prefix.or(ipv6_prefix);
+    }
+    last
 }
 
 #[cfg(test)]
@@ -220,5 +229,25 @@ mod tests {
             assert_eq!(held(&config, index, &state), expected, "{index}");
         }
         assert_eq!(held(&config, 0, &State::default()), Addresses::default());
+    }
+
+    /// The first is refused since, and the second has IPv6 alone.
+    #[test]
+    fn what_was_sent_last_counts_of_several_targets() {
+        let text = ["{ipv4}", "{ipv6}", "{ipv4}#"]
+            .map(|needs| format!("[[urls]]\nurl = \"http://a.example/{needs}\"\n"));
+        let text = format!("ipv4 = [\"upnp\"]\nipv6 = [\"upnp\"]\n{}", text.concat());
+        let config =
+            crate::config::parse(&text, std::path::Path::new("c.toml"), &|_| Err(String::new())).unwrap();
+        let sent = ["192.0.2.1,2001:db8::1,-\tat=5", "-,2001:db8::2,-\tat=9", "192.0.2.3,-,-\tat=7"];
+        let lines: Vec<_> = config.targets.iter().zip(sent).collect();
+        let lines =
+            lines.iter().map(|(target, sent)| format!("target\t{}\tname=x\taccepted={sent}\n", target.id));
+        let text = format!("{}\n{}", crate::engine::state::TITLE, lines.collect::<String>());
+        let (state, damaged) = State::parse(&text);
+        assert_eq!(damaged, 0);
+        let expected =
+            Addresses { ipv4: "192.0.2.3".parse().ok(), ipv6: "2001:db8::2".parse().ok(), ipv6_prefix: None };
+        assert_eq!(held(&config, 0, &state), expected);
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! The gateway that is known is asked first: by NAT-PMP whether anything has
 //! changed (two datagrams, [`Confirmation`]; [`Upnp::confirm`] where somebody waits who has
-//! little time), else by one SOAP call. Only when that
-//! fails is it searched for.
+//! little time), else by one SOAP call. Only when that fails is it searched for.
 
 mod lan_prefix;
 mod lines;
@@ -13,11 +12,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use self::lan_prefix::with_lan;
-use self::lines::{ALL_DOWN, Lines};
+use self::lines::Lines;
 use super::Poll;
 use super::candidates::{ANSWER_TIME, CANDIDATE_TIME, Candidates};
 use super::confirmation::Confirmation;
-use crate::address::{Family, Finding, Observation, Scope, scope};
+use crate::address::{Addresses, Family, Finding, Observation, Scope, scope};
 use crate::config::Gateway;
 use crate::http::lan_url::LanUrl;
 use crate::http::request::{ExchangeError, Request};
@@ -132,11 +131,10 @@ impl Ipv6Actions {
 }
 
 impl Upnp {
-    /// The gateway that the configuration means. `ipv6`: somebody wants its IPv6
-    /// address or prefix. `remembered`: the description that worked last. `held`: the
-    /// address that was published last.
+    /// The gateway that the configuration means. `ipv6`: somebody wants its IPv6 address or
+    /// prefix. `remembered`: the description that worked last. `held`: what was sent last.
     #[must_use]
-    pub fn new(gateway: Gateway, ipv6: bool, remembered: Option<LanUrl>, held: Option<Ipv4Addr>) -> Self {
+    pub fn new(gateway: Gateway, ipv6: bool, remembered: Option<LanUrl>, held: Addresses) -> Self {
         let (gateway, line) = match gateway {
             Gateway::Line(gateway, line) => (*gateway, Some(line)),
             gateway => (gateway, None),
@@ -190,7 +188,9 @@ impl Upnp {
             Some(poll) => poll,
             None => self.search(&hosts, deadline, news),
         };
-        self.lines.told(poll.observation.ipv4.known());
+        if let Some(known) = &self.known {
+            self.lines.told(&known.service, &poll.observation);
+        }
         let answered = poll.gateway.as_ref().map(LanUrl::host);
         self.asked = answered.or_else(|| hosts.first().copied()).or(self.asked);
         self.advise(poll, &hosts)
@@ -226,7 +226,8 @@ impl Upnp {
     /// Says once that the gateway was found by chance.
     fn advise(&mut self, poll: Poll, hosts: &[IpAddr]) -> Poll {
         let chosen = poll.gateway.as_ref().filter(|_| hosts.is_empty()).map(LanUrl::host);
-        let Some(host) = chosen.filter(|_| !self.advised) else { return poll };
+        let is_time = !self.advised && poll.advice.is_none();
+        let Some(host) = chosen.filter(|_| is_time) else { return poll };
         self.advised = true;
         let advice = format!(
             "this system does not tell its default gateway, so the first that answered is asked from now on: \
@@ -271,6 +272,7 @@ impl Upnp {
         }
         if self.remembered.as_ref().is_some_and(is_other) {
             self.remembered = None;
+            self.lines.forget();
         }
         self.pending.take_if(|(before, _)| before != hosts);
     }
@@ -316,6 +318,7 @@ impl Upnp {
     }
 
     fn search(&mut self, hosts: &[IpAddr], deadline: Instant, news: &dyn Fn() -> bool) -> Poll {
+        self.lines.lost();
         let last = self.known.take().map(|known| known.location).or_else(|| self.remembered.clone());
         let pending = self.pending.take().map(|(_, candidates)| candidates);
         let mut candidates = pending.unwrap_or_else(|| {
@@ -343,18 +346,19 @@ impl Upnp {
                     self.pending = Some((hosts.to_vec(), candidates));
                     return Poll::failed(&why);
                 }
+                self.lines.silent();
                 self.failed = candidates.into_failed();
                 Poll::failed(&natpmp_advice(hosts).map_or(why.clone(), |advice| format!("{why}; {advice}")))
             }
         }
     }
 
-    fn adopt(&mut self, location: LanUrl, found: GatewayReport, slow: bool) -> Poll {
+    fn adopt(&mut self, location: LanUrl, mut found: GatewayReport, slow: bool) -> Poll {
         // What another one told says nothing of this one.
         self.told_ipv6 &= self.remembered.as_ref() == Some(&location);
         self.remembered = Some(location.clone());
-        let in_use = self.known.as_ref().map(|known| &known.service);
-        let counts = self.line.is_some() || self.lines.may_tell(&found, in_use, Instant::now());
+        let (is_any, now) = (self.line.is_none(), Instant::now());
+        let right = if is_any { self.lines.choose(&mut found, &location, now) } else { Ok(None) };
         let chosen = found.chosen().cloned();
         let is_fritz = found.device.as_ref().is_some_and(is_fritz);
         let mut observation = with_lan(found.observation, is_fritz);
@@ -363,10 +367,13 @@ impl Upnp {
             observation.offers_ipv6 = offers_ipv6(observation.offers_ipv6, is_avm, self.told_ipv6);
         }
         let offers = observation.offers_ipv6;
-        if !counts {
-            observation.ipv4 = Finding::Unknown(ALL_DOWN.to_owned());
-            return Poll { observation, gateway: Some(location), advice: None };
-        }
+        let advice = match right {
+            Ok(advice) => advice,
+            Err(why) => {
+                let observation = Observation { offers_ipv6: offers, ..Observation::unknown(why) };
+                return Poll { observation, gateway: Some(location), advice: None };
+            }
+        };
         let several = found.services.len() > 1 || self.line.is_some();
         self.known = chosen.map(|chosen| Known {
             location: location.clone(),
@@ -377,11 +384,11 @@ impl Upnp {
             slow,
             ipv6: Ipv6Actions::after(self.wanted.ipv6, offers, self.told_ipv6),
             natpmp: Confirmation::new(several),
-            asked: Instant::now(),
+            asked: now,
             natpmp_client: natpmp::client::Kept::default(),
         });
         self.told_ipv6 |= offers == Some(true);
-        Poll { observation, gateway: Some(location), advice: None }
+        Poll { observation, gateway: Some(location), advice }
     }
 }
 

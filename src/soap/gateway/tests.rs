@@ -171,8 +171,8 @@ fn the_best_of_the_rest_is_chosen() {
     let absent = || ipv4("192.0.0.2");
     let down = || Err(ExchangeError::Connect(io::ErrorKind::ConnectionRefused));
     for (answers, chosen) in [
-        (vec![absent(), ipv4("100.64.1.1"), fault(401), ipv4("10.0.0.1"), fault(401)], Some(1)),
-        (vec![fault(501), absent(), down()], Some(1)),
+        (vec![absent(), fault(401), ipv4("100.64.1.1"), fault(401), ipv4("10.0.0.1"), fault(401)], Some(1)),
+        (vec![fault(501), absent(), fault(401), down()], Some(1)),
         (vec![down(), fault(401), fault(501)], Some(2)),
         (vec![down(), fault(401), response(404, "")], None),
     ] {
