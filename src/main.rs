@@ -16,7 +16,7 @@ use ddns_update_daemon::config::{Config, Gateway};
 use ddns_update_daemon::daemon;
 use ddns_update_daemon::daemon::log::{Format, Log};
 use ddns_update_daemon::daemon::request::{Request, RequestKind};
-use ddns_update_daemon::daemon::runtime::{Running, Runtime};
+use ddns_update_daemon::daemon::runtime::{Running, Runtime, with_state};
 use ddns_update_daemon::daemon::state_file::{self, Store};
 use ddns_update_daemon::daemon::{Ended, Mode, Places, process, signals};
 use ddns_update_daemon::engine::Level;
@@ -135,9 +135,18 @@ fn runtime_folder() -> PathBuf {
     state_file::runtime_folder(|name| std::env::var_os(name))
 }
 
+/// The daemon that is meant, by its configuration or else by the state file that this names:
+/// a link may lead to another one since.
+fn find(asking: &Asking, folder: &Path) -> Found {
+    let found = asking.find(folder);
+    let named = asking.config.as_deref().filter(|_| matches!(found, Found::None(_)));
+    let holder = named.and_then(held_state).and_then(|state| with_state(folder, &state));
+    holder.map_or(found, Found::One)
+}
+
 /// Asks the running daemon; where none runs, does it in its place.
 fn ask(asking: &Asking, log: Log) -> ExitCode {
-    match asking.find(&runtime_folder()) {
+    match find(asking, &runtime_folder()) {
         Found::One(daemon) => match daemon.ask(&asking.request()) {
             Ok(answer) if answer.done => print(&format!("{}\n", answer.text)),
             Ok(answer) => complain(&answer.text),
@@ -179,7 +188,7 @@ fn list(configs: &[PathBuf]) -> String {
 fn show_status(asking: &Asking, shown: Shown, log: Log) -> ExitCode {
     let folder = runtime_folder();
     let mut running = true;
-    let (status, fresh) = match asking.find(&folder) {
+    let (status, fresh) = match find(asking, &folder) {
         Found::Several(daemons) => return complain_of_several(&daemons),
         Found::None(others) => {
             let last = asking.last_status(&folder);

@@ -262,6 +262,24 @@ fn another_configuration_of_the_same_name_is_not_the_running_one() {
     assert_eq!(scene.call(&["status", "--alive", &second]).0, 0);
 }
 
+/// As deployments do that put each version into a folder of its own.
+#[test]
+fn a_configuration_whose_link_leads_elsewhere_since_is_the_running_one() {
+    let (scene, _, config) = with_a_second("config.toml");
+    let (current, file) = (scene.folder.path("current"), scene.folder.path("current/config.toml"));
+    std::os::unix::fs::symlink(scene.folder.path("b"), &current).unwrap();
+    let _daemon = scene.start_file(&file);
+    scene.wait_log("nas.example.org: set to 11.22.33.44");
+    fs::create_dir(scene.folder.path("c")).unwrap();
+    fs::write(scene.folder.path("c/config.toml"), format!("{config}# another\n")).unwrap();
+    fs::remove_file(&current).unwrap();
+    std::os::unix::fs::symlink(scene.folder.path("c"), &current).unwrap();
+    let file = file.display().to_string();
+    assert_eq!(scene.call(&["status", "--alive", &file]), (0, String::new()));
+    let (status, text) = scene.call(&["update", &file]);
+    assert_eq!((status, text.as_str()), (0, "every target: sent now, or after the pause of the account\n"));
+}
+
 #[test]
 fn a_file_that_another_process_holds_is_told_and_left_alone() {
     let scene = Scene::new();

@@ -200,6 +200,12 @@ pub fn running(folder: &Path) -> Vec<Running> {
     paths.filter_map(|path| look(folder, &path)).collect()
 }
 
+/// The daemon that holds this state file, if it runs.
+#[must_use]
+pub fn with_state(folder: &Path, state: &Path) -> Option<Running> {
+    look(folder, &Runtime::new(folder, state).path("pid"))
+}
+
 /// What the daemons of this folder wrote last, those among them that run no more.
 #[must_use]
 pub fn statuses(folder: &Path) -> Vec<io::Result<String>> {

@@ -10,21 +10,26 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub fn default_path(config: &Path, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     let absolute = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
-    folder(variable).join(format!("{}.state", marked(config, &absolute)))
+    folder(variable).join(format!("{}.state", marked(config, &absolute, usize::from(u8::MAX))))
 }
+
+/// Characters of a state file's name that the runtime files bear: a name ends at 255 bytes,
+/// four may be one character, and more follows.
+const MAX_STEM: usize = 50;
 
 /// What the files of the daemon with this state file are called in the runtime folder:
 /// two state files of one name in two folders have two.
 #[must_use]
 pub fn runtime_name(state: &Path) -> String {
-    marked(state, &whole(state))
+    marked(state, &whole(state), MAX_STEM)
 }
 
-/// The name of a file and the beginning of the SHA-256 of its `whole` path.
-fn marked(path: &Path, whole: &Path) -> String {
+/// The name of a file, of at most so many characters, and the beginning of the SHA-256 of its
+/// `whole` path.
+fn marked(path: &Path, whole: &Path, longest: usize) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_os_str().as_encoded_bytes());
     let mark = digest.as_ref().first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    format!("{}-{mark:08x}", path.file_stem().unwrap_or_default().to_string_lossy())
+    format!("{:.longest$}-{mark:08x}", path.file_stem().unwrap_or_default().to_string_lossy())
 }
 
 /// The same file by a path from the root, through no link: of folders that are not made
@@ -156,6 +161,9 @@ mod tests {
         // printf %s /nowhere/a/home.state | sha256sum
         assert_eq!(runtime_name(Path::new("/nowhere/a/home.state")), "home-0bac2ab9");
         assert_eq!(runtime_name(Path::new("/nowhere/b/home.state")), "home-64f48c4d");
+        // A name may have 255 bytes, and the longest of ours is this and `.4194304.new`.
+        let long = Path::new("/nowhere").join("\u{20ac}".repeat(80)).with_extension("state");
+        assert_eq!(runtime_name(&long).len(), 50 * "\u{20ac}".len() + "-01234567".len());
         let folder = std::env::temp_dir().join(format!("ddns-runtime-name-{}", std::process::id()));
         fs::create_dir_all(folder.join("real")).unwrap();
         std::os::unix::fs::symlink(folder.join("real"), folder.join("link")).unwrap();

@@ -47,7 +47,11 @@ impl TargetStatus {
             let left = left.map(Duration::from_secs).filter(|left| *left <= LONGEST_WISH);
             // Nor longer than when it failed.
             let whole = failed.until.zip(failed.tried).and_then(|(until, tried)| until.checked_sub(tried));
-            let left = left.map(|left| whole.map_or(left, |whole| left.min(Duration::from_secs(whole))));
+            let whole = whole.map(|whole| Duration::from_secs(whole).min(LONGEST_WISH));
+            let left = left.map(|left| whole.map_or(left, |whole| left.min(whole)));
+            // Where no clock tells what is over of it, no restart loop hammers who asked for it.
+            let lasts = now.unix.is_none() && matches!(failed.cause, Cause::Wish | Cause::Person);
+            let left = left.or(whole.filter(|_| lasts));
             self.not_before = now.elapsed.saturating_add(left.unwrap_or_default());
             self.wished = if failed.cause == Cause::Wish { self.not_before } else { Duration::ZERO };
             self.tried =
@@ -194,7 +198,9 @@ impl TargetStatus {
 
     fn block(&mut self, why: &str, banned: bool, now: Now) -> Report {
         let before = self.state.blocked.take().unwrap_or_default();
-        let (since, started) = (before.since.or(now.unix), before.started);
+        let since = before.since.or(now.unix);
+        // The try of a start that ends so was one, too.
+        let started = before.started.or(self.state.failed.as_ref().and_then(|failed| failed.started));
         let blocked = Blocked { why: why.to_owned(), banned, since, tried: now.unix, started, way: None };
         // What it was blocked by, and the way out, were told at the start or a day ago.
         let text = if before.why == why {
