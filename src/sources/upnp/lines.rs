@@ -96,11 +96,15 @@ impl Lines {
             }
             return Ok(None);
         }
+        let place = |line: &Service| found.services.iter().position(|asked| asked.service == *line);
+        if self.in_use.as_ref().and_then(place).is_none() {
+            self.lost();
+        }
         let since = *self.down_since.get_or_insert(now);
         let is_late = now.saturating_duration_since(since) >= self.patience;
         let right = match &self.in_use {
             // One that is down, too, never takes its place.
-            Some(line) => found.services.iter().position(|asked| asked.service == *line && tells(asked)),
+            Some(line) => place(line).filter(|index| found.services.get(*index).is_some_and(tells)),
             None => self.holding(found).or(found.chosen.filter(|_| is_late)),
         };
         let right = right.ok_or(ALL_DOWN)?;
@@ -341,5 +345,16 @@ mod tests {
         );
         polls.lines.lost();
         assert_eq!(polls.poll(201, &[(Some(THIRD), None)]), Some(THIRD));
+    }
+
+    #[test]
+    fn a_line_that_is_listed_no_more_is_waited_for_no_longer_than_another() {
+        let mut polls = Polls::after(None);
+        assert_eq!(polls.poll(0, &[(Some(FIRST), DOWN), (Some(SECOND), UP)]), Some(SECOND));
+        for up in [None, DOWN] {
+            assert_eq!(polls.poll(10, &[(Some(FIRST), up)]), None);
+            assert_eq!(polls.poll(189, &[(Some(FIRST), up)]), None);
+        }
+        assert_eq!(polls.poll(190, &[(Some(FIRST), None)]), Some(FIRST));
     }
 }
