@@ -89,7 +89,10 @@ impl Lines {
         now: Instant,
     ) -> Result<Option<String>, &'static str> {
         let count = found.services.len();
-        let fewer = self.listed.as_ref().is_some_and(|(at, listed)| at == location && count < *listed);
+        // One that has answered all the while has not started, and means it.
+        let started = self.in_use.is_none();
+        let fewer =
+            started && self.listed.as_ref().is_some_and(|(at, listed)| at == location && count < *listed);
         if !found.chosen().is_some_and(|line| line.up.map_or(fewer && tells(line), |up| !up)) {
             if !fewer {
                 self.listed = Some((location.clone(), count));
@@ -351,10 +354,11 @@ mod tests {
     fn a_line_that_is_listed_no_more_is_waited_for_no_longer_than_another() {
         let mut polls = Polls::after(None);
         assert_eq!(polls.poll(0, &[(Some(FIRST), DOWN), (Some(SECOND), UP)]), Some(SECOND));
-        for up in [None, DOWN] {
-            assert_eq!(polls.poll(10, &[(Some(FIRST), up)]), None);
-            assert_eq!(polls.poll(189, &[(Some(FIRST), up)]), None);
-        }
-        assert_eq!(polls.poll(190, &[(Some(FIRST), None)]), Some(FIRST));
+        assert_eq!(polls.poll(10, &[(Some(FIRST), DOWN)]), None);
+        assert_eq!(polls.poll(189, &[(Some(FIRST), DOWN)]), None);
+        assert_eq!(polls.poll(190, &[(Some(FIRST), DOWN)]), Some(FIRST));
+        // The gateway did not start anew in between.
+        assert_eq!(polls.poll(200, &[(Some(FIRST), DOWN), (Some(SECOND), UP)]), Some(SECOND));
+        assert_eq!(polls.poll(201, &[(Some(THIRD), None)]), Some(THIRD));
     }
 }
