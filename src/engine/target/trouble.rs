@@ -47,11 +47,7 @@ impl TargetStatus {
             let left = left.map(Duration::from_secs).filter(|left| *left <= LONGEST_WISH);
             // Nor longer than when it failed.
             let whole = failed.until.zip(failed.tried).and_then(|(until, tried)| until.checked_sub(tried));
-            let whole = whole.map(|whole| Duration::from_secs(whole).min(LONGEST_WISH));
-            let left = left.map(|left| whole.map_or(left, |whole| left.min(whole)));
-            // Where no clock tells what is over of it, no restart loop hammers who asked for it.
-            let lasts = now.unix.is_none() && matches!(failed.cause, Cause::Wish | Cause::Person);
-            let left = left.or(whole.filter(|_| lasts));
+            let left = left.map(|left| whole.map_or(left, |whole| left.min(Duration::from_secs(whole))));
             self.not_before = now.elapsed.saturating_add(left.unwrap_or_default());
             self.wished = if failed.cause == Cause::Wish { self.not_before } else { Duration::ZERO };
             self.tried =

@@ -59,19 +59,3 @@ fn the_try_of_a_start_that_ends_in_a_block_was_one_of_a_start() {
         assert_eq!(!third.jobs.is_empty(), tried, "{after:?}");
     }
 }
-
-#[test]
-fn without_a_clock_no_restart_loop_hammers_what_was_to_wait() {
-    let wish = || Outcome::Retry { why: "busy".into(), after: Some(HOUR), reached: true };
-    let silent = || Outcome::Retry { why: "refused".into(), after: None, reached: false };
-    let person = || Outcome::NeedsPerson { why: "no such zone".into() };
-    for (outcome, wait) in [(person(), 1800 * SECOND), (wish(), HOUR), (silent(), Duration::ZERO)] {
-        let mut first = Bench::new(&one(), State::default());
-        first.observe(0, seen("1.1.1.1"));
-        first.finish(0, outcome);
-        let mut second = start_at(Engine::new(&one(), first.saved.clone(), 1), &first, None);
-        second.observe(0, seen("1.1.1.1"));
-        let waited = if second.jobs.is_empty() { until_sent(&mut second, "1.1.1.1") } else { Duration::ZERO };
-        assert_eq!(waited, wait);
-    }
-}
