@@ -64,9 +64,9 @@ impl Lines {
         self.down_since = None;
     }
 
-    /// A poll has told this by this line.
+    /// A poll has told this by this line, be it that there is no IPv4 address.
     pub(super) fn told(&mut self, line: &Service, told: &Observation) {
-        if told.ipv4.known().is_none() {
+        if matches!(told.ipv4, Finding::Unknown(_)) {
             return;
         }
         if self.in_use.as_ref() != Some(line) {
@@ -275,6 +275,21 @@ mod tests {
         assert!(said.contains("for 180 s"), "{said}");
         assert_eq!(polls.poll(180, down), Some(FIRST));
         assert_eq!(polls.choose(181, &mut report(down)), Ok(None), "said once");
+    }
+
+    #[test]
+    fn a_line_that_is_down_and_has_no_ipv4_is_told_once_as_well() {
+        let mut polls = Polls::after(None);
+        for (seconds, said) in [(0, Err(ALL_DOWN)), (180, Ok(true)), (181, Ok(false)), (999, Ok(false))] {
+            let mut found = report(&[(Some(FIRST), DOWN), (None, None)]);
+            found.services[0].ipv4 = Finding::Absent("DS-Lite".to_owned());
+            found.observation.ipv4 = found.services[0].ipv4.clone();
+            let chosen = polls.choose(seconds, &mut found);
+            assert_eq!(chosen.as_ref().map(Option::is_some).map_err(|why| *why), said, "{seconds} s");
+            if chosen.is_ok() {
+                polls.lines.told(&line(1), &found.observation);
+            }
+        }
     }
 
     #[test]
